@@ -1,0 +1,60 @@
+# online-il: one DAG, three scales. This file is the map: it checks the whole config, includes the
+# rules in the order in which they run, and names the targets.
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from online_il.config.study import ConfigError, checkpoints_of, load, seeds_of
+from online_il.integrity import damaged
+from online_il.provenance import code_hash
+
+CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
+try:
+    STUDY = load(CONFIG, workflow.config_settings.config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+R = f"results/{STUDY.scale}"
+if workflow.is_main_process and (broken := damaged(Path(R))):
+    raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
+
+# Rules run this installation's `python` on this checkout's library, activated or not. Large blocks
+# of memory stay with the process, which a small model's training feels (docs/performance.md).
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+os.environ["PYTHONPATH"] = str(ROOT / "workflow")
+os.environ["MALLOC_MMAP_THRESHOLD_"] = os.environ["MALLOC_TRIM_THRESHOLD_"] = "4000000000"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/base.smk"
+include: "rules/expert.smk"
+include: "rules/samples.smk"
+include: "rules/students.smk"
+include: "rules/evaluate.smk"
+include: "rules/aggregate.smk"
+include: "rules/figures.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.figure1.output,
+        rules.figure2.output,
+        rules.summary.output,
+
+
+onsuccess:
+    summary = Path(rules.summary.output[0])
+    if summary.is_file():
+        print(summary.read_text())

@@ -1,0 +1,36 @@
+# Input: prompts and the checkpoints of one run. Output: a folder of evaluations, JSON and Parquet.
+# Steps: sample and grade each checkpoint on each benchmark, in one process (start-up costs more).
+
+
+rule evaluate:
+    input:
+        prompts=f"{R}/data/{{task}}/prompts.parquet",
+        checkpoints=run_folder() + "/checkpoints",
+        record=run_folder() + "/run.json",
+    output:
+        directory(f"{R}/eval/{{task}}/{{run}}/seed{{seed}}"),
+    params:
+        script=script("evaluate"),
+        code=code("evaluate"),
+        settings=STUDY.evaluation.model_dump_json(),
+        benchmarks=lambda wildcards: ",".join(TASKS[wildcards.task].benchmarks),
+        engine=STUDY.generation.engine,
+        batch_size=STUDY.generation.batch_size,
+        progress=f"{R}/progress/evaluate/{{task}}/{{run}}/seed{{seed}}.json",
+    log:
+        f"{R}/logs/evaluate/{{task}}/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/evaluate/{{task}}/{{run}}/seed{{seed}}.tsv"
+    threads: STUDY.resources.evaluate.threads
+    resources:
+        **asks("evaluate"),
+    conda:
+        CONDA
+    message:
+        "evaluate {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
+    shell:
+        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
+        " --benchmarks {params.benchmarks} --checkpoints {input.checkpoints}"
+        " --record {input.record} --prompts {input.prompts} --engine {params.engine}"
+        " --batch-size {params.batch_size} --output {output} --progress {params.progress} 2> {log}"

@@ -1,0 +1,44 @@
+# Input: prompts and a base. Output: the realizable expert, an RL-trained policy of the same class.
+# Steps: GRPO on the task's reward; checkpoints along the way are published for evaluation.
+
+
+rule grpo:
+    input:
+        prompts=f"{R}/data/{{task}}/prompts.parquet",
+        base=base,
+    output:
+        checkpoints=directory(run_folder() + "/checkpoints"),
+        training=run_folder() + "/training.parquet",
+        record=run_folder() + "/run.json",
+    wildcard_constraints:
+        run=named("grpo"),
+    params:
+        script=script("grpo"),
+        code=code("grpo"),
+        settings=method_settings,
+        steps=of_run("steps"),
+        learning_rate=of_run("learning_rate"),
+        keep=keep,
+        engine=STUDY.generation.engine,
+        state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
+        progress=f"{R}/progress/grpo/{{task}}/{{run}}/seed{{seed}}.json",
+    log:
+        f"{R}/logs/grpo/{{task}}/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/grpo/{{task}}/{{run}}/seed{{seed}}.tsv"
+    # Everything that imitates an expert waits for it.
+    priority: 10
+    threads: STUDY.resources.grpo.threads
+    resources:
+        **asks("grpo"),
+    conda:
+        CONDA
+    message:
+        "train {wildcards.run} of {wildcards.task} with GRPO, seed {wildcards.seed}"
+    shell:
+        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
+        " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
+        " --engine {params.engine} --base {input.base}/step0 --prompts {input.prompts}"
+        " --checkpoints {output.checkpoints} --training {output.training}"
+        " --record {output.record} --state {params.state} --progress {params.progress} 2> {log}"

@@ -1,0 +1,95 @@
+# Input: prompts, a base and an expert (its demonstrations, or its weights). Output: a student.
+# Steps: imitate offline (sft) or on the student's own samples (distill).
+
+
+rule sft:
+    input:
+        prompts=f"{R}/data/{{task}}/prompts.parquet",
+        base=base,
+        demonstrations=lambda wildcards: (
+            f"{R}/samples/{wildcards.task}/{of_run('expert')(wildcards)}"
+            f"/seed{wildcards.seed}.parquet"
+        ),
+    output:
+        checkpoints=directory(run_folder() + "/checkpoints"),
+        training=run_folder() + "/training.parquet",
+        record=run_folder() + "/run.json",
+    wildcard_constraints:
+        run=named("sft"),
+    params:
+        script=script("sft"),
+        code=code("sft"),
+        settings=method_settings,
+        steps=of_run("steps"),
+        learning_rate=of_run("learning_rate"),
+        keep=keep,
+        expert=of_run("expert"),
+        state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
+        progress=f"{R}/progress/sft/{{task}}/{{run}}/seed{{seed}}.json",
+    log:
+        f"{R}/logs/sft/{{task}}/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/sft/{{task}}/{{run}}/seed{{seed}}.tsv"
+    threads: STUDY.resources.sft.threads
+    resources:
+        **asks("sft"),
+    conda:
+        CONDA
+    message:
+        "train {wildcards.run} of {wildcards.task} by SFT, seed {wildcards.seed}"
+    shell:
+        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
+        " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
+        " --expert {params.expert} --demonstrations {input.demonstrations}"
+        " --base {input.base}/step0 --prompts {input.prompts}"
+        " --checkpoints {output.checkpoints} --training {output.training}"
+        " --record {output.record} --state {params.state} --progress {params.progress} 2> {log}"
+
+
+rule distill:
+    input:
+        prompts=f"{R}/data/{{task}}/prompts.parquet",
+        base=base,
+        expert=lambda wildcards: checkpoints_of_policy(
+            wildcards.task, of_run("expert")(wildcards), wildcards.seed
+        ),
+    output:
+        checkpoints=directory(run_folder() + "/checkpoints"),
+        training=run_folder() + "/training.parquet",
+        record=run_folder() + "/run.json",
+    wildcard_constraints:
+        run=named("distill"),
+    params:
+        script=script("distill"),
+        code=code("distill"),
+        settings=method_settings,
+        steps=of_run("steps"),
+        learning_rate=of_run("learning_rate"),
+        keep=keep,
+        expert=of_run("expert"),
+        engine=STUDY.generation.engine,
+        state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
+        progress=f"{R}/progress/distill/{{task}}/{{run}}/seed{{seed}}.json",
+    log:
+        f"{R}/logs/distill/{{task}}/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/distill/{{task}}/{{run}}/seed{{seed}}.tsv"
+    # The longest of the students goes first.
+    priority: 5
+    threads: STUDY.resources.distill.threads
+    resources:
+        **asks("distill"),
+    conda:
+        CONDA
+    message:
+        "train {wildcards.run} of {wildcards.task} by on-policy distillation,"
+        " seed {wildcards.seed}"
+    shell:
+        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
+        " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
+        " --expert {params.expert} --expert-checkpoints {input.expert} --engine {params.engine}"
+        " --base {input.base}/step0 --prompts {input.prompts}"
+        " --checkpoints {output.checkpoints} --training {output.training}"
+        " --record {output.record} --state {params.state} --progress {params.progress} 2> {log}"

@@ -1,0 +1,51 @@
+"""What every script shares: its arguments, its log and how it ends when something is wrong."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from online_il.records import InputError
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """An argument parser that shows the module's docstring as it is written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_run(arguments: argparse.ArgumentParser) -> None:
+    """Arguments that name one trained policy and its provenance."""
+    arguments.add_argument("--task", required=True, help="name of the task")
+    arguments.add_argument("--run", required=True, help="name of the run")
+    arguments.add_argument("--seed", type=int, required=True, help="seed of the run")
+    arguments.add_argument("--code", required=True, help="hash of the code, for provenance")
+
+
+def main(program: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+    """Run a script; a bad input ends it with one line that says what to do, and status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    options = arguments.parse_args()
+    try:
+        program(options)
+    except (InputError, FloatingPointError) as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename else ""
+        sys.exit(f"error: {error.strerror or error}{name}")
+
+
+def newest_step(folder: Path) -> Path:
+    """The last checkpoint in a folder of `step<n>` folders. Raises `InputError` for none."""
+    steps = sorted(folder.glob("step*"), key=lambda path: int(path.name.removeprefix("step")))
+    if not steps:
+        raise InputError(f"{folder}: no checkpoint in it; delete it and start again")
+    return steps[-1]
+
+
+def log(message: str, **numbers: Any) -> None:
+    """One line in the rule's log."""
+    logging.info(" ".join([message, *(f"{key}={value}" for key, value in numbers.items())]))

@@ -1,0 +1,1 @@
+"""The settings of a study. Each script imports only the module of settings that it reads."""

@@ -1,0 +1,9 @@
+"""The base of all settings classes."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """Unknown keys are refused, and values do not change once they are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

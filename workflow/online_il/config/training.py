@@ -1,0 +1,117 @@
+"""Settings of the trainers. Scripts that train read these classes and no other settings."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from online_il.config.settings import Settings
+
+Method = Literal["grpo", "sft", "distill"]
+
+
+class Architecture(Settings):
+    """The shape of a Qwen2 model that is trained from scratch."""
+
+    hidden_size: int = Field(gt=0, description="Width of the residual stream.")
+    intermediate_size: int = Field(gt=0, description="Width of the feed-forward layers.")
+    layers: int = Field(gt=0, description="Number of transformer blocks.")
+    heads: int = Field(gt=0, description="Attention heads; hidden_size / heads is their width.")
+
+
+class Pretraining(Settings):
+    """The base model of the miniature: a transformer trained on traces of an imperfect searcher."""
+
+    seed: int = Field(ge=0, description="Seed; one base serves the runs of all seeds.")
+    architecture: Architecture = Field(description="Shape of the model.")
+    updates: int = Field(gt=0, description="Optimizer updates.")
+    batch_size: int = Field(gt=0, description="Sequences an update.")
+    micro_batch_size: int = Field(gt=0, description="Sequences a forward pass.")
+    learning_rate: float = Field(gt=0, description="Peak learning rate (cosine to a tenth).")
+    warmup_updates: int = Field(ge=0, description="Updates of linear warm-up.")
+    max_length: int = Field(gt=0, description="Longest sequence the model has positions for.")
+    solve_probability: float = Field(
+        ge=0, le=1, description="Probability that an attempt of the searcher is a solving one."
+    )
+    continue_probability: float = Field(
+        ge=0, le=1, description="Probability that the searcher goes on after a failed attempt."
+    )
+    max_attempts: int = Field(gt=0, description="Attempts after which the searcher answers anyway.")
+    fact_fraction: float = Field(
+        ge=0, le=1, description="Share of the sequences that teach the table of facts."
+    )
+
+
+class Grpo(Settings):
+    """GRPO (paper, Table 2). A step is one batch of rollouts, as in the paper's figures."""
+
+    prompts_per_step: int = Field(gt=0, description="Prompts a step (Table 2: batch size).")
+    rollouts_per_prompt: int = Field(gt=1, description="Responses a prompt (Table 2: generations).")
+    updates_per_step: int = Field(gt=0, description="Optimizer updates a step.")
+    micro_batch_size: int = Field(gt=0, description="Rollouts a forward pass.")
+    kl_coefficient: float = Field(ge=0, description="Weight of the KL penalty to the base (D.1).")
+    clip_ratio: float = Field(gt=0, description="PPO clipping range (Table 2).")
+    entropy_coefficient: float = Field(ge=0, description="Weight of the entropy bonus (Table 2).")
+    temperature: float = Field(gt=0, description="Temperature of the rollouts (Table 2).")
+    max_new_tokens: int = Field(gt=0, description="Longest rollout, tokens; longer ones are cut.")
+    max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
+    checkpoints: list[int] = Field(
+        min_length=1,
+        description="Steps that are kept and evaluated where a run reaches them; its last always.",
+    )
+
+
+class Sft(Settings):
+    """Supervised fine-tuning on an expert's samples (paper, Equation 3). A step is one update."""
+
+    batch_size: int = Field(gt=0, description="Demonstrations an update.")
+    micro_batch_size: int = Field(gt=0, description="Demonstrations a forward pass.")
+    demonstrations: int = Field(gt=0, description="Expert samples, one a training prompt.")
+    max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
+    checkpoints: list[int] = Field(
+        min_length=1,
+        description="Steps that are kept and evaluated where a run reaches them; its last always.",
+    )
+
+
+class Distill(Settings):
+    """On-policy distillation, reverse KL on student samples (Equation 5). A step is one update."""
+
+    batch_size: int = Field(gt=0, description="Prompts an update, one student response each.")
+    micro_batch_size: int = Field(gt=0, description="Responses a forward pass.")
+    temperature: float = Field(
+        gt=0, description="Temperature of the student's samples and of both distributions."
+    )
+    max_new_tokens: int = Field(gt=0, description="Longest response, tokens; longer ones are cut.")
+    max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
+    checkpoints: list[int] = Field(
+        min_length=1,
+        description="Steps that are kept and evaluated where a run reaches them; its last always.",
+    )
+
+
+class Methods(Settings):
+    """What all runs of a method share."""
+
+    grpo: Grpo = Field(description="Settings of every GRPO run.")
+    sft: Sft = Field(description="Settings of every SFT run.")
+    distill: Distill = Field(description="Settings of every distillation run.")
+
+
+class Run(Settings):
+    """One row of the matrix of runs: a policy trained from the base, once a seed."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name of the run; it names folders and lines."
+    )
+    method: Method = Field(description="grpo, sft or distill.")
+    expert: str | None = Field(
+        None, description="The run or expert that sft and distill imitate; grpo has none."
+    )
+    steps: int = Field(gt=0, description="Steps of the method: rollout batches or updates.")
+    learning_rate: float = Field(gt=0, description="Constant learning rate of AdamW.")
+    seeds: list[int] | None = Field(
+        None, min_length=1, description="Seeds of this run; those of the task when left out."
+    )
+    checkpoints: list[int] | None = Field(
+        None, description="Steps that are kept and evaluated; the study's when left out."
+    )

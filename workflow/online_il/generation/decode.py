@@ -1,0 +1,301 @@
+"""A plain decode loop for Qwen2-shaped models: fused projections, a preallocated cache, no padding.
+
+On a CPU and at a million parameters, `transformers`' generate spends most of its time outside the
+matrix products. This loop batches prompts of equal length (so that no row needs a mask), keeps one
+preallocated key-value cache and drops the rows that are finished. Its greedy tokens are those of
+`generate` (tests/unit/test_decode.py); its speed stands in docs/performance.md.
+
+Each row draws from random numbers of its own, keyed by (seed, prompt, sample index), so a row's
+response does not depend on which other rows share its batch.
+
+Letters in the names: B rows, T positions, H attention heads, K key-value heads, D head width,
+E hidden width, V vocabulary.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from online_il.config.sampling import Sampling
+
+
+class Layer(NamedTuple):
+    """The weights of one transformer block; query, key and value in one matrix, gate and up too."""
+
+    input_norm_E: Tensor
+    qkv_weight_X_E: Tensor
+    qkv_bias_X: Tensor | None
+    output_weight_E_X: Tensor
+    post_norm_E: Tensor
+    gate_up_weight_Y_E: Tensor
+    down_weight_E_Y: Tensor
+
+
+class Decoder(NamedTuple):
+    """A Qwen2- or Llama-shaped model as plain tensors."""
+
+    embedding_V_E: Tensor
+    layers: tuple[Layer, ...]
+    norm_E: Tensor
+    head_V_E: Tensor
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    rope_theta: float
+    norm_epsilon: float
+
+
+def decoder(state: Mapping[str, Tensor], config: Mapping[str, object]) -> Decoder:
+    """The decode loop's view of a `transformers` state dict and its `config.json`.
+
+    Raises `ValueError` for an architecture that the loop does not know: use the transformers or
+    vLLM engine for it.
+    """
+    if config.get("model_type") not in ("qwen2", "llama"):
+        raise ValueError(
+            f"the decode loop knows qwen2 and llama models, not {config.get('model_type')!r}; "
+            "set generation.engine to transformers or vllm"
+        )
+    rope = config.get("rope_parameters") or {}
+    assert isinstance(rope, Mapping)
+    if rope.get("rope_type", "default") != "default" or config.get("use_sliding_window"):
+        raise ValueError(
+            "the decode loop knows plain rotary positions without a sliding window; "
+            "set generation.engine to transformers or vllm"
+        )
+    layers = []
+    for index in range(int(str(config["num_hidden_layers"]))):
+        prefix = f"model.layers.{index}"
+        attention = f"{prefix}.self_attn"
+        biases = [state.get(f"{attention}.{name}_proj.bias") for name in "qkv"]
+        layers.append(
+            Layer(
+                input_norm_E=state[f"{prefix}.input_layernorm.weight"],
+                qkv_weight_X_E=torch.cat([state[f"{attention}.{n}_proj.weight"] for n in "qkv"]),
+                qkv_bias_X=None if biases[0] is None else torch.cat([b for b in biases if b is not None]),
+                output_weight_E_X=state[f"{attention}.o_proj.weight"],
+                post_norm_E=state[f"{prefix}.post_attention_layernorm.weight"],
+                gate_up_weight_Y_E=torch.cat(
+                    [state[f"{prefix}.mlp.{name}_proj.weight"] for name in ("gate", "up")]
+                ),
+                down_weight_E_Y=state[f"{prefix}.mlp.down_proj.weight"],
+            )
+        )
+    embedding_V_E = state["model.embed_tokens.weight"]
+    n_heads = int(str(config["num_attention_heads"]))
+    return Decoder(
+        embedding_V_E=embedding_V_E,
+        layers=tuple(layers),
+        norm_E=state["model.norm.weight"],
+        head_V_E=state.get("lm_head.weight", embedding_V_E),
+        n_heads=n_heads,
+        n_kv_heads=int(str(config.get("num_key_value_heads") or n_heads)),
+        head_dim=int(str(config.get("head_dim") or embedding_V_E.shape[1] // n_heads)),
+        rope_theta=float(str(rope.get("rope_theta", config.get("rope_theta", 10_000.0)))),
+        norm_epsilon=float(str(config["rms_norm_eps"])),
+    )
+
+
+def _rotate(x_B_H_T_D: Tensor, cos_T_D: Tensor, sin_T_D: Tensor) -> Tensor:
+    half = x_B_H_T_D.shape[-1] // 2
+    turned = torch.cat((-x_B_H_T_D[..., half:], x_B_H_T_D[..., :half]), dim=-1)
+    return x_B_H_T_D * cos_T_D + turned * sin_T_D
+
+
+class Cache(NamedTuple):
+    """Keys and values of every layer, preallocated to the longest possible sequence."""
+
+    keys_L_B_K_T_D: Tensor
+    values_L_B_K_T_D: Tensor
+
+
+def new_cache(model: Decoder, rows: int, length: int) -> Cache:
+    """An empty cache for `rows` sequences of at most `length` tokens."""
+    shape = (len(model.layers), rows, model.n_kv_heads, length, model.head_dim)
+    return Cache(torch.empty(shape), torch.empty(shape))
+
+
+def rotary(model: Decoder, length: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary positions 0..length-1, each of shape (length, D)."""
+    exponent = torch.arange(0, model.head_dim, 2, dtype=torch.float32) / model.head_dim
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), model.rope_theta**-exponent)
+    angles_T_D = torch.cat((angles, angles), dim=-1)
+    return angles_T_D.cos(), angles_T_D.sin()
+
+
+def forward(
+    model: Decoder,
+    ids_B_T: Tensor,
+    cache: Cache,
+    start: int,
+    cos_sin: tuple[Tensor, Tensor],
+) -> Tensor:
+    """Hidden states (B, T, E) of tokens at positions start..start+T-1; fills the cache there."""
+    rows, length = ids_B_T.shape
+    end = start + length
+    cos_T_D, sin_T_D = cos_sin[0][start:end], cos_sin[1][start:end]
+    width = model.embedding_V_E.shape[1]
+    n_query, n_key = model.n_heads * model.head_dim, model.n_kv_heads * model.head_dim
+    x_B_T_E = F.embedding(ids_B_T, model.embedding_V_E)
+    for index, layer in enumerate(model.layers):
+        normed = F.rms_norm(x_B_T_E, (width,), layer.input_norm_E, model.norm_epsilon)
+        qkv = F.linear(normed, layer.qkv_weight_X_E, layer.qkv_bias_X)
+        query, key, value = qkv.split((n_query, n_key, n_key), dim=-1)
+        heads = (rows, length, -1, model.head_dim)
+        query_B_H_T_D = _rotate(query.view(heads).transpose(1, 2), cos_T_D, sin_T_D)
+        keys, values = cache.keys_L_B_K_T_D[index], cache.values_L_B_K_T_D[index]
+        keys[:, :, start:end] = _rotate(key.view(heads).transpose(1, 2), cos_T_D, sin_T_D)
+        values[:, :, start:end] = value.view(heads).transpose(1, 2)
+        attended = F.scaled_dot_product_attention(
+            query_B_H_T_D,
+            keys[:, :, :end],
+            values[:, :, :end],
+            is_causal=length > 1,
+            enable_gqa=model.n_heads != model.n_kv_heads,
+        )
+        attended = attended.transpose(1, 2).reshape(rows, length, n_query)
+        x_B_T_E = x_B_T_E + F.linear(attended, layer.output_weight_E_X)
+        normed = F.rms_norm(x_B_T_E, (width,), layer.post_norm_E, model.norm_epsilon)
+        gate, up = F.linear(normed, layer.gate_up_weight_Y_E).chunk(2, dim=-1)
+        x_B_T_E = x_B_T_E + F.linear(F.silu(gate) * up, layer.down_weight_E_Y)
+    return F.rms_norm(x_B_T_E, (width,), model.norm_E, model.norm_epsilon)
+
+
+def probabilities(logits_B_V: Tensor, sampling: Sampling) -> Tensor:
+    """The sampling distribution (B, V): temperature, then top-k, then top-p, as `generate` does."""
+    if sampling.temperature != 1.0:
+        logits_B_V = logits_B_V / sampling.temperature
+    if 0 < sampling.top_k < logits_B_V.shape[-1]:
+        kth_B_1 = logits_B_V.topk(sampling.top_k).values[:, -1:]
+        logits_B_V = logits_B_V.masked_fill(logits_B_V < kth_B_1, -torch.inf)
+    probs_B_V = logits_B_V.softmax(-1)
+    if sampling.top_p < 1.0:
+        ordered_B_V, order_B_V = probs_B_V.sort(descending=True, stable=True)
+        # A token stays when the mass before it is below top_p, so the likeliest always stays.
+        dropped_B_V = ordered_B_V.cumsum(-1) - ordered_B_V >= sampling.top_p
+        dropped_B_V = dropped_B_V.scatter(1, order_B_V, dropped_B_V)
+        probs_B_V = probs_B_V.masked_fill(dropped_B_V, 0.0)
+        probs_B_V = probs_B_V / probs_B_V.sum(-1, keepdim=True)
+    return probs_B_V
+
+
+def choose(logits_B_V: Tensor, sampling: Sampling, uniform_B: Tensor) -> Tensor:
+    """One token a row: the likeliest at temperature 0, else by inverting the cumulative sum."""
+    if sampling.temperature == 0.0:
+        return logits_B_V.argmax(-1)
+    # In double precision: in single, a cumulative sum that ends below a uniform number near 1
+    # would choose a token of probability zero.
+    cumulative_B_V = probabilities(logits_B_V, sampling).double().cumsum(-1)
+    threshold_B_1 = (uniform_B * cumulative_B_V[:, -1])[:, None]
+    return (cumulative_B_V <= threshold_B_1).sum(-1)
+
+
+def uniforms(seed: int, keys: Sequence[tuple[int, int]], length: int) -> Tensor:
+    """Uniform numbers in [0, 1), shape (rows, length): row i depends on (seed, keys[i]) alone."""
+    rows = [np.random.Generator(np.random.Philox([seed, *key])).random(length) for key in keys]
+    return torch.from_numpy(np.stack(rows))
+
+
+def batches(prompts: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
+    """Row indices in batches of at most `batch_size` prompts of one length, shortest first."""
+    by_length: dict[int, list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        by_length.setdefault(len(prompt), []).append(index)
+    for length in sorted(by_length):
+        rows = by_length[length]
+        for start in range(0, len(rows), batch_size):
+            yield rows[start : start + batch_size]
+
+
+@torch.inference_mode()
+def generate(
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    keys: Sequence[tuple[int, int]],
+    *,
+    sampling: Sampling,
+    seed: int,
+    eos_token_id: int,
+    batch_size: int = 256,
+) -> list[list[int]]:
+    """One response a prompt, as token ids up to and including the end-of-sequence token.
+
+    `keys[i]` = (prompt number, sample index) names the random numbers of row i. A response that
+    does not end within `sampling.max_new_tokens` is cut there and lacks the end token.
+    """
+    responses: list[list[int]] = [[] for _ in prompts]
+    for rows in batches(prompts, batch_size):
+        ids_B_T = torch.tensor([prompts[row] for row in rows])
+        uniform_B_T = uniforms(seed, [keys[row] for row in rows], sampling.max_new_tokens)
+        for row, tokens in zip(
+            rows, _generate_batch(model, ids_B_T, uniform_B_T, sampling, eos_token_id), strict=True
+        ):
+            responses[row] = tokens
+    return responses
+
+
+def _generate_batch(
+    model: Decoder,
+    prompt_ids_B_T: Tensor,
+    uniform_B_T: Tensor,
+    sampling: Sampling,
+    eos_token_id: int,
+) -> list[list[int]]:
+    rows, prompt_length = prompt_ids_B_T.shape
+    longest = prompt_length + sampling.max_new_tokens
+    cos_sin = rotary(model, longest)
+    cache = new_cache(model, rows, longest)
+    # `alive` holds the numbers of the rows that the cache and the random numbers still carry.
+    alive = torch.arange(rows)
+    tokens_B_T = torch.full((rows, sampling.max_new_tokens), eos_token_id)
+    lengths_B = torch.full((rows,), sampling.max_new_tokens)
+    finished_B = torch.zeros(rows, dtype=torch.bool)
+    step_ids_B_T, start = prompt_ids_B_T, 0
+    for step in range(sampling.max_new_tokens):
+        hidden_B_E = forward(model, step_ids_B_T, cache, start, cos_sin)[:, -1]
+        start += step_ids_B_T.shape[1]
+        chosen_B = choose(F.linear(hidden_B_E, model.head_V_E), sampling, uniform_B_T[:, step])
+        tokens_B_T[alive[~finished_B], step] = chosen_B[~finished_B]
+        ended_B = (chosen_B == eos_token_id) & ~finished_B
+        lengths_B[alive[ended_B]] = step + 1
+        finished_B = finished_B | ended_B
+        n_finished = int(finished_B.sum())
+        if n_finished == len(alive):
+            break
+        # Dropping rows copies the cache, so wait until an eighth of the batch is finished.
+        if n_finished * 8 >= len(alive):
+            kept = (~finished_B).nonzero()[:, 0]
+            alive, chosen_B, uniform_B_T = alive[kept], chosen_B[kept], uniform_B_T[kept]
+            keys = torch.empty_like(cache.keys_L_B_K_T_D[:, : len(kept)])
+            values = torch.empty_like(keys)
+            keys[..., :start, :] = cache.keys_L_B_K_T_D[:, kept, :, :start]
+            values[..., :start, :] = cache.values_L_B_K_T_D[:, kept, :, :start]
+            cache = Cache(keys, values)
+            finished_B = torch.zeros(len(kept), dtype=torch.bool)
+        step_ids_B_T = chosen_B[:, None]
+    return [
+        row[:length] for row, length in zip(tokens_B_T.tolist(), lengths_B.tolist(), strict=True)
+    ]
+
+
+@torch.inference_mode()
+def loglikelihoods(
+    model: Decoder, rows: Sequence[tuple[Sequence[int], Sequence[int]]], batch_size: int = 256
+) -> list[float]:
+    """Log-likelihood (nats) of each row's continuation given its prompt."""
+    scores = [0.0] * len(rows)
+    whole = [[*prompt, *continuation] for prompt, continuation in rows]
+    for batch in batches(whole, batch_size):
+        ids_B_T = torch.tensor([whole[row] for row in batch])
+        length = ids_B_T.shape[1]
+        cache = new_cache(model, len(batch), length)
+        hidden_B_T_E = forward(model, ids_B_T, cache, 0, rotary(model, length))
+        logp_B_T_V = F.linear(hidden_B_T_E[:, :-1], model.head_V_E).log_softmax(-1)
+        logp_B_T = logp_B_T_V.gather(-1, ids_B_T[:, 1:, None])[..., 0]
+        for place, row in enumerate(batch):
+            scores[row] = logp_B_T[place, len(rows[row][0]) - 1 :].sum().item()
+    return scores

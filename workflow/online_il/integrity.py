@@ -1,0 +1,81 @@
+"""Are the files of an earlier run whole? Asked before anything is started.
+
+Reads only what is cheap: sizes, headers and footers, and hashes of small weights. A job that reads
+large weights checks their hash itself.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from online_il.provenance import file_hash
+
+HASHED_BYTES = 16 * 2**20
+"""Weights up to this size are hashed at every start."""
+
+
+def damaged(results: Path) -> list[str]:
+    """One line for each damaged file below a results folder: which, why, and what to do."""
+    problems = [*_tables(results), *_records(results), *_weights(results)]
+    remedy = "delete it (or move it away) and start again: Snakemake makes it anew"
+    return [f"{path}: {reason}; {remedy}" for path, reason in problems]
+
+
+def _tables(results: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(results.glob("**/[!.]*.parquet")):
+        with path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - 8))
+            footer = stream.read()
+        length = int.from_bytes(footer[:4], "little")
+        if size < 12 or footer[4:] != b"PAR1" or length > size - 12:
+            yield path, "not a whole Parquet file"
+
+
+def _records(results: Path) -> Iterator[tuple[Path, str]]:
+    for folder in ("runs", "eval"):
+        for path in sorted(results.glob(f"{folder}/**/[!.]*.json")):
+            if path.parent.name == "checkpoints" or "step" in path.parent.name and folder == "runs":
+                continue  # A policy's own files, which `_weights` looks at.
+            if not isinstance(_json(path), dict):
+                yield path, "not a whole JSON record"
+
+
+def _weights(results: Path) -> Iterator[tuple[Path, str]]:
+    for record in sorted(results.glob("runs/*/*/seed*/run.json")):
+        content = _json(record)
+        folder = record.parent / "checkpoints"
+        if not isinstance(content, dict) or not folder.is_dir():
+            continue
+        for checkpoint in content.get("checkpoints", []):
+            path = folder / f"step{checkpoint['step']}" / "model.safetensors"
+            if not path.is_file():
+                yield folder, f"step {checkpoint['step']} is missing, which {record} names"
+            elif path.stat().st_size != _declared_size(path):
+                yield folder, f"{path.relative_to(folder)} is not a whole safetensors file"
+            elif (
+                path.stat().st_size <= HASHED_BYTES
+                and file_hash(path) != checkpoint["weights_hash"]
+            ):
+                yield folder, f"{path.relative_to(folder)} has another hash than {record} names"
+
+
+def _declared_size(path: Path) -> int | None:
+    """The size that a safetensors header declares, or None where it is no such header."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > path.stat().st_size:
+            return None
+        try:
+            header = json.loads(stream.read(length))
+        except ValueError:
+            return None
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    return 8 + length + max(ends, default=0)
+
+
+def _json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return None

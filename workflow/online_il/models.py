@@ -1,0 +1,103 @@
+"""Tokenizers and models: made from scratch for the miniature, read from a folder everywhere else.
+
+A published policy is a folder in `transformers` format: config.json, model.safetensors (never
+pickled weights) and the tokenizer. Writing one is atomic: it is complete or absent.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from online_il.config.training import Architecture
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+WEIGHTS = "model.safetensors"
+
+
+def word_tokenizer(vocabulary: tuple[str, ...]) -> "PreTrainedTokenizerFast":
+    """A tokenizer with one token a word, split at white space; ids follow the vocabulary's order.
+
+    An unknown word is refused by `tokenizers` rather than mapped to some token.
+    """
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(WordLevel({word: index for index, word in enumerate(vocabulary)}))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def new_model(
+    architecture: Architecture, tokenizer: "PreTrainedTokenizerFast", max_length: int, seed: int
+) -> "PreTrainedModel":
+    """A randomly initialised Qwen2 model (paper's Countdown base is one) for the tokenizer."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
+
+    set_seed(seed)
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=architecture.hidden_size,
+            intermediate_size=architecture.intermediate_size,
+            num_hidden_layers=architecture.layers,
+            num_attention_heads=architecture.heads,
+            num_key_value_heads=architecture.heads,
+            head_dim=architecture.hidden_size // architecture.heads,
+            max_position_embeddings=max_length,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            dtype="float32",
+        )
+    )
+
+
+def load_model(folder: Path) -> "PreTrainedModel":
+    """The model in `folder`, safetensors only and without remote code."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        folder, use_safetensors=True, trust_remote_code=False, dtype="auto"
+    )
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """The tokenizer in `folder` exactly as tokenizer.json says, padding on the left.
+
+    Not through `AutoTokenizer`: for a Qwen2 model it puts Qwen2's own pre-tokenizer, which splits
+    numbers into digits, in the place of the one in the file (docs/log.md).
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder, padding_side="left")
+
+
+def save_policy(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", folder: Path
+) -> None:
+    """Write a policy's folder; it appears under its name only when it is complete."""
+    aside = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    model.save_pretrained(aside, safe_serialization=True)
+    tokenizer.save_pretrained(aside)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(aside, folder)
+
+
+def model_config(folder: Path) -> dict[str, object]:
+    """The `config.json` of a policy."""
+    return json.loads((folder / "config.json").read_text())

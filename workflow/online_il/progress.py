@@ -1,0 +1,16 @@
+"""Telling whoever watches how far a job is."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+
+def report(path: Path, *, done: int, total: int, unit: str, **numbers: float | None) -> None:
+    """Tell whoever watches how far this job is, in a small JSON file that is replaced each time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    aside.write_text(
+        json.dumps({"done": done, "total": total, "unit": unit, "time": time.time(), **numbers})
+    )
+    os.replace(aside, path)

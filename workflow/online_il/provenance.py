@@ -1,0 +1,79 @@
+"""Where a result comes from: hashes of code and files, versions of libraries.
+
+`code_hash` is a parameter of every rule, so that editing a script, or a module that it uses,
+reruns exactly the jobs that use it. It hashes the syntax tree without docstrings: a comment, a
+caption's layout or a docstring retrains nothing.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from online_il import __version__
+
+LIBRARY = Path(__file__).parent
+LIBRARIES = ("torch", "transformers", "trl", "datasets", "snakemake")
+
+
+def code_hash(script: Path) -> str:
+    """Hash of a script and of every `online_il` module that it imports, however indirectly."""
+    seen: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            waiting.extend(_imported(path))
+    digest = hashlib.sha256()
+    for path in sorted(seen):
+        digest.update(path.name.encode() + _syntax(path).encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _syntax(path: Path) -> str:
+    """The syntax tree of a module as text, without docstrings and positions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+@cache
+def _imported(path: Path) -> list[Path]:
+    """The `online_il` modules that a module imports by name, their packages included."""
+    names: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    files = []
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == "online_il":
+            place = LIBRARY.joinpath(*parts[1:])
+            files += [f for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()]
+    return files
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of this project and of the libraries whose change can change a number."""
+    return {"online_il": __version__, **{name: version(name) for name in LIBRARIES}}

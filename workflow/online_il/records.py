@@ -1,0 +1,193 @@
+"""The tables and records that pass between the rules, and how they are written.
+
+Each table has one class that documents its columns; it validates strictly just before each write.
+Every file is written aside and renamed, so that it is complete or absent, and every Parquet file
+carries in its metadata where it comes from.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+from pandera.typing import Series
+from pydantic import BaseModel, ConfigDict, Field
+
+PROVENANCE = b"online_il"
+
+
+class Table(pa.DataFrameModel):
+    """Base of all tables: no column more, none less, none of another type."""
+
+    class Config:
+        strict = True
+        coerce = False
+
+
+class Prompts(Table):
+    """One row a prompt of a task."""
+
+    prompt_id: Series[str] = pa.Field(unique=True, description="Name, unique within the task.")
+    task: Series[str] = pa.Field(description="Name of the task.")
+    split: Series[str] = pa.Field(isin=["train", "validation", "id", "ood", "forgetting"])
+    text: Series[str] = pa.Field(description="The prompt, or its chat messages as JSON.")
+    answer: Series[str] = pa.Field(description="What the grader needs, as JSON.")
+    source: Series[str] = pa.Field(description="Where the prompt comes from.")
+    revision: Series[str] = pa.Field(description="Which version of the source.")
+
+
+class Samples(Table):
+    """One row a response."""
+
+    prompt_id: Series[str] = pa.Field(description="The prompt that is answered.")
+    sample_index: Series[int] = pa.Field(ge=0, description="Number of the response, from 0.")
+    policy: Series[str] = pa.Field(description="Who answers: run or expert, and step.")
+    seed: Series[int] = pa.Field(description="Seed of the run.")
+    text: Series[str] = pa.Field(description="The response, without the prompt.")
+    n_tokens: Series[int] = pa.Field(ge=0, description="Length, tokens.")
+    finish_reason: Series[str] = pa.Field(isin=["stop", "length", "loglikelihood"])
+    reward: Series[float] = pa.Field(ge=0, le=1, description="1, 0.1 or 0 (paper, D.1).")
+    reward_tinyzero: Series[float] = pa.Field(
+        ge=0, le=1, nullable=True, description="The same by TinyZero's rules (decision 7)."
+    )
+    correct: Series[bool] = pa.Field(description="Whether the reward is 1.")
+    format_ok: Series[bool] = pa.Field(description="Whether the reward is above 0.")
+
+
+class Training(Table):
+    """One row an optimizer update; the counts are totals since the base."""
+
+    update: Series[int] = pa.Field(ge=1, unique=True, description="Optimizer update, from 1.")
+    step: Series[int] = pa.Field(ge=1, description="Step of the method.")
+    samples: Series[int] = pa.Field(ge=0, description="Responses consumed.")
+    tokens: Series[int] = pa.Field(ge=0, description="Response tokens trained on.")
+    device_seconds: Series[float] = pa.Field(ge=0, description="Time in training, all devices.")
+    loss: Series[float] = pa.Field(description="Loss as the trainer logs it.")
+    learning_rate: Series[float] = pa.Field(ge=0)
+    grad_norm: Series[float] = pa.Field(nullable=True, description="Before clipping.")
+    entropy: Series[float] = pa.Field(nullable=True, description="Mean a token, nats.")
+    reward: Series[float] = pa.Field(nullable=True, description="Mean reward of the rollouts.")
+    kl: Series[float] = pa.Field(nullable=True, description="Mean KL to the base, nats a token.")
+    mean_length: Series[float] = pa.Field(nullable=True, description="Mean response, tokens.")
+    truncation_rate: Series[float] = pa.Field(nullable=True, description="Responses cut off.")
+
+
+class Evaluation(BaseModel):
+    """The summary of one evaluation: one checkpoint, one benchmark, one sampling."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    benchmark: str
+    run: str
+    method: str
+    expert: str | None
+    seed: int
+    step: int = Field(description="Step of the method; 0 is the base.")
+    updates: int = Field(description="Optimizer updates since the base.")
+    samples: int = Field(description="Responses consumed since the base.")
+    tokens: int = Field(description="Response tokens trained on since the base.")
+    device_seconds: float = Field(description="Time in training since the base, all devices.")
+    sampling: str = Field(description="policy, or paper (its validation sampling).")
+    sampling_settings: dict[str, Any]
+    n_prompts: int
+    samples_per_prompt: int
+    accuracy: float
+    accuracy_stderr: float = Field(description="Standard error, clustered by prompt.")
+    format_rate: float | None = Field(description="Share of responses with an answer.")
+    truncation_rate: float | None = Field(description="Share of responses cut off.")
+    mean_length: float | None = Field(description="Mean response, tokens.")
+    check_rate: float | None = Field(description="Attempts with an honest check (miniature).")
+    attempts: float | None = Field(description="Mean attempts a response (miniature).")
+    weights_hash: str = Field(description="SHA-256 of the weights.")
+    prompts_hash: str = Field(description="SHA-256 of the prompt table.")
+    data_revision: str
+    code_hash: str
+    versions: dict[str, str]
+
+
+class Checkpoint(BaseModel):
+    """One kept checkpoint of a run and what it took to reach it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: int
+    updates: int
+    samples: int
+    tokens: int
+    device_seconds: float
+    weights_hash: str
+
+
+class RunRecord(BaseModel):
+    """The manifest of one trained policy, beside its checkpoints."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    run: str
+    method: str
+    expert: str | None
+    seed: int
+    settings: dict[str, Any]
+    checkpoints: list[Checkpoint]
+    initial_weights_hash: str | None = Field(description="The base's; none for a base.")
+    expert_hash: str | None = Field(description="Of the demonstrations or the expert's weights.")
+    prompts_hash: str
+    code_hash: str
+    versions: dict[str, str]
+
+
+class InputError(ValueError):
+    """An input file that cannot be used; the text names the file and the remedy."""
+
+
+def write_table(
+    rows: list[dict[str, Any]] | pd.DataFrame,
+    table: type[Table],
+    path: Path,
+    provenance: dict[str, Any],
+) -> None:
+    """Validate rows against their table and write them as Parquet with their provenance."""
+    frame = table.validate(pd.DataFrame(rows)[list(table.to_schema().columns)], lazy=True)
+    data = arrow.Table.from_pandas(frame, preserve_index=False)
+    metadata = {**(data.schema.metadata or {}), PROVENANCE: json.dumps(provenance).encode()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    parquet.write_table(data.replace_schema_metadata(metadata), aside)
+    os.replace(aside, path)
+
+
+def read_table(path: Path, table: type[Table]) -> pd.DataFrame:
+    """A table written by `write_table`. Raises `InputError` when it is damaged or another one."""
+    try:
+        return table.validate(parquet.read_table(path).to_pandas(), lazy=True)
+    except (arrow.ArrowException, OSError, pa.errors.SchemaErrors) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{path}: not a whole {table.__name__} table ({reason}); "
+            "delete it and start again: Snakemake makes it anew"
+        ) from None
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """Where a Parquet table comes from."""
+    metadata = parquet.read_schema(path).metadata or {}
+    return json.loads(metadata[PROVENANCE])
+
+
+def write_json(record: BaseModel, path: Path) -> None:
+    """Write a record as JSON, complete or not at all."""
+    write_text(record.model_dump_json(indent=2) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file, complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)

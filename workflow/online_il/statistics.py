@@ -1,0 +1,59 @@
+"""Standard errors and intervals for accuracies.
+
+Responses to one prompt are not independent, so standard errors are clustered by prompt
+("Adding error bars to evals", arXiv 2411.00640). A run's mean over seeds carries two errors: that
+of the seeds, and that of the prompts, which all seeds share.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """A mean with its standard error and 95 % interval."""
+
+    mean: float
+    stderr: float
+    low: float
+    high: float
+
+
+def clustered_stderr(value_N: NDArray[np.floating], cluster_N: NDArray[np.generic]) -> float:
+    """Standard error of the mean of `value_N` with observations clustered by `cluster_N`.
+
+    The cluster-robust estimate with the G / (G - 1) correction for G clusters; nan for one.
+    """
+    _, index_N = np.unique(cluster_N, return_inverse=True)
+    groups = int(index_N.max()) + 1
+    if groups < 2:
+        return math.nan
+    residual_G = np.bincount(index_N, weights=value_N - value_N.mean(), minlength=groups)
+    return math.sqrt(groups / (groups - 1) * float((residual_G**2).sum())) / len(value_N)
+
+
+def mean_over_seeds(accuracy_S_P: NDArray[np.floating]) -> Interval:
+    """Mean accuracy over seeds and prompts with a 95 % interval; rows are seeds.
+
+    The variance is that of the seeds' means over S plus that of the prompts' means (averaged over
+    seeds) over P, the latter shared by all seeds; the degrees of freedom follow Satterthwaite. The
+    sum counts the seeds' prompt noise twice, so the interval errs on the wide side. With one seed
+    only the prompts' part is left.
+    """
+    n_seeds, n_prompts = accuracy_S_P.shape
+    mean = float(accuracy_S_P.mean())
+    parts = []
+    if n_seeds > 1:
+        parts.append((float(accuracy_S_P.mean(1).var(ddof=1)) / n_seeds, n_seeds - 1))
+    if n_prompts > 1:
+        parts.append((float(accuracy_S_P.mean(0).var(ddof=1)) / n_prompts, n_prompts - 1))
+    variance = sum(part for part, _ in parts)
+    if not parts or variance == 0.0:
+        return Interval(mean, 0.0 if parts else math.nan, mean, mean)
+    freedom = variance**2 / sum(part**2 / df for part, df in parts)
+    stderr = math.sqrt(variance)
+    reach = float(stats.t.ppf(0.975, freedom)) * stderr
+    return Interval(mean, stderr, mean - reach, mean + reach)

@@ -1,0 +1,204 @@
+"""The database of a study: everything that was measured, in one DuckDB file.
+
+`build` checks that the files under a results folder are whole and belong together, and runs the
+files of `workflow/sql` over them; the tables hold the data itself, so the database serves without
+the folder. `query` and `intervals` read it.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from online_il.records import Evaluation, InputError, RunRecord, Samples, Training, read_table
+from online_il.statistics import mean_over_seeds
+
+SQL = Path(__file__).parents[1] / "sql"
+# Later files read the tables of earlier ones.
+ORDER = ("evaluations", "samples", "prompt_accuracy", "runs", "training", "curves", "final")
+EVALUATIONS = "eval/*/*/seed*/step*"
+RUNS = "runs/*/*/seed*"
+KEY = ["task", "run", "seed", "step", "benchmark", "sampling"]
+REMEDY = "delete {} and start again: Snakemake makes it anew"
+
+
+def build(results: Path, database: Path) -> None:
+    """Gather all evaluations, responses and runs under `results` in a database.
+
+    The database is complete or absent. Raises `InputError` for a damaged file, and for evaluations
+    that do not belong together.
+    """
+    _check_files(results)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    aside = database.with_name(f".{database.name}.partial")
+    _remove(aside)
+    try:
+        with duckdb.connect(str(aside)) as connection:
+            connection.execute("SET VARIABLE results = $1", [results.as_posix()])
+            for name in ORDER:
+                connection.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
+            _check_responses(connection, results)
+    except duckdb.Error as error:
+        _remove(aside)
+        _name_damaged(results)
+        raise InputError(f"{results}: {_reason(error)}; is it the results folder?") from None
+    except BaseException:
+        _remove(aside)
+        raise
+    # The log of an older database would be replayed into this one.
+    _log_of(database).unlink(missing_ok=True)
+    os.replace(aside, database)
+
+
+def query(database: Path, sql_or_name: str) -> pd.DataFrame:
+    """The rows of a table or view, or of an SQL query."""
+    sql = f"FROM {sql_or_name}" if re.fullmatch(r"\w+", sql_or_name) else sql_or_name
+    if not database.is_file():
+        raise InputError(f"{database}: there is no such database; make it with aggregate.py")
+    try:
+        with duckdb.connect(str(database), read_only=True) as connection:
+            return connection.execute(sql).df()
+    except duckdb.IOException as error:
+        raise InputError(
+            f"{database}: not a database that can be read ({_reason(error)}); "
+            + REMEDY.format("it")
+        ) from None
+    except duckdb.Error as error:
+        raise InputError(f"{database}: {_reason(error)}; {REMEDY.format('it')}") from None
+
+
+def intervals(database: Path) -> pd.DataFrame:
+    """The rows of `curves` with the standard error and 95 % interval of their mean accuracy.
+
+    Adds the columns stderr, low and high (`statistics.mean_over_seeds`).
+    """
+    key = ["task", "benchmark", "sampling", "run", "step"]
+    rows = []
+    for names, part in query(database, "prompt_accuracy").groupby(key):
+        accuracy_S_P = part.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy()
+        _, stderr, low, high = mean_over_seeds(accuracy_S_P)
+        rows.append((*names, stderr, low, high))
+    spread = pd.DataFrame(rows, columns=[*key, "stderr", "low", "high"])
+    return query(database, "curves").merge(spread, on=key, validate="one_to_one")
+
+
+def _check_files(results: Path) -> None:
+    """Every file is whole and has its other half; all evaluations belong together."""
+    records = sorted(results.glob(f"{EVALUATIONS}/*.json"))
+    runs = sorted(results.glob(f"{RUNS}/run.json"))
+    training = sorted(results.glob(f"{RUNS}/training.parquet"))
+    for found, what in (
+        (records, f"evaluation ({EVALUATIONS}/*.json)"),
+        (runs, f"run ({RUNS}/run.json)"),
+        (training, f"training table ({RUNS}/training.parquet)"),
+    ):
+        if not found:
+            raise InputError(f"{results}: no {what} in it; run the study first, or name another")
+    evaluations = [_read(path, Evaluation) for path in records]
+    _check_pairs(records, results.glob(f"{EVALUATIONS}/*.parquet"))
+    for path in training:
+        if not path.with_name("run.json").is_file():
+            raise InputError(f"{path}: no run.json beside it; {REMEDY.format(path.parent)}")
+    for path in runs:
+        _read(path, RunRecord)
+    frame = pd.DataFrame([{key: getattr(e, key) for key in KEY} for e in evaluations])
+    frame["prompts_hash"] = [evaluation.prompts_hash for evaluation in evaluations]
+    frame["file"] = records
+    _check_together(frame)
+
+
+def _check_pairs(records: list[Path], tables: Iterable[Path]) -> None:
+    expected = {path.with_suffix(".parquet") for path in records}
+    present = set(tables)
+    for path in sorted(expected ^ present):
+        kind = "a record without its responses" if path in expected else "responses without record"
+        raise InputError(
+            f"{path.with_suffix('')}: {kind} (.json and .parquet); "
+            + REMEDY.format(path.parents[1])
+        )
+
+
+def _check_together(frame: pd.DataFrame) -> None:
+    """No evaluation twice, and one set of prompts for each benchmark."""
+    twice = frame[frame.duplicated(KEY, keep=False)].sort_values([*KEY, "file"])
+    if len(twice):
+        first, second = twice["file"].iloc[:2]
+        raise InputError(
+            f"{first} and {second}: the same evaluation twice; delete the one that is not where "
+            "its record says (eval/<task>/<run>/seed<k>/step<n>)"
+        )
+    for (task, benchmark), part in frame.groupby(["task", "benchmark"]):
+        counts = part["prompts_hash"].value_counts()
+        if len(counts) > 1:
+            odd = part[part["prompts_hash"] != counts.index[0]]["file"]
+            folders = sorted({str(path.parents[1]) for path in odd})
+            raise InputError(
+                f"{', '.join(folders)}: {task}/{benchmark} was evaluated on other prompts here "
+                f"than in most files (such as {part['file'][counts.index[0] == part['prompts_hash']].iloc[0]}); "
+                + REMEDY.format("them")
+            )
+
+
+def _check_responses(connection: duckdb.DuckDBPyConnection, results: Path) -> None:
+    """Each evaluation's responses are all there and give its accuracy."""
+    wrong = connection.execute(
+        """
+        SELECT file, n_prompts * samples_per_prompt, coalesce(responses, 0), accuracy, recounted
+        FROM evaluations LEFT JOIN (
+            SELECT task, run, seed, step, benchmark, sampling,
+                   count(*) AS responses, avg(correct::DOUBLE) AS recounted
+            FROM samples GROUP BY ALL
+        ) USING (task, run, seed, step, benchmark, sampling)
+        WHERE coalesce(responses, 0) != n_prompts * samples_per_prompt
+           OR abs(accuracy - recounted) > 1e-9
+        ORDER BY file
+        """
+    ).fetchone()
+    if wrong:
+        file, expected, found, accuracy, recounted = wrong
+        if expected == found:
+            what = f"accuracy is {accuracy:.6g} in the .json and {recounted:.6g} in the .parquet"
+        else:
+            what = f"the .json tells of {expected} responses and the .parquet has {found}"
+        raise InputError(f"{results / file}: {what}; {REMEDY.format((results / file).parents[1])}")
+
+
+def _read[Record: BaseModel](path: Path, record: type[Record]) -> Record:
+    try:
+        return record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        reason = "; ".join(
+            f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()[:3]
+        )
+        raise InputError(
+            f"{path}: not a whole {record.__name__} record ({reason}); "
+            + REMEDY.format(path.parent)
+        ) from None
+
+
+def _name_damaged(results: Path) -> None:
+    """Raise `InputError` for the first Parquet file that is not what it should be."""
+    for path in _parquets(results):
+        read_table(path, Training if path.name == "training.parquet" else Samples)
+
+
+def _parquets(results: Path) -> Iterator[Path]:
+    yield from sorted(results.glob(f"{EVALUATIONS}/*.parquet"))
+    yield from sorted(results.glob(f"{RUNS}/training.parquet"))
+
+
+def _reason(error: duckdb.Error) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}.wal")
+
+
+def _remove(database: Path) -> None:
+    for path in (database, _log_of(database)):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The tasks: their prompts, their graders and the miniature world."""

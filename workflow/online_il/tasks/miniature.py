@@ -1,0 +1,248 @@
+"""The miniature world: a Countdown that a 0.2 M-parameter transformer can learn in minutes.
+
+The language has one token per number 0-99, per operator and per tag. A response is a chain of
+attempts, each closed by an honest check, and then an answer:
+
+    <think> 3 * 12 = 36 - 4 = 32 no 12 + 4 = 16 + 3 = 19 ok </think> <answer> ( 12 + 4 ) + 3 </answer>
+
+The base model is trained on traces of an imperfect searcher (`searcher_trace`) and on a table of
+facts (`facts`), the second skill whose loss is the miniature's measure of forgetting.
+The paper has none of this: it stands in for a pretrained language model (docs/paper.md).
+"""
+
+import random
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from online_il.tasks.countdown import Instance, compact_prompt, evaluate_expression, solve
+
+LARGEST = 99
+"""The largest number that the language can write; every intermediate value lies in 0..LARGEST."""
+
+OPERATORS = "+-*"
+SPECIAL = ("<pad>", "<bos>", "<eos>")
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+WORDS = ("(", ")", "=", "T", ":", "ok", "no", "F")
+VOCABULARY: tuple[str, ...] = (
+    *SPECIAL,
+    *TAGS,
+    *WORDS,
+    *OPERATORS,
+    *(str(number) for number in range(LARGEST + 1)),
+)
+"""All tokens, in the order of their ids."""
+
+
+class Chain(NamedTuple):
+    """Numbers combined from left to right: ((n0 op0 n1) op1 n2) ..."""
+
+    numbers: tuple[int, ...]
+    operators: tuple[str, ...]
+
+
+class Fact(NamedTuple):
+    """One row of the table of facts: the prompt `<bos> F a b :` is answered by `value`."""
+
+    a: int
+    b: int
+    value: int
+    choices: tuple[int, ...]
+
+
+def _apply(left: int, operator: str, right: int) -> int:
+    if operator == "+":
+        return left + right
+    return left - right if operator == "-" else left * right
+
+
+def values(chain: Chain) -> list[int]:
+    """The running values of a chain, one per operator; the last one is its result."""
+    running = [chain.numbers[0]]
+    for operator, number in zip(chain.operators, chain.numbers[1:], strict=True):
+        running.append(_apply(running[-1], operator, number))
+    return running[1:]
+
+
+def random_chain(rng: random.Random, numbers: Sequence[int]) -> Chain:
+    """A chain over all `numbers` in random order, by operators that keep every value in 0..99."""
+    while True:
+        order = rng.sample(list(numbers), len(numbers))
+        chosen: list[str] = []
+        running = order[0]
+        for number in order[1:]:
+            legal = [op for op in OPERATORS if 0 <= _apply(running, op, number) <= LARGEST]
+            if not legal:
+                break
+            chosen.append(rng.choice(legal))
+            running = _apply(running, chosen[-1], number)
+        else:
+            return Chain(tuple(order), tuple(chosen))
+
+
+def solving_chains(numbers: Sequence[int], target: int) -> list[Chain]:
+    """Every distinct chain over all `numbers` whose result is `target`, in a fixed order."""
+    found: list[Chain] = []
+
+    def extend(order: tuple[int, ...], ops: tuple[str, ...], running: int, rest: list[int]) -> None:
+        if not rest:
+            if running == target:
+                found.append(Chain(order, ops))
+            return
+        for number in sorted(set(rest)):
+            left = rest.copy()
+            left.remove(number)
+            for op in OPERATORS:
+                value = _apply(running, op, number)
+                if 0 <= value <= LARGEST:
+                    extend((*order, number), (*ops, op), value, left)
+
+    for first in sorted(set(numbers)):
+        rest = list(numbers)
+        rest.remove(first)
+        extend((first,), (), first, rest)
+    return found
+
+
+def attempt_text(chain: Chain, target: int) -> str:
+    """One attempt and its honest check: `3 * 12 = 36 - 4 = 32 no`."""
+    parts = [str(chain.numbers[0])]
+    running = values(chain)
+    for operator, number, value in zip(chain.operators, chain.numbers[1:], running, strict=True):
+        parts.append(f"{operator} {number} = {value}")
+    parts.append("ok" if running[-1] == target else "no")
+    return " ".join(parts)
+
+
+def answer_text(chain: Chain) -> str:
+    """The expression of a chain as an answer: `( 3 * 12 ) - 4`."""
+    text = str(chain.numbers[0])
+    last = len(chain.operators) - 1
+    for index, (operator, number) in enumerate(
+        zip(chain.operators, chain.numbers[1:], strict=True)
+    ):
+        text = f"{text} {operator} {number}"
+        if index < last:
+            text = f"( {text} )"
+    return text
+
+
+def searcher_trace(
+    rng: random.Random,
+    instance: Instance,
+    *,
+    solve_probability: float,
+    continue_probability: float,
+    max_attempts: int,
+) -> str:
+    """A response of the imperfect searcher that the base model learns from.
+
+    An attempt is a solving chain with probability `solve_probability` (where one exists) and a
+    random chain otherwise. After a failed attempt the searcher goes on with
+    `continue_probability`, up to `max_attempts` attempts; then it answers with its last attempt.
+    """
+    solutions = solving_chains(instance.numbers, instance.target)
+    attempts: list[str] = []
+    while True:
+        if solutions and rng.random() < solve_probability:
+            chain = rng.choice(solutions)
+        else:
+            chain = random_chain(rng, instance.numbers)
+        attempts.append(attempt_text(chain, instance.target))
+        solved = values(chain)[-1] == instance.target
+        gives_up = len(attempts) >= max_attempts or rng.random() >= continue_probability
+        if solved or gives_up:
+            thought = " ".join(attempts)
+            return f"<think> {thought} </think> <answer> {answer_text(chain)} </answer> <eos>"
+
+
+def solver_response(rng: random.Random, instance: Instance) -> str:
+    """The unrealizable expert: one of the exact solver's expressions, at once and without search.
+
+    Raises `ValueError` when the instance has no solution in the language.
+    """
+    solutions = solve(instance.numbers, instance.target, OPERATORS, (0, LARGEST))
+    if not solutions:
+        raise ValueError(f"no solution of {instance} with {OPERATORS} and values 0..{LARGEST}")
+    return f"<think> </think> <answer> {rng.choice(solutions)} </answer> <eos>"
+
+
+def facts(count: int, seed: int, n_choices: int = 4) -> list[Fact]:
+    """`count` facts with distinct keys and uniform values, each with `n_choices` distinct choices.
+
+    The choices hold the value at a random place, as the options of MMLU do.
+    Raises `ValueError` when there are fewer keys than facts.
+    """
+    if count > (LARGEST + 1) ** 2:
+        raise ValueError(f"{count} facts need {count} keys; there are {(LARGEST + 1) ** 2}")
+    rng = random.Random(seed)
+    table = []
+    for index in rng.sample(range((LARGEST + 1) ** 2), count):
+        a, b = divmod(index, LARGEST + 1)
+        value = rng.randint(0, LARGEST)
+        wrong = rng.sample([v for v in range(LARGEST + 1) if v != value], n_choices - 1)
+        choices = [value, *wrong]
+        rng.shuffle(choices)
+        table.append(Fact(a, b, value, tuple(choices)))
+    return table
+
+
+def fact_prompt(fact: Fact) -> str:
+    """`<bos> F a b :`"""
+    return f"<bos> F {fact.a} {fact.b} :"
+
+
+def check_rate(response: str, target: int) -> tuple[int, int, int]:
+    """(attempts, attempts with an honest check, attempts checked `ok`) in one response.
+
+    An attempt is honest when each of its equations holds and its word (`ok` or `no`) says truly
+    whether the last value is the target. GRPO on a base that does not check honestly collapses
+    to one short attempt (docs/log.md), so this is measured and shown before an expert is trained.
+    """
+    thought = response.partition("<think>")[2].partition("</think>")[0].split()
+    attempts = honest = positive = 0
+    current: list[str] = []
+    for token in thought:
+        if token not in ("ok", "no"):
+            current.append(token)
+            continue
+        attempts += 1
+        positive += token == "ok"
+        result = _honest_value(current)
+        honest += result is not None and (result == target) == (token == "ok")
+        current = []
+    return attempts, honest, positive
+
+
+def _honest_value(tokens: list[str]) -> Fraction | None:
+    """The last value of `3 * 12 = 36 - 4 = 32`, or None where an equation does not hold."""
+    parts = " ".join(tokens).split(" = ")
+    if len(parts) < 2:
+        return None
+    running = evaluate_expression(parts[0])
+    for part in parts[1:]:
+        claimed = part.split()[0] if part.split() else ""
+        if running is None or not claimed.isdecimal() or running[0] != int(claimed):
+            return None
+        running = evaluate_expression(part)
+    return running[0] if running is not None else None
+
+
+def training_sequence(
+    rng: random.Random,
+    instance: Instance | Fact,
+    *,
+    solve_probability: float,
+    continue_probability: float,
+    max_attempts: int,
+) -> tuple[str, str]:
+    """(prompt, completion) of one row of the base model's training mixture."""
+    if isinstance(instance, Fact):
+        return fact_prompt(instance), f"{instance.value} <eos>"
+    return compact_prompt(*instance), searcher_trace(
+        rng,
+        instance,
+        solve_probability=solve_probability,
+        continue_probability=continue_probability,
+        max_attempts=max_attempts,
+    )

@@ -1,0 +1,180 @@
+"""What all trainers share: arguments that are never left to a default, the training table,
+checkpoints, progress.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import trl.kernels.chunked_divergence
+import trl.trainer.utils
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
+
+from online_il.models import WEIGHTS, save_policy
+from online_il.progress import report
+from online_il.provenance import file_hash
+from online_il.records import Checkpoint
+
+
+def arguments(
+    *, output: Path, updates: int, learning_rate: float, max_grad_norm: float, seed: int
+) -> dict[str, Any]:
+    """Arguments of every TRL trainer: the settings that TRL or transformers would choose for us.
+
+    AdamW with PyTorch's betas and no weight decay, a constant learning rate, single precision on
+    a CPU, no checkpoint of the trainer's own, nothing reported to a service.
+    """
+    return {
+        "output_dir": str(output),
+        "max_steps": updates,
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": "constant",
+        "warmup_steps": 0,
+        "optim": "adamw_torch",
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.999,
+        "adam_epsilon": 1e-8,
+        "weight_decay": 0.0,
+        "max_grad_norm": max_grad_norm,
+        "seed": seed,
+        "data_seed": seed,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "disable_dropout": True,
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": False,
+        "logging_steps": 1,
+        "logging_strategy": "steps",
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "push_to_hub": False,
+        "use_cpu": True,
+    }
+
+
+def fit_tiles(vocabulary_size: int) -> None:
+    """Let TRL's chunked losses use tiles no wider than the vocabulary.
+
+    TRL computes log-probabilities in tiles 32,768 columns wide and uses the first V of each row.
+    With V = 120 each row then lies 128 KiB from the next, and the loss takes longer than the rest
+    of the forward pass (docs/performance.md). The values are the same.
+    """
+    width = min(vocabulary_size, trl.kernels.chunked_divergence.VOCAB_CHUNK_SIZE)
+    trl.kernels.chunked_divergence.VOCAB_CHUNK_SIZE = width
+    trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE = width
+
+
+class Recorder(TrainerCallback):
+    """Keeps the training table, publishes checkpoints and tells how far training is.
+
+    `tokens_of(update)` gives (responses, response tokens) of one update where the trainer does
+    not log them. Time counts from the first update to the last, without the saving.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        checkpoints: list[int],
+        updates_per_step: int,
+        samples_per_update: int,
+        tokens_of: Callable[[int], int] | None,
+        folder: Path,
+        progress: Path,
+        devices: int = 1,
+    ) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.steps = set(checkpoints)
+        self.updates_per_step, self.samples_per_update = updates_per_step, samples_per_update
+        self.tokens_of, self.folder, self.progress = tokens_of, folder, progress
+        self.devices = devices
+        self.rows: list[dict[str, Any]] = []
+        self.checkpoints: list[Checkpoint] = []
+        self.tokens = 0
+        self.seconds = 0.0
+        self.resumed_at = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.resumed_at = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.seconds += (time.perf_counter() - self.resumed_at) * self.devices
+        self.resumed_at = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if not logs or "loss" not in logs:
+            return
+        update = state.global_step
+        # The mean length of one update's own responses; rollouts that serve two updates are logged
+        # once, so the second update repeats the first one's numbers.
+        previous = self.rows[-1] if self.rows else {}
+        length = _number(logs, "completions/mean_length", previous.get("mean_length"))
+        if self.tokens_of is not None:
+            self.tokens += self.tokens_of(update)
+        else:
+            self.tokens += round((length or 0.0) * self.samples_per_update)
+        row = {
+            "update": update,
+            "step": math.ceil(update / self.updates_per_step),
+            "samples": update * self.samples_per_update,
+            "tokens": self.tokens,
+            "device_seconds": self.seconds,
+            "loss": float(logs["loss"]),
+            "learning_rate": float(logs["learning_rate"]),
+            "grad_norm": _number(logs, "grad_norm"),
+            "entropy": _number(logs, "entropy"),
+            "reward": _number(logs, "reward", previous.get("reward")),
+            "kl": _number(logs, "kl"),
+            "mean_length": length,
+            "truncation_rate": _number(
+                logs, "completions/clipped_ratio", previous.get("truncation_rate")
+            ),
+        }
+        if not math.isfinite(row["loss"]):
+            raise FloatingPointError(
+                f"the loss is {row['loss']} at update {update}; lower the learning rate"
+            )
+        self.rows.append(row)
+        self._tell(state.max_steps)
+        if update % self.updates_per_step == 0 and update // self.updates_per_step in self.steps:
+            self._publish(update // self.updates_per_step)
+
+    def _publish(self, step: int) -> None:
+        row = self.rows[-1]
+        folder = self.folder / f"step{step}"
+        save_policy(self.model, self.tokenizer, folder)
+        self.checkpoints.append(
+            Checkpoint(
+                step=step,
+                updates=row["update"],
+                samples=row["samples"],
+                tokens=row["tokens"],
+                device_seconds=row["device_seconds"],
+                weights_hash=file_hash(folder / WEIGHTS),
+            )
+        )
+        self.resumed_at = time.perf_counter()
+
+    def _tell(self, updates: int) -> None:
+        row = self.rows[-1]
+        report(
+            self.progress,
+            done=row["update"],
+            total=updates,
+            unit="update",
+            loss=row["loss"],
+            reward=row["reward"],
+            tokens_per_second=self.tokens / self.seconds if self.seconds else None,
+        )
+
+
+def _number(
+    logs: dict[str, Any], key: str, otherwise: float | None = None
+) -> float | None:
+    value = logs.get(key)
+    return otherwise if value is None else float(value)

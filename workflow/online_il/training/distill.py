@@ -1,0 +1,85 @@
+"""On-policy distillation with TRL's `DistillationTrainer` (paper, Equation 5).
+
+The student samples its own responses; the loss is the reverse KL between its next-token
+distribution and the expert's over the full vocabulary, averaged over all response tokens of an
+update. As in common practice the gradient does not flow through the sampling, so the part of
+Equation 5's gradient that stems from which states the student visits is left out.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from trl import DistillationConfig, DistillationTrainer
+
+from online_il.config.training import Distill
+from online_il.training.common import Recorder, fit_tiles
+from online_il.training.rollouts import LengthGrouping, LoopGeneration
+
+
+class Trainer(LengthGrouping, DistillationTrainer):
+    """TRL's trainer with micro-batches grouped by length."""
+
+
+class LoopTrainer(LoopGeneration, Trainer):
+    """The same with student responses from our decode loop."""
+
+
+def config(settings: Distill, arguments: dict[str, Any]) -> DistillationConfig:
+    """TRL's configuration of a run; every setting that matters is written out."""
+    return DistillationConfig(
+        **arguments,
+        per_device_train_batch_size=settings.micro_batch_size,
+        gradient_accumulation_steps=settings.batch_size // settings.micro_batch_size,
+        max_completion_length=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=1.0,
+        top_k=0,
+        min_p=None,
+        repetition_penalty=1.0,
+        beta=1.0,  # Reverse KL.
+        shuffle_dataset=False,
+        remove_unused_columns=False,
+        use_vllm=False,
+        log_completions=False,
+    )
+
+
+def train(
+    model: PreTrainedModel,
+    teacher: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: list[dict[str, Any]],
+    settings: Distill,
+    *,
+    engine: str,
+    arguments: dict[str, Any],
+    checkpoints: list[int],
+    folder: Path,
+    progress: Path,
+    devices: int = 1,
+) -> Recorder:
+    """Train the student on `prompts` (rows with `prompt`), in the given order."""
+    fit_tiles(len(tokenizer))
+    recorder = Recorder(
+        model=model,
+        tokenizer=tokenizer,
+        checkpoints=checkpoints,
+        updates_per_step=1,
+        samples_per_update=settings.batch_size,
+        tokens_of=None,
+        folder=folder,
+        progress=progress,
+        devices=devices,
+    )
+    trainer = (LoopTrainer if engine == "loop" else Trainer)(
+        model=model,
+        teacher_model=teacher,
+        args=config(settings, arguments),
+        train_dataset=Dataset.from_list(prompts),
+        processing_class=tokenizer,
+        callbacks=[recorder],
+    )
+    trainer.train()
+    return recorder

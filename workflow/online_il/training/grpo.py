@@ -1,0 +1,103 @@
+"""GRPO with TRL's `GRPOTrainer`: the realizable expert (paper, Section 2.1 and Table 2).
+
+The objective is classic GRPO: advantages scaled by the group's standard deviation, each response's
+token losses averaged before the mean over responses, PPO clipping, and the k3 estimate of the KL
+to the base. TRL's defaults differ in every one of these (`dapo`, bias-corrected KL, no KL).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from trl import GRPOConfig, GRPOTrainer
+
+from online_il.config.training import Grpo
+from online_il.training.common import Recorder, fit_tiles
+from online_il.training.rollouts import LengthGrouping, LoopGeneration, SortedScoring
+
+Reward = Callable[..., list[float]]
+
+
+class Trainer(LengthGrouping, SortedScoring, GRPOTrainer):
+    """TRL's trainer with micro-batches grouped by length."""
+
+
+class LoopTrainer(LoopGeneration, Trainer):
+    """The same with rollouts from our decode loop."""
+
+
+def config(settings: Grpo, arguments: dict[str, Any]) -> GRPOConfig:
+    """TRL's configuration of a run; every setting that matters is written out."""
+    rollouts = settings.prompts_per_step * settings.rollouts_per_prompt
+    per_update = rollouts // settings.updates_per_step
+    return GRPOConfig(
+        **arguments,
+        per_device_train_batch_size=settings.micro_batch_size,
+        gradient_accumulation_steps=per_update // settings.micro_batch_size,
+        generation_batch_size=rollouts,
+        num_generations=settings.rollouts_per_prompt,
+        num_iterations=1,
+        max_completion_length=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=1.0,
+        top_k=0,
+        min_p=None,
+        repetition_penalty=1.0,
+        beta=settings.kl_coefficient,
+        epsilon=settings.clip_ratio,
+        epsilon_high=None,
+        delta=None,
+        loss_type="grpo",
+        scale_rewards="group",
+        importance_sampling_level="token",
+        use_bias_correction_kl=False,
+        entropy_coef=settings.entropy_coefficient,
+        mask_truncated_completions=False,
+        sync_ref_model=False,
+        shuffle_dataset=False,
+        remove_unused_columns=False,
+        use_vllm=False,
+        log_completions=False,
+    )
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: list[dict[str, Any]],
+    reward: Reward,
+    settings: Grpo,
+    *,
+    engine: str,
+    arguments: dict[str, Any],
+    checkpoints: list[int],
+    folder: Path,
+    progress: Path,
+    devices: int = 1,
+) -> Recorder:
+    """Train on `prompts` (rows with `prompt` and what `reward` needs), in the given order."""
+    fit_tiles(len(tokenizer))
+    rollouts = settings.prompts_per_step * settings.rollouts_per_prompt
+    recorder = Recorder(
+        model=model,
+        tokenizer=tokenizer,
+        checkpoints=checkpoints,
+        updates_per_step=settings.updates_per_step,
+        samples_per_update=rollouts // settings.updates_per_step,
+        tokens_of=None,
+        folder=folder,
+        progress=progress,
+        devices=devices,
+    )
+    trainer = (LoopTrainer if engine == "loop" else Trainer)(
+        model=model,
+        reward_funcs=reward,
+        args=config(settings, arguments),
+        train_dataset=Dataset.from_list(prompts),
+        processing_class=tokenizer,
+        callbacks=[recorder],
+    )
+    trainer.train()
+    return recorder

@@ -1,0 +1,60 @@
+"""The arguments and the outputs that `grpo`, `sft` and `distill` have in common."""
+
+import argparse
+import json
+from pathlib import Path
+
+from online_il.cli import add_run
+from online_il.models import WEIGHTS
+from online_il.provenance import file_hash, versions
+from online_il.records import RunRecord, Training, write_json, write_table
+from online_il.training.common import Recorder
+
+
+def add_training(arguments: argparse.ArgumentParser) -> None:
+    """Arguments of every program that trains a run."""
+    add_run(arguments)
+    arguments.add_argument("--settings", required=True, help="settings of the method, JSON")
+    arguments.add_argument("--steps", type=int, required=True, help="steps of the method")
+    arguments.add_argument("--learning-rate", type=float, required=True, help="learning rate")
+    arguments.add_argument("--keep", required=True, help="steps to publish, with commas between")
+    arguments.add_argument("--base", type=Path, required=True, help="policy to start from")
+    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
+    arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
+    arguments.add_argument("--training", type=Path, required=True, help="training table to write")
+    arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
+    arguments.add_argument("--state", type=Path, required=True, help="folder of the trainer's own")
+    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
+
+
+def kept(options: argparse.Namespace) -> list[int]:
+    """The steps to publish."""
+    return [int(step) for step in options.keep.split(",")]
+
+
+def publish(
+    recorder: Recorder,
+    options: argparse.Namespace,
+    *,
+    method: str,
+    expert: str | None,
+    expert_hash: str | None,
+) -> None:
+    """Write the training table and the manifest of a finished run."""
+    record = RunRecord(
+        task=options.task,
+        run=options.run,
+        method=method,
+        expert=expert,
+        seed=options.seed,
+        settings=json.loads(options.settings)
+        | {"steps": options.steps, "learning_rate": options.learning_rate},
+        checkpoints=recorder.checkpoints,
+        initial_weights_hash=file_hash(options.base / WEIGHTS),
+        expert_hash=expert_hash,
+        prompts_hash=file_hash(options.prompts),
+        code_hash=options.code,
+        versions=versions(),
+    )
+    write_table(recorder.rows, Training, options.training, record.model_dump())
+    write_json(record, options.record)

@@ -1,0 +1,129 @@
+"""Two seams of TRL's on-policy trainers: what generates, and how micro-batches are cut.
+
+Both leave the objective as it is. Generation: with the `loop` engine, rollouts come from our
+decode loop instead of `transformers`' generate. Grouping: the responses of one update are sorted
+by length before they are cut into micro-batches, and each micro-batch is trimmed to its longest
+response. An update's set of responses, and so its gradient, stays the same up to rounding
+(tests/unit/test_training.py); only the padding goes.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from online_il.config.sampling import Sampling
+from online_il.generation import decode
+
+Batch = dict[str, Any]
+
+
+def group_by_length(batches: list[Batch], per_update: int) -> list[Batch]:
+    """Re-cut micro-batches of equal width so that each holds responses of similar length.
+
+    `batches` are TRL's micro-batches in order, `per_update` of them an optimizer update. Responses
+    never move between updates.
+    """
+    grouped: list[Batch] = []
+    for start in range(0, len(batches), per_update):
+        window = batches[start : start + per_update]
+        merged = {key: _merge([batch[key] for batch in window]) for key in window[0]}
+        order = merged["completion_mask"].sum(-1).argsort(stable=True)
+        for rows in order.chunk(len(window)):
+            grouped.append(_trim({k: _rows(v, rows) for k, v in merged.items()}))
+    return grouped
+
+
+def _merge(values: list[Any]) -> Any:
+    if isinstance(values[0], Tensor) and values[0].ndim > 0:
+        return torch.cat(values)
+    return values[0]
+
+
+def _rows(value: Any, rows: Tensor) -> Any:
+    return value[rows] if isinstance(value, Tensor) and value.ndim > 0 else value
+
+
+def _trim(batch: Batch) -> Batch:
+    """Cut a micro-batch to its longest prompt (padded left) and response (padded right)."""
+    width = batch["completion_mask"].shape[1]
+    longest = int(batch["completion_mask"].sum(-1).max())
+    longest_prompt = int(batch["prompt_mask"].sum(-1).max())
+    trimmed = {}
+    for key, value in batch.items():
+        if key.startswith("prompt_"):
+            value = value[:, -longest_prompt:]
+        elif isinstance(value, Tensor) and value.ndim == 2 and value.shape[1] == width:
+            value = value[:, :longest]
+        trimmed[key] = value
+    return trimmed
+
+
+class LengthGrouping:
+    """Mixin for `GRPOTrainer` and `DistillationTrainer`: micro-batches grouped by length."""
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        before = self._buffered_inputs  # type: ignore[has-type]
+        inputs = super()._prepare_inputs(generation_batch)  # type: ignore[misc]
+        if self._buffered_inputs is before:
+            return inputs
+        self._buffered_inputs = group_by_length(
+            self._buffered_inputs,
+            self.args.gradient_accumulation_steps,  # type: ignore[attr-defined]
+        )
+        return self._buffered_inputs[self._step % len(self._buffered_inputs)]  # type: ignore[attr-defined]
+
+
+class LoopGeneration:
+    """Mixin for `GRPOTrainer` and `DistillationTrainer`: rollouts from our decode loop."""
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *_: Any, **__: Any) -> Any:
+        model = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
+        sampling = Sampling(
+            temperature=self.temperature,  # type: ignore[attr-defined]
+            top_k=self.top_k,  # type: ignore[attr-defined]
+            top_p=self.top_p,  # type: ignore[attr-defined]
+            max_new_tokens=self.max_completion_length,  # type: ignore[attr-defined]
+        )
+        step = self.state.global_step  # type: ignore[attr-defined]
+        responses = decode.generate(
+            decode.decoder(model.state_dict(), model.config.to_dict()),
+            prompt_ids,
+            [(step, row) for row in range(len(prompt_ids))],
+            sampling=sampling,
+            seed=self.args.seed,  # type: ignore[attr-defined]
+            eos_token_id=model.config.eos_token_id,
+        )
+        # GRPO's method also returns log-probabilities, which it uses with vLLM alone.
+        return (responses, None) if hasattr(self, "num_generations") else responses
+
+
+class SortedScoring:
+    """Mixin for `GRPOTrainer`: old and reference log-probabilities without the padding.
+
+    TRL scores a whole rollout batch in chunks as wide as its longest response. Here the chunks are
+    sorted by length and trimmed; positions beyond a response's end, which no loss reads, are zero.
+    """
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        **options: Any,
+    ) -> Any:
+        score = super()._get_per_token_logps_and_entropies  # type: ignore[misc]
+        if batch_size is None or options.get("compute_entropy"):
+            return score(
+                model, input_ids, attention_mask, logits_to_keep, batch_size=batch_size, **options
+            )
+        logps_B_C = torch.zeros(input_ids.shape[0], logits_to_keep, device=input_ids.device)
+        lengths_B = attention_mask[:, -logits_to_keep:].sum(-1)
+        for rows in lengths_B.argsort().split(batch_size):
+            keep = max(1, int(lengths_B[rows].max()))
+            width = input_ids.shape[1] - logits_to_keep + keep
+            logps, _, _ = score(model, input_ids[rows, :width], attention_mask[rows, :width], keep)
+            logps_B_C[rows, :keep] = logps
+        return logps_B_C, None, None

@@ -1,0 +1,96 @@
+"""Supervised training with TRL's `SFTTrainer`: the base model's pretraining and every SFT run.
+
+The order of the rows is planned here and the trainer reads them in sequence: each update's rows
+are drawn without regard to their length and then sorted by it, so that micro-batches hold little
+padding. The loss is the mean over all response tokens of an update (Equation 3), whatever the
+micro-batches are.
+"""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from trl import SFTConfig, SFTTrainer
+
+from online_il.training.common import Recorder, fit_tiles
+
+
+class Row(NamedTuple):
+    """One demonstration as token ids; only the response is trained on."""
+
+    prompt: list[int]
+    response: list[int]
+
+
+def plan(n_rows: int, updates: int, batch_size: int, seed: int) -> list[list[int]]:
+    """Which rows each update takes: whole shuffled passes over the data, one after another."""
+    rng = random.Random(seed)
+    order: list[int] = []
+    while len(order) < updates * batch_size:
+        order += rng.sample(range(n_rows), n_rows)
+    return [order[u * batch_size : (u + 1) * batch_size] for u in range(updates)]
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    rows: Sequence[Row],
+    updates: list[list[int]],
+    *,
+    arguments: dict[str, Any],
+    micro_batch_size: int,
+    checkpoints: list[int],
+    folder: Path,
+    progress: Path,
+    devices: int = 1,
+) -> Recorder:
+    """Train on `rows`, update u on the rows `updates[u]`; returns what was recorded."""
+    fit_tiles(len(tokenizer))
+    batch_size = len(updates[0])
+    planned = [
+        rows[index]
+        for update in updates
+        for index in sorted(update, key=lambda i: len(rows[i].prompt) + len(rows[i].response))
+    ]
+    dataset = Dataset.from_dict(
+        {
+            "input_ids": [row.prompt + row.response for row in planned],
+            "labels": [[-100] * len(row.prompt) + row.response for row in planned],
+        }
+    )
+    tokens = [sum(len(rows[index].response) for index in update) for update in updates]
+    recorder = Recorder(
+        model=model,
+        tokenizer=tokenizer,
+        checkpoints=checkpoints,
+        updates_per_step=1,
+        samples_per_update=batch_size,
+        tokens_of=lambda update: tokens[update - 1],
+        folder=folder,
+        progress=progress,
+        devices=devices,
+    )
+    config = SFTConfig(
+        **arguments,
+        per_device_train_batch_size=micro_batch_size,
+        gradient_accumulation_steps=batch_size // micro_batch_size,
+        loss_type="nll",
+        completion_only_loss=None,  # The labels say it row by row.
+        packing=False,
+        padding_free=False,
+        max_length=None,
+        train_sampling_strategy="sequential",
+        shuffle_dataset=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    SFTTrainer(
+        model=model,
+        args=config,
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        callbacks=[recorder],
+    ).train()
+    return recorder

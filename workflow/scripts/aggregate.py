@@ -1,0 +1,22 @@
+"""Gather everything that a study measured in one DuckDB database."""
+
+import argparse
+from pathlib import Path
+
+from online_il.cli import log, main, parser
+from online_il.store import build, query
+
+
+def run(options: argparse.Namespace) -> None:
+    build(options.results, options.database)
+    for table in ("evaluations", "samples", "runs", "training"):
+        count = query(options.database, f"SELECT count(*) FROM {table}").iloc[0, 0]
+        log("gathered", table=table, rows=count)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--results", type=Path, required=True, help="results of the study")
+    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
+    arguments.add_argument("--database", type=Path, required=True, help="database to write")
+    main(run, arguments)

@@ -1,0 +1,226 @@
+"""Evaluate every checkpoint of one run on every benchmark of its task.
+
+Writes, for each checkpoint, `step<n>/<benchmark>.json` (sampled from the policy itself) and
+`step<n>/<benchmark>.paper.json` (the paper's validation sampling), each with its responses as
+Parquet beside it. The same random numbers serve all policies, prompt by prompt.
+The forgetting benchmark is scored as MMLU is: the likeliest of a question's choices counts.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from online_il.cli import add_run, log, main, parser
+from online_il.config.evaluation import Evaluation as Settings
+from online_il.config.sampling import Sampling
+from online_il.generation.engines import loglikelihoods, respond
+from online_il.grading import graded_sample
+from online_il.models import WEIGHTS
+from online_il.progress import report
+from online_il.provenance import file_hash, versions
+from online_il.records import (
+    Checkpoint,
+    Evaluation,
+    InputError,
+    Prompts,
+    RunRecord,
+    Samples,
+    read_table,
+    write_json,
+    write_table,
+)
+from online_il.statistics import clustered_stderr
+from online_il.tasks.miniature import check_rate
+
+Rows = list[dict[str, Any]]
+
+
+def sampled(
+    policy: Path, prompts: pd.DataFrame, sampling: Sampling, settings: Settings,
+    options: argparse.Namespace,
+) -> Rows:
+    """Graded responses to the prompts, `samples_per_prompt` each."""
+    keys = [(p, s) for p in range(len(prompts)) for s in range(settings.samples_per_prompt)]
+    responses = respond(
+        policy,
+        [prompts["text"][prompt] for prompt, _ in keys],
+        keys,
+        sampling=sampling,
+        seed=settings.seed,
+        engine=options.engine,
+        batch_size=options.batch_size,
+    )
+    return [
+        graded_sample(
+            prompt_id=prompts["prompt_id"][prompt],
+            sample_index=index,
+            policy=f"{options.run}/{policy.name}",
+            seed=options.seed,
+            answer=json.loads(prompts["answer"][prompt]),
+            response=response,
+        )
+        for (prompt, index), response in zip(keys, responses, strict=True)
+    ]
+
+
+def chosen(policy: Path, prompts: pd.DataFrame, options: argparse.Namespace) -> Rows:
+    """The likeliest choice of every question."""
+    answers = [json.loads(answer) for answer in prompts["answer"]]
+    choices = [[str(choice) for choice in answer["choices"]] for answer in answers]
+    scores = loglikelihoods(policy, list(prompts["text"]), choices)
+    rows = []
+    for prompt_id, answer, texts, nats in zip(
+        prompts["prompt_id"], answers, choices, scores, strict=True
+    ):
+        text = texts[int(np.argmax(nats))]
+        correct = text == str(answer["correct"])
+        rows.append(
+            {
+                "prompt_id": prompt_id,
+                "sample_index": 0,
+                "policy": f"{options.run}/{policy.name}",
+                "seed": options.seed,
+                "text": text,
+                "n_tokens": 1,
+                "finish_reason": "loglikelihood",
+                "reward": float(correct),
+                "reward_tinyzero": None,
+                "correct": correct,
+                "format_ok": True,
+            }
+        )
+    return rows
+
+
+def checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | None]:
+    """(share of attempts with an honest check, attempts a response) of miniature responses."""
+    targets = {
+        prompt_id: json.loads(answer)["target"]
+        for prompt_id, answer in zip(prompts["prompt_id"], prompts["answer"], strict=True)
+    }
+    counts = [check_rate(row["text"], targets[row["prompt_id"]]) for row in rows]
+    attempts, honest = sum(c[0] for c in counts), sum(c[1] for c in counts)
+    return (honest / attempts if attempts else None), attempts / len(rows)
+
+
+def evaluate(
+    checkpoint: Checkpoint, benchmark: str, sampling: str, context: dict[str, Any],
+    settings: Settings, prompts: pd.DataFrame, options: argparse.Namespace, folder: Path,
+) -> Evaluation:
+    """One evaluation: writes its responses and its record, and returns the record."""
+    policy = options.checkpoints / f"step{checkpoint.step}"
+    drawn: Sampling = getattr(settings, sampling)
+    forgetting = benchmark == "forgetting"
+    if forgetting:
+        rows = chosen(policy, prompts, options)
+    else:
+        rows = sampled(policy, prompts, drawn, settings, options)
+    check_share, attempts = (None, None) if forgetting else checks(rows, prompts)
+    correct_N = np.array([row["correct"] for row in rows], dtype=float)
+    record = Evaluation(
+        **context,
+        **checkpoint.model_dump(),
+        benchmark=benchmark,
+        sampling=sampling,
+        sampling_settings={"scoring": "loglikelihood"} if forgetting else drawn.model_dump(),
+        n_prompts=len(prompts),
+        samples_per_prompt=1 if forgetting else settings.samples_per_prompt,
+        accuracy=float(correct_N.mean()),
+        accuracy_stderr=clustered_stderr(correct_N, np.array([row["prompt_id"] for row in rows])),
+        format_rate=None if forgetting else _mean(rows, "format_ok"),
+        truncation_rate=None if forgetting else _share(rows, "finish_reason", "length"),
+        mean_length=None if forgetting else _mean(rows, "n_tokens"),
+        check_rate=check_share,
+        attempts=attempts,
+        data_revision=str(prompts["revision"][0]),
+    )
+    name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
+    place = folder / f"step{checkpoint.step}"
+    write_table(rows, Samples, place / f"{name}.parquet", record.model_dump())
+    write_json(record, place / f"{name}.json")
+    return record
+
+
+def _mean(rows: Rows, key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))
+
+
+def _share(rows: Rows, key: str, value: str) -> float:
+    return float(np.mean([row[key] == value for row in rows]))
+
+
+def plan(checkpoints: Sequence[Checkpoint], benchmarks: Sequence[str]) -> list[tuple[Checkpoint, str, str]]:
+    """Every evaluation to make; choices are not sampled, so forgetting has one sampling only."""
+    return [
+        (checkpoint, benchmark, sampling)
+        for checkpoint in checkpoints
+        for benchmark in benchmarks
+        for sampling in (("policy",) if benchmark == "forgetting" else ("policy", "paper"))
+    ]
+
+
+def run(options: argparse.Namespace) -> None:
+    settings = Settings.model_validate_json(options.settings)
+    record = RunRecord.model_validate_json(options.record.read_text())
+    table = read_table(options.prompts, Prompts)
+    for checkpoint in record.checkpoints:
+        weights = options.checkpoints / f"step{checkpoint.step}" / WEIGHTS
+        if not weights.is_file() or file_hash(weights) != checkpoint.weights_hash:
+            raise InputError(
+                f"{weights}: not the weights that {options.record} names; "
+                f"delete {options.checkpoints} and start again: Snakemake trains the run anew"
+            )
+    context = {
+        "task": options.task,
+        "run": options.run,
+        "method": record.method,
+        "expert": record.expert,
+        "seed": options.seed,
+        "prompts_hash": file_hash(options.prompts),
+        "code_hash": options.code,
+        "versions": versions(),
+    }
+    shutil.rmtree(options.output, ignore_errors=True)
+    planned = plan(record.checkpoints, options.benchmarks.split(","))
+    for done, (checkpoint, benchmark, sampling) in enumerate(planned):
+        prompts = table[table["split"] == benchmark].reset_index(drop=True)
+        result = evaluate(
+            checkpoint, benchmark, sampling, context, settings, prompts, options, options.output
+        )
+        log(
+            "evaluated",
+            step=checkpoint.step,
+            benchmark=benchmark,
+            sampling=sampling,
+            accuracy=f"{result.accuracy:.3f}±{result.accuracy_stderr:.3f}",
+            length=result.mean_length,
+            checks=result.check_rate,
+        )
+        report(
+            options.progress,
+            done=done + 1,
+            total=len(planned),
+            unit="evaluation",
+            accuracy=result.accuracy if benchmark == "id" else None,
+        )
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    add_run(arguments)
+    arguments.add_argument("--settings", required=True, help="settings of the evaluation, JSON")
+    arguments.add_argument("--benchmarks", required=True, help="benchmarks, separated by commas")
+    arguments.add_argument("--checkpoints", type=Path, required=True, help="the run's checkpoints")
+    arguments.add_argument("--record", type=Path, required=True, help="the run's manifest")
+    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
+    arguments.add_argument("--engine", required=True, help="generation engine")
+    arguments.add_argument("--batch-size", type=int, required=True, help="responses side by side")
+    arguments.add_argument("--output", type=Path, required=True, help="folder to write")
+    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
+    main(run, arguments)

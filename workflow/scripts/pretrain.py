@@ -1,0 +1,130 @@
+"""Train the miniature's base model on traces of an imperfect searcher and on the table of facts.
+
+Stands in for the paper's pretrained models. Every sequence is drawn afresh from the training
+prompts; none of the test prompts is seen.
+"""
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+from online_il.cli import add_run, log, main, parser
+from online_il.config.training import Pretraining
+from online_il.models import WEIGHTS, new_model, save_policy, word_tokenizer
+from online_il.provenance import file_hash, versions
+from online_il.records import (
+    Checkpoint,
+    Prompts,
+    RunRecord,
+    Training,
+    read_table,
+    write_json,
+    write_table,
+)
+from online_il.tasks import miniature
+from online_il.tasks.countdown import Instance
+from online_il.training import supervised
+from online_il.training.common import arguments as trainer_arguments
+
+
+def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[supervised.Row]:
+    """The whole training set: one row a sequence, in the order in which they are seen."""
+    table = read_table(prompts, Prompts)
+    instances, facts = [], []
+    for split, answer, text in zip(table["split"], table["answer"], table["text"], strict=True):
+        values = json.loads(answer)
+        if split == "train":
+            instances.append(Instance(tuple(values["numbers"]), values["target"]))
+        elif split == "forgetting":
+            _, _, a, b, _ = text.split()
+            choices = tuple(values["choices"])
+            facts.append(miniature.Fact(int(a), int(b), values["correct"], choices))
+    ids = {word: index for index, word in enumerate(miniature.VOCABULARY)}
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(settings.updates * settings.batch_size):
+        item = rng.choice(facts if rng.random() < settings.fact_fraction else instances)
+        prompt, response = miniature.training_sequence(
+            rng,
+            item,
+            solve_probability=settings.solve_probability,
+            continue_probability=settings.continue_probability,
+            max_attempts=settings.max_attempts,
+        )
+        rows.append(
+            supervised.Row([ids[w] for w in prompt.split()], [ids[w] for w in response.split()])
+        )
+    return rows
+
+
+def run(options: argparse.Namespace) -> None:
+    settings = Pretraining.model_validate_json(options.settings)
+    rows = sequences(options.prompts, settings, options.seed)
+    log("training set ready", sequences=len(rows), tokens=sum(len(r.response) for r in rows))
+    tokenizer = word_tokenizer(miniature.VOCABULARY)
+    model = new_model(settings.architecture, tokenizer, settings.max_length, options.seed)
+    size = settings.batch_size
+    recorder = supervised.train(
+        model,
+        tokenizer,
+        rows,
+        [list(range(u * size, (u + 1) * size)) for u in range(settings.updates)],
+        arguments=trainer_arguments(
+            output=options.state,
+            updates=settings.updates,
+            learning_rate=settings.learning_rate,
+            max_grad_norm=1.0,
+            seed=options.seed,
+        )
+        | {
+            "lr_scheduler_type": "cosine_with_min_lr",
+            "lr_scheduler_kwargs": {"min_lr_rate": 0.1},
+            "warmup_steps": settings.warmup_updates,
+            "adam_beta2": 0.98,
+            "weight_decay": 0.01,
+        },
+        micro_batch_size=settings.micro_batch_size,
+        checkpoints=[],
+        folder=options.checkpoints,
+        progress=options.progress,
+    )
+    # A base is step 0 of every run that starts from it: what its own training took is in the table.
+    save_policy(model, tokenizer, options.checkpoints / "step0")
+    start = Checkpoint(
+        step=0,
+        updates=0,
+        samples=0,
+        tokens=0,
+        device_seconds=0.0,
+        weights_hash=file_hash(options.checkpoints / "step0" / WEIGHTS),
+    )
+    record = RunRecord(
+        task=options.task,
+        run=options.run,
+        method="pretrain",
+        expert=None,
+        seed=options.seed,
+        settings=settings.model_dump(),
+        checkpoints=[start],
+        initial_weights_hash=None,
+        expert_hash=None,
+        prompts_hash=file_hash(options.prompts),
+        code_hash=options.code,
+        versions=versions(),
+    )
+    write_table(recorder.rows, Training, options.training, record.model_dump())
+    write_json(record, options.record)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    add_run(arguments)
+    arguments.add_argument("--settings", required=True, help="settings of the base, JSON")
+    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
+    arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
+    arguments.add_argument("--training", type=Path, required=True, help="training table to write")
+    arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
+    arguments.add_argument("--state", type=Path, required=True, help="folder of the trainer's own")
+    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
+    main(run, arguments)

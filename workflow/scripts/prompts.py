@@ -1,0 +1,95 @@
+"""Draw the prompts of a Countdown task and the table of facts.
+
+Train, validation and id share one distribution: their instances are drawn together, all distinct
+up to reordering of the numbers, shuffled, and then cut apart. Every ood instance leaves the
+in-distribution ranges, by a number or by its target, and so equals none of them.
+"""
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+from online_il.cli import main, parser
+from online_il.config.tasks import Countdown, Instances
+from online_il.provenance import versions
+from online_il.records import InputError, Prompts, write_table
+from online_il.tasks import miniature
+from online_il.tasks.countdown import Instance, compact_prompt, generate
+
+
+def draw(task: Countdown, instances: Instances, count: int, seed: int, **options) -> list[Instance]:
+    try:
+        return generate(
+            count,
+            operands=instances.operands,
+            number_range=instances.numbers,
+            target_range=instances.answers,
+            operators=task.operators,
+            seed=seed,
+            value_range=task.value_range,
+            **options,
+        )
+    except ValueError as error:
+        raise InputError(f"task {task.name}: {error}") from None
+
+
+def splits(task: Countdown) -> dict[str, list[Instance]]:
+    """Instances by split. Raises `InputError` when the ranges hold too few."""
+    inside, seed = task.in_distribution, task.data_seed
+    common = draw(task, inside, task.train + task.validation + task.id, seed)
+    # Draws without repetition come ever more from the rare instances, so the order is undone.
+    random.Random(seed).shuffle(common)
+
+    def leaves(instance: Instance) -> bool:
+        return (
+            len(instance.numbers) not in inside.operands
+            or not inside.answers[0] <= instance.target <= inside.answers[1]
+            or any(not inside.numbers[0] <= n <= inside.numbers[1] for n in instance.numbers)
+        )
+
+    ends = [task.train, task.train + task.validation]
+    return {
+        "train": common[: ends[0]],
+        "validation": common[ends[0] : ends[1]],
+        "id": common[ends[1] :],
+        "ood": draw(task, task.out_of_distribution, task.ood, seed + 1, accept=leaves),
+    }
+
+
+def run(options: argparse.Namespace) -> None:
+    task = Countdown.model_validate_json(options.settings)
+    origin = {"task": task.name, "source": "online_il.tasks.countdown.generate"}
+    origin["revision"] = f"seed {task.data_seed}, code {options.code}"
+    rows = [
+        {
+            "prompt_id": f"{split}-{index:05d}",
+            "split": split,
+            "text": compact_prompt(*instance),
+            "answer": json.dumps({"numbers": instance.numbers, "target": instance.target}),
+            **origin,
+        }
+        for split, instances in splits(task).items()
+        for index, instance in enumerate(instances)
+    ]
+    table = miniature.facts(task.facts.count, task.data_seed, task.facts.choices)
+    rows += [
+        {
+            "prompt_id": f"forgetting-{index:05d}",
+            "split": "forgetting",
+            "text": miniature.fact_prompt(fact),
+            "answer": json.dumps({"choices": fact.choices, "correct": fact.value}),
+            **origin,
+        }
+        for index, fact in enumerate(table)
+    ]
+    provenance = {"code_hash": options.code, "versions": versions(), "settings": options.settings}
+    write_table(rows, Prompts, options.output, provenance)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--settings", required=True, help="settings of the task, JSON")
+    arguments.add_argument("--code", required=True, help="hash of the code, for provenance")
+    arguments.add_argument("--output", type=Path, required=True, help="table to write")
+    main(run, arguments)

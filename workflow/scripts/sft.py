@@ -1,0 +1,63 @@
+"""Train a student from the base on an expert's demonstrations (paper, Equation 3)."""
+
+import argparse
+from pathlib import Path
+
+from online_il.cli import main, parser
+from online_il.config.training import Sft
+from online_il.models import load_model, load_tokenizer
+from online_il.provenance import file_hash
+from online_il.records import Prompts, Samples, read_table
+from online_il.training import supervised
+from online_il.training.common import arguments as trainer_arguments
+from online_il.training.publish import add_training, kept, publish
+
+
+def run(options: argparse.Namespace) -> None:
+    settings = Sft.model_validate_json(options.settings)
+    tokenizer = load_tokenizer(options.base)
+    prompts = read_table(options.prompts, Prompts).set_index("prompt_id")["text"]
+    samples = read_table(options.demonstrations, Samples)
+    # A response that was cut off has no end to learn, so it gets none.
+    rows = [
+        supervised.Row(
+            tokenizer.encode(prompts[prompt_id], add_special_tokens=False),
+            tokenizer.encode(text, add_special_tokens=False)
+            + ([tokenizer.eos_token_id] if reason == "stop" else []),
+        )
+        for prompt_id, text, reason in zip(
+            samples["prompt_id"], samples["text"], samples["finish_reason"], strict=True
+        )
+    ]
+    recorder = supervised.train(
+        load_model(options.base),
+        tokenizer,
+        rows,
+        supervised.plan(len(rows), options.steps, settings.batch_size, options.seed),
+        arguments=trainer_arguments(
+            output=options.state,
+            updates=options.steps,
+            learning_rate=options.learning_rate,
+            max_grad_norm=settings.max_grad_norm,
+            seed=options.seed,
+        ),
+        micro_batch_size=settings.micro_batch_size,
+        checkpoints=kept(options),
+        folder=options.checkpoints,
+        progress=options.progress,
+    )
+    publish(
+        recorder,
+        options,
+        method="sft",
+        expert=options.expert,
+        expert_hash=file_hash(options.demonstrations),
+    )
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    add_training(arguments)
+    arguments.add_argument("--expert", required=True, help="name of the expert")
+    arguments.add_argument("--demonstrations", type=Path, required=True, help="its samples")
+    main(run, arguments)

@@ -1,0 +1,201 @@
+"""Run a command of Snakemake and show how far the whole DAG is.
+
+In a terminal: one live display (jobs done and left, each running job's step, reward, accuracy,
+tokens a second, time left). Without one: a plain line every half minute. The full output goes to
+<results>/logs/snakemake.log. Ends with the table of final accuracies, and with the command's status.
+"""
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_INTERVAL = 30.0
+"""Seconds between two lines where there is no terminal."""
+
+ERROR_LINES = 40
+"""Lines of output that are shown when the command fails."""
+
+
+class Watcher:
+    """What is known of the DAG: from Snakemake's output, progress files and benchmark files."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.started = time.time()
+        self.planned: Counter[str] = Counter()
+        self.finished: Counter[str] = Counter()
+        self.lines: list[str] = []
+        self.in_statistics = False
+
+    def read(self, line: str) -> None:
+        """Take in one line of Snakemake's output."""
+        self.lines = [*self.lines[-ERROR_LINES:], line]
+        if line.startswith("Job stats:"):
+            self.in_statistics, self.planned, self.finished = True, Counter(), Counter()
+        elif self.in_statistics and (row := re.fullmatch(r"(\w+)\s+(\d+)", line.strip())):
+            if row[1] == "total":
+                self.in_statistics = False
+            else:
+                self.planned[row[1]] = int(row[2])
+        elif done := re.match(r"Finished jobid: \d+ \(Rule: (\w+)\)", line.strip()):
+            self.finished[done[1]] += 1
+
+    def running(self) -> list[tuple[str, dict[str, Any]]]:
+        """Name and numbers of every job that tells its progress and is not done."""
+        jobs = []
+        for path in sorted(self.results.glob("progress/**/*.json")):
+            try:
+                numbers = json.loads(path.read_text())
+            except (OSError, ValueError):
+                continue  # Replaced or removed between the listing and the reading.
+            if numbers["time"] >= self.started and numbers["done"] < numbers["total"]:
+                name = path.relative_to(self.results / "progress").with_suffix("")
+                jobs.append((" ".join(name.parts), numbers))
+        return jobs
+
+    def seconds_left(self, cores: int) -> float | None:
+        """Work left over cores, from the durations of finished jobs of the same rule."""
+        durations = defaultdict(list)
+        for path in self.results.glob("benchmarks/**/*.tsv"):
+            rule = path.relative_to(self.results / "benchmarks").parts[0].removesuffix(".tsv")
+            try:
+                durations[rule].append(float(path.read_text().splitlines()[1].split("\t")[0]))
+            except (OSError, IndexError, ValueError):
+                continue  # Not yet written.
+        known = {rule: sum(values) / len(values) for rule, values in durations.items()}
+        for name, numbers in self.running():
+            rule = name.split()[0]
+            if rule not in known and numbers["done"]:
+                elapsed = numbers["time"] - numbers.get("started", self.started)
+                known[rule] = elapsed / numbers["done"] * numbers["total"]
+        if not known:
+            return None
+        usual = sum(known.values()) / len(known)
+        left = sum(
+            (count - self.finished[rule]) * known.get(rule, usual)
+            for rule, count in self.planned.items()
+            if rule != "all"
+        )
+        begun = sum(
+            known.get(name.split()[0], usual) * numbers["done"] / numbers["total"]
+            for name, numbers in self.running()
+        )
+        return max(0.0, left - begun) / cores
+
+    def totals(self) -> tuple[int, int]:
+        """(jobs done, jobs planned)."""
+        return sum(self.finished.values()), sum(self.planned.values())
+
+
+def clock(seconds: float | None) -> str:
+    """`4:05`, or a question mark."""
+    return "?" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def numbers_text(numbers: dict[str, Any]) -> str:
+    """The numbers of one job in a line."""
+    parts = [f"{numbers['unit']} {numbers['done']}/{numbers['total']}"]
+    for key, form in (("reward", ".3f"), ("loss", ".3f"), ("accuracy", ".3f")):
+        if numbers.get(key) is not None:
+            parts.append(f"{key} {numbers[key]:{form}}")
+    if numbers.get("tokens_per_second"):
+        parts.append(f"{numbers['tokens_per_second']:,.0f} tokens/s")
+    return "  ".join(parts)
+
+
+def picture(watcher: Watcher, cores: int) -> Group:
+    """The live display."""
+    done, total = watcher.totals()
+    head = Text(
+        f"{done} of {total or '?'} jobs done   elapsed {clock(time.time() - watcher.started)}"
+        f"   about {clock(watcher.seconds_left(cores))} left"
+    )
+    table = Table.grid(padding=(0, 2))
+    for name, numbers in watcher.running():
+        bar = ProgressBar(total=numbers["total"], completed=numbers["done"], width=20)
+        table.add_row(name, bar, numbers_text(numbers))
+    return Group(head, ProgressBar(total=max(total, 1), completed=done, width=72), table)
+
+
+def plain(watcher: Watcher, cores: int) -> str:
+    """The same as one line."""
+    done, total = watcher.totals()
+    jobs = "; ".join(f"{name}: {numbers_text(numbers)}" for name, numbers in watcher.running())
+    return (
+        f"[{clock(time.time() - watcher.started)}] {done} of {total or '?'} jobs done, about "
+        f"{clock(watcher.seconds_left(cores))} left. {jobs}"
+    )
+
+
+def watch(options: argparse.Namespace) -> int:
+    console = Console()
+    watcher = Watcher(options.results)
+    log = options.results / "logs" / "snakemake.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        options.command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+
+    def drain() -> None:
+        assert process.stdout is not None
+        with log.open("w") as stream:
+            for line in process.stdout:
+                stream.write(line)
+                stream.flush()
+                watcher.read(line.rstrip("\n"))
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    # Ctrl-C reaches Snakemake too, which ends its jobs; this program waits for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=2, transient=True) as live:
+            while reader.is_alive():
+                live.update(picture(watcher, options.cores))
+                reader.join(0.5)
+    else:
+        last = 0.0
+        while reader.is_alive():
+            reader.join(0.5)
+            if watcher.planned and time.time() - last >= PLAIN_INTERVAL:
+                print(plain(watcher, options.cores), flush=True)
+                last = time.time()
+    status = process.wait()
+    elapsed = clock(time.time() - watcher.started)
+    if status == 0:
+        summary = options.results / "summary.txt"
+        if summary.is_file():
+            print(summary.read_text())
+        print(f"done in {elapsed}")
+    else:
+        print("\n".join(watcher.lines[-ERROR_LINES:]), file=sys.stderr)
+        print(f"failed after {elapsed}; everything that was printed: {log}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--results", type=Path, required=True, help="results folder")
+    arguments.add_argument("--cores", type=int, default=2, help="jobs side by side")
+    arguments.add_argument("command", nargs="+", help="the command, after --")
+    sys.exit(watch(arguments.parse_args()))

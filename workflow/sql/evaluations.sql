@@ -1,0 +1,41 @@
+-- What was measured: one row an evaluation (a checkpoint, a benchmark, a sampling).
+-- `file` is the evaluation's path under the results folder, without its extension.
+-- The types stand here, so that a column that is null in every file has its own type all the same.
+CREATE TABLE evaluations AS
+SELECT
+    * EXCLUDE (filename),
+    regexp_replace(filename[length(getvariable('results')) + 2:], '\.json$', '') AS file
+FROM read_json(
+    getvariable('results') || '/eval/*/*/seed*/step*/*.json',
+    filename = true,
+    columns = {
+        task: 'VARCHAR',
+        benchmark: 'VARCHAR',
+        run: 'VARCHAR',
+        method: 'VARCHAR',
+        expert: 'VARCHAR',
+        seed: 'BIGINT',
+        step: 'BIGINT',
+        updates: 'BIGINT',
+        samples: 'BIGINT',
+        tokens: 'BIGINT',
+        device_seconds: 'DOUBLE',
+        sampling: 'VARCHAR',
+        sampling_settings: 'JSON',
+        n_prompts: 'BIGINT',
+        samples_per_prompt: 'BIGINT',
+        accuracy: 'DOUBLE',
+        accuracy_stderr: 'DOUBLE',
+        format_rate: 'DOUBLE',
+        truncation_rate: 'DOUBLE',
+        mean_length: 'DOUBLE',
+        check_rate: 'DOUBLE',
+        attempts: 'DOUBLE',
+        weights_hash: 'VARCHAR',
+        prompts_hash: 'VARCHAR',
+        data_revision: 'VARCHAR',
+        code_hash: 'VARCHAR',
+        versions: 'JSON'
+    }
+)
+ORDER BY task, benchmark, sampling, run, seed, step;

@@ -1,0 +1,27 @@
+-- What was answered: one row a response of an evaluation.
+-- An evaluation's responses lie beside it under the same name, and the evaluation says whose they
+-- are.
+CREATE TABLE samples AS
+SELECT
+    evaluation.task,
+    evaluation.run,
+    evaluation.seed,
+    evaluation.step,
+    evaluation.benchmark,
+    evaluation.sampling,
+    response.prompt_id,
+    response.sample_index::BIGINT AS sample_index,
+    response.text,
+    response.n_tokens::BIGINT AS n_tokens,
+    response.finish_reason,
+    response.reward::DOUBLE AS reward,
+    response.reward_tinyzero::DOUBLE AS reward_tinyzero,
+    response.correct,
+    response.format_ok
+FROM read_parquet(
+    getvariable('results') || '/eval/*/*/seed*/step*/*.parquet',
+    filename = true,
+    union_by_name = true
+) AS response
+JOIN evaluations AS evaluation
+    ON response.filename = getvariable('results') || '/' || evaluation.file || '.parquet';

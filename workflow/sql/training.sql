@@ -1,0 +1,28 @@
+-- How did training go? One row an optimizer update of a run; counts are totals since the base.
+CREATE TABLE training AS
+SELECT
+    runs.task,
+    runs.run,
+    runs.method,
+    runs.seed,
+    updates."update"::BIGINT AS "update",
+    updates.step::BIGINT AS step,
+    updates.samples::BIGINT AS samples,
+    updates.tokens::BIGINT AS tokens,
+    updates.device_seconds::DOUBLE AS device_seconds,
+    updates.loss::DOUBLE AS loss,
+    updates.learning_rate::DOUBLE AS learning_rate,
+    updates.grad_norm::DOUBLE AS grad_norm,
+    updates.entropy::DOUBLE AS entropy,
+    updates.reward::DOUBLE AS reward,
+    updates.kl::DOUBLE AS kl,
+    updates.mean_length::DOUBLE AS mean_length,
+    updates.truncation_rate::DOUBLE AS truncation_rate
+FROM read_parquet(
+    getvariable('results') || '/runs/*/*/seed*/training.parquet',
+    filename = true,
+    union_by_name = true
+) AS updates
+JOIN runs
+    ON updates.filename = getvariable('results') || '/' || runs.folder || '/training.parquet'
+ORDER BY ALL;
