@@ -12,6 +12,7 @@ setup: .venv/ready
 	  { echo "online-il needs Python 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/cpu.txt
+	echo "$(CURDIR)/workflow" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/online_il.pth"
 	touch $@
 
 mini: setup
@@ -23,7 +24,7 @@ smoke: setup
 
 sweep: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/sweep -- \
-	  $(BIN)/snakemake --cores $(CORES) --configfile config/sweep.yaml
+	  $(BIN)/snakemake --cores $(CORES) --configfile config/sweep.yaml summary
 
 test: setup
 	$(BIN)/pytest

@@ -10,8 +10,11 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
+from online_il.config.data import CountdownData
 from online_il.config.study import ConfigError, checkpoints_of, load, seeds_of
+from online_il.environment import prepare
 from online_il.integrity import damaged
+from online_il.progress import summary_of
 from online_il.provenance import code_hash
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
@@ -24,11 +27,7 @@ R = f"results/{STUDY.scale}"
 if workflow.is_main_process and (broken := damaged(Path(R))):
     raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
 
-# Rules run this installation's `python` on this checkout's library, activated or not. Large blocks
-# of memory stay with the process, which a small model's training feels (docs/performance.md).
-os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-os.environ["PYTHONPATH"] = str(ROOT / "workflow")
-os.environ["MALLOC_MMAP_THRESHOLD_"] = os.environ["MALLOC_TRIM_THRESHOLD_"] = "4000000000"
+prepare(ROOT)
 
 
 include: "rules/common.smk"
@@ -55,6 +54,4 @@ rule all:
 
 
 onsuccess:
-    summary = Path(rules.summary.output[0])
-    if summary.is_file():
-        print(summary.read_text())
+    print(summary_of(Path(R)))

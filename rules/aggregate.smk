@@ -5,23 +5,23 @@
 rule aggregate:
     input:
         evaluations=[f"{R}/eval/{t}/{run}/seed{seed}" for t, run, seed in policies()],
-        records=[run_folder(*policy) + "/run.json" for policy in policies()],
-        training=[run_folder(*policy) + "/training.parquet" for policy in policies()],
+        records=[f"{run_folder(*policy)}/run.json" for policy in policies()],
+        training=[f"{run_folder(*policy)}/training.parquet" for policy in policies()],
         queries=sorted(str(path) for path in (ROOT / "workflow" / "sql").glob("*.sql")),
     output:
         f"{R}/results.duckdb",
-    params:
-        script=script("aggregate"),
-        code=code("aggregate"),
-        results=R,
     log:
         f"{R}/logs/aggregate.log",
     benchmark:
         f"{R}/benchmarks/aggregate.tsv"
     conda:
         CONDA
+    params:
+        script=script("aggregate"),
+        code=code("aggregate"),
+        results=lambda wildcards, output: os.path.dirname(output[0]),
     message:
         "gather everything that was measured in {output}"
     shell:
         "python {params.script} --results {params.results} --code {params.code}"
-        " --database {output} 2> {log}"
+        " --database {output} > {log} 2>&1"

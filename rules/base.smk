@@ -6,28 +6,28 @@ rule pretrain:
     input:
         prompts=f"{R}/data/{{task}}/prompts.parquet",
     output:
-        checkpoints=directory(run_folder(run="base") + "/checkpoints"),
-        training=run_folder(run="base") + "/training.parquet",
-        record=run_folder(run="base") + "/run.json",
+        checkpoints=directory(f"{BASE}/checkpoints"),
+        training=f"{BASE}/training.parquet",
+        record=f"{BASE}/run.json",
+    log:
+        f"{R}/logs/pretrain/{{task}}/base/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/pretrain/{{task}}/base/seed{{seed}}.tsv"
+    conda:
+        CONDA
+    threads: STUDY.resources.pretrain.threads
+    resources:
+        **asks("pretrain"),
     params:
         script=script("pretrain"),
         code=code("pretrain"),
         settings=lambda wildcards: TASKS[wildcards.task].base.model_dump_json(),
         state=f"{R}/state/{{task}}/base/seed{{seed}}",
         progress=f"{R}/progress/pretrain/{{task}}/base/seed{{seed}}.json",
-    log:
-        f"{R}/logs/pretrain/{{task}}/base/seed{{seed}}.log",
-    benchmark:
-        f"{R}/benchmarks/pretrain/{{task}}/base/seed{{seed}}.tsv"
-    threads: STUDY.resources.pretrain.threads
-    resources:
-        **asks("pretrain"),
-    conda:
-        CONDA
     message:
         "train the base of {wildcards.task}, seed {wildcards.seed}"
     shell:
         "python {params.script} --task {wildcards.task} --run base --seed {wildcards.seed}"
         " --code {params.code} --settings {params.settings:q} --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
-        " --record {output.record} --state {params.state} --progress {params.progress} 2> {log}"
+        " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"

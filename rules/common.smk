@@ -1,4 +1,4 @@
-# What several rule files use: the runs of the study, where their files lie, what a job asks for.
+# What the other files here share, namely the runs, where their files lie, what a job asks for.
 
 TASKS = {task.name: task for task in STUDY.tasks}
 RUNS = {(task.name, run.name): run for task in STUDY.tasks for run in task.runs}
@@ -32,14 +32,24 @@ def run_folder(task="{task}", run="{run}", seed="{seed}"):
     return f"{R}/runs/{task}/{run}/seed{seed}"
 
 
+RUN, BASE = run_folder(), run_folder(run="base")
+
+
 def checkpoints_of_policy(task, run, seed):
     """The folder of a policy's checkpoints; one base serves all seeds."""
-    return run_folder(task, run, TASKS[task].base.seed if run == "base" else seed) + "/checkpoints"
+    folder = run_folder(task, run, TASKS[task].base.seed if run == "base" else seed)
+    return f"{folder}/checkpoints"
 
 
 def base(wildcards):
     """The checkpoints of the base that a run starts from."""
     return checkpoints_of_policy(wildcards.task, "base", wildcards.seed)
+
+
+def demonstrations(wildcards):
+    """The samples of the expert that a run imitates."""
+    expert = RUNS[wildcards.task, wildcards.run].expert
+    return f"{R}/samples/{wildcards.task}/{expert}/seed{wildcards.seed}.parquet"
 
 
 def policies():
@@ -52,7 +62,7 @@ def policies():
 def method_settings(wildcards):
     """The settings that a run shares with all runs of its method, as JSON."""
     run = RUNS[wildcards.task, wildcards.run]
-    return getattr(STUDY.methods, run.method).model_dump_json(exclude={"checkpoints"})
+    return getattr(STUDY.methods, run.method).model_dump_json()
 
 
 def of_run(key):
@@ -63,3 +73,8 @@ def of_run(key):
 def keep(wildcards):
     """The steps that a run publishes, with commas between."""
     return ",".join(map(str, checkpoints_of(STUDY, RUNS[wildcards.task, wildcards.run])))
+
+
+def figure(name):
+    """The files of a figure."""
+    return expand(f"{R}/figures/{name}.{{kind}}", kind=["svg", "vl.json", "html"])

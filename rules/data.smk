@@ -5,20 +5,20 @@
 rule prompts:
     output:
         f"{R}/data/{{task}}/prompts.parquet",
-    params:
-        script=script("prompts"),
-        code=code("prompts"),
-        settings=lambda wildcards: TASKS[wildcards.task].model_dump_json(
-            exclude={"base", "experts", "runs", "seeds", "benchmarks"}
-        ),
     log:
         f"{R}/logs/prompts/{{task}}.log",
     benchmark:
         f"{R}/benchmarks/prompts/{{task}}.tsv"
     conda:
         CONDA
+    params:
+        script=script("prompts"),
+        code=code("prompts"),
+        settings=lambda wildcards: TASKS[wildcards.task].model_dump_json(
+            include=set(CountdownData.model_fields)
+        ),
     message:
         "draw the prompts of {wildcards.task}"
     shell:
         "python {params.script} --settings {params.settings:q} --code {params.code}"
-        " --output {output} 2> {log}"
+        " --output {output} > {log} 2>&1"

@@ -5,10 +5,19 @@
 rule evaluate:
     input:
         prompts=f"{R}/data/{{task}}/prompts.parquet",
-        checkpoints=run_folder() + "/checkpoints",
-        record=run_folder() + "/run.json",
+        checkpoints=f"{RUN}/checkpoints",
+        record=f"{RUN}/run.json",
     output:
         directory(f"{R}/eval/{{task}}/{{run}}/seed{{seed}}"),
+    log:
+        f"{R}/logs/evaluate/{{task}}/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/evaluate/{{task}}/{{run}}/seed{{seed}}.tsv"
+    conda:
+        CONDA
+    threads: STUDY.resources.evaluate.threads
+    resources:
+        **asks("evaluate"),
     params:
         script=script("evaluate"),
         code=code("evaluate"),
@@ -17,15 +26,6 @@ rule evaluate:
         engine=STUDY.generation.engine,
         batch_size=STUDY.generation.batch_size,
         progress=f"{R}/progress/evaluate/{{task}}/{{run}}/seed{{seed}}.json",
-    log:
-        f"{R}/logs/evaluate/{{task}}/{{run}}/seed{{seed}}.log",
-    benchmark:
-        f"{R}/benchmarks/evaluate/{{task}}/{{run}}/seed{{seed}}.tsv"
-    threads: STUDY.resources.evaluate.threads
-    resources:
-        **asks("evaluate"),
-    conda:
-        CONDA
     message:
         "evaluate {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
     shell:
@@ -33,4 +33,4 @@ rule evaluate:
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --benchmarks {params.benchmarks} --checkpoints {input.checkpoints}"
         " --record {input.record} --prompts {input.prompts} --engine {params.engine}"
-        " --batch-size {params.batch_size} --output {output} --progress {params.progress} 2> {log}"
+        " --batch-size {params.batch_size} --output {output} --progress {params.progress} > {log} 2>&1"

@@ -7,11 +7,22 @@ rule grpo:
         prompts=f"{R}/data/{{task}}/prompts.parquet",
         base=base,
     output:
-        checkpoints=directory(run_folder() + "/checkpoints"),
-        training=run_folder() + "/training.parquet",
-        record=run_folder() + "/run.json",
+        checkpoints=directory(f"{RUN}/checkpoints"),
+        training=f"{RUN}/training.parquet",
+        record=f"{RUN}/run.json",
+    log:
+        f"{R}/logs/grpo/{{task}}/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/grpo/{{task}}/{{run}}/seed{{seed}}.tsv"
     wildcard_constraints:
         run=named("grpo"),
+    # Everything that imitates an expert waits for it.
+    priority: 10
+    conda:
+        CONDA
+    threads: STUDY.resources.grpo.threads
+    resources:
+        **asks("grpo"),
     params:
         script=script("grpo"),
         code=code("grpo"),
@@ -22,17 +33,6 @@ rule grpo:
         engine=STUDY.generation.engine,
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/grpo/{{task}}/{{run}}/seed{{seed}}.json",
-    log:
-        f"{R}/logs/grpo/{{task}}/{{run}}/seed{{seed}}.log",
-    benchmark:
-        f"{R}/benchmarks/grpo/{{task}}/{{run}}/seed{{seed}}.tsv"
-    # Everything that imitates an expert waits for it.
-    priority: 10
-    threads: STUDY.resources.grpo.threads
-    resources:
-        **asks("grpo"),
-    conda:
-        CONDA
     message:
         "train {wildcards.run} of {wildcards.task} with GRPO, seed {wildcards.seed}"
     shell:
@@ -41,4 +41,4 @@ rule grpo:
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
         " --engine {params.engine} --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
-        " --record {output.record} --state {params.state} --progress {params.progress} 2> {log}"
+        " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"

@@ -6,16 +6,22 @@ rule sft:
     input:
         prompts=f"{R}/data/{{task}}/prompts.parquet",
         base=base,
-        demonstrations=lambda wildcards: (
-            f"{R}/samples/{wildcards.task}/{of_run('expert')(wildcards)}"
-            f"/seed{wildcards.seed}.parquet"
-        ),
+        demonstrations=demonstrations,
     output:
-        checkpoints=directory(run_folder() + "/checkpoints"),
-        training=run_folder() + "/training.parquet",
-        record=run_folder() + "/run.json",
+        checkpoints=directory(f"{RUN}/checkpoints"),
+        training=f"{RUN}/training.parquet",
+        record=f"{RUN}/run.json",
+    log:
+        f"{R}/logs/sft/{{task}}/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/sft/{{task}}/{{run}}/seed{{seed}}.tsv"
     wildcard_constraints:
         run=named("sft"),
+    conda:
+        CONDA
+    threads: STUDY.resources.sft.threads
+    resources:
+        **asks("sft"),
     params:
         script=script("sft"),
         code=code("sft"),
@@ -26,15 +32,6 @@ rule sft:
         expert=of_run("expert"),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/sft/{{task}}/{{run}}/seed{{seed}}.json",
-    log:
-        f"{R}/logs/sft/{{task}}/{{run}}/seed{{seed}}.log",
-    benchmark:
-        f"{R}/benchmarks/sft/{{task}}/{{run}}/seed{{seed}}.tsv"
-    threads: STUDY.resources.sft.threads
-    resources:
-        **asks("sft"),
-    conda:
-        CONDA
     message:
         "train {wildcards.run} of {wildcards.task} by SFT, seed {wildcards.seed}"
     shell:
@@ -44,7 +41,7 @@ rule sft:
         " --expert {params.expert} --demonstrations {input.demonstrations}"
         " --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
-        " --record {output.record} --state {params.state} --progress {params.progress} 2> {log}"
+        " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"
 
 
 rule distill:
@@ -55,11 +52,22 @@ rule distill:
             wildcards.task, of_run("expert")(wildcards), wildcards.seed
         ),
     output:
-        checkpoints=directory(run_folder() + "/checkpoints"),
-        training=run_folder() + "/training.parquet",
-        record=run_folder() + "/run.json",
+        checkpoints=directory(f"{RUN}/checkpoints"),
+        training=f"{RUN}/training.parquet",
+        record=f"{RUN}/run.json",
+    log:
+        f"{R}/logs/distill/{{task}}/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/distill/{{task}}/{{run}}/seed{{seed}}.tsv"
     wildcard_constraints:
         run=named("distill"),
+    # The longest of the students goes first.
+    priority: 5
+    conda:
+        CONDA
+    threads: STUDY.resources.distill.threads
+    resources:
+        **asks("distill"),
     params:
         script=script("distill"),
         code=code("distill"),
@@ -71,17 +79,6 @@ rule distill:
         engine=STUDY.generation.engine,
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/distill/{{task}}/{{run}}/seed{{seed}}.json",
-    log:
-        f"{R}/logs/distill/{{task}}/{{run}}/seed{{seed}}.log",
-    benchmark:
-        f"{R}/benchmarks/distill/{{task}}/{{run}}/seed{{seed}}.tsv"
-    # The longest of the students goes first.
-    priority: 5
-    threads: STUDY.resources.distill.threads
-    resources:
-        **asks("distill"),
-    conda:
-        CONDA
     message:
         "train {wildcards.run} of {wildcards.task} by on-policy distillation,"
         " seed {wildcards.seed}"
@@ -92,4 +89,4 @@ rule distill:
         " --expert {params.expert} --expert-checkpoints {input.expert} --engine {params.engine}"
         " --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
-        " --record {output.record} --state {params.state} --progress {params.progress} 2> {log}"
+        " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"

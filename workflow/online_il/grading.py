@@ -33,7 +33,9 @@ def graded_sample(
     }
 
 
-def reward(completions: list[str], numbers: list[list[int]], target: list[int], **_: Any) -> list[float]:
+def reward(
+    completions: list[str], numbers: list[list[int]], target: list[int], **_: Any
+) -> list[float]:
     """The reward of GRPO: 1 correct, 0.1 well-formed, 0 otherwise (paper, D.1)."""
     return [
         countdown.score(text, n, t) for text, n, t in zip(completions, numbers, target, strict=True)

@@ -35,7 +35,7 @@ def _tables(results: Path) -> Iterator[tuple[Path, str]]:
 def _records(results: Path) -> Iterator[tuple[Path, str]]:
     for folder in ("runs", "eval"):
         for path in sorted(results.glob(f"{folder}/**/[!.]*.json")):
-            if path.parent.name == "checkpoints" or "step" in path.parent.name and folder == "runs":
+            if folder == "runs" and path.name != "run.json":
                 continue  # A policy's own files, which `_weights` looks at.
             if not isinstance(_json(path), dict):
                 yield path, "not a whole JSON record"

@@ -5,7 +5,6 @@ pickled weights) and the tokenizer. Writing one is atomic: it is complete or abs
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +53,7 @@ def new_model(
             num_hidden_layers=architecture.layers,
             num_attention_heads=architecture.heads,
             num_key_value_heads=architecture.heads,
-            head_dim=architecture.hidden_size // architecture.heads,
+            head_dim=architecture.head_dim,
             max_position_embeddings=max_length,
             tie_word_embeddings=True,
             pad_token_id=tokenizer.pad_token_id,
@@ -95,7 +94,7 @@ def save_policy(
     model.save_pretrained(aside, safe_serialization=True)
     tokenizer.save_pretrained(aside)
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(aside, folder)
+    aside.replace(folder)
 
 
 def model_config(folder: Path) -> dict[str, object]:

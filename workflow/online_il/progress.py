@@ -1,7 +1,6 @@
 """Telling whoever watches how far a job is."""
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -13,4 +12,12 @@ def report(path: Path, *, done: int, total: int, unit: str, **numbers: float | N
     aside.write_text(
         json.dumps({"done": done, "total": total, "unit": unit, "time": time.time(), **numbers})
     )
-    os.replace(aside, path)
+    aside.replace(path)
+
+
+def summary_of(results: Path) -> str:
+    """What a finished study shows in the terminal: the table of accuracies, the figures' paths."""
+    table = results / "summary.txt"
+    figures = sorted(results.glob("figures/*.html"))
+    parts = [table.read_text()] if table.is_file() else []
+    return "\n".join([*parts, *(f"figure: {path} (and .svg, .vl.json)" for path in figures)])

@@ -43,10 +43,14 @@ def _syntax(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:]
+            # All bare strings, for those below an assignment document it.
+            node.body = [statement for statement in node.body if not _is_text(statement)]
     return ast.dump(tree)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 @cache
@@ -59,13 +63,15 @@ def _imported(path: Path) -> list[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    files = []
+    files: list[Path] = []
     for name in names:
         parts = name.split(".")
-        if parts[0] == "online_il":
-            place = LIBRARY.joinpath(*parts[1:])
-            files += [f for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()]
-    return files
+        if parts[0] != "online_il":
+            continue
+        packages = [LIBRARY.joinpath(*parts[1:end]) for end in range(1, len(parts) + 1)]
+        files += [place / "__init__.py" for place in packages]
+        files.append(packages[-1].with_suffix(".py"))
+    return sorted({file for file in files if file.is_file()})
 
 
 def file_hash(path: Path) -> str:

@@ -6,7 +6,6 @@ carries in its metadata where it comes from.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,9 @@ class Prompts(Table):
 
     prompt_id: Series[str] = pa.Field(unique=True, description="Name, unique within the task.")
     task: Series[str] = pa.Field(description="Name of the task.")
-    split: Series[str] = pa.Field(isin=["train", "validation", "id", "ood", "forgetting"])
+    split: Series[str] = pa.Field(
+        isin=["pretraining", "train", "validation", "id", "ood", "forgetting"]
+    )
     text: Series[str] = pa.Field(description="The prompt, or its chat messages as JSON.")
     answer: Series[str] = pa.Field(description="What the grader needs, as JSON.")
     source: Series[str] = pa.Field(description="Where the prompt comes from.")
@@ -153,13 +154,17 @@ def write_table(
     provenance: dict[str, Any],
 ) -> None:
     """Validate rows against their table and write them as Parquet with their provenance."""
-    frame = table.validate(pd.DataFrame(rows)[list(table.to_schema().columns)], lazy=True)
+    frame, columns = pd.DataFrame(rows), list(table.to_schema().columns)
+    # In the table's order; a column too many stays, so that it is refused rather than dropped.
+    order = [name for name in columns if name in frame]
+    order += [name for name in frame if name not in columns]
+    frame = table.validate(frame[order], lazy=True)
     data = arrow.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(data.schema.metadata or {}), PROVENANCE: json.dumps(provenance).encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     parquet.write_table(data.replace_schema_metadata(metadata), aside)
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def read_table(path: Path, table: type[Table]) -> pd.DataFrame:
@@ -190,4 +195,4 @@ def write_text(text: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    aside.replace(path)

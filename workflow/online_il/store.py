@@ -5,16 +5,26 @@ files of `workflow/sql` over them; the tables hold the data itself, so the datab
 the folder. `query` and `intervals` read it.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pandas as pd
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 from pydantic import BaseModel, ValidationError
 
-from online_il.records import Evaluation, InputError, RunRecord, Samples, Training, read_table
+from online_il.records import (
+    Evaluation,
+    InputError,
+    RunRecord,
+    Samples,
+    Table,
+    Training,
+    read_table,
+)
 from online_il.statistics import mean_over_seeds
 
 SQL = Path(__file__).parents[1] / "sql"
@@ -24,6 +34,8 @@ EVALUATIONS = "eval/*/*/seed*/step*"
 RUNS = "runs/*/*/seed*"
 KEY = ["task", "run", "seed", "step", "benchmark", "sampling"]
 REMEDY = "delete {} and start again: Snakemake makes it anew"
+
+Record = TypeVar("Record", bound=BaseModel)
 
 
 def build(results: Path, database: Path) -> None:
@@ -44,14 +56,15 @@ def build(results: Path, database: Path) -> None:
             _check_responses(connection, results)
     except duckdb.Error as error:
         _remove(aside)
-        _name_damaged(results)
+        for path, table in _tables(results):
+            read_table(path, table)  # The damaged one says so.
         raise InputError(f"{results}: {_reason(error)}; is it the results folder?") from None
     except BaseException:
         _remove(aside)
         raise
     # The log of an older database would be replayed into this one.
     _log_of(database).unlink(missing_ok=True)
-    os.replace(aside, database)
+    aside.replace(database)
 
 
 def query(database: Path, sql_or_name: str) -> pd.DataFrame:
@@ -61,7 +74,8 @@ def query(database: Path, sql_or_name: str) -> pd.DataFrame:
         raise InputError(f"{database}: there is no such database; make it with aggregate.py")
     try:
         with duckdb.connect(str(database), read_only=True) as connection:
-            return connection.execute(sql).df()
+            rows: pd.DataFrame = connection.execute(sql).df()
+            return rows
     except duckdb.IOException as error:
         raise InputError(
             f"{database}: not a database that can be read ({_reason(error)}); "
@@ -74,14 +88,15 @@ def query(database: Path, sql_or_name: str) -> pd.DataFrame:
 def intervals(database: Path) -> pd.DataFrame:
     """The rows of `curves` with the standard error and 95 % interval of their mean accuracy.
 
-    Adds the columns stderr, low and high (`statistics.mean_over_seeds`).
+    Adds the columns stderr, low and high (`statistics.mean_over_seeds`); low and high are cut at 0
+    and 1, beyond which there is no accuracy.
     """
     key = ["task", "benchmark", "sampling", "run", "step"]
     rows = []
     for names, part in query(database, "prompt_accuracy").groupby(key):
         accuracy_S_P = part.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy()
         _, stderr, low, high = mean_over_seeds(accuracy_S_P)
-        rows.append((*names, stderr, low, high))
+        rows.append((*names, stderr, max(low, 0.0), min(high, 1.0)))
     spread = pd.DataFrame(rows, columns=[*key, "stderr", "low", "high"])
     return query(database, "curves").merge(spread, on=key, validate="one_to_one")
 
@@ -105,9 +120,11 @@ def _check_files(results: Path) -> None:
             raise InputError(f"{path}: no run.json beside it; {REMEDY.format(path.parent)}")
     for path in runs:
         _read(path, RunRecord)
+    for path, table in _tables(results):
+        _check_columns(path, table)
     frame = pd.DataFrame([{key: getattr(e, key) for key in KEY} for e in evaluations])
     frame["prompts_hash"] = [evaluation.prompts_hash for evaluation in evaluations]
-    frame["file"] = records
+    frame["file"] = pd.Series(records, dtype=object)
     _check_together(frame)
 
 
@@ -132,14 +149,14 @@ def _check_together(frame: pd.DataFrame) -> None:
             "its record says (eval/<task>/<run>/seed<k>/step<n>)"
         )
     for (task, benchmark), part in frame.groupby(["task", "benchmark"]):
-        counts = part["prompts_hash"].value_counts()
-        if len(counts) > 1:
-            odd = part[part["prompts_hash"] != counts.index[0]]["file"]
+        usual = part["prompts_hash"].mode()[0]
+        odd = part[part["prompts_hash"] != usual]["file"]
+        if len(odd):
+            most = part[part["prompts_hash"] == usual]["file"].iloc[0]
             folders = sorted({str(path.parents[1]) for path in odd})
             raise InputError(
-                f"{', '.join(folders)}: {task}/{benchmark} was evaluated on other prompts here "
-                f"than in most files (such as {part['file'][counts.index[0] == part['prompts_hash']].iloc[0]}); "
-                + REMEDY.format("them")
+                f"{', '.join(folders)}: {benchmark} of {task} was evaluated on other prompts "
+                f"(prompts_hash) than in {most}; " + REMEDY.format("the older of them")
             )
 
 
@@ -167,7 +184,7 @@ def _check_responses(connection: duckdb.DuckDBPyConnection, results: Path) -> No
         raise InputError(f"{results / file}: {what}; {REMEDY.format((results / file).parents[1])}")
 
 
-def _read[Record: BaseModel](path: Path, record: type[Record]) -> Record:
+def _read(path: Path, record: type[Record]) -> Record:
     try:
         return record.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -180,15 +197,21 @@ def _read[Record: BaseModel](path: Path, record: type[Record]) -> Record:
         ) from None
 
 
-def _name_damaged(results: Path) -> None:
-    """Raise `InputError` for the first Parquet file that is not what it should be."""
-    for path in _parquets(results):
-        read_table(path, Training if path.name == "training.parquet" else Samples)
+def _tables(results: Path) -> Iterator[tuple[Path, type[Table]]]:
+    for path in sorted(results.glob(f"{EVALUATIONS}/*.parquet")):
+        yield path, Samples
+    for path in sorted(results.glob(f"{RUNS}/training.parquet")):
+        yield path, Training
 
 
-def _parquets(results: Path) -> Iterator[Path]:
-    yield from sorted(results.glob(f"{EVALUATIONS}/*.parquet"))
-    yield from sorted(results.glob(f"{RUNS}/training.parquet"))
+def _check_columns(path: Path, table: type[Table]) -> None:
+    """DuckDB would fill a column that one file lacks with nulls, without a word."""
+    try:
+        columns = set(parquet.read_schema(path).names)
+    except (arrow.ArrowException, OSError):
+        columns = set()
+    if columns != set(table.to_schema().columns):
+        read_table(path, table)  # It says what is wrong.
 
 
 def _reason(error: duckdb.Error) -> str:

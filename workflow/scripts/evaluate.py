@@ -8,6 +8,7 @@ The forgetting benchmark is scored as MMLU is: the likeliest of a question's cho
 
 import argparse
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,10 @@ Rows = list[dict[str, Any]]
 
 
 def sampled(
-    policy: Path, prompts: pd.DataFrame, sampling: Sampling, settings: Settings,
+    policy: Path,
+    prompts: pd.DataFrame,
+    sampling: Sampling,
+    settings: Settings,
     options: argparse.Namespace,
 ) -> Rows:
     """Graded responses to the prompts, `samples_per_prompt` each."""
@@ -90,7 +94,7 @@ def chosen(policy: Path, prompts: pd.DataFrame, options: argparse.Namespace) -> 
                 "n_tokens": 1,
                 "finish_reason": "loglikelihood",
                 "reward": float(correct),
-                "reward_tinyzero": None,
+                "reward_tinyzero": math.nan,
                 "correct": correct,
                 "format_ok": True,
             }
@@ -110,8 +114,14 @@ def checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | Non
 
 
 def evaluate(
-    checkpoint: Checkpoint, benchmark: str, sampling: str, context: dict[str, Any],
-    settings: Settings, prompts: pd.DataFrame, options: argparse.Namespace, folder: Path,
+    checkpoint: Checkpoint,
+    benchmark: str,
+    sampling: str,
+    context: dict[str, Any],
+    settings: Settings,
+    prompts: pd.DataFrame,
+    options: argparse.Namespace,
+    folder: Path,
 ) -> Evaluation:
     """One evaluation: writes its responses and its record, and returns the record."""
     policy = options.checkpoints / f"step{checkpoint.step}"
@@ -155,7 +165,9 @@ def _share(rows: Rows, key: str, value: str) -> float:
     return float(np.mean([row[key] == value for row in rows]))
 
 
-def plan(checkpoints: Sequence[Checkpoint], benchmarks: Sequence[str]) -> list[tuple[Checkpoint, str, str]]:
+def plan(
+    checkpoints: Sequence[Checkpoint], benchmarks: Sequence[str]
+) -> list[tuple[Checkpoint, str, str]]:
     """Every evaluation to make; choices are not sampled, so forgetting has one sampling only."""
     return [
         (checkpoint, benchmark, sampling)

@@ -1,7 +1,7 @@
 """Train the miniature's base model on traces of an imperfect searcher and on the table of facts.
 
-Stands in for the paper's pretrained models. Every sequence is drawn afresh from the training
-prompts; none of the test prompts is seen.
+Stands in for the paper's pretrained models. Every sequence is drawn afresh from the instances of
+train and pretraining; no test prompt is seen.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[supervise
     instances, facts = [], []
     for split, answer, text in zip(table["split"], table["answer"], table["text"], strict=True):
         values = json.loads(answer)
-        if split == "train":
+        if split in ("train", "pretraining"):
             instances.append(Instance(tuple(values["numbers"]), values["target"]))
         elif split == "forgetting":
             _, _, a, b, _ = text.split()

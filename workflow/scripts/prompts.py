@@ -1,8 +1,10 @@
 """Draw the prompts of a Countdown task and the table of facts.
 
 Train, validation and id share one distribution: their instances are drawn together, all distinct
-up to reordering of the numbers, shuffled, and then cut apart. Every ood instance leaves the
-in-distribution ranges, by a number or by its target, and so equals none of them.
+up to reordering of the numbers, shuffled, and then cut apart. So do pretraining and ood, each of
+whose instances leaves the in-distribution ranges, by a number or by its target. The base is trained
+on train and pretraining: like the paper's pretrained models it knows the numbers of the
+out-of-distribution prompts, while no expert and no student is trained on them.
 """
 
 import argparse
@@ -11,14 +13,16 @@ import random
 from pathlib import Path
 
 from online_il.cli import main, parser
-from online_il.config.tasks import Countdown, Instances
+from online_il.config.data import CountdownData, Instances
 from online_il.provenance import versions
 from online_il.records import InputError, Prompts, write_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance, compact_prompt, generate
 
 
-def draw(task: Countdown, instances: Instances, count: int, seed: int, **options) -> list[Instance]:
+def draw(
+    task: CountdownData, instances: Instances, count: int, seed: int, **options
+) -> list[Instance]:
     try:
         return generate(
             count,
@@ -34,12 +38,9 @@ def draw(task: Countdown, instances: Instances, count: int, seed: int, **options
         raise InputError(f"task {task.name}: {error}") from None
 
 
-def splits(task: Countdown) -> dict[str, list[Instance]]:
+def splits(task: CountdownData) -> dict[str, list[Instance]]:
     """Instances by split. Raises `InputError` when the ranges hold too few."""
-    inside, seed = task.in_distribution, task.data_seed
-    common = draw(task, inside, task.train + task.validation + task.id, seed)
-    # Draws without repetition come ever more from the rare instances, so the order is undone.
-    random.Random(seed).shuffle(common)
+    inside, outside, seed = task.in_distribution, task.out_of_distribution, task.data_seed
 
     def leaves(instance: Instance) -> bool:
         return (
@@ -48,17 +49,22 @@ def splits(task: Countdown) -> dict[str, list[Instance]]:
             or any(not inside.numbers[0] <= n <= inside.numbers[1] for n in instance.numbers)
         )
 
-    ends = [task.train, task.train + task.validation]
+    common = draw(task, inside, task.train + task.validation + task.id, seed)
+    beyond = draw(task, outside, task.pretraining + task.ood, seed + 1, accept=leaves)
+    # Draws without repetition come ever more from the rare instances, so the order is undone.
+    for instances in (common, beyond):
+        random.Random(seed).shuffle(instances)
     return {
-        "train": common[: ends[0]],
-        "validation": common[ends[0] : ends[1]],
-        "id": common[ends[1] :],
-        "ood": draw(task, task.out_of_distribution, task.ood, seed + 1, accept=leaves),
+        "train": common[: task.train],
+        "validation": common[task.train : task.train + task.validation],
+        "id": common[task.train + task.validation :],
+        "pretraining": beyond[: task.pretraining],
+        "ood": beyond[task.pretraining :],
     }
 
 
 def run(options: argparse.Namespace) -> None:
-    task = Countdown.model_validate_json(options.settings)
+    task = CountdownData.model_validate_json(options.settings)
     origin = {"task": task.name, "source": "online_il.tasks.countdown.generate"}
     origin["revision"] = f"seed {task.data_seed}, code {options.code}"
     rows = [

@@ -2,7 +2,7 @@
 
 In a terminal: one live display (jobs done and left, each running job's step, reward, accuracy,
 tokens a second, time left). Without one: a plain line every half minute. The full output goes to
-<results>/logs/snakemake.log. Ends with the table of final accuracies, and with the command's status.
+<results>/logs/snakemake.log. Ends with the table of final accuracies and the command's status.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from online_il.progress import summary_of
 
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where there is no terminal."""
@@ -181,9 +183,7 @@ def watch(options: argparse.Namespace) -> int:
     status = process.wait()
     elapsed = clock(time.time() - watcher.started)
     if status == 0:
-        summary = options.results / "summary.txt"
-        if summary.is_file():
-            print(summary.read_text())
+        print(summary_of(options.results))
         print(f"done in {elapsed}")
     else:
         print("\n".join(watcher.lines[-ERROR_LINES:]), file=sys.stderr)

@@ -6,21 +6,24 @@ that is wrong at once, each with file, line, key, value and remedy.
 
 import difflib
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
 
+from online_il.config import checks
 from online_il.config.evaluation import Evaluation
+from online_il.config.reading import ABSENT, Keys, Problem
 from online_il.config.settings import Settings
 from online_il.config.tasks import Countdown
 from online_il.config.training import Methods, Run
-from online_il.tasks import countdown
 
-Keys = tuple[str | int, ...]
+Lines = dict[tuple[str, ...], int]
+
+MAX_CHARACTERS = 200  # No value is longer; Python refuses to print integers of thousands of digits.
 
 
 class Generation(Settings):
@@ -65,26 +68,21 @@ class Study(Settings):
     tasks: list[Countdown] = Field(min_length=1, description="The tasks of the study.")
 
 
-class Problem(NamedTuple):
-    """One thing that is wrong in a config file, and what to do about it."""
-
-    keys: Keys
-    value: object
-    message: str
-    remedy: str
-
-
 class ConfigError(ValueError):
     """A config that cannot be used; its text lists every problem."""
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
-    """The study in a YAML file. Raises `ConfigError` naming everything that is wrong."""
-    raw, lines, duplicates = _read(path)
-    raw.update(overrides or {})
-    problems = [*duplicates, *_shape_problems(raw), *_cross_problems(raw)]
+    """The study in a YAML file. Raises `ConfigError` naming everything that is wrong.
+
+    `overrides` are laid over the file: mappings key by key, everything else as a whole.
+    """
+    raw, lines, problems = _read(path)
+    changed = set(_override(raw, overrides or {}))
+    problems += [*_shape_problems(raw), *checks.problems(raw)]
     if problems:
-        listed = "\n".join(f"  {_line(problem, path, lines)}" for problem in problems)
+        problems.sort(key=lambda problem: _line(problem.keys, lines))
+        listed = "\n".join(f"  {_sentence(problem, path, lines, changed)}" for problem in problems)
         noun = "problem" if len(problems) == 1 else "problems"
         raise ConfigError(f"{len(problems)} {noun} in {path}; nothing was started:\n{listed}")
     return Study.model_validate(raw)
@@ -92,251 +90,166 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
 
 def schema() -> str:
     """The JSON schema of a config file, as committed in config/schema.json."""
-    return json.dumps(Study.model_json_schema(), indent=2, sort_keys=True) + "\n"
+    return json.dumps(_schema(), indent=2, sort_keys=True) + "\n"
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[Keys, int], list[Problem]]:
+def seeds_of(task: Countdown, run: Run) -> list[int]:
+    """The seeds of a run: its own, or those of the task."""
+    return task.seeds if run.seeds is None else run.seeds
+
+
+def checkpoints_of(study: Study, run: Run) -> list[int]:
+    """The steps that are kept: the run's own, or those of its method that it reaches; its last."""
+    shared: list[int] = getattr(study.methods, run.method).checkpoints
+    listed = shared if run.checkpoints is None else run.checkpoints
+    return sorted({step for step in listed if step <= run.steps} | {run.steps})
+
+
+# ---- reading ----
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Lines, list[Problem]]:
+    """What the file says, on which line each key stands, and the keys that stand there twice."""
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         raw = yaml.safe_load(text)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; the shipped ones are config/*.yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; name a YAML file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{place}: not plain YAML: {error.problem}; mend this line") from None
+    except Exception as error:  # PyYAML lets through what its conversions raise (`!!int x`).
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not a YAML file that can be read: {reason}") from None
+        raise ConfigError(f"{path}: not plain YAML: {reason}; mend or remove this") from None
     if not isinstance(raw, dict) or root is None:
-        raise ConfigError(f"{path}: expected a mapping of keys, found {type(raw).__name__}")
-    lines: dict[Keys, int] = {}
+        found = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise ConfigError(
+            f"{path}: a study is a mapping of keys, and this file holds {found}; "
+            "start from a copy of config/mini.yaml"
+        )
+    lines: Lines = {}
     duplicates: list[Problem] = []
+    visited: set[int] = set()
 
     def walk(node: yaml.Node, keys: Keys) -> None:
-        lines.setdefault(keys, node.start_mark.line + 1)
+        lines.setdefault(_path(keys), node.start_mark.line + 1)
+        if id(node) in visited:  # An alias, which may even hold itself.
+            return
+        visited.add(id(node))
         if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
             for key, value in node.value:
                 here = (*keys, str(key.value))
-                if key.value in seen:
-                    duplicates.append(
-                        Problem(here, key.value, "the key stands here twice", "keep one of them")
-                    )
-                seen.add(key.value)
-                lines[here] = key.start_mark.line + 1
+                if _path(here) in lines:
+                    again = f"this key stands here again, after line {lines[_path(here)]}"
+                    duplicates.append(Problem(here, ABSENT, again, "keep one of the two"))
+                lines[_path(here)] = key.start_mark.line + 1
                 walk(value, here)
         elif isinstance(node, yaml.SequenceNode):
             for index, value in enumerate(node.value):
                 walk(value, (*keys, index))
+        elif len(node.value) > MAX_CHARACTERS:
+            place = f"{path}:{node.start_mark.line + 1}"
+            raise ConfigError(f"{place}: no value has {len(node.value)} characters; shorten it")
 
     walk(root, ())
     return raw, lines, duplicates
 
 
-def _line(problem: Problem, path: Path, lines: Mapping[Keys, int]) -> str:
-    keys = problem.keys
-    while keys and keys not in lines:
-        keys = keys[:-1]
-    name = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in problem.keys).lstrip(".")
-    value = json.dumps(problem.value, default=str)
-    shown = value if len(value) <= 60 else value[:57] + "..."
-    return f"{path}:{lines.get(keys, 1)}: {name} = {shown}: {problem.message}; {problem.remedy}"
+def _override(raw: dict[str, Any], overrides: Mapping[str, Any], at: Keys = ()) -> Iterator[Keys]:
+    """Lay `overrides` over `raw`, in place; yields where that changes something."""
+    for key, value in overrides.items():
+        if isinstance(value, Mapping) and isinstance(raw.get(key), dict):
+            yield from _override(raw[key], value, (*at, key))
+        elif key not in raw or raw[key] != value:
+            raw[key] = value
+            yield (*at, key)
 
 
-def _shape_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+# ---- what the classes refuse ----
+
+
+def _shape_problems(raw: dict[str, Any]) -> Iterator[Problem]:
+    refused: set[Keys] = set()
     try:
         Study.model_validate(raw)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            keys = detail["loc"]
-            if detail["type"] == "extra_forbidden":
-                known = _known_keys(raw, keys[:-1])
+            keys, value = detail["loc"], detail["input"]
+            refused.add(keys)
+            if detail["type"] in ("extra_forbidden", "invalid_key"):
+                known = list(_schema_at(keys[:-1]).get("properties", {}))
                 close = difflib.get_close_matches(str(keys[-1]), known, 1)
                 hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-                yield Problem(keys, detail["input"], "unknown key", hint)
-            elif detail["type"] == "missing":
-                yield Problem(keys, None, "a required key is missing", "add it")
+                # For a key that is no text, pydantic gives the key in the place of its value.
+                shown = ABSENT if detail["type"] == "invalid_key" else value
+                yield Problem(keys, shown, "unknown key", hint)
+                continue
+            meaning = _schema_at(keys).get("description") or "see config/schema.json"
+            if detail["type"] == "missing":
+                yield Problem(keys, ABSENT, "a required key is missing", f"add: {meaning}")
             else:
-                yield Problem(keys, detail["input"], detail["msg"], "see config/schema.json")
+                yield Problem(keys, value, detail["msg"], f"expected: {meaning}")
+    # The classes take true for 1.
+    for keys, flag in checks.booleans(raw):
+        if not any(keys[:length] in refused for length in range(1, len(keys) + 1)):
+            yield Problem(keys, flag, "no setting is true or false", "write a number or a name")
 
 
-def _known_keys(raw: Mapping[str, Any], keys: Keys) -> list[str]:
-    """The keys that the settings class at `keys` knows, found by walking the JSON schema."""
-    whole = Study.model_json_schema()
+@cache
+def _schema() -> dict[str, Any]:
+    return Study.model_json_schema()
 
-    def resolve(node: dict[str, Any]) -> dict[str, Any]:
-        for option in node.get("anyOf", []):
-            if "$ref" in option:
-                node = option
-        if "$ref" in node:
-            node = whole["$defs"][node["$ref"].rpartition("/")[2]]
-        return node
 
-    node = resolve(whole)
+def _schema_at(keys: Keys) -> dict[str, Any]:
+    """What the JSON schema says of a key: its description, and the keys that it holds."""
+    node = _schema()
     for key in keys:
-        node = resolve(node["items"] if isinstance(key, int) else node["properties"][key])
-    return list(node.get("properties", {}))
+        if isinstance(key, int):  # What a list says of itself holds for its items.
+            node = {"description": node.get("description")} | node.get("items", {})
+        else:
+            node = node["properties"].get(key, {})
+        # A `$ref` stands beside the key's own description, which comes before the class's.
+        node = _schema()["$defs"].get(node.get("$ref", "").rpartition("/")[2], {}) | node
+    return node
 
 
-def _dicts(value: object) -> list[tuple[int, dict[str, Any]]]:
-    """The mappings in a list with their indices; nothing where `value` is no list."""
-    return [(i, v) for i, v in enumerate(value if isinstance(value, list) else []) if isinstance(v, dict)]
+# ---- reporting ----
 
 
-def _cross_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    """What no single class can see. Reads the raw mapping, so that one wrong key hides nothing."""
-    tasks = _dicts(raw.get("tasks"))
-    for name, count in Counter(str(task.get("name")) for _, task in tasks).items():
-        if count > 1:
-            yield Problem(("tasks",), name, f"{count} tasks have this name", "keep one of them")
-    methods_of: dict[str, set[str]] = {}
-    for index, task in tasks:
-        here: Keys = ("tasks", index)
-        yield from _run_problems(raw, task, here)
-        yield from _data_problems(task, here)
-        for _, run in _dicts(task.get("runs")):
-            methods_of.setdefault(str(run.get("name")), set()).add(str(run.get("method")))
-    for name, methods in methods_of.items():
-        if len(methods) > 1:
-            yield Problem(
-                ("tasks",),
-                name,
-                f"runs of this name use different methods: {', '.join(sorted(methods))}",
-                "figures compare runs by name across tasks, so rename one",
-            )
+def _line(keys: Keys, lines: Lines) -> int:
+    """The line of a key, or of the innermost key around it that stands in the file."""
+    while _path(keys) not in lines:
+        keys = keys[:-1]
+    return lines[_path(keys)]
 
 
-def _run_problems(raw: Mapping[str, Any], task: dict[str, Any], here: Keys) -> Iterator[Problem]:
-    runs, experts = _dicts(task.get("runs")), _dicts(task.get("experts"))
-    trained = {str(run.get("name")) for _, run in runs} | {"base"}
-    others = {str(expert.get("name")) for _, expert in experts}
-    names = Counter([str(run.get("name")) for _, run in runs] + [str(e.get("name")) for _, e in experts])
-    for key, rows in (("runs", runs), ("experts", experts)):
-        for index, row in rows:
-            if names[str(row.get("name"))] > 1 or row.get("name") == "base":
-                yield Problem(
-                    (*here, key, index, "name"),
-                    row.get("name"),
-                    "this name is taken ('base' always is)",
-                    "give every run and expert its own name",
-                )
-    for index, run in runs:
-        at = (*here, "runs", index)
-        expert, method = run.get("expert"), run.get("method")
-        if method == "grpo" and expert is not None:
-            yield Problem((*at, "expert"), expert, "grpo imitates no expert", "remove the key")
-        elif method in ("sft", "distill") and expert not in trained | others:
-            close = difflib.get_close_matches(str(expert), sorted(trained | others), 1)
-            hint = f"did you mean '{close[0]}'?" if close else "name a run or an expert"
-            yield Problem(
-                (*at, "expert"), expert, f"{method} needs an expert, and there is none of this name",
-                f"{hint} (there are: {', '.join(sorted(trained | others))})",
-            )
-        elif method == "distill" and expert in others:
-            yield Problem(
-                (*at, "expert"), expert, "distill reads the expert's next-token probabilities, "
-                "which only a trained run has", "name a run, or use sft",
-            )
-        yield from _seed_problems(task, run, at, runs)
-        yield from _checkpoint_problems(raw, run, at)
-    yield from _cycle_problems(runs, here)
+def _path(keys: Keys) -> tuple[str, ...]:
+    """`keys` as text, for YAML reads `1:` and `yes:` as other things."""
+    return tuple(map(str, keys))
 
 
-def _seed_problems(
-    task: dict[str, Any], run: dict[str, Any], at: Keys, runs: list[tuple[int, dict[str, Any]]]
-) -> Iterator[Problem]:
-    seeds = run.get("seeds")
-    if not isinstance(seeds, list):
-        return
-    parents = [r.get("seeds") for _, r in runs if r.get("name") == run.get("expert")]
-    shared = task.get("seeds") if isinstance(task.get("seeds"), list) else []
-    for available, what in ((shared, "the task"), *((p, "its expert") for p in parents)):
-        missing = [s for s in seeds if isinstance(available, list) and s not in available]
-        if missing:
-            yield Problem(
-                (*at, "seeds"), seeds, f"{what} has no seed {', '.join(map(str, missing))}",
-                f"a run of seed k starts from the base and expert of seed k ({what}: {available})",
-            )
-    if len(set(map(str, seeds))) < len(seeds):
-        yield Problem((*at, "seeds"), seeds, "a seed stands here twice", "keep one of them")
+def _sentence(problem: Problem, path: Path, lines: Lines, changed: set[Keys]) -> str:
+    keys = problem.keys
+    name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+    # Escaped, so that odd characters in the file can be seen and printed.
+    name = json.dumps(name)[1:-1] or "the file"
+    overridden = any(keys[:length] in changed for length in range(1, len(keys) + 1))
+    place = "command line" if overridden else f"{path}:{_line(keys, lines)}"
+    return f"{place}: {name}{_shown(problem.value)}: {problem.message}; {problem.remedy}"
 
 
-def _checkpoint_problems(
-    raw: Mapping[str, Any], run: dict[str, Any], at: Keys
-) -> Iterator[Problem]:
-    steps, checkpoints = run.get("steps"), run.get("checkpoints")
-    if not isinstance(steps, int) or not isinstance(checkpoints, list):
-        return
-    for checkpoint in checkpoints:
-        if isinstance(checkpoint, int) and not 0 < checkpoint <= steps:
-            yield Problem(
-                (*at, "checkpoints"), checkpoint, f"training ends at step {steps} and starts at 1",
-                "raise steps or drop this checkpoint",
-            )
-
-
-def _cycle_problems(runs: list[tuple[int, dict[str, Any]]], here: Keys) -> Iterator[Problem]:
-    parent = {str(run.get("name")): str(run.get("expert")) for _, run in runs}
-    for index, run in runs:
-        name, seen = str(run.get("name")), set[str]()
-        while name in parent and name not in seen:
-            seen.add(name)
-            name = parent[name]
-        if name == run.get("name") and seen:
-            yield Problem(
-                (*here, "runs", index, "expert"), run.get("expert"),
-                "the run imitates itself in the end", "let one of the runs imitate something else",
-            )
-
-
-def _data_problems(task: dict[str, Any], here: Keys) -> Iterator[Problem]:
-    seeds = task.get("seeds")
-    if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
-        yield Problem((*here, "seeds"), seeds, "a seed stands here twice", "keep one of them")
-    for key in ("in_distribution", "out_of_distribution"):
-        instances = task.get(key)
-        if not isinstance(instances, dict):
-            continue
-        ordered = True
-        for bound in ("numbers", "answers"):
-            pair = instances.get(bound)
-            if isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, int) for v in pair):
-                if pair[0] > pair[1]:
-                    ordered = False
-                    yield Problem(
-                        (*here, key, bound), pair, "the range is empty", "write [smallest, largest]"
-                    )
-            else:
-                ordered = False
-        if ordered:
-            yield from _solvable_problems(task, instances, (*here, key))
-
-
-def _solvable_problems(
-    task: dict[str, Any], instances: dict[str, Any], at: Keys
-) -> Iterator[Problem]:
-    """One instance of the range must exist; whether enough do is checked when they are drawn."""
-    value_range = task.get("value_range")
-    try:
-        countdown.generate(
-            1,
-            operands=instances["operands"],
-            number_range=tuple(instances["numbers"]),
-            target_range=tuple(instances["answers"]),
-            operators=task["operators"],
-            seed=0,
-            value_range=tuple(value_range) if isinstance(value_range, list) else None,
-        )
-    except ValueError as error:
-        yield Problem(at, instances, f"no solvable instance: {error}", "widen numbers or answers")
-    except (KeyError, TypeError):
-        return  # A key is missing or of the wrong type: the classes have said so.
-
-
-def seeds_of(task: Countdown, run: Run) -> list[int]:
-    """The seeds of a run: its own, or those of the task."""
-    return run.seeds or task.seeds
-
-
-def checkpoints_of(study: Study, run: Run) -> list[int]:
-    """The steps that are kept: the run's own, or those of its method that it reaches; its last."""
-    listed = run.checkpoints or getattr(study.methods, run.method).checkpoints
-    return sorted({step for step in listed if step <= run.steps} | {run.steps})
+def _shown(value: object) -> str:
+    if value is ABSENT:
+        return ""
+    if isinstance(value, dict):
+        return " = {...}"
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        return " = [...]"
+    text = json.dumps(value, default=str)
+    return f" = {text if len(text) <= 60 else text[:57] + '...'}"

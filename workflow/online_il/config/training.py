@@ -15,7 +15,8 @@ class Architecture(Settings):
     hidden_size: int = Field(gt=0, description="Width of the residual stream.")
     intermediate_size: int = Field(gt=0, description="Width of the feed-forward layers.")
     layers: int = Field(gt=0, description="Number of transformer blocks.")
-    heads: int = Field(gt=0, description="Attention heads; hidden_size / heads is their width.")
+    heads: int = Field(gt=0, description="Number of attention heads.")
+    head_dim: int = Field(gt=0, description="Width of an attention head; even.")
 
 
 class Pretraining(Settings):

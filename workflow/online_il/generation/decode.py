@@ -60,11 +60,20 @@ def decoder(state: Mapping[str, Tensor], config: Mapping[str, object]) -> Decode
             f"the decode loop knows qwen2 and llama models, not {config.get('model_type')!r}; "
             "set generation.engine to transformers or vllm"
         )
-    rope = config.get("rope_parameters") or {}
+    # Files of transformers before version 5 call it rope_scaling, and its rope_type just type.
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     assert isinstance(rope, Mapping)
-    if rope.get("rope_type", "default") != "default" or config.get("use_sliding_window"):
+    rope_type = rope.get("rope_type") or rope.get("type") or "default"
+    if rope_type != "default" or config.get("use_sliding_window"):
         raise ValueError(
             "the decode loop knows plain rotary positions without a sliding window; "
+            "set generation.engine to transformers or vllm"
+        )
+    dropped = ("o_proj.bias", "gate_proj.bias", "up_proj.bias", "down_proj.bias")
+    if config.get("hidden_act", "silu") != "silu" or any(n.endswith(dropped) for n in state):
+        raise ValueError(
+            "the decode loop knows SiLU and no biases but those of query, key and value, "
+            f"not hidden_act {config.get('hidden_act')!r} or the biases in these weights; "
             "set generation.engine to transformers or vllm"
         )
     layers = []
@@ -76,7 +85,9 @@ def decoder(state: Mapping[str, Tensor], config: Mapping[str, object]) -> Decode
             Layer(
                 input_norm_E=state[f"{prefix}.input_layernorm.weight"],
                 qkv_weight_X_E=torch.cat([state[f"{attention}.{n}_proj.weight"] for n in "qkv"]),
-                qkv_bias_X=None if biases[0] is None else torch.cat([b for b in biases if b is not None]),
+                qkv_bias_X=None
+                if biases[0] is None
+                else torch.cat([b for b in biases if b is not None]),
                 output_weight_E_X=state[f"{attention}.o_proj.weight"],
                 post_norm_E=state[f"{prefix}.post_attention_layernorm.weight"],
                 gate_up_weight_Y_E=torch.cat(

@@ -3,7 +3,8 @@
 The language has one token per number 0-99, per operator and per tag. A response is a chain of
 attempts, each closed by an honest check, and then an answer:
 
-    <think> 3 * 12 = 36 - 4 = 32 no 12 + 4 = 16 + 3 = 19 ok </think> <answer> ( 12 + 4 ) + 3 </answer>
+    <think> 3 * 12 = 36 - 4 = 32 no 12 + 4 = 16 + 3 = 19 ok </think>
+    <answer> ( 12 + 4 ) + 3 </answer> <eos>
 
 The base model is trained on traces of an imperfect searcher (`searcher_trace`) and on a table of
 facts (`facts`), the second skill whose loss is the miniature's measure of forgetting.

@@ -42,11 +42,11 @@ def arguments(
         "data_seed": seed,
         "bf16": False,
         "gradient_checkpointing": False,
-        "disable_dropout": True,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
         "logging_steps": 1,
         "logging_strategy": "steps",
+        "logging_nan_inf_filter": False,  # Else a loss that is no number is logged as an average.
         "save_strategy": "no",
         "eval_strategy": "no",
         "report_to": "none",
@@ -95,7 +95,7 @@ class Recorder(TrainerCallback):
         self.devices = devices
         self.rows: list[dict[str, Any]] = []
         self.checkpoints: list[Checkpoint] = []
-        self.tokens = 0
+        self.tokens = 0.0
         self.seconds = 0.0
         self.resumed_at = 0.0
 
@@ -113,26 +113,27 @@ class Recorder(TrainerCallback):
         # The mean length of one update's own responses; rollouts that serve two updates are logged
         # once, so the second update repeats the first one's numbers.
         previous = self.rows[-1] if self.rows else {}
-        length = _number(logs, "completions/mean_length", previous.get("mean_length"))
+        length = _number(logs, "completions/mean_length", previous.get("mean_length", math.nan))
         if self.tokens_of is not None:
             self.tokens += self.tokens_of(update)
         else:
-            self.tokens += round((length or 0.0) * self.samples_per_update)
+            # Not rounded here: half of a step's tokens need not be a whole number.
+            self.tokens += length * self.samples_per_update
         row = {
             "update": update,
             "step": math.ceil(update / self.updates_per_step),
             "samples": update * self.samples_per_update,
-            "tokens": self.tokens,
+            "tokens": round(self.tokens),
             "device_seconds": self.seconds,
             "loss": float(logs["loss"]),
             "learning_rate": float(logs["learning_rate"]),
             "grad_norm": _number(logs, "grad_norm"),
             "entropy": _number(logs, "entropy"),
-            "reward": _number(logs, "reward", previous.get("reward")),
+            "reward": _number(logs, "reward", previous.get("reward", math.nan)),
             "kl": _number(logs, "kl"),
             "mean_length": length,
             "truncation_rate": _number(
-                logs, "completions/clipped_ratio", previous.get("truncation_rate")
+                logs, "completions/clipped_ratio", previous.get("truncation_rate", math.nan)
             ),
         }
         if not math.isfinite(row["loss"]):
@@ -168,13 +169,11 @@ class Recorder(TrainerCallback):
             total=updates,
             unit="update",
             loss=row["loss"],
-            reward=row["reward"],
+            reward=None if math.isnan(row["reward"]) else row["reward"],
             tokens_per_second=self.tokens / self.seconds if self.seconds else None,
         )
 
 
-def _number(
-    logs: dict[str, Any], key: str, otherwise: float | None = None
-) -> float | None:
+def _number(logs: dict[str, Any], key: str, otherwise: float = math.nan) -> float:
     value = logs.get(key)
     return otherwise if value is None else float(value)

@@ -42,6 +42,7 @@ def config(settings: Distill, arguments: dict[str, Any]) -> DistillationConfig:
         shuffle_dataset=False,
         remove_unused_columns=False,
         use_vllm=False,
+        disable_dropout=True,
         log_completions=False,
     )
 

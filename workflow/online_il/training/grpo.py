@@ -59,6 +59,7 @@ def config(settings: Grpo, arguments: dict[str, Any]) -> GRPOConfig:
         shuffle_dataset=False,
         remove_unused_columns=False,
         use_vllm=False,
+        disable_dropout=True,
         log_completions=False,
     )
 

@@ -4,7 +4,8 @@ Both leave the objective as it is. Generation: with the `loop` engine, rollouts 
 decode loop instead of `transformers`' generate. Grouping: the responses of one update are sorted
 by length before they are cut into micro-batches, and each micro-batch is trimmed to its longest
 response. An update's set of responses, and so its gradient, stays the same up to rounding
-(tests/unit/test_training.py); only the padding goes.
+(tests/unit/test_training.py); only the padding goes. TRL averages GRPO's entropy bonus within a
+micro-batch, so that small term alone is weighted a little differently.
 """
 
 from typing import Any
@@ -62,8 +63,10 @@ def _trim(batch: Batch) -> Batch:
 class LengthGrouping:
     """Mixin for `GRPOTrainer` and `DistillationTrainer`: micro-batches grouped by length."""
 
+    _buffered_inputs: Any
+
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        before = self._buffered_inputs  # type: ignore[has-type]
+        before = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)  # type: ignore[misc]
         if self._buffered_inputs is before:
             return inputs

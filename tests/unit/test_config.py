@@ -1,0 +1,471 @@
+"""The settings: everything that is wrong in a config is named, with its place and a remedy."""
+
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from online_il.config import checks_miniature
+from online_il.config.settings import Settings
+from online_il.config.study import (
+    ConfigError,
+    Study,
+    checkpoints_of,
+    load,
+    schema,
+    seeds_of,
+)
+
+ROOT = Path(__file__).parents[2]
+MINI = (ROOT / "config" / "mini.yaml").read_text(encoding="utf-8")
+RAW = yaml.safe_load(MINI)
+
+VALUE = r"(\[[^\]]*\]|\{[^}]*\}|[^,}\n]+)"
+GRPO, SFT, DISTILL = "\n  grpo:\n", "\n  sft:\n", "\n  distill:\n"
+TASK, BASE, RUNS = "\ntasks:\n", "\n    base:\n", "\n    runs:\n"
+INSIDE, OUTSIDE = "\n    in_distribution:", "\n    out_of_distribution:"
+EXPERT, STUDENT, SOLVED = (
+    "- name: expert\n",
+    "- name: sft-realizable\n",
+    "- name: sft-unrealizable\n",
+)
+DISTILLED = "- name: distill-realizable\n"
+
+
+def put(text: str, after: str, key: str, value: str) -> tuple[str, int]:
+    """`text` with the first value of `key` past `after` replaced, and the line of the key."""
+    found = re.compile(rf"\b{key}: {VALUE}").search(text, text.index(after))
+    assert found, f"no key {key} after {after!r}"
+    changed = text[: found.start()] + f"{key}: {value}" + text[found.end() :]
+    return changed, text.count("\n", 0, found.start()) + 1
+
+
+def error(folder: Path, text: str | bytes, overrides: dict[str, Any] | None = None) -> str:
+    """The error that a config gives."""
+    path = folder / "study.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError) as caught:
+        load(path, overrides)
+    return str(caught.value)
+
+
+def line_of(text: str, part: str) -> int:
+    return text.count("\n", 0, text.index(part)) + 1
+
+
+# Where, key, new value; then the line (from the key's, or of a text), the key path, the value as
+# shown, words of message and remedy.
+WRONG = [
+    # What a class refuses.
+    ("\n", "scale", "Mini!", 0, "scale", '"Mini!"', "match pattern|Name of the study"),
+    ("\n", "scale", "yes", 0, "scale", "true", "valid string"),
+    ("\n", "engine", "vllm", 0, "generation.engine", '"vllm"', "'loop' or 'transformers'"),
+    (GRPO, "clip_ratio", "abc", 0, "methods.grpo.clip_ratio", '"abc"', "number|PPO clipping"),
+    (GRPO, "clip_ratio", ".inf", 0, "methods.grpo.clip_ratio", "Infinity", "finite number"),
+    (GRPO, "clip_ratio", ".nan", 0, "methods.grpo.clip_ratio", "NaN", "finite number"),
+    (GRPO, "micro_batch_size", "true", 0, "methods.grpo.micro_batch_size", "true", "a number"),
+    (GRPO, "max_new_tokens", "many", 0, "methods.grpo.max_new_tokens", '"many"', "integer"),
+    (GRPO, "max_new_tokens", "1.5", 0, "methods.grpo.max_new_tokens", "1.5", "integer"),
+    (TASK, "name", "mmlu", 0, "tasks[0].name", '"mmlu"', "'countdown'"),
+    (TASK, "seeds", "[]", 0, "tasks[0].seeds", "[]", "at least 1 item|Seeds of every run"),
+    (TASK, "seeds", "[true]", 0, "tasks[0].seeds[0]", "true", "true or false|write a number"),
+    (TASK, "seeds", "{1: 2}", 0, "tasks[0].seeds", "{...}", "valid list"),
+    (TASK, "seeds", "[[1], 2]", 0, "tasks[0].seeds[0]", "[1]", "valid integer"),
+    (TASK, "benchmarks", "[id, mmlu]", 0, "tasks[0].benchmarks[1]", '"mmlu"', "'id', 'ood'"),
+    (RUNS, "method", "dpo", 0, "tasks[0].runs[0].method", '"dpo"', "'grpo', 'sft' or 'distill'"),
+    (EXPERT, "steps", "0", 0, "tasks[0].runs[0].steps", "0", "greater than 0"),
+    (EXPERT, "steps", "60\n        stepz: 1", 1, "tasks[0].runs[0].stepz", "1", "mean 'steps'"),
+    (EXPERT, "steps", "60\n        zzz: 1", 1, "tasks[0].runs[0].zzz", "1", "known: name, method"),
+    (EXPERT, "steps", "60\n        7: 1", 1, "tasks[0].runs[0][7]", "", "unknown key"),
+    # Names, experts, seeds.
+    (EXPERT, "steps", "60\n        steps: 9", 1, "tasks[0].runs[0].steps", "", "again|keep one"),
+    (STUDENT, "name", "base", 0, "tasks[0].runs[1].name", '"base"', "base model|choose another"),
+    (STUDENT, "name", "solver", 0, "tasks[0].runs[1].name", '"solver"', "has this name|choose"),
+    (STUDENT, "name", "expert", 0, "tasks[0].runs[1].name", '"expert"', "has this name|choose"),
+    (STUDENT, "expert", "expret", 0, "tasks[0].runs[1].expert", '"expret"', "mean 'expert'"),
+    (STUDENT, "expert", "[a]", 0, "tasks[0].runs[1].expert", '["a"]', "valid string"),
+    (STUDENT, "expert", "null", 0, "tasks[0].runs[1].expert", "null", "needs an expert|solver"),
+    (STUDENT, "expert", "sft-realizable", 0, "tasks[0].runs[1].expert", '"sft-r', "itself|else"),
+    (DISTILLED, "expert", "solver", 0, "tasks[0].runs[3].expert", '"solver"', "no weights|use sft"),
+    (
+        EXPERT,
+        "method",
+        "grpo\n        expert: solver",
+        1,
+        "tasks[0].runs[0].expert",
+        '"solver"',
+        "not from an expert|remove",
+    ),
+    (TASK, "seeds", "[1, 2, 1]", 0, "tasks[0].seeds[2]", "1", "listed twice|keep one"),
+    (TASK, "seeds", "[-1]", 0, "tasks[0].seeds[0]", "-1", "no seed|choose one from 0"),
+    (
+        EXPERT,
+        "steps",
+        "60\n        seeds: [1, 8]",
+        1,
+        "tasks[0].runs[0].seeds",
+        "[1, 8]",
+        "the task has no seed 8|add",
+    ),
+    (
+        EXPERT,
+        "steps",
+        "60\n        seeds: [1, 1]",
+        1,
+        "tasks[0].runs[0].seeds[1]",
+        "1",
+        "listed twice|keep one",
+    ),
+    (
+        EXPERT,
+        "steps",
+        "60\n        seeds: [1]",
+        "- name: sft-realizable",
+        "tasks[0].runs[1].seeds",
+        "",
+        "its expert 'expert' has no seed 2, 3|keep to the expert's seeds",
+    ),
+    # Checkpoints and batches.
+    (
+        EXPERT,
+        "steps",
+        "9",
+        "checkpoints: [2,",
+        "methods.grpo.checkpoints",
+        "[11, ",
+        "ends at step 9|raise",
+    ),
+    (GRPO, "checkpoints", "[0]", 0, "methods.grpo.checkpoints", "[0]", "count from 1|drop"),
+    (SFT, "checkpoints", "[5, 999]", 0, "methods.sft.checkpoints", "[999]", "step 200|drop"),
+    (
+        EXPERT,
+        "steps",
+        "60\n        checkpoints: [61]",
+        1,
+        "tasks[0].runs[0].checkpoints",
+        "[61]",
+        "ends at step 60|raise",
+    ),
+    (GRPO, "updates_per_step", "3", 0, "methods.grpo.updates_per_step", "3", "256|divisor"),
+    (GRPO, "micro_batch_size", "24", 0, "methods.grpo.micro_batch_size", "24", "128|divisor"),
+    (SFT, "micro_batch_size", "24", 0, "methods.sft.micro_batch_size", "24", "64|divisor"),
+    (DISTILL, "batch_size", "40", 1, "methods.distill.micro_batch_size", "16", "40|divisor"),
+    (BASE, "micro_batch_size", '"24"', 0, "tasks[0].base.micro_batch_size", "24", "64|divisor"),
+    (BASE, "head_dim", "3", 0, "tasks[0].base.architecture.head_dim", "3", "even"),
+    # Lengths.
+    (GRPO, "max_new_tokens", "250", 0, "methods.grpo.max_new_tokens", "250", "at most 249|raise"),
+    ("policy:", "max_new_tokens", "250", 0, "evaluation.policy.max_new_tokens", "250", "249"),
+    (BASE, "max_attempts", "90", 0, "tasks[0].base.max_attempts", "90", "max_length 256|lower"),
+    # The miniature's language and its instances.
+    (
+        TASK,
+        "operators",
+        '"+/"',
+        0,
+        "tasks[0].operators",
+        '"+/"',
+        "cannot write /|choose from + - *",
+    ),
+    (TASK, "value_range", "null", 0, "tasks[0].value_range", "null", "0 to 99|write [0, 99]"),
+    (TASK, "value_range", "[-9, 99]", 0, "tasks[0].value_range", "[-9, 99]", "keep within"),
+    (INSIDE, "numbers", "[1, 120]", 0, "tasks[0].in_distribution.numbers", "[1, 120]", "within"),
+    (INSIDE, "numbers", "[12, 1]", 0, "tasks[0].in_distribution.numbers", "[12, 1]", "empty"),
+    (OUTSIDE, "answers", "[1, 100]", 0, "tasks[0].out_of_distribution.answers", "[1, 1", "0 to 99"),
+    (INSIDE, "operands", "[3, 9]", 0, "tasks[0].in_distribution.operands[1]", "9", "2 to 5"),
+    (TASK, "count", "10001", 0, "tasks[0].facts.count", "10001", "at most 10000"),
+    (TASK, "choices", "101", 0, "tasks[0].facts.choices", "101", "at most 100"),
+    (TASK, "benchmarks", "[id, id]", 0, "tasks[0].benchmarks[1]", '"id"', "twice|keep one"),
+    (
+        TASK,
+        "train",
+        "9999",
+        "    in_distribution",
+        "tasks[0].in_distribution",
+        "",
+        "2022 solvable|ask for fewer",
+    ),
+    (
+        TASK,
+        "ood",
+        "99999",
+        "    out_of_dist",
+        "tasks[0].out_of_distribution",
+        "",
+        "that leave|fewer",
+    ),
+    (OUTSIDE, "numbers", "[1, 1]", 0, "tasks[0].out_of_distribution", "", "no solvable|widen"),
+    (INSIDE, "answers", "[99, 99]", 0, "tasks[0].in_distribution", "", "and there are|widen"),
+    (INSIDE, "numbers", "[0, 0]", 0, "tasks[0].in_distribution", "", "no solvable|widen"),
+]
+
+
+@pytest.mark.parametrize(
+    ("after", "key", "value", "at", "path", "shown", "words"),
+    WRONG,
+    ids=[f"{row[4]}={row[2].strip()}"[:60] for row in WRONG],
+)
+def test_a_wrong_setting_is_named_with_place_and_remedy(
+    tmp_path: Path,
+    after: str,
+    key: str,
+    value: str,
+    at: int | str,
+    path: str,
+    shown: str,
+    words: str,
+) -> None:
+    text, line = put(MINI, after, key, value)
+    line = line + at if isinstance(at, int) else line_of(text, at)
+    start = f"study.yaml:{line}: {path}{' = ' + shown if shown else ''}"
+    message = error(tmp_path, text)
+    found = [row for row in message.splitlines() if start in row]
+    assert found, f"no {start} in: {message}"
+    for word in words.split("|"):
+        assert any(word in row for row in found), f"no {word} in: {found}"
+
+
+def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:
+    text = MINI.replace("engine: loop", "engine: loops")
+    text, _ = put(text, GRPO, "micro_batch_size", "24")
+    text, _ = put(text, SFT, "max_grad_norm", "high")
+    text, _ = put(text, "\nresources:\n", "mem_mb", "0")
+    text, _ = put(text, TASK, "seeds", "[1, 1]")
+    text, _ = put(text, TASK, "train", "99999")
+    text, _ = put(text, TASK, "value_range", "null")
+    text, _ = put(text, OUTSIDE, "numbers", "[20, 1]")
+    text, _ = put(text, BASE, "head_dim", "3")
+    text, _ = put(text, EXPERT, "steps", "60\n        stepps: 60")
+    text, _ = put(text, SOLVED, "expert", "solvers")
+    text = re.sub(r"\nscale: .*", "", text)
+    message = error(tmp_path, text)
+    rows = message.splitlines()
+    assert rows[0].startswith("12 problems in ")
+    assert len(rows) == 13
+    for path in (
+        "scale: a required key is missing; add: Name of the study",
+        'generation.engine = "loops"',
+        "methods.grpo.micro_batch_size = 24",
+        'methods.sft.max_grad_norm = "high"',
+        "resources.pretrain.mem_mb = 0",
+        "tasks[0].seeds[1] = 1",
+        "tasks[0].value_range = null",
+        "tasks[0].in_distribution: train + validation + id ask for 100591",
+        "tasks[0].out_of_distribution.numbers = [20, 1]",
+        "tasks[0].base.architecture.head_dim = 3",
+        "tasks[0].runs[0].stepps = 60",
+        'tasks[0].runs[2].expert = "solvers"',
+    ):
+        assert path in message
+    lines = [int(row.split(".yaml:")[1].split(":")[0]) for row in rows[1:]]
+    assert lines == sorted(lines)
+
+
+def test_runs_that_imitate_each_other_are_refused(tmp_path: Path) -> None:
+    text, _ = put(MINI, STUDENT, "expert", "sft-unrealizable")
+    text, _ = put(text, SOLVED, "expert", "sft-realizable")
+    message = error(tmp_path, text)
+    assert message.startswith("2 problems")
+    assert message.count("imitates itself in the end") == 2
+
+
+def test_two_tasks_of_one_name_and_one_run_of_two_methods_are_refused(tmp_path: Path) -> None:
+    task = MINI[MINI.index("  - name: countdown") :]
+    other, _ = put("\n" + task, "\n", "name", "countdown")
+    other, _ = put(other, "- name: sft-self\n", "method", "distill")
+    message = error(tmp_path, MINI + other)
+    assert "tasks[0].name" in message
+    assert 'tasks[1].name = "countdown": two tasks have this name; keep one of them' in message
+    assert "tasks[1].runs[4].name" in message
+    assert "different methods: distill, sft" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "holds nothing"),
+        (b"# only a comment\n", "holds nothing"),
+        (b"- 1\n- 2\n", "holds a list"),
+        (b"mini\n", "holds a str"),
+        (b"scale: \xff\n", "not UTF-8 at byte 7; save it as UTF-8"),
+        (b"scale: mini\n  engine: [loop\n", "study.yaml:2: not plain YAML"),
+        (b"a: 1\n---\nb: 2\n", "study.yaml:2: not plain YAML"),
+        (b"a: 1\nscale: !!python/object/apply:os.getcwd []\n", "study.yaml:2: not plain YAML"),
+        (b"scale: *absent\n", "study.yaml:1: not plain YAML"),
+        (b"scale: !!int x\n", "not plain YAML"),
+        (b"scale: !!bool x\n", "not plain YAML"),
+        (b"scale: !!timestamp x\n", "not plain YAML"),
+        (b"scale: \x00\n", "not plain YAML"),
+        (b"[a]: 1\n", "not plain YAML"),
+        (b"scale: " + b"[" * 1_000, "not plain YAML"),
+        (b"scale: " + b"9" * 5_000, "not plain YAML"),
+        (b"a: 1\nscale: 0x" + b"9" * 5_000, "study.yaml:2: no value has 5002 characters"),
+        (b"tasks: &t [*t]\n", "tasks[0] = [...]"),
+        (b"tasks: &t {seeds: *t}\n", "tasks = {...}"),
+        (b"scale: [true]\n1: 2\nnull: 3\n", "study.yaml:2: "),
+        (b'"a\\nb\\e": 1\n', "study.yaml:1: a\\nb\\u001b = 1: unknown key"),
+    ],
+)
+def test_a_file_that_is_no_study_is_refused_in_words(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    assert words in error(tmp_path, content)
+
+
+def test_a_file_that_is_not_there_is_refused_in_words(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        with pytest.raises(ConfigError, match=re.escape(str(path))):
+            load(path)
+
+
+def test_an_override_is_checked_and_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(MINI)
+    study = load(path, {"evaluation": {"seed": 7}, "scale": "other"})
+    assert (study.evaluation.seed, study.scale) == (7, "other")
+    assert study.evaluation.policy == load(path).evaluation.policy
+    message = error(tmp_path, MINI, {**RAW, "evaluation": {"seed": -7}, "sclae": "x"})
+    assert message.startswith("2 problems")
+    assert "command line: evaluation.seed = -7: " in message
+    assert "command line: sclae = \"x\": unknown key; did you mean 'scale'?" in message
+
+
+def test_numbers_may_be_written_as_text(tmp_path: Path) -> None:
+    # YAML 1.1 reads 1e-3 as text.
+    text, _ = put(MINI, EXPERT, "learning_rate", "1e-3")
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    assert load(path).tasks[0].runs[0].learning_rate == 0.001
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
+def test_the_shipped_configs_load(path: Path) -> None:
+    assert load(path).scale
+
+
+def test_the_schema_is_up_to_date() -> None:
+    committed = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
+    assert committed == schema(), "run workflow/scripts/schema.py --output config/schema.json"
+
+
+def nested(kind: object) -> set[type[Settings]]:
+    """The settings classes inside a type."""
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        fields = kind.model_fields.values()
+        return {kind}.union(*(nested(field.annotation) for field in fields))
+    return set().union(*(nested(part) for part in get_args(kind)))
+
+
+def test_every_setting_is_described() -> None:
+    classes = nested(Study)
+    assert len(classes) > 15
+    for kind in classes:
+        for name, field in kind.model_fields.items():
+            description = field.description or ""
+            assert description.endswith("."), f"{kind.__name__}.{name} has no description"
+
+
+def test_a_student_is_five_lines_of_yaml(tmp_path: Path) -> None:
+    assert MINI.rstrip().splitlines()[-1].startswith("        "), "the runs end the file"
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        MINI.rstrip()
+        + """
+      - name: distill-self
+        method: distill
+        expert: base
+        steps: 100
+        learning_rate: 0.0005
+"""
+    )
+    study = load(path)
+    task, run = study.tasks[0], study.tasks[0].runs[-1]
+    assert (run.name, run.expert) == ("distill-self", "base")
+    assert seeds_of(task, run) == task.seeds
+    listed = study.methods.distill.checkpoints
+    assert checkpoints_of(study, run) == sorted({s for s in listed if s <= 100} | {100})
+
+
+def test_a_runs_own_seeds_and_checkpoints_come_first(tmp_path: Path) -> None:
+    text, _ = put(MINI, "- name: sft-self\n", "steps", "50\n        seeds: [2]")
+    text, _ = put(text, "- name: sft-self\n", "seeds", "[2]\n        checkpoints: [30, 10]")
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    study = load(path)
+    task = study.tasks[0]
+    (run,) = [run for run in task.runs if run.name == "sft-self"]
+    assert seeds_of(task, run) == [2]
+    assert checkpoints_of(study, run) == [10, 30, 50]
+    assert checkpoints_of(study, run.model_copy(update={"checkpoints": []})) == [50]
+
+
+def test_instances_are_counted_where_that_is_cheap_and_drawn_elsewhere() -> None:
+    few = checks_miniature.Ranges((2,), (1, 3), (2, 4))
+    # From 1 1: 2. From 1 2: 2 3. From 1 3: 2 3 4. From 2 2: 4. From 2 3 and 3 3: none.
+    assert checks_miniature._solvable(few, "+-*", (0, 99)) == 7
+    # Without those of the numbers 1 and 2 and the target 2.
+    assert (
+        checks_miniature._solvable(
+            few, "+-*", (0, 99), checks_miniature.Ranges((2,), (1, 2), (2, 2))
+        )
+        == 5
+    )
+    many = checks_miniature.Ranges((4,), (1, 99), (1, 99))
+    assert checks_miniature._solvable(many, "+-*", (0, 99)) is None
+    assert checks_miniature._solvable(many, "+-*", (0, 99), many) == 0
+    assert checks_miniature._solvable(many._replace(answers=(0, 0)), "+", (0, 99)) == 0
+
+
+def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of every key and list item."""
+    if not isinstance(value, dict | list):
+        return [at]
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return [at, *(path for key, item in items for path in places(item, (*at, key)))][not at :]
+
+
+ODD = [None, True, -1, 0, 1, 10**30, 0.5, float("nan"), float("inf"), "", "x", "base", "expert"]
+ODD += ["12", "solver", [], [1], [1, 1], [[]], [None], ["a", 2], {}, {"a": 1}, {1: 2}, [{}], b"1"]
+
+
+@hypothesis_settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(places(RAW)), st.sampled_from([*ODD, "delete", "copy"])),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_no_config_raises_anything_but_a_config_error(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[tuple[str | int, ...], object]]
+) -> None:
+    raw = deepcopy(RAW)
+    for path, value in changes:
+        holder: Any = raw
+        try:
+            for key in path[:-1]:
+                holder = holder[key]
+            if value == "delete":
+                del holder[path[-1]]
+            elif value == "copy":
+                holder.append(deepcopy(holder[path[-1]]))
+            else:
+                holder[path[-1]] = deepcopy(value)
+        except (KeyError, IndexError, TypeError, AttributeError):
+            continue  # An earlier change took this place away.
+    file = tmp_path_factory.getbasetemp() / "study.yaml"
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
+    try:
+        study = load(file)
+    except ConfigError as caught:
+        assert str(caught).splitlines()[0].endswith("nothing was started:") or raw == {}
+    else:
+        for task in study.tasks:
+            for run in task.runs:
+                assert seeds_of(task, run)
+                assert checkpoints_of(study, run)[-1] == run.steps

@@ -1,0 +1,540 @@
+"""The decode loop and the engines against `transformers`: tokens, logits, distributions."""
+
+import math
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from online_il.config.sampling import Sampling
+from online_il.config.training import Architecture
+from online_il.generation import decode, engines
+from online_il.models import load_model, load_tokenizer, new_model, save_policy, word_tokenizer
+from online_il.tasks.miniature import VOCABULARY
+
+V, EOS = 23, 2
+SHAPE = {
+    "vocab_size": V,
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": EOS,
+    "initializer_range": 0.4,  # Far from uniform, so that a wrong mask or angle shows.
+}
+MODELS = {
+    "qwen2 tied": (Qwen2Config, {"num_key_value_heads": 4, "tie_word_embeddings": True}),
+    "qwen2 gqa": (Qwen2Config, {"num_key_value_heads": 2, "tie_word_embeddings": False}),
+    "qwen2 theta": (
+        Qwen2Config,
+        {
+            "num_key_value_heads": 1,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 50.0},
+            "rms_norm_eps": 0.1,
+        },
+    ),
+    "llama gqa": (LlamaConfig, {"num_key_value_heads": 2, "tie_word_embeddings": True}),
+    "llama wide": (LlamaConfig, {"num_key_value_heads": 4, "head_dim": 10}),
+}
+
+
+def make(config_class, options) -> torch.nn.Module:
+    torch.manual_seed(0)
+    config = config_class(**(SHAPE | options))
+    model = (Qwen2ForCausalLM if config_class is Qwen2Config else LlamaForCausalLM)(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias") or "norm" in name:
+                parameter += 0.3 * torch.randn_like(parameter)  # They start at 0 and at 1.
+    return model.eval()
+
+
+def loop(model) -> decode.Decoder:
+    return decode.decoder(model.state_dict(), model.config.to_dict())
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request):
+    return make(*MODELS[request.param])
+
+
+@pytest.fixture(scope="module")
+def qwen():
+    return make(*MODELS["qwen2 gqa"])
+
+
+def prompts_of(lengths, seed=0) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(3, V, (n,), generator=generator).tolist() for n in lengths]
+
+
+@torch.inference_mode()
+def hf_logits(model, ids: list[int]) -> torch.Tensor:
+    return model(torch.tensor([ids]), use_cache=False).logits[0]
+
+
+GREEDY = Sampling(temperature=0.0, max_new_tokens=14)
+
+
+# ---- forward ----
+
+
+def test_the_forward_pass_gives_the_logits_of_transformers(model):
+    plain = loop(model)
+    ids = torch.tensor(prompts_of([9, 9, 9]))
+    with torch.inference_mode():
+        cache = decode.new_cache(plain, 3, 9)
+        hidden = decode.forward(plain, ids, cache, 0, decode.rotary(plain, 9))
+        expected = model(ids, output_hidden_states=True, use_cache=False)
+    torch.testing.assert_close(hidden, expected.hidden_states[-1], atol=1e-5, rtol=1e-5)
+    logits = torch.nn.functional.linear(hidden, plain.head_V_E)
+    torch.testing.assert_close(logits, expected.logits, atol=1e-5, rtol=1e-5)
+
+
+def test_token_by_token_gives_the_hidden_states_of_the_whole_sequence(model):
+    plain = loop(model)
+    ids = torch.tensor(prompts_of([11, 11]))
+    cos_sin = decode.rotary(plain, 11)
+    with torch.inference_mode():
+        expected = model(ids, output_hidden_states=True, use_cache=False).hidden_states[-1]
+        cache = decode.new_cache(plain, 2, 11)
+        steps = [decode.forward(plain, ids[:, :4], cache, 0, cos_sin)]
+        steps += [decode.forward(plain, ids[:, t : t + 1], cache, t, cos_sin) for t in range(4, 11)]
+    torch.testing.assert_close(torch.cat(steps, dim=1), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_an_untied_head_is_used_and_a_missing_one_is_the_embedding(qwen):
+    plain = loop(qwen)
+    assert torch.equal(plain.head_V_E, qwen.lm_head.weight)
+    assert not torch.equal(plain.head_V_E, plain.embedding_V_E)
+    state = {k: v for k, v in qwen.state_dict().items() if k != "lm_head.weight"}
+    assert (
+        decode.decoder(state, qwen.config.to_dict()).head_V_E is state["model.embed_tokens.weight"]
+    )
+
+
+@pytest.mark.parametrize(
+    "change, pattern",
+    [
+        ({"model_type": "gpt2"}, "gpt2"),
+        ({"model_type": "qwen3"}, "qwen3"),
+        ({"model_type": None}, "None"),
+        ({"use_sliding_window": True}, "sliding window"),
+        ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "rotary"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rotary"),
+        ({"rope_parameters": None, "rope_scaling": {"rope_type": "llama3"}}, "rotary"),
+        ({"rope_parameters": None, "rope_scaling": {"type": "dynamic"}}, "rotary"),
+        ({"hidden_act": "gelu"}, "gelu"),
+    ],
+)
+def test_what_the_loop_would_get_wrong_is_refused_with_the_remedy(qwen, change, pattern):
+    with pytest.raises(ValueError, match=pattern) as caught:
+        decode.decoder(qwen.state_dict(), qwen.config.to_dict() | change)
+    assert "generation.engine" in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["attention_bias", "mlp_bias"])
+def test_biases_that_the_loop_would_drop_are_refused(option):
+    biased = make(LlamaConfig, {"num_key_value_heads": 4, option: True})
+    with pytest.raises(ValueError, match=r"generation\.engine"):
+        loop(biased)
+
+
+# ---- greedy ----
+
+
+def hf_greedy(model, prompt: list[int], longest: int) -> list[int]:
+    with torch.inference_mode():
+        out = model.generate(
+            torch.tensor([prompt]),
+            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+            do_sample=False,
+            max_new_tokens=longest,
+            eos_token_id=EOS,
+            pad_token_id=0,
+        )
+    return out[0, len(prompt) :].tolist()
+
+
+def test_greedy_tokens_are_those_of_generate(model):
+    prompts = prompts_of([1, 2, 5, 5, 8, 8, 8, 13])
+    ours = decode.generate(
+        loop(model),
+        prompts,
+        [(i, 0) for i in range(8)],
+        sampling=GREEDY,
+        seed=0,
+        eos_token_id=EOS,
+    )
+    assert ours == [hf_greedy(model, prompt, 14) for prompt in prompts]
+
+
+def test_greedy_ignores_seed_keys_and_batch_size(qwen):
+    plain, prompts = loop(qwen), prompts_of([4] * 6)
+    options = {"sampling": GREEDY, "eos_token_id": EOS}
+    one = decode.generate(plain, prompts, [(i, 0) for i in range(6)], seed=0, **options)
+    two = decode.generate(
+        plain, prompts, [(9, i) for i in range(6)], seed=5, batch_size=2, **options
+    )
+    assert one == two
+
+
+# ---- the sampling distribution ----
+
+SAMPLINGS = [
+    {"temperature": 1.0},
+    {"temperature": 0.7},
+    {"temperature": 1.6, "top_k": 5},
+    {"temperature": 1.0, "top_p": 0.7},
+    {"temperature": 1.0, "top_k": 50, "top_p": 0.7},
+    {"temperature": 0.5, "top_k": 7, "top_p": 0.95},
+    {"temperature": 1.0, "top_k": 1},
+    {"temperature": 1.0, "top_p": 1e-6},
+    {"temperature": 1.0, "top_k": 1000},
+]
+
+
+def hf_probabilities(logits, sampling) -> torch.Tensor:
+    """Softmax after the warpers of `generate`, in the order in which it applies them."""
+    warpers = [TemperatureLogitsWarper(float(sampling.temperature))]
+    if sampling.top_k:
+        warpers.append(TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        warpers.append(TopPLogitsWarper(sampling.top_p))
+    for warper in warpers:
+        logits = warper(None, logits)
+    return logits.softmax(-1)
+
+
+@pytest.mark.parametrize("options", SAMPLINGS, ids=str)
+def test_probabilities_are_those_of_the_warpers_of_transformers(options):
+    sampling = Sampling(max_new_tokens=1, **options)
+    generator = torch.Generator().manual_seed(1)
+    for scale in (0.1, 1.0, 6.0):
+        logits = scale * torch.randn(40, 61, generator=generator)
+        torch.testing.assert_close(
+            decode.probabilities(logits, sampling), hf_probabilities(logits, sampling)
+        )
+
+
+def test_probabilities_leave_their_argument_as_it_is():
+    logits = torch.randn(3, 9)
+    before = logits.clone()
+    decode.probabilities(logits, Sampling(temperature=0.5, top_k=2, top_p=0.5, max_new_tokens=1))
+    assert torch.equal(logits, before)
+
+
+def test_ties_at_the_cut_of_top_k_are_all_kept():
+    logits = torch.tensor([[2.0, 1.0, 1.0, 1.0, 0.0]])
+    sampling = Sampling(top_k=2, max_new_tokens=1)
+    weights = torch.tensor([[math.e, 1.0, 1.0, 1.0, 0.0]])
+    torch.testing.assert_close(decode.probabilities(logits, sampling), weights / weights.sum())
+    torch.testing.assert_close(
+        decode.probabilities(logits, sampling), hf_probabilities(logits, sampling)
+    )
+
+
+@pytest.mark.parametrize("top_p, n_kept", [(0.1, 1), (0.2, 2), (0.3, 3), (0.9, 8), (1.0, 8)])
+def test_ties_at_the_cut_of_top_p_keep_as_many_as_reach_the_mass(top_p, n_kept):
+    probs = decode.probabilities(torch.zeros(1, 8), Sampling(top_p=top_p, max_new_tokens=1))[0]
+    assert int((probs > 0).sum()) == n_kept
+    torch.testing.assert_close(probs[probs > 0], torch.full((n_kept,), 1 / n_kept))
+
+
+def test_top_p_keeps_the_least_set_that_reaches_the_mass():
+    exact = torch.tensor([[0.5, 0.3, 0.15, 0.05]])
+    for top_p, kept in ((0.45, 1), (0.55, 2), (0.79, 2), (0.85, 3), (0.99, 4)):
+        probs = decode.probabilities(exact.log(), Sampling(top_p=top_p, max_new_tokens=1))
+        expected = torch.where(torch.arange(4) < kept, exact, 0.0)
+        torch.testing.assert_close(probs, expected / expected.sum())
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 6}, {"temperature": 0.6, "top_p": 0.8}], ids=str)
+def test_tokens_are_chosen_as_often_as_their_probabilities_say(options):
+    sampling = Sampling(max_new_tokens=1, **options)
+    logits = 1.5 * torch.randn(1, 12, generator=torch.Generator().manual_seed(2))
+    n_draws = 40_000
+    uniform = torch.rand(n_draws, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    counts = decode.choose(logits.expand(n_draws, -1), sampling, uniform).bincount(minlength=12)
+    expected = hf_probabilities(logits, sampling)[0].double()
+    assert int(counts[expected == 0].sum()) == 0
+    kept = expected > 0
+    observed = counts[kept].double()
+    share = (expected / expected.sum())[kept] * n_draws
+    assert chisquare(observed.numpy(), share.numpy(), sum_check=False).pvalue > 1e-3
+
+
+def test_a_uniform_number_chooses_the_token_whose_interval_holds_it():
+    logits = torch.tensor([0.1, 0.2, 0.0, 0.4, 0.3]).log()[None]
+    uniform = torch.tensor([0.0, 0.05, 0.15, 0.29, 0.31, 0.69, 0.71, 0.999], dtype=torch.float64)
+    chosen = decode.choose(logits.expand(8, -1), Sampling(max_new_tokens=1), uniform)
+    assert chosen.tolist() == [0, 0, 1, 1, 3, 3, 4, 4]
+
+
+@pytest.mark.parametrize("uniform", [0.0, 5e-324, 1 - 2**-53, 1 - 2**-24])
+def test_no_uniform_number_chooses_a_token_of_probability_zero(uniform):
+    generator = torch.Generator().manual_seed(4)
+    logits = 5 * torch.randn(3000, 37, generator=generator)
+    logits[torch.rand(3000, 37, generator=generator) < 0.4] = -torch.inf
+    logits[:, 0] = logits[:, -1] = -torch.inf  # Where 0 and almost 1 would fall.
+    logits[:, 17] = 0.0
+    for options in ({}, {"top_k": 3}, {"top_p": 0.5}):
+        sampling = Sampling(max_new_tokens=1, **options)
+        chosen = decode.choose(logits, sampling, torch.full((3000,), uniform, dtype=torch.float64))
+        probs = decode.probabilities(logits, sampling).gather(1, chosen[:, None])
+        assert bool((probs > 0).all())
+
+
+def test_temperature_zero_chooses_the_likeliest():
+    logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, -1.0, 0.0]])
+    sampling = Sampling(temperature=0.0, max_new_tokens=1)
+    assert decode.choose(logits, sampling, torch.tensor([0.99, 0.99])).tolist() == [1, 0]
+
+
+def test_uniform_numbers_depend_on_seed_and_key_alone():
+    keys = [(0, 0), (0, 1), (1, 0), (7, 3)]
+    rows = decode.uniforms(5, keys, 50)
+    assert rows.dtype == torch.float64
+    assert bool(((rows >= 0) & (rows < 1)).all())
+    for key, row in zip(keys, rows, strict=True):
+        assert torch.equal(decode.uniforms(5, [key], 50)[0], row)
+        assert not torch.equal(decode.uniforms(6, [key], 50)[0], row)
+    assert len({tuple(row.tolist()) for row in rows}) == 4
+    assert torch.equal(decode.uniforms(5, keys, 20), rows[:, :20]), "a longer limit changes nothing"
+
+
+def test_batches_hold_every_row_once_and_one_length_each():
+    prompts = prompts_of([3, 1, 3, 2, 3, 1, 3])
+    for size in (1, 2, 3, 100):
+        cut = list(decode.batches(prompts, size))
+        assert sorted(row for rows in cut for row in rows) == list(range(7))
+        assert all(len({len(prompts[row]) for row in rows}) == 1 for rows in cut)
+        assert all(len(rows) <= size for rows in cut)
+
+
+# ---- sampled responses ----
+
+SAMPLED = Sampling(temperature=1.3, max_new_tokens=25)
+
+
+def reference(model, prompt, key, sampling, seed) -> list[int]:
+    """One response by `transformers`' forward pass alone, a whole forward pass for each token."""
+    uniform = decode.uniforms(seed, [key], sampling.max_new_tokens)[0].tolist()
+    ids = list(prompt)
+    for u in uniform:
+        probs = hf_probabilities(hf_logits(model, ids)[-1:], sampling)[0].double()
+        cumulative = probs.cumsum(0) / probs.sum()
+        ids.append(int((cumulative > u).nonzero()[0, 0]))
+        if ids[-1] == EOS:
+            break
+    return ids[len(prompt) :]
+
+
+@pytest.fixture(scope="module")
+def sampled(qwen):
+    """Forty prompts of four lengths, their keys, and their responses in batches of 256."""
+    prompts = prompts_of([3, 4, 5, 6] * 10, seed=1)
+    keys = [(i % 8, i // 8) for i in range(40)]
+    options = {"sampling": SAMPLED, "seed": 3, "eos_token_id": EOS}
+    return prompts, keys, options, decode.generate(loop(qwen), prompts, keys, **options)
+
+
+def test_responses_end_at_different_lengths_and_only_at_the_end_token(sampled):
+    lengths = {len(response) for response in sampled[3]}
+    assert len(lengths) > 5 and max(lengths) == 25
+    for response in sampled[3]:
+        assert EOS not in response[:-1]
+        assert len(response) == 25 or response[-1] == EOS
+
+
+def test_responses_are_those_of_whole_forward_passes(qwen, sampled):
+    prompts, keys, _, responses = sampled
+    for prompt, key, response in list(zip(prompts, keys, responses, strict=True))[:16]:
+        assert response == reference(qwen, prompt, key, SAMPLED, seed=3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7])
+def test_a_response_does_not_depend_on_the_size_of_the_batch(qwen, sampled, batch_size):
+    prompts, keys, options, responses = sampled
+    again = decode.generate(loop(qwen), prompts, keys, batch_size=batch_size, **options)
+    assert again == responses
+
+
+def test_a_response_does_not_depend_on_who_shares_its_batch(qwen, sampled):
+    prompts, keys, options, responses = sampled
+    for rows in ([39, 3, 20, 11], list(range(39, -1, -1)), [5], list(range(0, 40, 3))):
+        again = decode.generate(
+            loop(qwen), [prompts[i] for i in rows], [keys[i] for i in rows], **options
+        )
+        assert again == [responses[i] for i in rows]
+
+
+def test_rows_that_end_early_leave_the_batch_and_change_no_other(qwen, sampled, monkeypatch):
+    prompts, keys, options, responses = sampled
+    rows = [i for i in range(40) if len(prompts[i]) == 5]
+    sizes = []
+    forward = decode.forward
+
+    def counted(model, ids, *rest):
+        sizes.append(len(ids))
+        return forward(model, ids, *rest)
+
+    monkeypatch.setattr(decode, "forward", counted)
+    again = decode.generate(
+        loop(qwen), [prompts[i] for i in rows], [keys[i] for i in rows], **options
+    )
+    assert again == [responses[i] for i in rows]
+    assert sizes[0] == len(rows) and sizes[-1] < len(rows)
+    for step, size in enumerate(sizes):
+        alive = sum(len(responses[i]) > step for i in rows)
+        assert alive <= size <= math.ceil(alive * 8 / 7), "at most an eighth of the rows is idle"
+
+
+def test_a_cut_response_has_the_longest_length_and_no_end_token(qwen, sampled):
+    prompts, keys, options, responses = sampled
+    short = Sampling(temperature=1.3, max_new_tokens=4)
+    cut = decode.generate(loop(qwen), prompts, keys, **options | {"sampling": short})
+    assert cut == [response[:4] for response in responses]
+    assert any(EOS not in response for response in cut)
+
+
+def test_samples_of_one_prompt_differ_and_another_seed_gives_others(qwen):
+    prompts = prompts_of([5]) * 12
+    options = {"sampling": SAMPLED, "eos_token_id": EOS}
+    keys = [(0, i) for i in range(12)]
+    one = decode.generate(loop(qwen), prompts, keys, seed=1, **options)
+    two = decode.generate(loop(qwen), prompts, keys, seed=2, **options)
+    assert len({tuple(response) for response in one}) > 6
+    assert one != two
+
+
+def test_no_prompts_give_no_responses(qwen):
+    assert decode.generate(loop(qwen), [], [], sampling=SAMPLED, seed=0, eos_token_id=EOS) == []
+
+
+# ---- log-likelihoods ----
+
+
+def test_loglikelihoods_are_sums_of_log_softmax(model):
+    generator = torch.Generator().manual_seed(6)
+    lengths = [(3, 1), (5, 4), (4, 4), (1, 7), (2, 6), (3, 1)]
+    rows = [
+        (
+            torch.randint(0, V, (p,), generator=generator).tolist(),
+            torch.randint(0, V, (c,), generator=generator).tolist(),
+        )
+        for p, c in lengths
+    ]
+    expected = []
+    for prompt, continuation in rows:
+        logp = hf_logits(model, prompt + continuation).log_softmax(-1)
+        expected.append(
+            sum(logp[len(prompt) - 1 + t, token].item() for t, token in enumerate(continuation))
+        )
+    assert decode.loglikelihoods(loop(model), rows) == pytest.approx(expected, abs=1e-4)
+    assert decode.loglikelihoods(loop(model), rows, batch_size=1) == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+# ---- engines ----
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    """A saved policy of the miniature's vocabulary, far from uniform."""
+    folder = tmp_path_factory.mktemp("decode") / "step0"
+    tokenizer = word_tokenizer(VOCABULARY)
+    shape = Architecture(hidden_size=16, intermediate_size=32, layers=1, heads=2, head_dim=8)
+    policy = new_model(shape, tokenizer, max_length=64, seed=0)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter *= 8
+    save_policy(policy, tokenizer, folder)
+    return folder
+
+
+PROMPTS = ["<bos> 3 12 4 T 19 :", "<bos> 5 6 T 30 :", "<bos> F 98 7 :", "<bos> 1 2 3 4 T 10 :"]
+
+
+def respond(policy, engine, sampling, prompts=PROMPTS, **options):
+    return engines.respond(
+        policy,
+        prompts,
+        [(i, 0) for i in range(len(prompts))],
+        sampling=sampling,
+        seed=1,
+        engine=engine,
+        **{"batch_size": 3} | options,
+    )
+
+
+def test_both_engines_answer_alike_when_greedy(policy):
+    sampling = Sampling(temperature=0.0, max_new_tokens=10)
+    assert respond(policy, "loop", sampling) == respond(policy, "transformers", sampling)
+
+
+@pytest.mark.parametrize("engine", ["loop", "transformers"])
+def test_a_response_tells_its_length_and_why_it_ended(policy, engine):
+    tokenizer = load_tokenizer(policy)
+    sampling = Sampling(temperature=4.0, max_new_tokens=30)
+    reasons = set()
+    for response in respond(policy, engine, sampling, PROMPTS * 10):
+        reasons.add(response.finish_reason)
+        words = response.text.split()
+        assert "<eos>" not in words and response.n_tokens <= 30
+        if response.finish_reason == "length":
+            assert response.n_tokens == 30
+        # Special tokens (the end, and padding or <bos> where sampled) are no part of the text.
+        assert len(words) <= response.n_tokens - (response.finish_reason == "stop")
+        assert tokenizer.encode(response.text, add_special_tokens=False) == [
+            VOCABULARY.index(word) for word in words
+        ]
+    assert reasons == {"stop", "length"}
+
+
+def test_finish_reasons_follow_the_last_token():
+    assert engines._response("a", [5, 6, EOS], EOS) == ("a", 3, "stop")
+    assert engines._response("a", [5, 6], EOS) == ("a", 2, "length")
+    assert engines._response("", [EOS], EOS) == ("", 1, "stop")
+
+
+def test_the_loop_engine_reads_the_same_tokens_and_text_as_the_tokenizer(policy):
+    loaded, tokenizer = engines.load_loop_policy(policy), load_tokenizer(policy)
+    assert loaded.eos_token_id == tokenizer.eos_token_id == 2
+    for prompt in PROMPTS:
+        ids = tokenizer.encode(prompt, add_special_tokens=False)
+        assert loaded.ids(prompt) == ids
+        assert loaded.text(ids) == tokenizer.decode(ids, skip_special_tokens=True)
+
+
+def test_choices_are_scored_by_their_log_likelihood(policy):
+    model = load_model(policy)
+    tokenizer = load_tokenizer(policy)
+    prompts = ["<bos> F 98 7 :", "<bos> F 1 2 :"]
+    choices = [["5", "34 <eos>", "99"], ["0", "12"]]
+    expected = []
+    for prompt, texts in zip(prompts, choices, strict=True):
+        expected.append([])
+        for text in texts:
+            prompt_ids, ids = tokenizer.encode(prompt), tokenizer.encode(text)
+            logp = hf_logits(model, prompt_ids + ids).log_softmax(-1)
+            expected[-1].append(
+                sum(logp[len(prompt_ids) - 1 + t, token].item() for t, token in enumerate(ids))
+            )
+    scores = engines.loglikelihoods(policy, prompts, choices)
+    assert [len(row) for row in scores] == [3, 2]
+    for row, want in zip(scores, expected, strict=True):
+        assert row == pytest.approx(want, abs=1e-4)

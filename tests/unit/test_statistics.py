@@ -1,0 +1,89 @@
+"""Standard errors and intervals against hand-worked cases, statsmodels and simulation."""
+
+import math
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+from online_il.statistics import clustered_stderr, mean_over_seeds
+
+
+def test_clustered_stderr_by_hand() -> None:
+    # Mean 1/2; the clusters' residuals sum to 1, 0 and -1: sqrt(3/2 * 2) / 6.
+    value_N = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    cluster_N = np.array(["a", "a", "b", "b", "c", "c"])
+    assert clustered_stderr(value_N, cluster_N) == pytest.approx(math.sqrt(3) / 6)
+
+
+def test_clustered_stderr_is_that_of_statsmodels() -> None:
+    rng = np.random.default_rng(0)
+    cluster_N = rng.integers(0, 40, 300)  # Clusters of different sizes.
+    value_N = (rng.random(300) < rng.random(40)[cluster_N]).astype(float)
+    ols = sm.OLS(value_N, np.ones(300))
+    # Its own small-sample factor, G / (G - 1) * (N - 1) / (N - K), is the same for K = 1.
+    fit = ols.fit(cov_type="cluster", cov_kwds={"groups": cluster_N})
+    assert clustered_stderr(value_N, cluster_N) == pytest.approx(float(fit.bse[0]))
+
+
+def test_clusters_of_one_give_the_usual_standard_error() -> None:
+    value_N = np.array([1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+    p, n = value_N.mean(), len(value_N)
+    found = clustered_stderr(value_N, np.arange(n))
+    assert found == pytest.approx(math.sqrt(p * (1 - p) / (n - 1)))
+    assert found == pytest.approx(value_N.std(ddof=1) / math.sqrt(n))
+
+
+def test_repeated_responses_add_nothing() -> None:
+    value_N = np.array([1.0, 0.0, 0.0, 1.0, 1.0])
+    one = clustered_stderr(value_N, np.arange(5))
+    four = clustered_stderr(np.repeat(value_N, 4), np.repeat(np.arange(5), 4))
+    assert four == pytest.approx(one)
+
+
+def test_one_cluster_has_no_standard_error() -> None:
+    assert math.isnan(clustered_stderr(np.array([1.0, 0.0]), np.array([7, 7])))
+
+
+def test_mean_over_seeds_by_hand() -> None:
+    # Seeds' means 3/4 and 1/4: variance 1/8, over 2 seeds 1/16, 1 degree of freedom.
+    # Prompts' means 1, 1/2, 1/2, 0: variance 1/6, over 4 prompts 1/24, 3 degrees of freedom.
+    accuracy_S_P = np.array([[1.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    found = mean_over_seeds(accuracy_S_P)
+    assert found.mean == 0.5
+    assert found.stderr == pytest.approx(math.sqrt(1 / 16 + 1 / 24))
+    # Satterthwaite: (5/48)^2 / ((1/16)^2 / 1 + (1/24)^2 / 3) = 2.4194 degrees: t = 3.67.
+    assert (found.high - found.mean) / found.stderr == pytest.approx(3.66, abs=0.05)
+    assert found.high - found.mean == pytest.approx(found.mean - found.low)
+
+
+def test_one_seed_leaves_the_prompts_part() -> None:
+    accuracy_S_P = np.array([[1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]])
+    found = mean_over_seeds(accuracy_S_P)
+    assert found.stderr == pytest.approx(clustered_stderr(accuracy_S_P[0], np.arange(7)))
+    # t with 6 degrees of freedom: 2.4469.
+    assert found.high - found.mean == pytest.approx(2.4469 * found.stderr, rel=1e-4)
+
+
+def test_no_variance_gives_a_point() -> None:
+    assert mean_over_seeds(np.ones((3, 5))) == (1.0, 0.0, 1.0, 1.0)
+    assert math.isnan(mean_over_seeds(np.ones((1, 1))).stderr)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("seed_spread", [0.0, 0.05])
+def test_intervals_cover_the_truth(seeds: int, seed_spread: float) -> None:
+    """Of 600 studies with new seeds and prompts, the intervals of at least 92 % hold the mean."""
+    if seeds == 1 and seed_spread:
+        pytest.skip("one seed cannot tell how far seeds spread")
+    rng = np.random.default_rng(3)
+    hits, width = 0, 0.0
+    for _ in range(600):
+        ability_P = rng.beta(1.2, 1.2, 80)  # Prompts differ in difficulty, with mean 1/2.
+        shift_S = rng.normal(0, seed_spread, (seeds, 1)) if seed_spread else np.zeros((seeds, 1))
+        chance_S_P = np.clip(ability_P + shift_S, 0, 1)
+        found = mean_over_seeds((rng.random((seeds, 80)) < chance_S_P).astype(float))
+        hits += found.low <= 0.5 <= found.high
+        width += (found.high - found.low) / 600
+    assert hits / 600 >= 0.92
+    assert width < 0.5  # They tell something.

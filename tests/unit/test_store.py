@@ -1,0 +1,380 @@
+"""The database of a study against pandas by hand, and what it says about files that do not fit."""
+
+import json
+import shutil
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from online_il.records import (
+    Checkpoint,
+    Evaluation,
+    InputError,
+    RunRecord,
+    Samples,
+    Training,
+    write_json,
+    write_table,
+)
+from online_il.statistics import mean_over_seeds
+from online_il.store import build, intervals, query
+
+VERSIONS = {"online_il": "0"}
+# run: method, expert, checkpoints (step, updates, samples), accuracy at the end
+RUNS = {
+    "base": ("pretrain", None, [(0, 0, 0)], 0.16),
+    "expert": ("grpo", None, [(2, 4, 512), (6, 12, 1536)], 0.67),
+    "sft-realizable": ("sft", "expert", [(8, 8, 512), (24, 24, 1536)], 0.66),
+}
+PROMPTS = 12
+
+
+def fake_study(
+    results: Path,
+    *,
+    tasks=("countdown",),
+    seeds=(1, 2, 3),
+    runs=RUNS,
+    n_prompts=PROMPTS,
+    samplings=("policy", "paper"),
+    benchmarks=("id", "ood", "forgetting"),
+) -> None:
+    """Write evaluations, responses, runs and training tables as a study would."""
+    rng = np.random.default_rng(1)
+    for task in tasks:
+        for run, (method, expert, checkpoints, last) in runs.items():
+            for seed in seeds:
+                _fake_run(results, rng, task, run, method, expert, seed, checkpoints)
+                for step, updates, samples in checkpoints:
+                    done = 1 - np.exp(-4 * updates / max(checkpoints[-1][1], 1))
+                    ability = 0.16 + (last - 0.16) * done
+                    for benchmark in benchmarks:
+                        for sampling in samplings if benchmark != "forgetting" else ("policy",):
+                            p = {"id": 0, "ood": -0.1, "forgetting": 0.5}[benchmark] + ability
+                            _fake_evaluation(
+                                results,
+                                rng,
+                                task,
+                                run,
+                                method,
+                                expert,
+                                seed,
+                                step,
+                                updates,
+                                samples,
+                                benchmark,
+                                sampling,
+                                min(p, 0.95),
+                                n_prompts,
+                            )
+
+
+def _fake_run(results, rng, task, run, method, expert, seed, checkpoints) -> None:
+    folder = results / "runs" / task / run / f"seed{seed}"
+    record = RunRecord(
+        task=task,
+        run=run,
+        method=method,
+        expert=expert,
+        seed=seed,
+        settings={"steps": 1},
+        checkpoints=[
+            Checkpoint(
+                step=s, updates=u, samples=n, tokens=40 * n, device_seconds=n / 50, weights_hash="w"
+            )
+            for s, u, n in checkpoints
+        ],
+        initial_weights_hash=None,
+        expert_hash=None,
+        prompts_hash="p",
+        code_hash="c",
+        versions=VERSIONS,
+    )
+    write_json(record, folder / "run.json")
+    nan = float("nan")
+    write_table(
+        [
+            {
+                "update": u,
+                "step": u,
+                "samples": 64 * u,
+                "tokens": 640 * u,
+                "device_seconds": 1.5 * u,
+                "loss": 1 / u,
+                "learning_rate": 1e-4,
+                "grad_norm": 1.0,
+                "entropy": nan,
+                "reward": nan,
+                "kl": nan,
+                "mean_length": nan,
+                "truncation_rate": nan,
+            }
+            for u in (1, 2)
+        ],
+        Training,
+        folder / "training.parquet",
+        {},
+    )
+
+
+def _fake_evaluation(
+    results,
+    rng,
+    task,
+    run,
+    method,
+    expert,
+    seed,
+    step,
+    updates,
+    samples,
+    benchmark,
+    sampling,
+    p,
+    n_prompts,
+) -> None:
+    folder = results / "eval" / task / run / f"seed{seed}" / f"step{step}"
+    name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
+    correct = rng.random(n_prompts) < p + (0.02 * (seed - 2))
+    rows = pd.DataFrame(
+        {
+            "prompt_id": [f"{task}-{benchmark}-{i}" for i in range(n_prompts)],
+            "sample_index": 0,
+            "policy": f"{run}/step{step}",
+            "seed": seed,
+            "text": "1 + 2 =",
+            "n_tokens": 40,
+            "finish_reason": "stop",
+            "reward": np.where(correct, 1.0, 0.1),
+            "reward_tinyzero": np.nan,
+            "correct": correct,
+            "format_ok": True,
+        }
+    )
+    record = Evaluation(
+        task=task,
+        benchmark=benchmark,
+        run=run,
+        method=method,
+        expert=expert,
+        seed=seed,
+        step=step,
+        updates=updates,
+        samples=samples,
+        tokens=40 * samples,
+        device_seconds=samples / 50 * (1 + 0.03 * seed),
+        weights_hash="w",
+        sampling=sampling,
+        sampling_settings={"temperature": 1.0},
+        n_prompts=n_prompts,
+        samples_per_prompt=1,
+        accuracy=float(correct.mean()),
+        accuracy_stderr=0.01,
+        format_rate=None,
+        truncation_rate=0.02,
+        mean_length=40.0,
+        check_rate=0.97 if benchmark == "id" else None,
+        attempts=None,
+        prompts_hash=f"h-{task}",
+        data_revision="r",
+        code_hash="c",
+        versions=VERSIONS,
+    )
+    write_table(rows, Samples, folder / f"{name}.parquet", {})
+    write_json(record, folder / f"{name}.json")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study to copy: writing it takes longer than what is tested."""
+    folder = tmp_path_factory.mktemp("study")
+    fake_study(folder)
+    return folder
+
+
+@pytest.fixture
+def results(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "results"))
+
+
+def edit(path: Path, **values) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_numbers_agree_with_the_files(results: Path, tmp_path: Path) -> None:
+    database = tmp_path / "results.duckdb"
+    build(results, database)
+    records = pd.DataFrame(
+        [json.loads(p.read_text()) for p in results.glob("eval/*/*/seed*/step*/*.json")]
+    )
+    responses = pd.concat(
+        pd.read_parquet(p).assign(run=p.parts[-4], step=int(p.parts[-2][4:]), name=p.stem)
+        for p in results.glob("eval/*/*/seed*/step*/*.parquet")
+    )
+    evaluations = query(database, "evaluations")
+    assert len(evaluations) == len(records) == 5 * 3 * 5
+    assert len(query(database, "samples")) == len(responses) == 75 * PROMPTS
+
+    curves = query(database, "curves").set_index(["run", "step", "benchmark", "sampling"])
+    by_hand = records.groupby(["run", "step", "benchmark", "sampling"])
+    for key, part in by_hand:
+        row = curves.loc[key]
+        assert row["seeds"] == 3
+        assert row["accuracy"] == pytest.approx(part["accuracy"].mean())
+        assert row["accuracy_min"] == part["accuracy"].min()
+        assert row["accuracy_max"] == part["accuracy"].max()
+        assert row["device_seconds"] == pytest.approx(part["device_seconds"].mean())
+        assert row["updates"] == part["updates"].mean()
+
+    prompts = query(database, "prompt_accuracy")
+    chosen = prompts.query(
+        "run == 'expert' and step == 6 and benchmark == 'id' and sampling == 'paper'"
+    )
+    part = responses.query("run == 'expert' and step == 6 and name == 'id.paper'")
+    expected = part.set_index(["seed", "prompt_id"])["correct"].astype(float)
+    pd.testing.assert_series_equal(
+        chosen.set_index(["seed", "prompt_id"])["accuracy"].sort_index(),
+        expected.sort_index(),
+        check_names=False,
+        check_index_type=False,
+    )
+    spread = intervals(database).set_index(["run", "step", "benchmark", "sampling"])
+    by_seed = chosen.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy()
+    row = spread.loc[("expert", 6, "id", "paper")]
+    assert (row["accuracy"], row["stderr"], row["low"], row["high"]) == pytest.approx(
+        tuple(mean_over_seeds(by_seed))
+    )
+    training = query(database, "training")
+    assert len(training) == 9 * 2
+    assert training["loss"].unique().tolist() == [1.0, 0.5]
+
+
+def test_final_is_the_last_step_of_each_run(results: Path, tmp_path: Path) -> None:
+    build(results, tmp_path / "d.duckdb")
+    final = query(tmp_path / "d.duckdb", "SELECT DISTINCT run, step FROM final")
+    assert dict(final.itertuples(index=False)) == {"base": 0, "expert": 6, "sft-realizable": 24}
+
+
+def test_database_serves_without_the_files(results: Path, tmp_path: Path) -> None:
+    build(results, tmp_path / "d.duckdb")
+    results.rename(tmp_path / "elsewhere")
+    assert len(query(tmp_path / "d.duckdb", "curves")) == 25
+    assert len(query(tmp_path / "d.duckdb", "final")) == 15
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d.duckdb", "elsewhere"]
+
+
+def test_columns_that_are_null_everywhere_keep_their_type(results: Path, tmp_path: Path) -> None:
+    build(results, tmp_path / "d.duckdb")
+    types = query(tmp_path / "d.duckdb", "DESCRIBE evaluations").set_index("column_name")
+    assert types.loc["format_rate", "column_type"] == "DOUBLE"
+    assert types.loc["attempts", "column_type"] == "DOUBLE"
+    nulls = query(
+        tmp_path / "d.duckdb",
+        "SELECT count(format_rate), count(expert), count(check_rate) FROM evaluations",
+    )
+    assert nulls.iloc[0].tolist() == [0, 2 * 3 * 5, 5 * 3 * 2]
+    types = query(tmp_path / "d.duckdb", "DESCRIBE samples").set_index("column_name")
+    assert types.loc["reward_tinyzero", "column_type"] == "DOUBLE"
+
+
+def test_one_seed(tmp_path: Path) -> None:
+    fake_study(tmp_path / "r", seeds=(1,))
+    build(tmp_path / "r", tmp_path / "d.duckdb")
+    rows = intervals(tmp_path / "d.duckdb")
+    assert (rows["seeds"] == 1).all()
+    assert (rows["low"] <= rows["accuracy"]).all() and (rows["stderr"] > 0).any()
+
+
+def test_a_second_build_replaces_the_first(results: Path, tmp_path: Path) -> None:
+    database = tmp_path / "d.duckdb"
+    build(results, database)
+    database.with_name("d.duckdb.wal").write_bytes(b"an older database's log")
+    build(results, database)
+    assert len(query(database, "curves")) == 25
+
+
+def refused(results: Path, tmp_path: Path, *words: str) -> None:
+    database = tmp_path / "d.duckdb"
+    with pytest.raises(InputError) as caught:
+        build(results, database)
+    for word in words:
+        assert word in str(caught.value)
+    assert not list(tmp_path.glob("*d.duckdb*")) and not list(tmp_path.glob(".*"))
+
+
+def test_refuses_the_same_evaluation_twice(results: Path, tmp_path: Path) -> None:
+    folder = results / "eval/countdown/expert/seed1/step6"
+    folder.with_name("step7").mkdir()
+    for path in folder.iterdir():
+        (folder.with_name("step7") / path.name).write_bytes(path.read_bytes())
+    refused(results, tmp_path, "step6/", "step7/", "twice", "delete")
+
+
+def test_refuses_other_prompts(results: Path, tmp_path: Path) -> None:
+    edit(results / "eval/countdown/expert/seed2/step6/id.json", prompts_hash="other")
+    refused(results, tmp_path, "expert/seed2", "id of countdown", "other prompts", "delete")
+
+
+@pytest.mark.parametrize("text", [b'{"task": "count', b"", b"[1]", b"{}", b"\xff\xfe"])
+def test_names_a_damaged_record(results: Path, tmp_path: Path, text: bytes) -> None:
+    (results / "eval/countdown/expert/seed2/step6/id.json").write_bytes(text)
+    refused(results, tmp_path, "expert/seed2/step6/id.json", "delete")
+
+
+def test_names_a_damaged_run(results: Path, tmp_path: Path) -> None:
+    edit(results / "runs/countdown/expert/seed2/run.json", surprise=1)
+    refused(results, tmp_path, "expert/seed2/run.json", "surprise", "delete")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "eval/countdown/expert/seed2/step6/id.parquet",
+        "runs/countdown/expert/seed1/training.parquet",
+    ],
+)
+@pytest.mark.parametrize("damage", ["cut", "page", "column"])
+def test_names_a_damaged_table(results: Path, tmp_path: Path, name: str, damage: str) -> None:
+    path = results / name
+    data = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "page":
+        path.write_bytes(data[:4] + b"\xff" * 200 + data[204:])
+    else:
+        frame = pd.read_parquet(path)
+        frame.drop(columns=frame.columns[-1]).to_parquet(path)
+    refused(results, tmp_path, path.name, "delete")
+
+
+def test_refuses_half_an_evaluation(results: Path, tmp_path: Path) -> None:
+    (results / "eval/countdown/expert/seed2/step6/ood.paper.parquet").unlink()
+    refused(results, tmp_path, "expert/seed2/step6/ood.paper", "without its responses", "delete")
+
+
+def test_refuses_responses_that_tell_otherwise(results: Path, tmp_path: Path) -> None:
+    path = results / "eval/countdown/expert/seed2/step6/id.json"
+    edit(path, accuracy=0.987)
+    refused(results, tmp_path, "step6/id", "0.987", "delete")
+    edit(path, n_prompts=13)
+    refused(results, tmp_path, "step6/id", "13 responses", "has 12", "delete")
+
+
+def test_refuses_an_empty_folder(tmp_path: Path) -> None:
+    refused(tmp_path / "none", tmp_path, "none", "no evaluation")
+
+
+def test_query_says_what_is_wrong(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such database"):
+        query(tmp_path / "none.duckdb", "curves")
+    (tmp_path / "bad.duckdb").write_text("not a database, but long enough to look like one" * 100)
+    with pytest.raises(InputError, match=r"bad\.duckdb"):
+        query(tmp_path / "bad.duckdb", "curves")
+    build(results, tmp_path / "d.duckdb")
+    with pytest.raises(InputError, match="nothing"):
+        query(tmp_path / "d.duckdb", "nothing")
+    with pytest.raises(duckdb.Error), duckdb.connect(tmp_path / "d.duckdb", read_only=True) as c:
+        c.execute("DROP VIEW curves")

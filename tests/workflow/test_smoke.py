@@ -1,0 +1,192 @@
+"""The real DAG at smoke scale: every rule, its scripts and trainers, in a folder of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ROOT / "config" / "smoke.yaml"
+RUNS = ["base", "distill-realizable", "expert", "sft-realizable", "sft-self", "sft-unrealizable"]
+
+
+def snakemake(checkout: Path, *arguments: str):
+    """Run Snakemake at the root of a checkout; returns status and output."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, timeout=900)
+    return done.returncode, done.stdout + done.stderr
+
+
+def copy_of_project(folder: Path) -> Path:
+    """What a clone holds, without what an earlier run left in this one."""
+    for name in ("Snakefile", "rules", "workflow", "config", "envs", "profiles"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """The results of a finished smoke study with one student more than the shipped config has."""
+    folder = copy_of_project(tmp_path_factory.mktemp("checkout"))
+    student = """
+      - name: sft-added
+        method: sft
+        expert: expert
+        steps: 1
+        learning_rate: 0.001
+"""
+    config = folder / "config" / "smoke.yaml"
+    config.write_text(config.read_text().rstrip("\n") + student)
+    status, output = snakemake(folder, "--configfile", "config/smoke.yaml")
+    logs = "\n".join(
+        f"{path}:\n{path.read_text()[-1500:]}"
+        for path in folder.glob("results/smoke/logs/**/*.log")
+    )
+    assert status == 0, f"{output[-3000:]}\n{logs}"
+    return folder / "results" / "smoke"
+
+
+def again(study: Path, *arguments: str):
+    return snakemake(study.parents[1], "--configfile", "config/smoke.yaml", *arguments)
+
+
+def planned(output: str) -> set[str]:
+    """The rules in the table of jobs that Snakemake prints first."""
+    rows = [line.split() for line in output.partition("Job stats:")[2].splitlines()]
+    return {row[0] for row in rows if len(row) == 2 and row[1].isdigit()} - {"total"}
+
+
+def test_every_run_is_evaluated_on_every_benchmark_with_both_samplings(study):
+    with duckdb.connect(str(study / "results.duckdb"), read_only=True) as database:
+        rows = database.sql(
+            "select distinct run, benchmark, sampling from evaluations order by all"
+        ).fetchall()
+    expected = [
+        (run, benchmark, sampling)
+        for run in sorted([*RUNS, "sft-added"])
+        for benchmark, samplings in (
+            ("forgetting", ["policy"]),
+            ("id", ["paper", "policy"]),
+            ("ood", ["paper", "policy"]),
+        )
+        for sampling in samplings
+    ]
+    assert rows == expected
+
+
+def test_an_evaluation_names_where_it_comes_from(study):
+    path = study / "eval" / "countdown" / "sft-added" / "seed1" / "step1" / "id.json"
+    record = json.loads(path.read_text())
+    assert record["samples_per_prompt"] == 2 and record["n_prompts"] == 8
+    assert (record["updates"], record["samples"]) == (1, 8)
+    assert record["sampling_settings"]["top_p"] == 1.0
+    assert all(
+        record[key] for key in ("weights_hash", "prompts_hash", "code_hash", "data_revision")
+    )
+    assert {"torch", "transformers", "trl"} <= set(record["versions"])
+    paper = json.loads(path.with_name("id.paper.json").read_text())
+    assert (paper["sampling_settings"]["top_k"], paper["sampling_settings"]["top_p"]) == (50, 0.7)
+
+
+def test_all_runs_start_from_the_weights_of_the_one_base(study):
+    base = json.loads((study / "runs/countdown/base/seed1/run.json").read_text())
+    start = base["checkpoints"][0]["weights_hash"]
+    for run in [*RUNS[1:], "sft-added"]:
+        record = json.loads((study / f"runs/countdown/{run}/seed1/run.json").read_text())
+        assert record["initial_weights_hash"] == start
+        assert record["checkpoints"][-1]["weights_hash"] != start
+
+
+def test_the_figures_and_the_summary_are_there(study):
+    for name in ("figure1", "figure2"):
+        for kind in ("svg", "vl.json", "html"):
+            assert (study / "figures" / f"{name}.{kind}").stat().st_size > 1000
+    assert "sft-added" in (study / "summary.txt").read_text()
+
+
+def test_a_second_call_does_nothing(study):
+    status, output = again(study)
+    assert status == 0
+    assert "Nothing to be done" in output
+
+
+def test_asking_for_one_figure_plans_that_figure_and_not_the_other(study):
+    status, output = again(study, "-n", "--forceall", "figure1")
+    assert status == 0
+    assert {"figure1", "aggregate", "evaluate", "grpo", "sft", "distill"} <= planned(output)
+    assert not {"figure2", "summary", "all"} & planned(output)
+
+
+def test_editing_a_chart_draws_again_and_trains_nothing(study):
+    library = study.parents[1] / "workflow" / "online_il"
+    trained = {"pretrain", "grpo", "sft", "distill", "sample", "evaluate"}
+
+    def after_editing(module: str, text: str) -> set[str]:
+        whole = (library / module).read_text()
+        (library / module).write_text(whole + text)
+        try:
+            status, output = again(study, "-n")
+        finally:
+            (library / module).write_text(whole)
+        assert status == 0, output
+        return planned(output)
+
+    assert after_editing("training/grpo.py", "# A comment changes nothing.\n") == set()
+    chart = after_editing("charts/curves.py", "EDITED = 1\n")
+    assert {"figure1", "figure2"} <= chart and not trained & chart
+    loss = after_editing("training/grpo.py", "EDITED = 1\n")
+    assert {"grpo", "evaluate", "figure1"} <= loss and not {"pretrain", "solve"} & loss
+
+
+def test_damaged_weights_stop_everything_before_it_starts(study):
+    weights = study / "runs/countdown/expert/seed1/checkpoints/step1/model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-10])
+    try:
+        status, output = again(study, "--forcerun", "figure1")
+    finally:
+        weights.write_bytes(whole)
+    assert status != 0
+    assert "runs/countdown/expert/seed1/checkpoints" in output and "delete it" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda c: c["tasks"][0]["runs"][1].update(expert="exprt"), "did you mean 'expert'"),
+        (lambda c: c["tasks"][0].update(seeds=[]), "tasks[0].seeds"),
+        (lambda c: c.update(unknown=1), "unknown key"),
+        (lambda c: c["tasks"][0]["runs"][0].update(checkpoints=[5]), "checkpoints"),
+    ],
+)
+def test_a_bad_config_ends_with_a_sentence_and_nothing_on_disk(tmp_path, change, expected):
+    content = yaml.safe_load(SMOKE.read_text())
+    change(content)
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(content))
+    copy_of_project(tmp_path)
+    status, output = snakemake(tmp_path, "--configfile", "bad.yaml")
+    assert status != 0
+    assert expected in output and "bad.yaml:" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "results").exists()
+
+
+def test_bare_snakemake_plans_the_miniature_without_any_option():
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "snakemake", "-n"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr

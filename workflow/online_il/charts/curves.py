@@ -1,0 +1,263 @@
+"""Learning curves: accuracy against what training consumed (the paper's Figures 1 and 2).
+
+Every measure (a task, a benchmark and a sampling) is drawn three times: against the samples
+consumed, which is the paper's axis, against optimizer updates and against device-seconds.
+"""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import altair as alt
+import pandas as pd
+
+from online_il.charts.style import DASHES, GREY, INK, Style, styles, themed
+from online_il.records import InputError
+from online_il.store import intervals, query
+
+BASE, EXPERT = "base", "expert"
+AXES = {
+    "samples": "samples consumed (the paper's axis)",
+    "updates": "optimizer updates",
+    "device_seconds": "device-seconds of training",
+}
+SAMPLINGS = {
+    "policy": "sampled from the policy itself",
+    "paper": "the paper's validation sampling",
+}
+# Interactive only: a click on a run in the legend fades the others.
+PICKED = alt.selection_point(name="picked", fields=["run"], bind="legend")
+WIDTH, HEIGHT = 250, 220  # Of a panel, pixels.
+LINE = 15.0  # Of text, pixels.
+
+
+class Measure(NamedTuple):
+    """What one row (Figure 1) or column (Figure 2) of panels shows."""
+
+    title: str
+    scored: str
+    means: pd.DataFrame  # One row a run and step.
+    seeds: pd.DataFrame  # One row a run, seed and step.
+    chance: float | None
+
+
+def figure1(database: Path) -> alt.TopLevelMixin:
+    """Accuracy in distribution: a row of panels for each task and sampling, a column an axis."""
+    data = _read(database, ["id"])
+    shown = list(_measures(*data, "id", "in distribution"))
+    rows = [
+        alt.hconcat(*panels, spacing=18, title=_heading(measure))
+        for measure, panels in zip(shown, _panels(shown, labelled=list(AXES)[-1:]), strict=True)
+    ]
+    chart = alt.vconcat(*rows, spacing=26)
+    return _finished(chart, "In-distribution accuracy during training", shown)
+
+
+def figure2(database: Path, chance: float) -> alt.TopLevelMixin:
+    """Accuracy out of distribution (left) and on what the base knew (right): a row an axis.
+
+    `chance` is the accuracy of guessing on the forgetting benchmark.
+    """
+    data = _read(database, ["ood", "forgetting"])
+    shown = [
+        *_measures(*data, "ood", "out of distribution"),
+        *_measures(*data, "forgetting", "forgetting", chance),
+    ]
+    columns = [
+        alt.vconcat(*panels, spacing=22, title=_heading(measure))
+        for measure, panels in zip(shown, _panels(shown, labelled=list(AXES)), strict=True)
+    ]
+    chart = alt.hconcat(*columns, spacing=24)
+    return _finished(chart, "Out-of-distribution accuracy and forgetting during training", shown)
+
+
+def _read(database: Path, benchmarks: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the benchmarks: means over seeds with their intervals, and single seeds."""
+    means = intervals(database)
+    seeds = query(database, "evaluations")
+    means = means[means["benchmark"].isin(benchmarks)]
+    seeds = seeds[seeds["benchmark"].isin(benchmarks)]
+    if means.empty:
+        raise InputError(
+            f"{database}: no evaluation on {' or '.join(benchmarks)}; "
+            "name the benchmarks in the config and run the study again"
+        )
+    return means, seeds
+
+
+def _measures(
+    means: pd.DataFrame,
+    seeds: pd.DataFrame,
+    benchmark: str,
+    title: str,
+    chance: float | None = None,
+) -> Iterable[Measure]:
+    """The measures of one benchmark: each task that has it, in each of its samplings.
+
+    A benchmark with a chance level is one of choices, of which the likeliest counts.
+    """
+    means, seeds = means[means["benchmark"] == benchmark], seeds[seeds["benchmark"] == benchmark]
+    for task in means["task"].unique():
+        samplings = set(means.loc[means["task"] == task, "sampling"])
+        for sampling in sorted(samplings, key=[*SAMPLINGS, *samplings].index):
+            sampled = SAMPLINGS.get(sampling, sampling)
+            yield Measure(
+                f"{task}, {title}",
+                sampled if chance is None else "the likeliest choice counts",
+                _of(means, task, sampling),
+                _of(seeds, task, sampling),
+                chance,
+            )
+
+
+def _of(rows: pd.DataFrame, task: str, sampling: str) -> pd.DataFrame:
+    return rows[(rows["task"] == task) & (rows["sampling"] == sampling)]
+
+
+def _heading(measure: Measure) -> alt.TitleParams:
+    return alt.TitleParams(measure.title, subtitle=measure.scored)
+
+
+def _panels(shown: list[Measure], labelled: list[str]) -> list[list[alt.LayerChart]]:
+    """The panels of each measure, one an axis; on the axes `labelled` the levels have labels."""
+    # The base is where the other runs start, not a run of its own.
+    looks = styles({run for measure in shown for run in measure.means["run"]} - {BASE})
+    panels = [
+        [_panel(measure, axis, looks, labelled=axis in labelled) for axis in AXES]
+        for measure in shown
+    ]
+    # All panels share one choice of runs, which has to be declared in one of them.
+    panels[0][0] = panels[0][0].add_params(PICKED)
+    return panels
+
+
+def _from_base(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of all runs but the base, whose rows become step 0 of every run."""
+    base, trained = rows[rows["run"] == BASE], rows[rows["run"] != BASE]
+    starts = [base.assign(run=run) for run in trained["run"].unique()]
+    rows = pd.concat([*starts, trained], ignore_index=True)
+    methods = dict(zip(trained["run"], trained["method"], strict=True))
+    return rows.assign(method=rows["run"].map(methods))
+
+
+def _panel(
+    measure: Measure, axis: str, looks: dict[str, Style], *, labelled: bool
+) -> alt.LayerChart:
+    """One panel: lines, bands and single seeds of all runs, with the levels they compare to."""
+    means = _from_base(measure.means)
+    means["interval"] = [
+        f"[{low:.3f}, {high:.3f}]" for low, high in zip(means["low"], means["high"], strict=True)
+    ]
+    keep = ["run", "method", "seeds", "step", *AXES, "accuracy", "low", "high", "interval"]
+    top = _top(measure)
+    names = list(looks)
+    colour = alt.Color("run:N").scale(domain=names, range=[look.colour for look in looks.values()])
+    dash = alt.StrokeDash("method:N").legend(None)
+    dash = dash.scale(domain=list(DASHES), range=list(DASHES.values()))
+    shape = alt.Shape("run:N").scale(domain=names, range=[look.marker for look in looks.values()])
+    x = alt.X(f"{axis}:Q").title(AXES[axis]).axis(format=",~f", tickCount=4, grid=False)
+    y = (
+        alt.Y("accuracy:Q")
+        .title("accuracy")
+        .scale(domain=[0, top], nice=False)
+        .axis(format=".2~f", tickCount=5)
+    )
+    seeds = alt.Chart(_from_base(measure.seeds)[["run", "seed", *AXES, "accuracy"]])
+    curves = alt.Chart(means[keep])
+    layers = [
+        curves.mark_area(clip=True).encode(
+            x, y=alt.Y("low:Q"), y2="high:Q", color=colour, opacity=_faded(0.11)
+        ),
+        seeds.mark_line(strokeWidth=0.7, clip=True).encode(
+            x, y, color=colour, detail="seed:N", opacity=_faded(0.35)
+        ),
+        *_levels(measure, top, labelled=labelled),
+        curves.mark_line(strokeWidth=2).encode(
+            x, y, color=colour, strokeDash=dash, opacity=_faded(1)
+        ),
+        curves.mark_point(size=36, filled=True).encode(
+            x,
+            y,
+            color=colour,
+            shape=shape,
+            opacity=_faded(1),
+            tooltip=[
+                alt.Tooltip("run:N"),
+                alt.Tooltip("seeds:Q"),
+                alt.Tooltip("step:Q"),
+                alt.Tooltip("updates:Q", format=",.0f"),
+                alt.Tooltip("samples:Q", format=",.0f"),
+                alt.Tooltip("device_seconds:Q", title="device-seconds", format=",.1f"),
+                alt.Tooltip("accuracy:Q", format=".3f"),
+                alt.Tooltip("interval:N", title="95 % interval"),
+            ],
+        ),
+    ]
+    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+
+
+def _faded(opacity: float) -> alt.Opacity:
+    """An opacity that drops while other runs are picked."""
+    return alt.when(PICKED).then(alt.value(opacity)).otherwise(alt.value(opacity / 8))
+
+
+def _top(measure: Measure) -> float:
+    """The upper end of the accuracy axis: the next tenth above all that is drawn, at most 1."""
+    highest = max(*measure.means["high"], *measure.seeds["accuracy"], measure.chance or 0.0, 0.05)
+    return min(1.0, math.ceil(10 * float(highest)) / 10)
+
+
+def _levels(measure: Measure, top: float, *, labelled: bool) -> list[alt.Chart]:
+    """The accuracies of the base, of the expert in the end, and of guessing, as labelled rules."""
+    levels = []
+    for name, colour in ((EXPERT, INK), (BASE, GREY)):
+        run = measure.means[measure.means["run"] == name]
+        if len(run):
+            last = float(run.sort_values("step")["accuracy"].iloc[-1])
+            levels.append((f"{name} {last:.2f}", last, colour))
+    if measure.chance is not None:
+        levels.append((f"chance {measure.chance:.2f}", measure.chance, GREY))
+    rows = pd.DataFrame(levels, columns=["label", "accuracy", "colour"])
+    rows["place"] = _apart(list(rows["accuracy"]), LINE * top / HEIGHT)
+    chart = alt.Chart(rows)
+    y = alt.Y("accuracy:Q")
+    ink = alt.Color("colour:N").scale(None)
+    rules = chart.mark_rule(strokeDash=[3, 3], strokeWidth=1).encode(y=y, color=ink)
+    text = chart.mark_text(align="left", dx=9, fontSize=12).encode(
+        x=alt.value(WIDTH), y="place:Q", text="label:N", color=ink
+    )
+    return [rules, text] if labelled else [rules]
+
+
+def _apart(values: list[float], least: float) -> list[float]:
+    """The values, moved upwards where needed so that any two are at least `least` apart."""
+    places = dict[int, float]()
+    height = -math.inf
+    for index in sorted(range(len(values)), key=values.__getitem__):
+        height = places[index] = max(values[index], height + least)
+    return [places[index] for index in range(len(values))]
+
+
+def _finished(
+    chart: alt.HConcatChart | alt.VConcatChart, title: str, shown: list[Measure]
+) -> alt.TopLevelMixin:
+    """The whole figure with its title, and below it what the reader must know to read it."""
+    means = pd.concat([measure.means for measure in shown])
+    prompts = _range(means["n_prompts"], "prompt")
+    several = means["seeds"].max() > 1
+    notes = [
+        f"Mean over {_range(means['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % interval "
+        f"over {'seeds and prompts' if several else 'prompts'}"
+        + ("; thin lines: single seeds." if several else "."),
+        "Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; all start from the base.",
+        "Device-seconds are those of a run's own training, without its expert's.",
+    ]
+    heading = alt.TitleParams(title, subtitle=notes, fontSize=17, offset=14)
+    return themed(chart.properties(title=heading))
+
+
+def _range(counts: pd.Series, what: str) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    number = str(low) if low == high else f"{low}–{high}"
+    return f"{number} {what}{'s' if high > 1 else ''}"

@@ -1,0 +1,107 @@
+"""How all figures look, and how they are written.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; each run also has a marker
+of its own and each method a dash, so that a print in grey can be read too.
+"""
+
+import itertools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import altair as alt
+import vl_convert
+
+from online_il.records import write_text
+
+INK = "#222222"
+GREY = "#6e6e6e"
+
+
+class Style(NamedTuple):
+    """How one run is drawn."""
+
+    colour: str
+    marker: str
+
+
+KNOWN = {
+    "expert": Style("#000000", "square"),
+    "sft-realizable": Style("#0072B2", "circle"),
+    "sft-unrealizable": Style("#D55E00", "diamond"),
+    "sft-self": Style("#CC79A7", "cross"),
+    "distill-realizable": Style("#009E73", "triangle-up"),
+    "distill-unrealizable": Style("#E69F00", "triangle-down"),
+}
+SPARE = [
+    Style("#56B4E9", "triangle-right"),
+    Style("#8C6D00", "triangle-left"),
+    Style("#5D3A9B", "diamond"),
+    Style("#8B3A3A", "triangle-down"),
+    Style("#7F7F7F", "circle"),
+]
+# In the order of the legend.
+DASHES = {"grpo": [8, 2, 2, 2], "sft": [1, 0], "distill": [5, 3]}
+
+
+def styles(runs: Iterable[str]) -> dict[str, Style]:
+    """The style of each run, in the order in which legends show them."""
+    names = set(runs)
+    spare = itertools.cycle(SPARE)
+    known = {name: look for name, look in KNOWN.items() if name in names}
+    return known | {name: next(spare) for name in sorted(names - set(KNOWN))}
+
+
+def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
+    """A chart with the fonts and lines of all figures."""
+    return chart.configure(
+        background="white",
+        font="Helvetica, Arial, Liberation Sans, sans-serif",
+        padding=12,
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelColor=INK,
+            titleColor=INK,
+            labelFlush=False,
+            gridColor="#ececec",
+            domainColor="#999999",
+            tickColor="#999999",
+        ),
+        legend=alt.LegendConfig(
+            orient="top",
+            title=None,
+            labelFontSize=13,
+            labelColor=INK,
+            labelLimit=0,
+            symbolSize=110,
+            symbolOpacity=1,
+            symbolStrokeWidth=2,
+            columnPadding=22,
+            offset=10,
+        ),
+        title=alt.TitleConfig(
+            anchor="start",
+            fontSize=13,
+            fontWeight="bold",
+            color=INK,
+            subtitleFontSize=12,
+            subtitleColor=GREY,
+        ),
+    )
+
+
+def save(chart: alt.TopLevelMixin, stem: Path, code: str | None) -> None:
+    """Write a chart as `<stem>.svg`, `.vl.json` and `.html`, which needs no network."""
+    spec = chart.properties(usermeta={"code_hash": code}).to_dict()
+    version = alt.SCHEMA_VERSION.rpartition(".")[0]  # The minor version, such as v6.1.
+    texts = {
+        ".svg": vl_convert.vegalite_to_svg(spec, vl_version=version),
+        ".vl.json": json.dumps(spec, indent=1),
+        ".html": vl_convert.vegalite_to_html(spec, vl_version=version, bundle=True),
+    }
+    for ending, text in texts.items():
+        write_text(text, stem.with_name(stem.name + ending))

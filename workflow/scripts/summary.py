@@ -1,0 +1,103 @@
+"""Write the final accuracies of a study, and what they took, as a plain-text table."""
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from online_il.cli import main, parser
+from online_il.records import write_text
+from online_il.store import intervals, query
+
+MEASURES = ["id", "validation", "ood", "forgetting"]
+ORDER = ["base", "expert"]
+LEAST_CHECK_RATE = 0.9
+LOOK: dict[str, Any] = {
+    "box": box.SIMPLE_HEAD,
+    "padding": (0, 1, 0, 0),
+    "pad_edge": False,
+    "show_edge": False,
+    "title_justify": "left",
+}
+
+
+def accuracies(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
+    """Final accuracies with their 95 % intervals: a row a run."""
+    measures = rows[["benchmark", "sampling"]].drop_duplicates().itertuples(index=False)
+    columns = sorted(measures, key=lambda m: (m.sampling != "policy", MEASURES.index(m.benchmark)))
+    titles = [b if s == "policy" else f"{b}, {s}'s sampling" for b, s in columns]
+    table = Table("run", *titles, **LOOK, title=f"{task}: final accuracy [95 % interval]")
+    for run in runs:
+        cells = []
+        for benchmark, sampling in columns:
+            found = rows[
+                (rows["run"] == run)
+                & (rows["benchmark"] == benchmark)
+                & (rows["sampling"] == sampling)
+            ]
+            values = found[["accuracy", "low", "high"]].to_numpy()
+            cells.append("".join(f"{a:.3f} [{low:.2f}, {high:.2f}]" for a, low, high in values))
+        table.add_row(run, *cells)
+    return table
+
+
+def costs(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
+    """What each run took in training, and how long its responses are: a row a run."""
+    table = Table("run", **LOOK, title=f"{task}: training, means over seeds")
+    for column in ("seeds", "updates", "samples", "tokens", "device-seconds", "response length"):
+        table.add_column(column, justify="right")
+    inside = rows["benchmark"].isin(["id", "validation"]) & (rows["sampling"] == "policy")
+    drawn = rows[inside].drop_duplicates("run").set_index("run")
+    for run in runs:
+        if run in drawn.index:
+            r = drawn.loc[run]
+            counts = [f"{r[key]:,.0f}" for key in ("seeds", "updates", "samples", "tokens")]
+            table.add_row(run, *counts, f"{r['device_seconds']:,.1f}", f"{r['mean_length']:.1f}")
+    return table
+
+
+def check_lines(rows: pd.DataFrame) -> list[str]:
+    """The base's honest checks, and a warning where they are too few for GRPO."""
+    base = rows[(rows["run"] == "base") & (rows["sampling"] == "policy")]
+    lines = []
+    for rate in base["check_rate"].dropna().head(1):
+        lines.append(f"base's honest check rate: {rate:.3f}")
+        if rate < LEAST_CHECK_RATE:
+            lines.append(
+                f"WARNING: below {LEAST_CHECK_RATE}. GRPO on a base that does not check its "
+                "attempts honestly tends to collapse to one short attempt; train the base longer, "
+                "or on more solved attempts."
+            )
+    return lines
+
+
+def run(options: argparse.Namespace) -> None:
+    last = query(options.database, "SELECT DISTINCT task, run, step FROM final")
+    rows = intervals(options.database).merge(last, on=["task", "run", "step"])
+    text = io.StringIO()
+    console = Console(file=text, width=120, color_system=None, highlight=False, markup=False)
+    for task, part in rows.groupby("task"):
+        names = sorted(part["run"].unique(), key=lambda name: (name not in ORDER, name))
+        console.print(accuracies(part, names, str(task)))
+        console.print()
+        console.print(costs(part, names, str(task)))
+        console.print()
+        for line in check_lines(part):
+            console.print(line)
+        console.print()
+    console.print("Training is that of the run itself, without its expert's.")
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    write_text("\n".join(lines) + "\n", options.output)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--database", type=Path, required=True, help="database of the study")
+    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
+    arguments.add_argument("--output", type=Path, required=True, help="text file to write")
+    main(run, arguments)
