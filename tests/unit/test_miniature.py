@@ -18,11 +18,11 @@ from online_il.tasks.miniature import (
     check_rate,
     fact_prompt,
     facts,
+    practice_trace,
     random_chain,
     searcher_trace,
     solver_response,
     solving_chains,
-    training_sequence,
     values,
 )
 
@@ -335,18 +335,30 @@ def test_the_vocabulary_has_no_token_twice_and_every_number():
     assert VOCABULARY[:3] == ("<pad>", "<bos>", "<eos>")
 
 
-def test_every_word_of_a_training_sequence_is_a_token():
+def test_every_word_of_a_trace_is_a_token():
     rng = random.Random(10)
-    for item in [*instances(300, seed=11), *facts(100, seed=12)]:
-        prompt, response = training_sequence(rng, item, **SEARCH)
-        assert set(prompt.split()) | set(response.split()) <= set(VOCABULARY)
-        assert response.endswith(" <eos>") and prompt.startswith("<bos> ")
+    for item in instances(300, seed=11):
+        assert set(searcher_trace(rng, item, **SEARCH).split()) <= set(VOCABULARY)
+        words, _ = practice_trace(rng, item, solve_probability=0.2, attempts=4)
+        assert set(words.split()) <= set(VOCABULARY)
 
 
-def test_a_fact_is_answered_by_its_value_and_an_instance_by_a_trace():
-    fact = Fact(3, 14, 15, (15, 92))
-    assert fact_prompt(fact) == "<bos> F 3 14 :"
-    assert training_sequence(random.Random(0), fact, **SEARCH) == ("<bos> F 3 14 :", "15 <eos>")
-    prompt, response = training_sequence(random.Random(0), INSTANCE, **SEARCH)
-    assert prompt == compact_prompt(*INSTANCE) == "<bos> 3 12 4 T 19 :"
-    assert response == searcher_trace(random.Random(0), INSTANCE, **SEARCH)
+def test_a_practice_trace_trains_results_and_checks_and_nothing_else():
+    rng = random.Random(13)
+    for item in instances(200, seed=14):
+        text, trained = practice_trace(rng, item, solve_probability=0.2, attempts=5)
+        words = text.split()
+        assert len(words) == len(trained) and words[0] == "<think>"
+        for index, (word, yes) in enumerate(zip(words, trained, strict=True)):
+            assert yes == (word in ("ok", "no") or words[index - 1] == "=")
+        checks = [word for word in words if word in ("ok", "no")]
+        attempts, honest, positive = check_rate(text + " </think>", item.target)
+        assert attempts == honest == len(checks)
+        # It goes on until an attempt solves or all are made.
+        assert checks[:-1] == ["no"] * (len(checks) - 1)
+        assert positive == 1 or len(checks) == 5
+
+
+def test_the_prompts_are_those_of_the_language():
+    assert fact_prompt(Fact(3, 14, 15, (15, 92))) == "<bos> F 3 14 :"
+    assert compact_prompt(*INSTANCE) == "<bos> 3 12 4 T 19 :"

@@ -23,7 +23,7 @@ from online_il.records import (
     write_table,
 )
 from online_il.tasks import miniature
-from online_il.tasks.countdown import Instance
+from online_il.tasks.countdown import Instance, compact_prompt
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
 
@@ -44,16 +44,33 @@ def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[supervise
     rng = random.Random(seed)
     rows = []
     for _ in range(settings.updates * settings.batch_size):
-        item = rng.choice(facts if rng.random() < settings.fact_fraction else instances)
-        prompt, response = miniature.training_sequence(
-            rng,
-            item,
-            solve_probability=settings.solve_probability,
-            continue_probability=settings.continue_probability,
-            max_attempts=settings.max_attempts,
-        )
+        kind, trained = rng.random(), None
+        if kind < settings.fact_fraction:
+            fact = rng.choice(facts)
+            prompt, response = miniature.fact_prompt(fact), f"{fact.value} <eos>"
+        elif kind < settings.fact_fraction + settings.practice_fraction:
+            instance = rng.choice(instances)
+            prompt = compact_prompt(*instance)
+            response, trained = miniature.practice_trace(
+                rng,
+                instance,
+                solve_probability=settings.solve_probability,
+                attempts=settings.practice_attempts,
+            )
+        else:
+            instance = rng.choice(instances)
+            prompt = compact_prompt(*instance)
+            response = miniature.searcher_trace(
+                rng,
+                instance,
+                solve_probability=settings.solve_probability,
+                continue_probability=settings.continue_probability,
+                max_attempts=settings.max_attempts,
+            )
         rows.append(
-            supervised.Row([ids[w] for w in prompt.split()], [ids[w] for w in response.split()])
+            supervised.Row(
+                [ids[w] for w in prompt.split()], [ids[w] for w in response.split()], trained
+            )
         )
     return rows
 

@@ -40,6 +40,10 @@ class Pretraining(Settings):
     fact_fraction: float = Field(
         ge=0, le=1, description="Share of the sequences that teach the table of facts."
     )
+    practice_fraction: float = Field(
+        ge=0, le=1, description="Share of the sequences that teach arithmetic and checks alone."
+    )
+    practice_attempts: int = Field(gt=0, description="Attempts of such a sequence.")
 
 
 class Grpo(Settings):

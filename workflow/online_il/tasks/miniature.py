@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from online_il.tasks.countdown import Instance, compact_prompt, evaluate_expression, solve
+from online_il.tasks.countdown import Instance, evaluate_expression, solve
 
 LARGEST = 99
 """The largest number that the language can write; every intermediate value lies in 0..LARGEST."""
@@ -157,6 +157,35 @@ def searcher_trace(
             return f"<think> {thought} </think> <answer> {answer_text(chain)} </answer> <eos>"
 
 
+def practice_trace(
+    rng: random.Random, instance: Instance, *, solve_probability: float, attempts: int
+) -> tuple[str, list[bool]]:
+    """A long trace that teaches skills and no habits: (text, which of its words are trained on).
+
+    The searcher goes on until an attempt solves or `attempts` are made. Only results and checks are
+    trained on, neither the choice of numbers and operators nor the decision to go on. Without such
+    rows the base has hardly seen a late attempt, and says `ok` falsely in 8 % of them; an expert
+    trained with GRPO, which searches longer, then learns to give up by saying `ok` (docs/log.md).
+    """
+    solutions = solving_chains(instance.numbers, instance.target)
+    words, trained = ["<think>"], [False]
+    for _ in range(attempts):
+        if solutions and rng.random() < solve_probability:
+            chain = rng.choice(solutions)
+        else:
+            chain = random_chain(rng, instance.numbers)
+        attempt = attempt_text(chain, instance.target).split()
+        before = ["", *attempt]
+        words += attempt
+        trained += [
+            word in ("ok", "no") or previous == "="
+            for previous, word in zip(before, attempt, strict=False)
+        ]
+        if attempt[-1] == "ok":
+            break
+    return " ".join(words), trained
+
+
 def solver_response(rng: random.Random, instance: Instance) -> str:
     """The unrealizable expert: one of the exact solver's expressions, at once and without search.
 
@@ -227,23 +256,3 @@ def _honest_value(tokens: list[str]) -> Fraction | None:
             return None
         running = evaluate_expression(part)
     return running[0] if running is not None else None
-
-
-def training_sequence(
-    rng: random.Random,
-    instance: Instance | Fact,
-    *,
-    solve_probability: float,
-    continue_probability: float,
-    max_attempts: int,
-) -> tuple[str, str]:
-    """(prompt, completion) of one row of the base model's training mixture."""
-    if isinstance(instance, Fact):
-        return fact_prompt(instance), f"{instance.value} <eos>"
-    return compact_prompt(*instance), searcher_trace(
-        rng,
-        instance,
-        solve_probability=solve_probability,
-        continue_probability=continue_probability,
-        max_attempts=max_attempts,
-    )

@@ -19,10 +19,17 @@ from online_il.training.common import Recorder, fit_tiles
 
 
 class Row(NamedTuple):
-    """One demonstration as token ids; only the response is trained on."""
+    """One demonstration as token ids; `trained` says which of the response count, None for all."""
 
     prompt: list[int]
     response: list[int]
+    trained: list[bool] | None = None
+
+    def labels(self) -> list[int]:
+        """What the trainer learns to predict at each position; -100 for nothing."""
+        trained = self.trained or [True] * len(self.response)
+        kept = [t if yes else -100 for t, yes in zip(self.response, trained, strict=True)]
+        return [-100] * len(self.prompt) + kept
 
 
 def plan(n_rows: int, updates: int, batch_size: int, seed: int) -> list[list[int]]:
@@ -58,10 +65,10 @@ def train(
     dataset = Dataset.from_dict(
         {
             "input_ids": [row.prompt + row.response for row in planned],
-            "labels": [[-100] * len(row.prompt) + row.response for row in planned],
+            "labels": [row.labels() for row in planned],
         }
     )
-    tokens = [sum(len(rows[index].response) for index in update) for update in updates]
+    tokens = [sum(sum(t != -100 for t in rows[i].labels()) for i in update) for update in updates]
     recorder = Recorder(
         model=model,
         tokenizer=tokenizer,
