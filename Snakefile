@@ -1,6 +1,7 @@
 # online-il: one DAG, three scales. This file is the map: it checks the whole config, includes the
 # rules in the order in which they run, and names the targets.
 
+import json
 import os
 import sys
 from pathlib import Path

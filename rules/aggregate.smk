@@ -20,8 +20,9 @@ rule aggregate:
         script=script("aggregate"),
         code=code("aggregate"),
         results=lambda wildcards, output: os.path.dirname(output[0]),
+        policies=",".join(f"{task}/{run}/seed{seed}" for task, run, seed in policies()),
     message:
         "gather everything that was measured in {output}"
     shell:
-        "python {params.script} --results {params.results} --code {params.code}"
-        " --database {output} > {log} 2>&1"
+        "python {params.script} --results {params.results} --policies {params.policies}"
+        " --code {params.code} --database {output} > {log} 2>&1"

@@ -37,12 +37,13 @@ rule figure2:
     params:
         script=script("figure2"),
         code=code("figure2"),
+        chance=json.dumps({task.name: 1 / task.facts.choices for task in STUDY.tasks}),
         stem=lambda wildcards, output: output[0].removesuffix(".svg"),
     message:
         "draw Figure 2: accuracy out of distribution, and forgetting"
     shell:
         "python {params.script} --database {input} --code {params.code}"
-        " --output-stem {params.stem} > {log} 2>&1"
+        " --chance {params.chance:q} --output-stem {params.stem} > {log} 2>&1"
 
 
 rule summary:

@@ -13,6 +13,8 @@ from online_il.charts.style import KNOWN, save, styles
 from online_il.records import InputError
 from online_il.store import build, intervals
 
+CHANCE = {"countdown": 0.25, "gsm8k": 0.5}
+
 
 def database_of(folder: Path, **shape) -> Path:
     fake_study(folder / "results", **shape)
@@ -117,7 +119,7 @@ def test_levels_stand_at_the_final_accuracies(study: Path) -> None:
 
 
 def test_figure2_puts_ood_left_and_forgetting_right(study: Path) -> None:
-    spec = figure2(study, 0.25).to_dict()
+    spec = figure2(study, CHANCE).to_dict()
     titles = [column["title"]["text"] for column in spec["hconcat"]]
     assert titles == ["countdown, out of distribution"] * 2 + ["countdown, forgetting"]
     assert x_fields(spec) == ["samples", "updates", "device_seconds"] * 3
@@ -130,7 +132,7 @@ def test_figure2_puts_ood_left_and_forgetting_right(study: Path) -> None:
 
 
 def test_labels_of_close_levels_keep_apart(study: Path) -> None:
-    spec = figure2(study, 0.25).to_dict()
+    spec = figure2(study, CHANCE).to_dict()
     for panel in layers(spec):
         top = marked(panel, "point")[0]["encoding"]["y"]["scale"]["domain"][1]
         places = sorted(row["place"] for row in rows(spec, marked(panel, "text")[0]))
@@ -149,7 +151,7 @@ def test_two_tasks_one_seed_and_a_run_of_another_name(odd: Path, tmp_path: Path)
     assert colours["mine"] not in {look.colour for look in KNOWN.values()}
     assert "1 seed," in " ".join(spec["title"]["subtitle"])
     save(figure1(odd), tmp_path / "figure1", None)
-    save(figure2(odd, 0.25), tmp_path / "figure2", None)
+    save(figure2(odd, CHANCE), tmp_path / "figure2", None)
     for name in ("figure1.svg", "figure2.svg"):
         assert "NaN" not in (tmp_path / name).read_text()
 
@@ -165,4 +167,4 @@ def test_a_run_has_the_same_style_in_every_study() -> None:
 def test_a_benchmark_that_was_not_measured_is_named(tmp_path: Path) -> None:
     database = database_of(tmp_path, seeds=(1,), benchmarks=("id",))
     with pytest.raises(InputError, match="ood or forgetting"):
-        figure2(database, 0.25)
+        figure2(database, CHANCE)

@@ -80,11 +80,11 @@ WRONG = [
     (TASK, "benchmarks", "[id, mmlu]", 0, "tasks[0].benchmarks[1]", '"mmlu"', "'id', 'ood'"),
     (RUNS, "method", "dpo", 0, "tasks[0].runs[0].method", '"dpo"', "'grpo', 'sft' or 'distill'"),
     (EXPERT, "steps", "0", 0, "tasks[0].runs[0].steps", "0", "greater than 0"),
-    (EXPERT, "steps", "60\n        stepz: 1", 1, "tasks[0].runs[0].stepz", "1", "mean 'steps'"),
-    (EXPERT, "steps", "60\n        zzz: 1", 1, "tasks[0].runs[0].zzz", "1", "known: name, method"),
-    (EXPERT, "steps", "60\n        7: 1", 1, "tasks[0].runs[0][7]", "", "unknown key"),
+    (EXPERT, "steps", "80\n        stepz: 1", 1, "tasks[0].runs[0].stepz", "1", "mean 'steps'"),
+    (EXPERT, "steps", "80\n        zzz: 1", 1, "tasks[0].runs[0].zzz", "1", "known: name, method"),
+    (EXPERT, "steps", "80\n        7: 1", 1, "tasks[0].runs[0][7]", "", "unknown key"),
     # Names, experts, seeds.
-    (EXPERT, "steps", "60\n        steps: 9", 1, "tasks[0].runs[0].steps", "", "again|keep one"),
+    (EXPERT, "steps", "80\n        steps: 9", 1, "tasks[0].runs[0].steps", "", "again|keep one"),
     (STUDENT, "name", "base", 0, "tasks[0].runs[1].name", '"base"', "base model|choose another"),
     (STUDENT, "name", "solver", 0, "tasks[0].runs[1].name", '"solver"', "has this name|choose"),
     (STUDENT, "name", "expert", 0, "tasks[0].runs[1].name", '"expert"', "has this name|choose"),
@@ -107,7 +107,7 @@ WRONG = [
     (
         EXPERT,
         "steps",
-        "60\n        seeds: [1, 8]",
+        "80\n        seeds: [1, 8]",
         1,
         "tasks[0].runs[0].seeds",
         "[1, 8]",
@@ -116,7 +116,7 @@ WRONG = [
     (
         EXPERT,
         "steps",
-        "60\n        seeds: [1, 1]",
+        "80\n        seeds: [1, 1]",
         1,
         "tasks[0].runs[0].seeds[1]",
         "1",
@@ -125,7 +125,7 @@ WRONG = [
     (
         EXPERT,
         "steps",
-        "60\n        seeds: [1]",
+        "80\n        seeds: [1]",
         "- name: sft-realizable",
         "tasks[0].runs[1].seeds",
         "",
@@ -138,7 +138,7 @@ WRONG = [
         "9",
         "checkpoints: [2,",
         "methods.grpo.checkpoints",
-        "[11, ",
+        "[14, ",
         "ends at step 9|raise",
     ),
     (GRPO, "checkpoints", "[0]", 0, "methods.grpo.checkpoints", "[0]", "count from 1|drop"),
@@ -146,11 +146,11 @@ WRONG = [
     (
         EXPERT,
         "steps",
-        "60\n        checkpoints: [61]",
+        "80\n        checkpoints: [81]",
         1,
         "tasks[0].runs[0].checkpoints",
-        "[61]",
-        "ends at step 60|raise",
+        "[81]",
+        "ends at step 80|raise",
     ),
     (GRPO, "updates_per_step", "3", 0, "methods.grpo.updates_per_step", "3", "256|divisor"),
     (GRPO, "micro_batch_size", "24", 0, "methods.grpo.micro_batch_size", "24", "128|divisor"),
@@ -240,7 +240,7 @@ def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:
     text, _ = put(text, TASK, "value_range", "null")
     text, _ = put(text, OUTSIDE, "numbers", "[20, 1]")
     text, _ = put(text, BASE, "head_dim", "3")
-    text, _ = put(text, EXPERT, "steps", "60\n        stepps: 60")
+    text, _ = put(text, EXPERT, "steps", "80\n        stepps: 60")
     text, _ = put(text, SOLVED, "expert", "solvers")
     text = re.sub(r"\nscale: .*", "", text)
     message = error(tmp_path, text)
@@ -258,7 +258,7 @@ def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:
         "tasks[0].in_distribution: train + validation + id ask for 100591",
         "tasks[0].out_of_distribution.numbers = [20, 1]",
         "tasks[0].base.architecture.head_dim = 3",
-        "tasks[0].runs[0].stepps = 60",
+        "tasks[0].runs[0].stepps = 80",
         'tasks[0].runs[2].expert = "solvers"',
     ):
         assert path in message

@@ -15,11 +15,12 @@ from online_il.tasks.miniature import (
     Fact,
     answer_text,
     attempt_text,
+    attempts,
+    chains,
     check_rate,
     fact_prompt,
     facts,
     practice_trace,
-    random_chain,
     searcher_trace,
     solver_response,
     solving_chains,
@@ -40,23 +41,20 @@ def instances(count: int, seed: int) -> list[Instance]:
     ]
 
 
-def brute_chains(numbers, target=None) -> dict[Chain, float]:
-    """Every legal chain and the probability that independent draws give it, dead ends redrawn."""
-    orders = list(permutations(numbers))
-    weights: Counter[Chain] = Counter()
-    for order in orders:
+def brute_chains(numbers, target=None) -> set[Chain]:
+    """Every legal chain over the numbers, or those with this result."""
+    found = set()
+    for order in permutations(numbers):
         for operators in product("+-*", repeat=len(order) - 1):
-            running, weight = order[0], 1 / len(orders)
+            running, legal = order[0], True
             for operator, number in zip(operators, order[1:], strict=True):
-                results = {"+": running + number, "-": running - number, "*": running * number}
-                legal = {op for op, value in results.items() if 0 <= value <= 99}
-                if operator not in legal:
-                    break
-                running, weight = results[operator], weight / len(legal)
-            else:
-                if target is None or running == target:
-                    weights[Chain(order, operators)] += weight
-    return dict(weights)
+                running = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}[operator](
+                    running, number
+                )
+                legal = legal and 0 <= running <= 99
+            if legal and target in (None, running):
+                found.add(Chain(order, operators))
+    return found
 
 
 def parse(trace: str) -> tuple[list[tuple[list[str], str]], str]:
@@ -98,16 +96,16 @@ def read_attempt(words: list[str]) -> tuple[Counter, list[int], str]:
 def test_every_trace_parses_and_each_check_in_it_is_honest():
     rng = random.Random(0)
     for instance in instances(300, seed=1):
-        attempts, answer = parse(searcher_trace(rng, instance, **SEARCH))
-        assert 1 <= len(attempts) <= SEARCH["max_attempts"]
-        for words, verdict in attempts:
+        tried, answer = parse(searcher_trace(rng, instance, **SEARCH))
+        assert 1 <= len(tried) <= SEARCH["max_attempts"]
+        for words, verdict in tried:
             used, claimed, _ = read_attempt(words)
             assert used == Counter(instance.numbers)
             assert verdict == ("ok" if claimed[-1] == instance.target else "no")
         # Only the last attempt may be right, for the searcher stops there, and it is the answer.
-        assert all(verdict == "no" for _, verdict in attempts[:-1])
+        assert all(verdict == "no" for _, verdict in tried[:-1])
         bare = "".join(answer.split())
-        assert f"({bare})" == read_attempt(attempts[-1][0])[2]
+        assert f"({bare})" == read_attempt(tried[-1][0])[2]
 
 
 def test_a_trace_is_rewarded_exactly_when_its_last_check_says_ok():
@@ -125,33 +123,60 @@ def test_check_rate_finds_every_attempt_of_a_searcher_honest():
     rng = random.Random(4)
     for instance in instances(200, seed=5):
         trace = searcher_trace(rng, instance, **SEARCH)
-        attempts, _ = parse(trace)
-        solved = sum(verdict == "ok" for _, verdict in attempts)
-        assert check_rate(trace, instance.target) == (len(attempts), len(attempts), solved)
+        tried, _ = parse(trace)
+        solved = sum(verdict == "ok" for _, verdict in tried)
+        assert check_rate(trace, instance.target) == (len(tried), len(tried), solved)
 
 
-def test_attempts_solve_and_searchers_continue_as_often_as_stated():
-    solve, go_on, n_traces = 0.3, 0.6, 4000
-    lucky = sum(brute_chains(INSTANCE.numbers, 19).values()) / sum(
-        brute_chains(INSTANCE.numbers).values()
-    )
-    assert 0 < lucky < 0.5
+def test_attempts_solve_as_often_as_stated_and_never_repeat():
+    solve, n_traces = 0.3, 4000
+    total, right = len(brute_chains(INSTANCE.numbers)), len(brute_chains(INSTANCE.numbers, 19))
+    assert 0 < right < total / 2
     rng = random.Random(6)
-    verdicts: Counter[str] = Counter()
-    continued = failures = 0
+    made, solved = Counter[int](), Counter[int]()
     for _ in range(n_traces):
-        attempts, _ = parse(
+        seen = set()
+        for place, (chain, hit) in enumerate(attempts(rng, INSTANCE, solve)):
+            assert chain not in seen and hit == (values(chain)[-1] == 19)
+            seen.add(chain)
+            made[place] += 1
+            solved[place] += hit
+        assert hit, "it goes on until an attempt solves"
+    # A guess may be right as well, ever more often as chains are used up.
+    for place in range(5):
+        rate = solve + (1 - solve) * right / (total - place)
+        error = (rate * (1 - rate) / made[place]) ** 0.5
+        assert solved[place] / made[place] == pytest.approx(rate, abs=4 * error)
+
+
+def test_without_guidance_every_chain_is_equally_likely():
+    exact = brute_chains((3, 12, 4))
+    rng = random.Random(8)
+    n_draws = 8000
+    counts = Counter(next(attempts(rng, INSTANCE, 0.0))[0] for _ in range(n_draws))
+    assert set(counts) == exact
+    share = 1 / len(exact)
+    error = (share * (1 - share) / n_draws) ** 0.5
+    assert all(n / n_draws == pytest.approx(share, abs=5 * error) for n in counts.values())
+
+
+def test_without_a_solution_every_chain_is_tried_once():
+    tried = [chain for chain, _ in attempts(random.Random(0), Instance((1, 2, 1), 60), 0.5)]
+    assert len(tried) == len(set(tried)) and set(tried) == brute_chains((1, 2, 1))
+
+
+def test_searchers_continue_as_often_as_stated():
+    go_on = 0.6
+    rng = random.Random(6)
+    continued = failures = 0
+    for _ in range(4000):
+        tried, _ = parse(
             searcher_trace(
-                rng, INSTANCE, solve_probability=solve, continue_probability=go_on, max_attempts=50
+                rng, INSTANCE, solve_probability=0.3, continue_probability=go_on, max_attempts=50
             )
         )
-        verdicts.update(verdict for _, verdict in attempts)
-        continued += len(attempts) - 1
-        failures += sum(verdict == "no" for _, verdict in attempts)
-    # A random attempt may be right as well; four standard errors around the exact rates.
-    rate = solve + (1 - solve) * lucky
-    total = verdicts.total()
-    assert verdicts["ok"] / total == pytest.approx(rate, abs=4 * (rate * (1 - rate) / total) ** 0.5)
+        continued += len(tried) - 1
+        failures += sum(verdict == "no" for _, verdict in tried)
     assert continued / failures == pytest.approx(
         go_on, abs=4 * (go_on * (1 - go_on) / failures) ** 0.5
     )
@@ -213,24 +238,12 @@ def test_a_searcher_that_never_continues_makes_one_attempt():
 def test_solving_chains_are_those_of_brute_force(numbers, target):
     found = solving_chains(numbers, target)
     assert len(found) == len(set(found))
-    assert set(found) == set(brute_chains(numbers, target))
+    assert set(found) == brute_chains(numbers, target)
+    assert set(chains(numbers)) == brute_chains(numbers)
 
 
 def test_solving_chains_do_not_depend_on_the_order_of_the_numbers():
     assert solving_chains((12, 4, 3), 19) == solving_chains((3, 12, 4), 19)
-
-
-def test_random_chains_are_spread_as_independent_legal_choices_are():
-    exact = brute_chains((3, 12, 4))
-    mass = sum(exact.values())
-    rng = random.Random(8)
-    n_draws = 8000
-    counts = Counter(random_chain(rng, (3, 12, 4)) for _ in range(n_draws))
-    assert set(counts) <= set(exact)
-    for chain, weight in exact.items():
-        share = weight / mass
-        error = (share * (1 - share) / n_draws) ** 0.5
-        assert counts[chain] / n_draws == pytest.approx(share, abs=5 * error)
 
 
 def test_the_text_of_a_chain_is_as_in_the_docstrings():
@@ -339,24 +352,24 @@ def test_every_word_of_a_trace_is_a_token():
     rng = random.Random(10)
     for item in instances(300, seed=11):
         assert set(searcher_trace(rng, item, **SEARCH).split()) <= set(VOCABULARY)
-        words, _ = practice_trace(rng, item, solve_probability=0.2, attempts=4)
+        words, _ = practice_trace(rng, item, solve_probability=0.2, max_attempts=4)
         assert set(words.split()) <= set(VOCABULARY)
 
 
 def test_a_practice_trace_trains_results_and_checks_and_nothing_else():
     rng = random.Random(13)
     for item in instances(200, seed=14):
-        text, trained = practice_trace(rng, item, solve_probability=0.2, attempts=5)
+        text, trained = practice_trace(rng, item, solve_probability=0.2, max_attempts=5)
         words = text.split()
         assert len(words) == len(trained) and words[0] == "<think>"
         for index, (word, yes) in enumerate(zip(words, trained, strict=True)):
             assert yes == (word in ("ok", "no") or words[index - 1] == "=")
         checks = [word for word in words if word in ("ok", "no")]
-        attempts, honest, positive = check_rate(text + " </think>", item.target)
-        assert attempts == honest == len(checks)
+        n_attempts, honest, positive = check_rate(text + " </think>", item.target)
+        assert n_attempts == honest == len(checks)
         # It goes on until an attempt solves or all are made.
         assert checks[:-1] == ["no"] * (len(checks) - 1)
-        assert positive == 1 or len(checks) == 5
+        assert positive == 1 or len(checks) == min(5, len(chains(tuple(sorted(item.numbers)))))
 
 
 def test_the_prompts_are_those_of_the_language():

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy.stats import norm
+from statsmodels.stats.proportion import proportion_confint
 
 from online_il.statistics import clustered_stderr, mean_over_seeds
 
@@ -53,7 +55,8 @@ def test_mean_over_seeds_by_hand() -> None:
     assert found.mean == 0.5
     assert found.stderr == pytest.approx(math.sqrt(1 / 16 + 1 / 24))
     # Satterthwaite: (5/48)^2 / ((1/16)^2 / 1 + (1/24)^2 / 3) = 2.4194 degrees: t = 3.67.
-    assert (found.high - found.mean) / found.stderr == pytest.approx(3.66, abs=0.05)
+    # Wilson with n = 0.25 / (5/48) = 2.4: the reach is 3.66 s / sqrt(1 + 3.66^2 / 2.4) = 0.4607.
+    assert found.high - found.mean == pytest.approx(0.4607, abs=0.002)
     assert found.high - found.mean == pytest.approx(found.mean - found.low)
 
 
@@ -61,13 +64,35 @@ def test_one_seed_leaves_the_prompts_part() -> None:
     accuracy_S_P = np.array([[1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]])
     found = mean_over_seeds(accuracy_S_P)
     assert found.stderr == pytest.approx(clustered_stderr(accuracy_S_P[0], np.arange(7)))
-    # t with 6 degrees of freedom: 2.4469.
-    assert found.high - found.mean == pytest.approx(2.4469 * found.stderr, rel=1e-4)
+    # Four of six (n - 1, for the variance is the sample's) and t with 6 degrees of freedom.
+    low, high = proportion_confint(6 * 4 / 7, 6, alpha=2 * norm.sf(2.4469), method="wilson")
+    assert found.low == pytest.approx(low, rel=1e-4)
+    assert found.high == pytest.approx(high, rel=1e-4)
 
 
-def test_no_variance_gives_a_point() -> None:
-    assert mean_over_seeds(np.ones((3, 5))) == (1.0, 0.0, 1.0, 1.0)
-    assert math.isnan(mean_over_seeds(np.ones((1, 1))).stderr)
+@pytest.mark.parametrize("right", [0.0, 1.0])
+def test_only_right_or_wrong_answers_leave_wilsons_interval(right: float) -> None:
+    found = mean_over_seeds(np.full((3, 50), right))
+    assert (found.mean, found.stderr) == (right, 0.0)
+    assert (found.low, found.high) == pytest.approx(
+        proportion_confint(50 * right, 50, method="wilson")
+    )
+    assert found.high - found.low == pytest.approx(3.8415 / 53.8415, rel=1e-4)
+
+
+def test_one_answer_has_no_standard_error_and_says_little() -> None:
+    found = mean_over_seeds(np.ones((1, 1)))
+    assert math.isnan(found.stderr)
+    assert found.low == pytest.approx(1 / 4.8415, rel=1e-4)
+
+
+@pytest.mark.parametrize("right", [1, 2, 98, 99])
+def test_intervals_stay_within_zero_and_one(right: int) -> None:
+    accuracy_S_P = np.zeros((2, 100))
+    accuracy_S_P[:, :right] = 1.0
+    accuracy_S_P[0, 0] = 0.5
+    found = mean_over_seeds(accuracy_S_P)
+    assert 0.0 <= found.low < found.mean < found.high <= 1.0
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

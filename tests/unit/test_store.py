@@ -280,6 +280,14 @@ def test_columns_that_are_null_everywhere_keep_their_type(results: Path, tmp_pat
     assert types.loc["reward_tinyzero", "column_type"] == "DOUBLE"
 
 
+def test_runs_that_left_the_config_are_not_gathered(results: Path, tmp_path: Path) -> None:
+    left = ["countdown/base/seed1", "countdown/expert/seed1", "countdown/expert/seed2"]
+    build(results, tmp_path / "d.duckdb", left)
+    for table in ("evaluations", "samples", "runs"):
+        found = query(tmp_path / "d.duckdb", f"SELECT DISTINCT task, run, seed FROM {table}")
+        assert sorted("{}/{}/seed{}".format(*row) for row in found.itertuples(index=False)) == left
+
+
 def test_one_seed(tmp_path: Path) -> None:
     fake_study(tmp_path / "r", seeds=(1,))
     build(tmp_path / "r", tmp_path / "d.duckdb")

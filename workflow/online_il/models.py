@@ -91,7 +91,10 @@ def save_policy(
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
+    # The trainers turn the cache off; whoever loads the policy to generate wants it on.
+    model.config.use_cache, trained_with = True, model.config.use_cache
     model.save_pretrained(aside, safe_serialization=True)
+    model.config.use_cache = trained_with
     tokenizer.save_pretrained(aside)
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)

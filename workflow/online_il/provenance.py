@@ -34,18 +34,19 @@ def code_hash(script: Path) -> str:
 
 @cache
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
-def _syntax(path: Path) -> str:
-    """The syntax tree of a module as text, without docstrings and positions."""
+    """The syntax tree of a module without docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             # All bare strings, for those below an assignment document it.
             node.body = [statement for statement in node.body if not _is_text(statement)]
-    return ast.dump(tree)
+    return tree
+
+
+@cache
+def _syntax(path: Path) -> str:
+    """The syntax tree of a module as text, without positions."""
+    return ast.dump(_tree(path))
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -42,6 +42,10 @@ def mean_over_seeds(accuracy_S_P: NDArray[np.floating]) -> Interval:
     seeds) over P, the latter shared by all seeds; the degrees of freedom follow Satterthwaite. The
     sum counts the seeds' prompt noise twice, so the interval errs on the wide side. With one seed
     only the prompts' part is left.
+
+    The interval is Wilson's with the effective sample size m (1 - m) / variance and the quantile of
+    t (Dean and Pagano, J. Surv. Stat. Methodol. 3, 2015): it stays within 0 and 1, and a run
+    without a single right answer has an interval of more than no width, that of P prompts.
     """
     n_seeds, n_prompts = accuracy_S_P.shape
     mean = float(accuracy_S_P.mean())
@@ -51,9 +55,18 @@ def mean_over_seeds(accuracy_S_P: NDArray[np.floating]) -> Interval:
     if n_prompts > 1:
         parts.append((float(accuracy_S_P.mean(0).var(ddof=1)) / n_prompts, n_prompts - 1))
     variance = sum(part for part, _ in parts)
-    if not parts or variance == 0.0:
-        return Interval(mean, 0.0 if parts else math.nan, mean, mean)
-    freedom = variance**2 / sum(part**2 / df for part, df in parts)
-    stderr = math.sqrt(variance)
-    reach = float(stats.t.ppf(0.975, freedom)) * stderr
-    return Interval(mean, stderr, mean - reach, mean + reach)
+    stderr = math.sqrt(variance) if parts else math.nan
+    if variance > 0.0:
+        quantile = float(stats.t.ppf(0.975, variance**2 / sum(part**2 / df for part, df in parts)))
+        size = mean * (1 - mean) / variance
+    else:
+        quantile, size = float(stats.norm.ppf(0.975)), float(n_prompts)
+    return Interval(mean, stderr, *_wilson(mean, size, quantile))
+
+
+def _wilson(mean: float, size: float, quantile: float) -> tuple[float, float]:
+    """Wilson's interval of a share `mean` among `size` observations."""
+    square = quantile**2 / size
+    centre = (mean + square / 2) / (1 + square)
+    reach = math.sqrt(square * (mean * (1 - mean) + square / 4)) / (1 + square)
+    return max(centre - reach, 0.0), min(centre + reach, 1.0)

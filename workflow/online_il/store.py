@@ -6,9 +6,9 @@ the folder. `query` and `intervals` read it.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import duckdb
 import pandas as pd
@@ -30,33 +30,46 @@ from online_il.statistics import mean_over_seeds
 SQL = Path(__file__).parents[1] / "sql"
 # Later files read the tables of earlier ones.
 ORDER = ("evaluations", "samples", "prompt_accuracy", "runs", "training", "curves", "final")
-EVALUATIONS = "eval/*/*/seed*/step*"
-RUNS = "runs/*/*/seed*"
+EVERY = ["*/*/seed*"]
 KEY = ["task", "run", "seed", "step", "benchmark", "sampling"]
 REMEDY = "delete {} and start again: Snakemake makes it anew"
 
 Record = TypeVar("Record", bound=BaseModel)
 
 
-def build(results: Path, database: Path) -> None:
-    """Gather all evaluations, responses and runs under `results` in a database.
+class Files(NamedTuple):
+    """What a database is made from: files under a results folder, sorted."""
 
-    The database is complete or absent. Raises `InputError` for a damaged file, and for evaluations
-    that do not belong together.
+    evaluations: list[Path]
+    responses: list[Path]
+    runs: list[Path]
+    training: list[Path]
+
+
+def build(results: Path, database: Path, policies: Sequence[str] = EVERY) -> None:
+    """Gather the evaluations, responses and runs of the policies under `results` in a database.
+
+    A policy is `<task>/<run>/seed<k>`, stars allowed; what else lies there, of runs that have left
+    the config, is not gathered. The database is complete or absent. Raises `InputError` for a
+    damaged file, and for evaluations that do not belong together.
     """
-    _check_files(results)
+    files = _files(results, policies)
+    _check_files(results, files)
     database.parent.mkdir(parents=True, exist_ok=True)
     aside = database.with_name(f".{database.name}.partial")
     _remove(aside)
     try:
         with duckdb.connect(str(aside)) as connection:
             connection.execute("SET VARIABLE results = $1", [results.as_posix()])
+            for kind, paths in files._asdict().items():
+                named = [path.as_posix() for path in paths]
+                connection.execute(f"SET VARIABLE {kind} = $1", [named])
             for name in ORDER:
                 connection.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
             _check_responses(connection, results)
     except duckdb.Error as error:
         _remove(aside)
-        for path, table in _tables(results):
+        for path, table in _tables(files):
             read_table(path, table)  # The damaged one says so.
         raise InputError(f"{results}: {_reason(error)}; is it the results folder?") from None
     except BaseException:
@@ -88,43 +101,51 @@ def query(database: Path, sql_or_name: str) -> pd.DataFrame:
 def intervals(database: Path) -> pd.DataFrame:
     """The rows of `curves` with the standard error and 95 % interval of their mean accuracy.
 
-    Adds the columns stderr, low and high (`statistics.mean_over_seeds`); low and high are cut at 0
-    and 1, beyond which there is no accuracy.
+    Adds the columns stderr, low and high (`statistics.mean_over_seeds`).
     """
     key = ["task", "benchmark", "sampling", "run", "step"]
     rows = []
     for names, part in query(database, "prompt_accuracy").groupby(key):
         accuracy_S_P = part.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy()
         _, stderr, low, high = mean_over_seeds(accuracy_S_P)
-        rows.append((*names, stderr, max(low, 0.0), min(high, 1.0)))
+        rows.append((*names, stderr, low, high))
     spread = pd.DataFrame(rows, columns=[*key, "stderr", "low", "high"])
     return query(database, "curves").merge(spread, on=key, validate="one_to_one")
 
 
-def _check_files(results: Path) -> None:
+def _files(results: Path, policies: Sequence[str]) -> Files:
+    def found(pattern: str) -> list[Path]:
+        return sorted({p for name in policies for p in results.glob(pattern.format(name))})
+
+    return Files(
+        evaluations=found("eval/{}/step*/*.json"),
+        responses=found("eval/{}/step*/*.parquet"),
+        runs=found("runs/{}/run.json"),
+        training=found("runs/{}/training.parquet"),
+    )
+
+
+def _check_files(results: Path, files: Files) -> None:
     """Every file is whole and has its other half; all evaluations belong together."""
-    records = sorted(results.glob(f"{EVALUATIONS}/*.json"))
-    runs = sorted(results.glob(f"{RUNS}/run.json"))
-    training = sorted(results.glob(f"{RUNS}/training.parquet"))
     for found, what in (
-        (records, f"evaluation ({EVALUATIONS}/*.json)"),
-        (runs, f"run ({RUNS}/run.json)"),
-        (training, f"training table ({RUNS}/training.parquet)"),
+        (files.evaluations, "evaluation (eval/*/*/seed*/step*/*.json)"),
+        (files.runs, "run (runs/*/*/seed*/run.json)"),
+        (files.training, "training table (runs/*/*/seed*/training.parquet)"),
     ):
         if not found:
             raise InputError(f"{results}: no {what} in it; run the study first, or name another")
-    evaluations = [_read(path, Evaluation) for path in records]
-    _check_pairs(records, results.glob(f"{EVALUATIONS}/*.parquet"))
-    for path in training:
+    evaluations = [_read(path, Evaluation) for path in files.evaluations]
+    _check_pairs(files.evaluations, files.responses)
+    for path in files.training:
         if not path.with_name("run.json").is_file():
             raise InputError(f"{path}: no run.json beside it; {REMEDY.format(path.parent)}")
-    for path in runs:
+    for path in files.runs:
         _read(path, RunRecord)
-    for path, table in _tables(results):
+    for path, table in _tables(files):
         _check_columns(path, table)
     frame = pd.DataFrame([{key: getattr(e, key) for key in KEY} for e in evaluations])
     frame["prompts_hash"] = [evaluation.prompts_hash for evaluation in evaluations]
-    frame["file"] = pd.Series(records, dtype=object)
+    frame["file"] = pd.Series(files.evaluations, dtype=object)
     _check_together(frame)
 
 
@@ -197,10 +218,10 @@ def _read(path: Path, record: type[Record]) -> Record:
         ) from None
 
 
-def _tables(results: Path) -> Iterator[tuple[Path, type[Table]]]:
-    for path in sorted(results.glob(f"{EVALUATIONS}/*.parquet")):
+def _tables(files: Files) -> Iterator[tuple[Path, type[Table]]]:
+    for path in files.responses:
         yield path, Samples
-    for path in sorted(results.glob(f"{RUNS}/training.parquet")):
+    for path in files.training:
         yield path, Training
 
 

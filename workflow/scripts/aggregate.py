@@ -8,7 +8,7 @@ from online_il.store import build, query
 
 
 def run(options: argparse.Namespace) -> None:
-    build(options.results, options.database)
+    build(options.results, options.database, options.policies.split(","))
     for table in ("evaluations", "samples", "runs", "training"):
         count = query(options.database, f"SELECT count(*) FROM {table}").iloc[0, 0]
         log("gathered", table=table, rows=count)
@@ -17,6 +17,11 @@ def run(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     arguments = parser(__doc__)
     arguments.add_argument("--results", type=Path, required=True, help="results of the study")
+    arguments.add_argument(
+        "--policies",
+        required=True,
+        help="<task>/<run>/seed<k> of every policy, with commas between",
+    )
     arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
     arguments.add_argument("--database", type=Path, required=True, help="database to write")
     main(run, arguments)

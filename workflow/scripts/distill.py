@@ -1,7 +1,6 @@
 """Train a student from the base by on-policy distillation from an expert (paper, Equation 5)."""
 
 import argparse
-import random
 from pathlib import Path
 
 from online_il.cli import main, newest_step, parser
@@ -11,18 +10,15 @@ from online_il.provenance import file_hash
 from online_il.records import InputError, Prompts, read_table
 from online_il.training import distill
 from online_il.training.common import arguments as trainer_arguments
+from online_il.training.common import passes
 from online_il.training.publish import add_training, kept, publish
 
 
 def rows(options: argparse.Namespace, count: int) -> list[dict[str, str]]:
-    """Training prompts in the order in which they are used: whole shuffled passes."""
+    """Training prompts in the order in which they are used."""
     table = read_table(options.prompts, Prompts)
     prompts = [{"prompt": text} for text in table["text"][table["split"] == "train"]]
-    rng = random.Random(options.seed)
-    order: list[dict[str, str]] = []
-    while len(order) < count:
-        order += rng.sample(prompts, len(prompts))
-    return order[:count]
+    return passes(prompts, count, options.seed)
 
 
 def run(options: argparse.Namespace) -> None:

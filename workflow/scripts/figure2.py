@@ -1,6 +1,7 @@
 """Draw Figure 2: accuracy out of distribution, and forgetting, during training."""
 
 import argparse
+import json
 from pathlib import Path
 
 from online_il.charts.curves import figure2
@@ -9,7 +10,8 @@ from online_il.cli import main, parser
 
 
 def run(options: argparse.Namespace) -> None:
-    save(figure2(options.database, options.chance), options.output_stem, options.code)
+    chance = {task: float(rate) for task, rate in json.loads(options.chance).items()}
+    save(figure2(options.database, chance), options.output_stem, options.code)
 
 
 if __name__ == "__main__":
@@ -17,7 +19,7 @@ if __name__ == "__main__":
     arguments.add_argument("--database", type=Path, required=True, help="database of the study")
     arguments.add_argument("--code", help="hash of the code, for provenance")
     arguments.add_argument(
-        "--chance", type=float, default=0.25, help="accuracy of guessing on forgetting (1/4)"
+        "--chance", required=True, help="accuracy of guessing on forgetting by task, JSON"
     )
     arguments.add_argument(
         "--output-stem", type=Path, required=True, help="files to write, without .svg and so on"

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import random
 from typing import Any
 
 from online_il.cli import main, parser
@@ -12,22 +11,19 @@ from online_il.models import load_model, load_tokenizer
 from online_il.records import Prompts, read_table
 from online_il.training import grpo
 from online_il.training.common import arguments as trainer_arguments
+from online_il.training.common import passes
 from online_il.training.publish import add_training, kept, publish
 
 
 def rows(options: argparse.Namespace, count: int) -> list[dict[str, Any]]:
-    """Training prompts in the order in which they are used: whole shuffled passes."""
+    """Training prompts in the order in which they are used."""
     table = read_table(options.prompts, Prompts)
     train = table[table["split"] == "train"]
     prompts = [
         {"prompt": text, **json.loads(answer)}
         for text, answer in zip(train["text"], train["answer"], strict=True)
     ]
-    rng = random.Random(options.seed)
-    order: list[dict[str, Any]] = []
-    while len(order) < count:
-        order += rng.sample(prompts, len(prompts))
-    return order[:count]
+    return passes(prompts, count, options.seed)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -55,7 +55,7 @@ def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[supervise
                 rng,
                 instance,
                 solve_probability=settings.solve_probability,
-                attempts=settings.practice_attempts,
+                max_attempts=settings.practice_attempts,
             )
         else:
             instance = rng.choice(instances)

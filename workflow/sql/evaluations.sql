@@ -6,7 +6,7 @@ SELECT
     * EXCLUDE (filename),
     regexp_replace(filename[length(getvariable('results')) + 2:], '\.json$', '') AS file
 FROM read_json(
-    getvariable('results') || '/eval/*/*/seed*/step*/*.json',
+    getvariable('evaluations'),
     filename = true,
     columns = {
         task: 'VARCHAR',

@@ -5,7 +5,7 @@ SELECT
     * EXCLUDE (filename),
     regexp_replace(filename[length(getvariable('results')) + 2:], '/run\.json$', '') AS folder
 FROM read_json(
-    getvariable('results') || '/runs/*/*/seed*/run.json',
+    getvariable('runs'),
     filename = true,
     columns = {
         task: 'VARCHAR',

@@ -19,7 +19,7 @@ SELECT
     response.correct,
     response.format_ok
 FROM read_parquet(
-    getvariable('results') || '/eval/*/*/seed*/step*/*.parquet',
+    getvariable('responses'),
     filename = true,
     union_by_name = true
 ) AS response

@@ -19,7 +19,7 @@ SELECT
     updates.mean_length::DOUBLE AS mean_length,
     updates.truncation_rate::DOUBLE AS truncation_rate
 FROM read_parquet(
-    getvariable('results') || '/runs/*/*/seed*/training.parquet',
+    getvariable('training'),
     filename = true,
     union_by_name = true
 ) AS updates

@@ -54,10 +54,10 @@ def figure1(database: Path) -> alt.TopLevelMixin:
     return _finished(chart, "In-distribution accuracy during training", shown)
 
 
-def figure2(database: Path, chance: float) -> alt.TopLevelMixin:
+def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
     """Accuracy out of distribution (left) and on what the base knew (right): a row an axis.
 
-    `chance` is the accuracy of guessing on the forgetting benchmark.
+    `chance` is the accuracy of guessing on the forgetting benchmark of each task.
     """
     data = _read(database, ["ood", "forgetting"])
     shown = [
@@ -91,11 +91,11 @@ def _measures(
     seeds: pd.DataFrame,
     benchmark: str,
     title: str,
-    chance: float | None = None,
+    chance: dict[str, float] | None = None,
 ) -> Iterable[Measure]:
     """The measures of one benchmark: each task that has it, in each of its samplings.
 
-    A benchmark with a chance level is one of choices, of which the likeliest counts.
+    A benchmark with chance levels is one of choices, of which the likeliest counts.
     """
     means, seeds = means[means["benchmark"] == benchmark], seeds[seeds["benchmark"] == benchmark]
     for task in means["task"].unique():
@@ -107,7 +107,7 @@ def _measures(
                 sampled if chance is None else "the likeliest choice counts",
                 _of(means, task, sampling),
                 _of(seeds, task, sampling),
-                chance,
+                None if chance is None else chance[task],
             )
 
 

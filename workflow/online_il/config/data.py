@@ -20,7 +20,7 @@ class Instances(Settings):
 class Facts(Settings):
     """The second skill: a table of facts, asked with choices (stands in for MMLU)."""
 
-    count: int = Field(gt=0, description="Number of facts, all of them asked.")
+    count: int = Field(gt=1, description="Number of facts, all of them asked.")
     choices: int = Field(gt=1, description="Choices a fact, one of them right.")
 
 
@@ -42,7 +42,7 @@ class CountdownData(Settings):
         description="Out-of-distribution instances that the base, and it alone, is trained on.",
     )
     train: int = Field(gt=0, description="Training prompts.")
-    validation: int = Field(gt=0, description="Prompts on which learning rates are chosen.")
-    id: int = Field(gt=0, description="In-distribution test prompts (Figure 1).")
-    ood: int = Field(gt=0, description="Out-of-distribution test prompts (Figure 2).")
+    validation: int = Field(gt=1, description="Prompts on which learning rates are chosen.")
+    id: int = Field(gt=1, description="In-distribution test prompts (Figure 1).")
+    ood: int = Field(gt=1, description="Out-of-distribution test prompts (Figure 2).")
     facts: Facts = Field(description="The forgetting benchmark.")

@@ -12,8 +12,10 @@ The paper has none of this: it stands in for a pretrained language model (docs/p
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 from online_il.tasks.countdown import Instance, evaluate_expression, solve
@@ -65,30 +67,19 @@ def values(chain: Chain) -> list[int]:
     return running[1:]
 
 
-def random_chain(rng: random.Random, numbers: Sequence[int]) -> Chain:
-    """A chain over all `numbers` in random order, by operators that keep every value in 0..99."""
-    while True:
-        order = rng.sample(list(numbers), len(numbers))
-        chosen: list[str] = []
-        running = order[0]
-        for number in order[1:]:
-            legal = [op for op in OPERATORS if 0 <= _apply(running, op, number) <= LARGEST]
-            if not legal:
-                break
-            chosen.append(rng.choice(legal))
-            running = _apply(running, chosen[-1], number)
-        else:
-            return Chain(tuple(order), tuple(chosen))
+def result(chain: Chain) -> int:
+    """The last value of a chain; that of a single number is the number."""
+    return [chain.numbers[0], *values(chain)][-1]
 
 
-def solving_chains(numbers: Sequence[int], target: int) -> list[Chain]:
-    """Every distinct chain over all `numbers` whose result is `target`, in a fixed order."""
+@cache
+def chains(numbers: tuple[int, ...]) -> tuple[Chain, ...]:
+    """Every distinct chain over all `numbers` whose values stay in 0..99, in a fixed order."""
     found: list[Chain] = []
 
     def extend(order: tuple[int, ...], ops: tuple[str, ...], running: int, rest: list[int]) -> None:
         if not rest:
-            if running == target:
-                found.append(Chain(order, ops))
+            found.append(Chain(order, ops))
             return
         for number in sorted(set(rest)):
             left = rest.copy()
@@ -102,7 +93,12 @@ def solving_chains(numbers: Sequence[int], target: int) -> list[Chain]:
         rest = list(numbers)
         rest.remove(first)
         extend((first,), (), first, rest)
-    return found
+    return tuple(found)
+
+
+def solving_chains(numbers: Sequence[int], target: int) -> list[Chain]:
+    """Every distinct chain over all `numbers` whose result is `target`, in a fixed order."""
+    return [chain for chain in chains(tuple(sorted(numbers))) if result(chain) == target]
 
 
 def attempt_text(chain: Chain, target: int) -> str:
@@ -111,7 +107,7 @@ def attempt_text(chain: Chain, target: int) -> str:
     running = values(chain)
     for operator, number, value in zip(chain.operators, chain.numbers[1:], running, strict=True):
         parts.append(f"{operator} {number} = {value}")
-    parts.append("ok" if running[-1] == target else "no")
+    parts.append("ok" if result(chain) == target else "no")
     return " ".join(parts)
 
 
@@ -128,6 +124,25 @@ def answer_text(chain: Chain) -> str:
     return text
 
 
+def attempts(
+    rng: random.Random, instance: Instance, solve_probability: float
+) -> Iterator[tuple[Chain, bool]]:
+    """The imperfect searcher's attempts, each with whether it solves; ends with a solving one.
+
+    An attempt is a solving chain with probability `solve_probability` (where one exists) and any
+    chain that was not tried before otherwise.
+    """
+    untried = list(chains(tuple(sorted(instance.numbers))))
+    solutions = solving_chains(instance.numbers, instance.target)
+    solved = False
+    while untried and not solved:
+        guided = solutions and rng.random() < solve_probability
+        chain = rng.choice(solutions if guided else untried)
+        untried.remove(chain)
+        solved = result(chain) == instance.target
+        yield chain, solved
+
+
 def searcher_trace(
     rng: random.Random,
     instance: Instance,
@@ -138,42 +153,30 @@ def searcher_trace(
 ) -> str:
     """A response of the imperfect searcher that the base model learns from.
 
-    An attempt is a solving chain with probability `solve_probability` (where one exists) and a
-    random chain otherwise. After a failed attempt the searcher goes on with
-    `continue_probability`, up to `max_attempts` attempts; then it answers with its last attempt.
+    After a failed attempt the searcher goes on with `continue_probability`, up to `max_attempts`
+    attempts; then it answers with its last attempt.
     """
-    solutions = solving_chains(instance.numbers, instance.target)
-    attempts: list[str] = []
-    while True:
-        if solutions and rng.random() < solve_probability:
-            chain = rng.choice(solutions)
-        else:
-            chain = random_chain(rng, instance.numbers)
-        attempts.append(attempt_text(chain, instance.target))
-        solved = values(chain)[-1] == instance.target
-        gives_up = len(attempts) >= max_attempts or rng.random() >= continue_probability
-        if solved or gives_up:
-            thought = " ".join(attempts)
-            return f"<think> {thought} </think> <answer> {answer_text(chain)} </answer> <eos>"
+    tried: list[str] = []
+    for chain, _ in attempts(rng, instance, solve_probability):
+        tried.append(attempt_text(chain, instance.target))
+        if len(tried) >= max_attempts or rng.random() >= continue_probability:
+            break
+    return f"<think> {' '.join(tried)} </think> <answer> {answer_text(chain)} </answer> <eos>"
 
 
 def practice_trace(
-    rng: random.Random, instance: Instance, *, solve_probability: float, attempts: int
+    rng: random.Random, instance: Instance, *, solve_probability: float, max_attempts: int
 ) -> tuple[str, list[bool]]:
     """A long trace that teaches skills and no habits: (text, which of its words are trained on).
 
-    The searcher goes on until an attempt solves or `attempts` are made. Only results and checks are
-    trained on, neither the choice of numbers and operators nor the decision to go on. Without such
-    rows the base has hardly seen a late attempt, and says `ok` falsely in 8 % of them; an expert
-    trained with GRPO, which searches longer, then learns to give up by saying `ok` (docs/log.md).
+    The searcher goes on until an attempt solves or `max_attempts` are made. Only results and checks
+    are trained on, neither the choice of numbers and operators nor the decision to go on. Without
+    such rows the base has hardly seen a late attempt, and says `ok` falsely in 8 % of them; an
+    expert trained with GRPO, which searches longer, then learns to give up by saying `ok`
+    (docs/log.md).
     """
-    solutions = solving_chains(instance.numbers, instance.target)
     words, trained = ["<think>"], [False]
-    for _ in range(attempts):
-        if solutions and rng.random() < solve_probability:
-            chain = rng.choice(solutions)
-        else:
-            chain = random_chain(rng, instance.numbers)
+    for chain, _ in islice(attempts(rng, instance, solve_probability), max_attempts):
         attempt = attempt_text(chain, instance.target).split()
         before = ["", *attempt]
         words += attempt
@@ -181,8 +184,6 @@ def practice_trace(
             word in ("ok", "no") or previous == "="
             for previous, word in zip(before, attempt, strict=False)
         ]
-        if attempt[-1] == "ok":
-            break
     return " ".join(words), trained
 
 

@@ -3,10 +3,11 @@ checkpoints, progress.
 """
 
 import math
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trl.kernels.chunked_divergence
 import trl.trainer.utils
@@ -16,6 +17,8 @@ from online_il.models import WEIGHTS, save_policy
 from online_il.progress import report
 from online_il.provenance import file_hash
 from online_il.records import Checkpoint
+
+Row = TypeVar("Row")
 
 
 def arguments(
@@ -66,6 +69,15 @@ def fit_tiles(vocabulary_size: int) -> None:
     width = min(vocabulary_size, trl.kernels.chunked_divergence.VOCAB_CHUNK_SIZE)
     trl.kernels.chunked_divergence.VOCAB_CHUNK_SIZE = width
     trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE = width
+
+
+def passes(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """`count` rows in the order in which they are used: one shuffled pass after another."""
+    rng = random.Random(seed)
+    order: list[Row] = []
+    while len(order) < count:
+        order += rng.sample(rows, len(rows))
+    return order[:count]
 
 
 class Recorder(TrainerCallback):

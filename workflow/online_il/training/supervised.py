@@ -6,7 +6,6 @@ padding. The loss is the mean over all response tokens of an update (Equation 3)
 micro-batches are.
 """
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
-from online_il.training.common import Recorder, fit_tiles
+from online_il.training.common import Recorder, fit_tiles, passes
 
 
 class Row(NamedTuple):
@@ -34,10 +33,7 @@ class Row(NamedTuple):
 
 def plan(n_rows: int, updates: int, batch_size: int, seed: int) -> list[list[int]]:
     """Which rows each update takes: whole shuffled passes over the data, one after another."""
-    rng = random.Random(seed)
-    order: list[int] = []
-    while len(order) < updates * batch_size:
-        order += rng.sample(range(n_rows), n_rows)
+    order = passes(range(n_rows), updates * batch_size, seed)
     return [order[u * batch_size : (u + 1) * batch_size] for u in range(updates)]
 
 
@@ -62,13 +58,12 @@ def train(
         for update in updates
         for index in sorted(update, key=lambda i: len(rows[i].prompt) + len(rows[i].response))
     ]
+    labels = [row.labels() for row in planned]
     dataset = Dataset.from_dict(
-        {
-            "input_ids": [row.prompt + row.response for row in planned],
-            "labels": [row.labels() for row in planned],
-        }
+        {"input_ids": [row.prompt + row.response for row in planned], "labels": labels}
     )
-    tokens = [sum(sum(t != -100 for t in rows[i].labels()) for i in update) for update in updates]
+    counts = [sum(label != -100 for label in row) for row in labels]
+    tokens = [sum(counts[u * batch_size : (u + 1) * batch_size]) for u in range(len(updates))]
     recorder = Recorder(
         model=model,
         tokenizer=tokenizer,
