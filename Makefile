@@ -24,7 +24,7 @@ smoke: setup
 
 sweep: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/sweep -- \
-	  $(BIN)/snakemake --cores $(CORES) --configfile config/sweep.yaml summary
+	  $(BIN)/snakemake summary --cores $(CORES) --configfile config/sweep.yaml
 
 test: setup
 	$(BIN)/pytest

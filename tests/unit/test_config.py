@@ -142,7 +142,7 @@ WRONG = [
         "ends at step 9|raise",
     ),
     (GRPO, "checkpoints", "[0]", 0, "methods.grpo.checkpoints", "[0]", "count from 1|drop"),
-    (SFT, "checkpoints", "[5, 999]", 0, "methods.sft.checkpoints", "[999]", "step 120|drop"),
+    (SFT, "checkpoints", "[5, 999]", 0, "methods.sft.checkpoints", "[999]", "step 320|drop"),
     (
         EXPERT,
         "steps",
@@ -240,7 +240,7 @@ def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:
     text, _ = put(text, TASK, "value_range", "null")
     text, _ = put(text, OUTSIDE, "numbers", "[20, 1]")
     text, _ = put(text, BASE, "head_dim", "3")
-    text, _ = put(text, EXPERT, "steps", "80\n        stepps: 60")
+    text, _ = put(text, EXPERT, "steps", "80\n        stepps: 80")
     text, _ = put(text, SOLVED, "expert", "solvers")
     text = re.sub(r"\nscale: .*", "", text)
     message = error(tmp_path, text)
@@ -255,7 +255,7 @@ def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:
         "resources.pretrain.mem_mb = 0",
         "tasks[0].seeds[1] = 1",
         "tasks[0].value_range = null",
-        "tasks[0].in_distribution: train + validation + id ask for 100591",
+        "tasks[0].in_distribution: train + validation + id ask for 100447",
         "tasks[0].out_of_distribution.numbers = [20, 1]",
         "tasks[0].base.architecture.head_dim = 3",
         "tasks[0].runs[0].stepps = 80",

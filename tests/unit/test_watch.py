@@ -38,7 +38,8 @@ def read(results: Path):
 def progress(results: Path, name: str, **numbers) -> None:
     path = results / "progress" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"unit": "update", "time": time.time() + 1, **numbers}))
+    start = {"unit": "update", "started": time.time(), "time": time.time() + 1}
+    path.write_text(json.dumps(start | numbers))
 
 
 def test_jobs_are_counted_from_the_output(tmp_path):
@@ -66,6 +67,16 @@ def test_time_left_comes_from_the_durations_of_finished_jobs(tmp_path):
     # Half of a grpo job is done.
     progress(tmp_path, "grpo/countdown/expert/seed2", done=5, total=10)
     assert watcher.seconds_left(2) == (1.5 * 60 + 3 * 10) / 2
+
+
+def test_a_rule_without_a_finished_job_is_judged_by_its_running_one(tmp_path):
+    watcher = read(tmp_path)
+    now = time.time()
+    # Begun long after the study: 30 s for a tenth, so 270 s are left of it and 300 of the other.
+    progress(tmp_path, "grpo/countdown/expert/seed2", done=1, total=10, started=now, time=now + 30)
+    watcher.started = now - 1000
+    watcher.planned["evaluate"] = watcher.finished["evaluate"]
+    assert abs(watcher.seconds_left(2) - (300 + 270) / 2) < 1
 
 
 def test_the_status_and_the_last_lines_of_a_failing_command_are_passed_on(tmp_path):

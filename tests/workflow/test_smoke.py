@@ -117,6 +117,19 @@ def test_a_second_call_does_nothing(study):
     assert "Nothing to be done" in output
 
 
+@pytest.mark.parametrize("target", ["mini", "smoke", "sweep"])
+def test_every_study_of_the_makefile_is_planned(tmp_path, target):
+    shown = subprocess.run(
+        ["make", "-n", "-o", ".venv/ready", target], capture_output=True, text=True, cwd=ROOT
+    ).stdout.replace("\\\n", " ")
+    arguments = shown.partition("/snakemake ")[2].split()
+    assert arguments[:1], shown
+    copy_of_project(tmp_path)
+    status, output = snakemake(tmp_path, "-n", *arguments)
+    assert status == 0, output[-2000:]
+    assert {"pretrain", "grpo", "sft", "distill", "summary"} <= planned(output)
+
+
 def test_asking_for_one_figure_plans_that_figure_and_not_the_other(study):
     status, output = again(study, "-n", "--forceall", "figure1")
     assert status == 0

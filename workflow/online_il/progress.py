@@ -4,14 +4,16 @@ import json
 import time
 from pathlib import Path
 
+STARTED = time.time()
+"""When this process began, seconds since 1970: from it follows how long the job will take."""
+
 
 def report(path: Path, *, done: int, total: int, unit: str, **numbers: float | None) -> None:
     """Tell whoever watches how far this job is, in a small JSON file that is replaced each time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    aside.write_text(
-        json.dumps({"done": done, "total": total, "unit": unit, "time": time.time(), **numbers})
-    )
+    state = {"done": done, "total": total, "unit": unit, "started": STARTED, "time": time.time()}
+    aside.write_text(json.dumps(state | numbers))
     aside.replace(path)
 
 

@@ -82,7 +82,7 @@ class Watcher:
         for name, numbers in self.running():
             rule = name.split()[0]
             if rule not in known and numbers["done"]:
-                elapsed = numbers["time"] - numbers.get("started", self.started)
+                elapsed = numbers["time"] - numbers["started"]
                 known[rule] = elapsed / numbers["done"] * numbers["total"]
         if not known:
             return None
