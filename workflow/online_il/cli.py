@@ -5,16 +5,25 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from online_il.records import InputError
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
+class ParameterError(ValueError):
+    """A parameter out of its range; the text names the parameter and the range."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see --help\n")
+
+
+def parser(description: str | None) -> Parser:
     """An argument parser that shows the module's docstring as it is written."""
-    return argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def add_run(arguments: argparse.ArgumentParser) -> None:
@@ -26,11 +35,16 @@ def add_run(arguments: argparse.ArgumentParser) -> None:
 
 
 def main(program: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
-    """Run a script; a bad input ends it with one line that says what to do, and status 1."""
+    """Run a script; what is wrong ends it with one line that says what to do.
+
+    The status is 2 for a parameter and 1 for an input file or the system.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     options = arguments.parse_args()
     try:
         program(options)
+    except ParameterError as error:
+        arguments.exit(2, f"error: {error}\n")
     except (InputError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
