@@ -138,6 +138,7 @@ def test_labels_of_close_levels_keep_apart(study: Path) -> None:
         places = sorted(row["place"] for row in rows(spec, marked(panel, "text")[0]))
         pixels = [place / top * panel["height"] for place in places]
         assert all(b - a > 14 for a, b in itertools.pairwise(pixels))
+        assert pixels[-1] <= panel["height"]
 
 
 def test_two_tasks_one_seed_and_a_run_of_another_name(odd: Path, tmp_path: Path) -> None:

@@ -79,6 +79,18 @@ def test_a_rule_without_a_finished_job_is_judged_by_its_running_one(tmp_path):
     assert abs(watcher.seconds_left(2) - (300 + 270) / 2) < 1
 
 
+def test_rules_without_a_job_so_far_are_judged_by_the_pace_of_the_others(tmp_path):
+    watcher = read(tmp_path)
+    watcher.planned.update(pretrain=1, sft=2, prompts=1)
+    assert watcher.seconds_left(2) is None
+    # Half of the base in 310 s: half as fast as usual. All else waits for it, and for two cores.
+    now = time.time()
+    progress(tmp_path, "pretrain/a/base/seed1", done=1, total=2, started=now, time=now + 310)
+    usual = watch.USUAL
+    after = 2 * (2 * usual["grpo"] + 3 * usual["evaluate"] + 2 * usual["sft"] + 1)
+    assert abs(watcher.seconds_left(2) - (310 + after / 2)) < 1
+
+
 def test_the_status_and_the_last_lines_of_a_failing_command_are_passed_on(tmp_path):
     command = "print('a sentence that helps'); raise SystemExit(3)"
     done = subprocess.run(

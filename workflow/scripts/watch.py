@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 from rich.console import Console, Group
@@ -27,6 +28,17 @@ from online_il.progress import summary_of
 
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where there is no terminal."""
+
+USUAL = {
+    "pretrain": 310.0,
+    "grpo": 140.0,
+    "distill": 75.0,
+    "evaluate": 33.0,
+    "sft": 28.0,
+    "sample": 8.0,
+}
+"""Seconds of a job of the miniature on one core (docs/performance.md); their ratios stand in for
+rules of which no job has told its pace yet."""
 
 ERROR_LINES = 40
 """Lines of output that are shown when the command fails."""
@@ -70,7 +82,28 @@ class Watcher:
         return jobs
 
     def seconds_left(self, cores: int) -> float | None:
-        """Work left over cores, from the durations of finished jobs of the same rule."""
+        """Work left over cores, from the pace of the jobs so far; None before any told its pace."""
+        known = self._durations()
+        paces = [seconds / USUAL[rule] for rule, seconds in known.items() if rule in USUAL]
+        if not paces:
+            return None
+        pace = median(paces)
+        expected = {rule: pace * seconds for rule, seconds in USUAL.items()} | known
+        left = {
+            rule: (count - self.finished[rule]) * expected.get(rule, pace)
+            for rule, count in self.planned.items()
+            if rule != "all"
+        }
+        for name, numbers in self.running():
+            rule = name.split()[0]
+            if rule in left:
+                left[rule] -= expected.get(rule, pace) * numbers["done"] / numbers["total"]
+        # Everything waits for the base, which keeps one core busy.
+        alone = max(0.0, left.pop("pretrain", 0.0))
+        return alone + max(0.0, sum(left.values())) / cores
+
+    def _durations(self) -> dict[str, float]:
+        """Mean seconds of a job of each rule: of those that finished, else of one that runs."""
         durations = defaultdict(list)
         for path in self.results.glob("benchmarks/**/*.tsv"):
             rule = path.relative_to(self.results / "benchmarks").parts[0].removesuffix(".tsv")
@@ -78,25 +111,13 @@ class Watcher:
                 durations[rule].append(float(path.read_text().splitlines()[1].split("\t")[0]))
             except (OSError, IndexError, ValueError):
                 continue  # Not yet written.
-        known = {rule: sum(values) / len(values) for rule, values in durations.items()}
+        known = {rule: mean(values) for rule, values in durations.items()}
         for name, numbers in self.running():
             rule = name.split()[0]
             if rule not in known and numbers["done"]:
                 elapsed = numbers["time"] - numbers["started"]
                 known[rule] = elapsed / numbers["done"] * numbers["total"]
-        if not known:
-            return None
-        usual = sum(known.values()) / len(known)
-        left = sum(
-            (count - self.finished[rule]) * known.get(rule, usual)
-            for rule, count in self.planned.items()
-            if rule != "all"
-        )
-        begun = sum(
-            known.get(name.split()[0], usual) * numbers["done"] / numbers["total"]
-            for name, numbers in self.running()
-        )
-        return max(0.0, left - begun) / cores
+        return known
 
     def totals(self) -> tuple[int, int]:
         """(jobs done, jobs planned)."""

@@ -4,6 +4,7 @@ Every measure (a task, a benchmark and a sampling) is drawn three times: against
 consumed, which is the paper's axis, against optimizer updates and against device-seconds.
 """
 
+import itertools
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -219,7 +220,7 @@ def _levels(measure: Measure, top: float, *, labelled: bool) -> list[alt.Chart]:
     if measure.chance is not None:
         levels.append((f"chance {measure.chance:.2f}", measure.chance, GREY))
     rows = pd.DataFrame(levels, columns=["label", "accuracy", "colour"])
-    rows["place"] = _apart(list(rows["accuracy"]), LINE * top / HEIGHT)
+    rows["place"] = _apart(list(rows["accuracy"]), LINE * top / HEIGHT, top)
     chart = alt.Chart(rows)
     y = alt.Y("accuracy:Q")
     ink = alt.Color("colour:N").scale(None)
@@ -230,13 +231,20 @@ def _levels(measure: Measure, top: float, *, labelled: bool) -> list[alt.Chart]:
     return [rules, text] if labelled else [rules]
 
 
-def _apart(values: list[float], least: float) -> list[float]:
-    """The values, moved upwards where needed so that any two are at least `least` apart."""
-    places = dict[int, float]()
-    height = -math.inf
-    for index in sorted(range(len(values)), key=values.__getitem__):
-        height = places[index] = max(values[index], height + least)
-    return [places[index] for index in range(len(values))]
+def _apart(values: list[float], least: float, top: float) -> list[float]:
+    """The values, moved where needed so that any two are at least `least` apart, none over `top`.
+
+    They move upwards, and down from `top` where there is no room left below it.
+    """
+    order = sorted(range(len(values)), key=values.__getitem__)
+    places = list(values)
+    for lower, upper in itertools.pairwise(order):
+        places[upper] = max(places[upper], places[lower] + least)
+    ceiling = top
+    for index in reversed(order):
+        places[index] = min(places[index], ceiling)
+        ceiling = places[index] - least
+    return places
 
 
 def _finished(
@@ -245,9 +253,10 @@ def _finished(
     """The whole figure with its title, and below it what the reader must know to read it."""
     means = pd.concat([measure.means for measure in shown])
     prompts = _range(means["n_prompts"], "prompt")
-    several = means["seeds"].max() > 1
+    trained = means[means["run"] != BASE]
+    several = trained["seeds"].max() > 1
     notes = [
-        f"Mean over {_range(means['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % interval "
+        f"Mean over {_range(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % interval "
         f"over {'seeds and prompts' if several else 'prompts'}"
         + ("; thin lines: single seeds." if several else "."),
         "Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; all start from the base.",

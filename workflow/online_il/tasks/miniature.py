@@ -96,9 +96,10 @@ def chains(numbers: tuple[int, ...]) -> tuple[Chain, ...]:
     return tuple(found)
 
 
-def solving_chains(numbers: Sequence[int], target: int) -> list[Chain]:
+@cache
+def solving_chains(numbers: tuple[int, ...], target: int) -> tuple[Chain, ...]:
     """Every distinct chain over all `numbers` whose result is `target`, in a fixed order."""
-    return [chain for chain in chains(tuple(sorted(numbers))) if result(chain) == target]
+    return tuple(chain for chain in chains(tuple(sorted(numbers))) if result(chain) == target)
 
 
 def attempt_text(chain: Chain, target: int) -> str:
@@ -239,8 +240,8 @@ def check_rate(response: str, target: int) -> tuple[int, int, int]:
             continue
         attempts += 1
         positive += token == "ok"
-        result = _honest_value(current)
-        honest += result is not None and (result == target) == (token == "ok")
+        value = _honest_value(current)
+        honest += value is not None and (value == target) == (token == "ok")
         current = []
     return attempts, honest, positive
 

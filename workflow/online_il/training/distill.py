@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import DistillationConfig, DistillationTrainer
 
 from online_il.config.training import Distill
-from online_il.training.common import Recorder, fit_tiles
+from online_il.training.common import Recorder, spare_overhead
 from online_il.training.rollouts import LengthGrouping, LoopGeneration
 
 
@@ -62,7 +62,7 @@ def train(
     devices: int = 1,
 ) -> Recorder:
     """Train the student on `prompts` (rows with `prompt`), in the given order."""
-    fit_tiles(len(tokenizer))
+    spare_overhead(model)
     recorder = Recorder(
         model=model,
         tokenizer=tokenizer,

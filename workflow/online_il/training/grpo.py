@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
 from online_il.config.training import Grpo
-from online_il.training.common import Recorder, fit_tiles
+from online_il.training.common import Recorder, spare_overhead
 from online_il.training.rollouts import LengthGrouping, LoopGeneration, SortedScoring
 
 Reward = Callable[..., list[float]]
@@ -79,7 +79,7 @@ def train(
     devices: int = 1,
 ) -> Recorder:
     """Train on `prompts` (rows with `prompt` and what `reward` needs), in the given order."""
-    fit_tiles(len(tokenizer))
+    spare_overhead(model)
     rollouts = settings.prompts_per_step * settings.rollouts_per_prompt
     recorder = Recorder(
         model=model,

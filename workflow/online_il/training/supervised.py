@@ -14,7 +14,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
-from online_il.training.common import Recorder, fit_tiles, passes
+from online_il.training.common import Recorder, passes, spare_overhead
 
 
 class Row(NamedTuple):
@@ -51,7 +51,7 @@ def train(
     devices: int = 1,
 ) -> Recorder:
     """Train on `rows`, update u on the rows `updates[u]`; returns what was recorded."""
-    fit_tiles(len(tokenizer))
+    spare_overhead(model)
     batch_size = len(updates[0])
     planned = [
         rows[index]
