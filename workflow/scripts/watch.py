@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 from rich.console import Console, Group
@@ -103,7 +103,10 @@ class Watcher:
         return alone + max(0.0, sum(left.values())) / cores
 
     def _durations(self) -> dict[str, float]:
-        """Mean seconds of a job of each rule: of those that finished, else of one that runs."""
+        """Seconds of a job of each rule: the longest that finished, or what a running one will take.
+
+        The longest, because evaluating a base of one checkpoint says nothing about a run of ten.
+        """
         durations = defaultdict(list)
         for path in self.results.glob("benchmarks/**/*.tsv"):
             rule = path.relative_to(self.results / "benchmarks").parts[0].removesuffix(".tsv")
@@ -111,7 +114,7 @@ class Watcher:
                 durations[rule].append(float(path.read_text().splitlines()[1].split("\t")[0]))
             except (OSError, IndexError, ValueError):
                 continue  # Not yet written.
-        known = {rule: mean(values) for rule, values in durations.items()}
+        known = {rule: max(values) for rule, values in durations.items()}
         for name, numbers in self.running():
             rule = name.split()[0]
             if rule not in known and numbers["done"]:

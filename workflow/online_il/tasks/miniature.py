@@ -12,7 +12,7 @@ The paper has none of this: it stands in for a pretrained language model (docs/p
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 from itertools import islice
