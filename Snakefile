@@ -42,6 +42,12 @@ include: "rules/aggregate.smk"
 include: "rules/figures.smk"
 
 
+if STUDY.theory:
+
+    include: "rules/theory.smk"
+    include: "rules/theory_figures.smk"
+
+
 localrules:
     all,
 
@@ -52,6 +58,7 @@ rule all:
         rules.figure1.output,
         rules.figure2.output,
         rules.summary.output,
+        theory_outputs(),
 
 
 onsuccess:

@@ -230,6 +230,51 @@ def test_a_wrong_setting_is_named_with_place_and_remedy(
         assert any(word in row for row in found), f"no {word} in: {found}"
 
 
+@pytest.mark.parametrize(
+    ("after", "key", "value", "path", "words"),
+    [
+        ("offline_bound:", "coverage", "[16, 0.5]", "theory.offline_bound", "coverage 0.5|least 1"),
+        ("offline_bound:", "samples", "[0]", "theory.offline_bound", "samples 0|least 1"),
+        ("pessimism:", "coverage", "2", "theory.pessimism", "coverage 2|least"),
+        ("horizon:", "coverage", "0.5", "theory.horizon.coverage", "0.5|C of the misspecified"),
+        ("alignment:", "cells", "many", "theory.alignment.cells", "many|Cells an axis"),
+        ("class-a", "class_direction", "[[0, 0]]", "theory.gaussian[0]", "direction of length 0"),
+        ("class-a", "expert_mean", "[[0, 1, 2]]", "theory.gaussian[0]", "3|as many"),
+        (
+            "mixture-high",
+            "expert_weight",
+            "[0.6, 0.6]",
+            "theory.gaussian[2]",
+            "weight 0.6|sum to 1",
+        ),
+        ("gaussian:", "name", "class-b", "theory", "two panels|rename"),
+        ("gaussian:", "colour: 1, name", "x", "theory.gaussian[0].colour", "unknown key"),
+    ],
+)
+def test_wrong_theory_is_found_before_anything_runs(
+    tmp_path: Path, after: str, key: str, value: str, path: str, words: str
+) -> None:
+    head, found, tail = MINI.partition("\ntheory:")
+    start = tail.index(after)
+    old = key.rpartition(", ")[2]
+    line = re.compile(rf"\b{old}: .+").search(tail, start)
+    assert found and line
+    new = f"{key}: {value}".replace(", ", "\n      ") if ", name" in key else f"{key}: {value}"
+    text = head + found + tail[: line.start()] + new + tail[line.end() :]
+    message = error(tmp_path, text)
+    rows = [row for row in message.splitlines() if f": {path}" in row]
+    assert rows, message
+    for word in words.split("|"):
+        assert any(word in row for row in rows), f"no {word} in: {rows}"
+
+
+def test_a_study_needs_no_theory(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    head, _, tail = MINI.partition("\ntheory:")
+    path.write_text(head + "\ntasks:" + tail.partition("\ntasks:")[2])
+    assert load(path).theory is None
+
+
 def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:
     text = MINI.replace("engine: loop", "engine: loops")
     text, _ = put(text, GRPO, "micro_batch_size", "24")

@@ -105,10 +105,12 @@ def test_all_runs_start_from_the_weights_of_the_one_base(study):
 
 
 def test_the_figures_and_the_summary_are_there(study):
-    for name in ("figure1", "figure2"):
+    theory = ("figure4", "theorem1", "theorem2", "theorem5", "horizon")
+    for name in ("figure1", "figure2", *theory):
         for kind in ("svg", "vl.json", "html"):
             assert (study / "figures" / f"{name}.{kind}").stat().st_size > 1000
     assert "sft-added" in (study / "summary.txt").read_text()
+    assert "| offline, Bayes-optimal |" in (study / "tables" / "theorem1.md").read_text()
 
 
 def test_a_second_call_does_nothing(study):
@@ -144,6 +146,14 @@ def test_asking_for_one_figure_plans_that_figure_and_not_the_other(study):
     assert status == 0
     assert {"figure1", "aggregate", "evaluate", "grpo", "sft", "distill"} <= planned(output)
     assert not {"figure2", "summary", "all"} & planned(output)
+
+
+@pytest.mark.parametrize("target", ["figure4", "theorem1", "theorem2", "theorem5", "horizon"])
+def test_theory_plans_no_training(tmp_path, target):
+    status, output = snakemake(copy_of_project(tmp_path), "-n", target)
+    assert status == 0, output[-2000:]
+    assert target in planned(output)
+    assert all(rule == target or rule.startswith("theory_") for rule in planned(output))
 
 
 def test_editing_a_chart_draws_again_and_trains_nothing(study):

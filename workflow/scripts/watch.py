@@ -103,7 +103,7 @@ class Watcher:
         return alone + max(0.0, sum(left.values())) / cores
 
     def _durations(self) -> dict[str, float]:
-        """Seconds of a job of each rule: the longest that finished, or what a running one will take.
+        """Seconds of a job of each rule: the longest that finished, or what a running one takes.
 
         The longest, because evaluating a base of one checkpoint says nothing about a run of ten.
         """

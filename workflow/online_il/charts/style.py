@@ -6,6 +6,7 @@ of its own and each method a dash, so that a print in grey can be read too.
 
 import itertools
 import json
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +52,11 @@ def styles(runs: Iterable[str]) -> dict[str, Style]:
     spare = itertools.cycle(SPARE)
     known = {name: look for name, look in KNOWN.items() if name in names}
     return known | {name: next(spare) for name in sorted(names - set(KNOWN))}
+
+
+def caption(*parts: str, width: int = 92) -> list[str]:
+    """A paragraph as the lines of a subtitle."""
+    return textwrap.wrap(" ".join(parts), width, break_on_hyphens=False)
 
 
 def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:

@@ -19,6 +19,7 @@ from online_il.config.evaluation import Evaluation
 from online_il.config.reading import ABSENT, Keys, Problem
 from online_il.config.settings import Settings
 from online_il.config.tasks import Countdown
+from online_il.config.theory import Theory
 from online_il.config.training import Methods, Run
 
 Lines = dict[tuple[str, ...], int]
@@ -66,6 +67,9 @@ class Study(Settings):
     methods: Methods = Field(description="Settings shared by all runs of a method.")
     resources: RuleResources = Field(description="What jobs ask of the machine.")
     tasks: list[Countdown] = Field(min_length=1, description="The tasks of the study.")
+    theory: Theory | None = Field(
+        None, description="The theory's experiments; the study has none when this is left out."
+    )
 
 
 class ConfigError(ValueError):
@@ -213,7 +217,9 @@ def _schema_at(keys: Keys) -> dict[str, Any]:
         if isinstance(key, int):  # What a list says of itself holds for its items.
             node = {"description": node.get("description")} | node.get("items", {})
         else:
-            node = node["properties"].get(key, {})
+            node = node.get("properties", {}).get(key, {})
+        for option in node.get("anyOf", []):  # What may be left out is this or null.
+            node = option | node
         # A `$ref` stands beside the key's own description, which comes before the class's.
         node = _schema()["$defs"].get(node.get("$ref", "").rpartition("/")[2], {}) | node
     return node

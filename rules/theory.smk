@@ -1,0 +1,58 @@
+# Input: the config alone, nothing trained. Output: the theory's tables, Parquet.
+# Steps: one program a theorem, with the config's instances and sweeps as its options.
+
+THEORY = STUDY.theory.model_dump(exclude_none=True)
+PANELS = {panel["name"]: panel for panel in THEORY.pop("gaussian")}
+# Each theorem's figure, by the table that it is drawn from.
+THEOREMS = {
+    "theorem1": "offline_bound",
+    "theorem2": "alignment",
+    "theorem5": "pessimism",
+    "horizon": "horizon",
+}
+
+
+rule theory_gaussian:
+    output:
+        f"{R}/theory/gaussian/{{panel}}.parquet",
+    log:
+        f"{R}/logs/theory/gaussian/{{panel}}.log",
+    benchmark:
+        f"{R}/benchmarks/theory_gaussian/{{panel}}.tsv"
+    wildcard_constraints:
+        panel="|".join(PANELS),
+    conda:
+        CONDA
+    params:
+        script=script("theory_gaussian"),
+        code=code("theory_gaussian"),
+        flags=lambda wildcards: flags(
+            {k: v for k, v in PANELS[wildcards.panel].items() if k not in ("name", "title")}
+        ),
+    message:
+        "project the Gaussian expert of panel {wildcards.panel}"
+    shell:
+        "python {params.script} {params.flags} --code {params.code} --out {output} > {log} 2>&1"
+
+
+for table in THEOREMS.values():
+
+    rule:
+        name:
+            f"theory_{table}"
+        output:
+            f"{R}/theory/{table}.parquet",
+        log:
+            f"{R}/logs/theory/{table}.log",
+        benchmark:
+            f"{R}/benchmarks/theory_{table}.tsv"
+        conda:
+            CONDA
+        params:
+            script=script(f"theory_{table}"),
+            code=code(f"theory_{table}"),
+            flags=flags(THEORY[table]),
+        message:
+            "compute {output}"
+        shell:
+            "python {params.script} {params.flags} --code {params.code} --out {output} > {log} 2>&1"

@@ -1,0 +1,23 @@
+"""Draw Figure 4: Gaussian experts, classes of students, and both KL projections."""
+
+import argparse
+from pathlib import Path
+
+from online_il.charts.gaussian import figure4
+from online_il.charts.style import save
+from online_il.cli import main, parser
+
+
+def run(options: argparse.Namespace) -> None:
+    save(figure4(options.tables, options.titles), options.output_stem, options.code)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--tables", type=Path, nargs="+", required=True, help="a table a panel")
+    arguments.add_argument("--titles", nargs="+", required=True, help="a title a panel")
+    arguments.add_argument("--code", help="hash of the code, for provenance")
+    arguments.add_argument(
+        "--output-stem", type=Path, required=True, help="files to write, without .svg and so on"
+    )
+    main(run, arguments)

@@ -1,0 +1,35 @@
+"""Write how each learner's risk moves with Theorem 1's rate: fitted slopes, as Markdown."""
+
+import argparse
+import math
+from pathlib import Path
+
+from online_il.charts.theory import LEARNERS, SWEEPS, slopes
+from online_il.cli import main, parser
+from online_il.records import write_text
+
+
+def run(options: argparse.Namespace) -> None:
+    lines = [
+        "Slope of log risk (exact) over log rate, C log K / N, on Theorem 1's",
+        "instance; ratio: risk",
+        "over rate. A slope of 1 with a ratio that stays means that the rate is the learner's own.",
+        "",
+        "| learner | over | slope | points | ratio, smallest | largest |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in slopes(options.table).itertuples():
+        slope = "–" if math.isnan(row.slope) else f"{row.slope:.2f}"
+        lines.append(
+            f"| {LEARNERS[row.learner][0].replace('|', chr(92) + '|')} | {SWEEPS[row.sweep]} | "
+            f"{slope} | {row.points} | {row.ratio_low:.3g} | {row.ratio_high:.3g} |"
+        )
+    write_text("\n".join(lines) + "\n", options.output)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--table", type=Path, required=True, help="table of Theorem 1")
+    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
+    arguments.add_argument("--output", type=Path, required=True, help="Markdown file to write")
+    main(run, arguments)

@@ -1,0 +1,63 @@
+"""Risk of Equation 6's pessimistic learner against N and beta, on a second instance (Theorem 5).
+
+Beside it: behaviour cloning on as many expert samples, and the theorem's bound without its
+constant. The beta that balances the bound's two terms is added to the sweep for every N.
+"""
+
+import argparse
+
+from online_il.cli import main, parser
+from online_il.theory import pessimism
+from online_il.theory.tables import Pessimism, add_output, finish
+
+
+def run(options: argparse.Namespace) -> None:
+    instance = pessimism.Instance(options.rare, options.coverage, options.signal_bad)
+    pessimism.check(instance, options.samples, options.beta, options.replicates)
+    rows = []
+    for samples in options.samples:
+        betas = [*options.beta, pessimism.theory_beta(instance, samples)]
+        risks, cloned = pessimism.risks(
+            instance, samples, betas, replicates=options.replicates, seed=options.seed
+        )
+        named = [("pessimistic", beta, risk) for beta, risk in zip(betas, risks, strict=True)]
+        rows += [
+            {
+                "learner": learner,
+                "samples": samples,
+                "beta": beta,
+                "is_theory_beta": index == len(options.beta),
+                "risk": risk.estimate,
+                "risk_stderr": risk.stderr,
+                "bound": pessimism.bound(instance, samples),
+            }
+            for index, (learner, beta, risk) in enumerate(
+                [*named, ("behaviour_cloning", float("nan"), cloned)]
+            )
+        ]
+    last = [row for row in rows if row["samples"] == options.samples[-1]]
+    headline = {
+        "samples": options.samples[-1],
+        "policies": instance.policies,
+        "coverage_expert": instance.coverage,
+        "coverage_base_class": instance.coverage_class,
+        "coverage_base_best": instance.coverage_best,
+        "risk_behaviour_cloning": last[-1]["risk"],
+        "risk_theory_beta": next(row["risk"] for row in last if row["is_theory_beta"]),
+        "risk_first_beta": last[0]["risk"],
+        "bound": last[0]["bound"],
+    }
+    finish(rows, Pessimism, options, headline)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--samples", type=int, nargs="+", required=True, help="N")
+    arguments.add_argument("--beta", type=float, nargs="+", required=True, help="pessimism")
+    arguments.add_argument("--rare", type=int, default=64, help="badly covered actions")
+    arguments.add_argument("--coverage", type=float, default=1000.0, help="C^e of the good action")
+    arguments.add_argument("--signal-bad", type=float, default=0.5, help="f of the bad actions")
+    arguments.add_argument("--replicates", type=int, default=10_000, help="data sets an N")
+    arguments.add_argument("--seed", type=int, default=1, help="seed of the data sets")
+    add_output(arguments)
+    main(run, arguments)
