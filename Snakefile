@@ -31,7 +31,12 @@ if workflow.is_main_process and (broken := damaged(Path(R))):
 prepare(ROOT)
 
 
+wildcard_constraints:
+    seed=r"\d+",
+
+
 include: "rules/common.smk"
+include: "rules/targets.smk"
 include: "rules/data.smk"
 include: "rules/base.smk"
 include: "rules/expert.smk"
@@ -40,6 +45,12 @@ include: "rules/students.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 include: "rules/figures.smk"
+
+
+if STUDY.discrepancy:
+
+    include: "rules/pairs.smk"
+    include: "rules/discrepancy.smk"
 
 
 if STUDY.theory:
@@ -58,6 +69,7 @@ rule all:
         rules.figure1.output,
         rules.figure2.output,
         rules.summary.output,
+        discrepancy_outputs(),
         theory_outputs(),
 
 

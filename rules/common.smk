@@ -75,26 +75,6 @@ def keep(wildcards):
     return ",".join(map(str, checkpoints_of(STUDY, RUNS[wildcards.task, wildcards.run])))
 
 
-def flags(settings):
-    """Settings as the options of a program; a list of lists repeats its option."""
-    words = []
-    for key, value in settings.items():
-        option = f"--{key.replace('_', '-')}"
-        values = value if isinstance(value, list) else [value]
-        repeated = key == "expert_weight" or isinstance(values[0], list)
-        for group in values if repeated else [values]:
-            words += [option, *map(str, group if isinstance(group, list) else [group])]
-    return " ".join(words)
-
-
-def theory_outputs():
-    """The theory's figures and tables; a study without theory has none."""
-    if STUDY.theory is None:
-        return []
-    names = ["figure4", "theorem1", "theorem2", "theorem5", "horizon"]
-    return [*(file for name in names for file in figure(name)), f"{R}/tables/theorem1.md"]
-
-
 def figure(name):
     """The files of a figure."""
     return expand(f"{R}/figures/{name}.{{kind}}", kind=["svg", "vl.json", "html"])

@@ -233,6 +233,8 @@ def test_a_wrong_setting_is_named_with_place_and_remedy(
 @pytest.mark.parametrize(
     ("after", "key", "value", "path", "words"),
     [
+        ("\n", "resamples", "3", "discrepancy.resamples", "100|Permutations"),
+        ("\n", "keywords", '["two words"]', "discrepancy.keywords[0]", "pattern"),
         ("offline_bound:", "coverage", "[16, 0.5]", "theory.offline_bound", "coverage 0.5|least 1"),
         ("offline_bound:", "samples", "[0]", "theory.offline_bound", "samples 0|least 1"),
         ("pessimism:", "coverage", "2", "theory.pessimism", "coverage 2|least"),
@@ -251,10 +253,11 @@ def test_a_wrong_setting_is_named_with_place_and_remedy(
         ("gaussian:", "colour: 1, name", "x", "theory.gaussian[0].colour", "unknown key"),
     ],
 )
-def test_wrong_theory_is_found_before_anything_runs(
+def test_wrong_theory_or_discrepancy_is_found_before_anything_runs(
     tmp_path: Path, after: str, key: str, value: str, path: str, words: str
 ) -> None:
-    head, found, tail = MINI.partition("\ntheory:")
+    part = "\ndiscrepancy:" if path.startswith("discrepancy") else "\ntheory:"
+    head, found, tail = MINI.partition(part)
     start = tail.index(after)
     old = key.rpartition(", ")[2]
     line = re.compile(rf"\b{old}: .+").search(tail, start)
@@ -268,11 +271,12 @@ def test_wrong_theory_is_found_before_anything_runs(
         assert any(word in row for row in rows), f"no {word} in: {rows}"
 
 
-def test_a_study_needs_no_theory(tmp_path: Path) -> None:
+def test_a_study_needs_neither_theory_nor_discrepancy(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    head, _, tail = MINI.partition("\ntheory:")
+    head, _, tail = MINI.partition("\ndiscrepancy:")
     path.write_text(head + "\ntasks:" + tail.partition("\ntasks:")[2])
-    assert load(path).theory is None
+    study = load(path)
+    assert study.theory is None and study.discrepancy is None
 
 
 def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:

@@ -106,10 +106,12 @@ def test_all_runs_start_from_the_weights_of_the_one_base(study):
 
 def test_the_figures_and_the_summary_are_there(study):
     theory = ("figure4", "theorem1", "theorem2", "theorem5", "horizon")
-    for name in ("figure1", "figure2", *theory):
+    for name in ("figure1", "figure2", "figure3", *theory):
         for kind in ("svg", "vl.json", "html"):
             assert (study / "figures" / f"{name}.{kind}").stat().st_size > 1000
     assert "sft-added" in (study / "summary.txt").read_text()
+    table = (study / "tables" / "table1.md").read_text()
+    assert "## expert / sft-added" in table and "## solver / sft-unrealizable" in table
     assert "| offline, Bayes-optimal |" in (study / "tables" / "theorem1.md").read_text()
 
 
@@ -146,6 +148,13 @@ def test_asking_for_one_figure_plans_that_figure_and_not_the_other(study):
     assert status == 0
     assert {"figure1", "aggregate", "evaluate", "grpo", "sft", "distill"} <= planned(output)
     assert not {"figure2", "summary", "all"} & planned(output)
+
+
+def test_figure_3_needs_no_database_and_no_other_figure(study):
+    status, output = again(study, "-n", "--forceall", "figure3")
+    assert status == 0
+    assert {"figure3", "discrepancy", "solve_benchmark", "evaluate", "grpo"} <= planned(output)
+    assert not {"figure1", "table1", "aggregate", "summary", "all"} & planned(output)
 
 
 @pytest.mark.parametrize("target", ["figure4", "theorem1", "theorem2", "theorem5", "horizon"])

@@ -1,4 +1,4 @@
-"""Let the exact solver answer the training prompts: the demonstrations of an unrealizable expert.
+"""Let the exact solver answer a split's prompts: the demonstrations of an unrealizable expert.
 
 It answers at once and without search, which no policy of the students' class can do. Response j of
 a prompt is its sample j, drawn uniformly from all distinct expressions that solve it.
@@ -20,7 +20,7 @@ from online_il.tasks.countdown import Instance
 
 def run(options: argparse.Namespace) -> None:
     table = read_table(options.prompts, Prompts)
-    prompts = table[table["split"] == "train"].reset_index(drop=True)
+    prompts = table[table["split"] == options.split].reset_index(drop=True)
     rng = random.Random(options.seed)
     rows = []
     for number in range(options.count):
@@ -56,6 +56,7 @@ if __name__ == "__main__":
     arguments = parser(__doc__)
     add_run(arguments)
     arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
+    arguments.add_argument("--split", default="train", help="which prompts")
     arguments.add_argument("--count", type=int, required=True, help="number of responses")
     arguments.add_argument("--output", type=Path, required=True, help="table to write")
     main(run, arguments)

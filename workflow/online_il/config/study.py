@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from online_il.config import checks
+from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
 from online_il.config.reading import ABSENT, Keys, Problem
 from online_il.config.settings import Settings
@@ -67,6 +68,9 @@ class Study(Settings):
     methods: Methods = Field(description="Settings shared by all runs of a method.")
     resources: RuleResources = Field(description="What jobs ask of the machine.")
     tasks: list[Countdown] = Field(min_length=1, description="The tasks of the study.")
+    discrepancy: Discrepancy | None = Field(
+        None, description="Comparison of responses; the study has none when this is left out."
+    )
     theory: Theory | None = Field(
         None, description="The theory's experiments; the study has none when this is left out."
     )

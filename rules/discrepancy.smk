@@ -1,0 +1,102 @@
+# Input: evaluations of two policies. Output: how far apart their responses are; Figure 3, Table 1.
+# Steps: compare each expert with each student on the same prompts, then gather and draw.
+
+
+rule solve_benchmark:
+    input:
+        prompts=f"{R}/data/{{task}}/prompts.parquet",
+    output:
+        f"{R}/samples/{{task}}/{{run}}/seed{{seed}}.{STUDY.discrepancy.benchmark}.parquet",
+    log:
+        f"{R}/logs/solve_benchmark/{{task}}/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/solve_benchmark/{{task}}/{{run}}/seed{{seed}}.tsv"
+    wildcard_constraints:
+        run="|".join({expert.name for t in STUDY.tasks for expert in t.experts}) or "(?!)",
+    conda:
+        CONDA
+    params:
+        script=script("solve"),
+        code=code("solve"),
+        split=STUDY.discrepancy.benchmark,
+        number=lambda wildcards: getattr(TASKS[wildcards.task], STUDY.discrepancy.benchmark),
+    message:
+        "let {wildcards.run} answer the {params.split} prompts of {wildcards.task}"
+    shell:
+        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        " --seed {wildcards.seed} --code {params.code} --prompts {input.prompts}"
+        " --split {params.split} --count {params.number} --output {output} > {log} 2>&1"
+
+
+rule discrepancy:
+    input:
+        expert=lambda wildcards: responses_input(wildcards.task, wildcards.expert),
+        student=lambda wildcards: responses_input(wildcards.task, wildcards.student),
+        base=lambda wildcards: checkpoints_of_policy(wildcards.task, "base", None),
+    output:
+        f"{R}/discrepancy/{{task}}/{{expert}}/{{student}}.parquet",
+    log:
+        f"{R}/logs/discrepancy/{{task}}/{{expert}}/{{student}}.log",
+    benchmark:
+        f"{R}/benchmarks/discrepancy/{{task}}/{{expert}}/{{student}}.tsv"
+    conda:
+        CONDA
+    params:
+        script=script("discrepancy"),
+        code=code("discrepancy"),
+        expert=lambda wildcards: responses_files(wildcards.task, wildcards.expert),
+        student=lambda wildcards: responses_files(wildcards.task, wildcards.student),
+        keywords=[f"--keyword={word}" for word in STUDY.discrepancy.keywords],
+        bin_width=STUDY.discrepancy.bin_width,
+        resamples=STUDY.discrepancy.resamples,
+        seed=STUDY.discrepancy.seed,
+    message:
+        "compare the responses of {wildcards.expert} and {wildcards.student}, {wildcards.task}"
+    shell:
+        "python {params.script} --expert {params.expert} --student {params.student}"
+        " --expert-name {wildcards.expert} --student-name {wildcards.student}"
+        " --tokenizer {input.base}/step0 --bin-width {params.bin_width} {params.keywords:q}"
+        " --resamples {params.resamples} --seed {params.seed} --keep-empty --code {params.code}"
+        " --out {output} > {log} 2>&1"
+
+
+rule table1:
+    input:
+        pair_tables(),
+    output:
+        expand(f"{R}/tables/table1.{{kind}}", kind=["parquet", "md", "tex"]),
+    log:
+        f"{R}/logs/table1.log",
+    benchmark:
+        f"{R}/benchmarks/table1.tsv"
+    conda:
+        CONDA
+    params:
+        script=script("table1"),
+        code=code("table1"),
+    message:
+        "write Table 1: discrepancy against performance gap"
+    shell:
+        "python {params.script} --tables {input} --code {params.code} --output {output} > {log} 2>&1"
+
+
+rule figure3:
+    input:
+        pair_tables(),
+    output:
+        figure("figure3"),
+    log:
+        f"{R}/logs/figure3.log",
+    benchmark:
+        f"{R}/benchmarks/figure3.tsv"
+    conda:
+        CONDA
+    params:
+        script=script("figure3"),
+        code=code("figure3"),
+        stem=lambda wildcards, output: output[0].removesuffix(".svg"),
+    message:
+        "draw Figure 3: lengths, keywords and the performance gap"
+    shell:
+        "python {params.script} --tables {input} --code {params.code}"
+        " --output-stem {params.stem} > {log} 2>&1"

@@ -1,0 +1,29 @@
+"""Runs that several test files look at; each is trained once a session."""
+
+import pytest
+from training_runs import GRPO, recorded, run_distill, run_grpo
+
+from online_il.training import distill, grpo
+
+
+@pytest.fixture(scope="session")
+def grpo_run(tmp_path_factory):
+    """Two rollout batches, two updates each."""
+    folder = tmp_path_factory.mktemp("grpo")
+    with pytest.MonkeyPatch.context() as patch:
+        return recorded(patch, grpo, lambda: run_grpo(folder))
+
+
+@pytest.fixture(scope="session")
+def grpo_run_without_entropy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("grpo0")
+    settings = GRPO.model_copy(update={"entropy_coefficient": 0.0})
+    with pytest.MonkeyPatch.context() as patch:
+        return recorded(patch, grpo, lambda: run_grpo(folder, settings, steps=1))
+
+
+@pytest.fixture(scope="session")
+def distill_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("distill")
+    with pytest.MonkeyPatch.context() as patch:
+        return recorded(patch, distill, lambda: run_distill(folder))

@@ -1,0 +1,446 @@
+"""Discrepancy between two models' responses, each measure with its sampling noise.
+
+Every response is a row of indicators Z (its length's bin, its keywords, whether it is right, …),
+and every measure a function of the two models' mean indicators. So the null distribution (labels
+swapped within each prompt) and the bootstrap (prompts drawn with replacement, for both models) are
+matrix products over all resamples at once. All prompts weigh equally in both models, whatever their
+number of responses.
+
+Letters in the names: R resamples, N responses of both models, P prompts, F indicators, B bins of
+length, W keywords.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse, stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
+
+from online_il.cli import ParameterError
+from online_il.discrepancy.reading import Responses
+
+Array = NDArray[np.float64]
+GAP = "performance gap"
+WITHIN = "length, TV within a prompt"
+"""Mean over prompts of the plug-in TV. With few responses a prompt it is mostly noise, which
+drawing prompts cannot show: read it against its null, not against the gap."""
+SHARE = "share"
+CHUNK_NUMBERS = 4_000_000
+"""Numbers a matrix of one chunk of resamples holds: some 32 MB."""
+
+
+class Measure(NamedTuple):
+    """One measure with its noise; `values` are the two models' own, where it has such."""
+
+    name: str
+    unit: str
+    estimate: float
+    corrected: float
+    """The estimate without its bias: twice the estimate less the bootstrap's mean."""
+    null_mean: float
+    null_p95: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    above_noise: bool
+    above_gap: bool | None
+    """Above the noise and larger than the absolute gap; None where the two do not compare."""
+    expert: float | None
+    student: float | None
+
+
+class Bins(NamedTuple):
+    """The models' histograms of length and the null band of their difference."""
+
+    edges: Array
+    expert_B: Array
+    student_B: Array
+    null_low_B: Array
+    null_high_B: Array
+
+
+class Presence(NamedTuple):
+    """Presence of one keyword in one model, with its 95 % interval."""
+
+    keyword: str
+    model: str
+    share: float
+    low: float
+    high: float
+
+
+class Comparison(NamedTuple):
+    """Everything that is measured of a pair of models."""
+
+    measures: list[Measure]
+    bins: Bins
+    presence: list[Presence]
+    n_prompts: int
+    n_expert: int
+    n_student: int
+
+
+class _Pool(NamedTuple):
+    """Both models' responses, sorted by prompt and, within a prompt, the expert's first."""
+
+    prompt_N: NDArray[np.int64]
+    is_expert_N: NDArray[np.bool_]
+    expert_P: NDArray[np.int64]
+    """Responses of the expert to each prompt."""
+    student_P: NDArray[np.int64]
+    length_N: NDArray[np.int64]
+    z_N_F: Array
+    columns: dict[str, slice]
+    bin_N: NDArray[np.int64]
+    n_bins: int
+    keywords: tuple[str, ...]
+
+
+def common_prompts(expert: Responses, student: Responses, intersect: bool) -> list[str]:
+    """The prompts of both models, sorted. Raises `ParameterError` where they differ."""
+    ours, theirs = set(expert.prompts), set(student.prompts)
+    both = sorted(ours & theirs)
+    if ours != theirs and not intersect:
+        raise ParameterError(
+            f"the files do not have the same prompts: {len(both)} match, {len(ours - theirs)} are "
+            f"the expert's alone and {len(theirs - ours)} the student's; give --intersect to go on "
+            "with those that match"
+        )
+    if len(both) < 2:
+        raise ParameterError(
+            f"the files share {len(both)} prompts (prompt_id); the intervals need at least 2"
+        )
+    return both
+
+
+def compare(
+    expert: Responses,
+    student: Responses,
+    *,
+    keywords: Sequence[str],
+    bin_width: int,
+    resamples: int,
+    seed: int,
+    intersect: bool = False,
+) -> Comparison:
+    """Every measure of a pair, with `resamples` permutations and as many bootstrap samples."""
+    pool = _pool(expert, student, common_prompts(expert, student, intersect), keywords, bin_width)
+    rng = np.random.default_rng(seed)
+    actual = _measured(pool, pool.is_expert_N[None])
+    null = _stacked(_measured(pool, labels) for labels in _permutations(pool, resamples, rng))
+    drawn = _stacked(_bootstrapped(pool, resamples, rng))
+    names = [name for name in actual if not name.startswith("_")]
+    names.sort(key=lambda name: (name == GAP, not name.startswith("length")))
+    measures = [_measure(name, actual, null, drawn, len(pool.expert_P)) for name in names]
+    return Comparison(
+        measures,
+        Bins(
+            np.arange(0, (pool.n_bins + 1) * bin_width, bin_width, dtype=np.float64),
+            actual["_expert_bins"][0],
+            actual["_student_bins"][0],
+            *(_quantiles(null["_expert_bins"] - null["_student_bins"], q) for q in (0.025, 0.975)),
+        ),
+        [
+            Presence(
+                word, model, float(actual[f"_{model}_presence"][0, i]), float(low), float(high)
+            )
+            for model in ("expert", "student")
+            for i, word in enumerate(keywords)
+            for low, high in [np.quantile(drawn[f"_{model}_presence"][:, i], [0.025, 0.975])]
+        ],
+        len(pool.expert_P),
+        int(pool.expert_P.sum()),
+        int(pool.student_P.sum()),
+    )
+
+
+def _quantiles(values_R_B: Array, level: float) -> Array:
+    return np.asarray(np.quantile(values_R_B, level, axis=0), dtype=np.float64)
+
+
+def _corrected(value: float, samples_R: Array, n_prompts: int) -> tuple[float, float]:
+    """A value without the bias that the bootstrap shows, and its standard error.
+
+    The error is widened by P / (P - 1), which drawing P prompts from P leaves out; intervals take
+    the quantile of t with P - 1 degrees of freedom (benchmarks/noise.py has their coverage).
+    """
+    widened = math.sqrt(n_prompts / (n_prompts - 1))
+    return 2 * value - float(samples_R.mean()), widened * float(samples_R.std())
+
+
+def _measure(
+    name: str,
+    actual: dict[str, Array],
+    null: dict[str, Array],
+    drawn: dict[str, Array],
+    n_prompts: int,
+) -> Measure:
+    """Summary of one measure: noise from `null`, bias and interval from `drawn`."""
+    unit = UNITS.get(name.partition(" of ")[0], SHARE)
+    value = float(actual[name][0])
+    nulls, samples = null[name], drawn[name]
+    signed = name == GAP
+    size, sizes = (abs(value), np.abs(nulls)) if signed else (value, nulls)
+    p_value = (1 + int((sizes >= size - 1e-12).sum())) / (1 + len(sizes))
+    corrected, stderr = _corrected(value, samples, n_prompts)
+    reach = float(stats.t.ppf(0.975, n_prompts - 1)) * stderr
+    low, high = corrected - reach, corrected + reach
+    if not signed:
+        top = 1.0 if unit == SHARE else np.inf
+        low, high, corrected = (float(np.clip(v, 0.0, top)) for v in (low, high, corrected))
+    above_gap = None
+    if unit == SHARE and name not in (GAP, WITHIN):
+        over = value - abs(float(actual[GAP][0]))
+        # What cannot be told from noise is not said to be larger than anything.
+        over, stderr = _corrected(over, samples - np.abs(drawn[GAP]), n_prompts)
+        above = over > float(stats.t.ppf(0.95, n_prompts - 1)) * stderr
+        above_gap = above and p_value < 0.05
+    own = actual.get(f"_values {name}")
+    return Measure(
+        name,
+        unit,
+        value,
+        corrected,
+        float(sizes.mean()),
+        float(np.quantile(sizes, 0.95)),
+        float(low),
+        float(high),
+        p_value,
+        p_value < 0.05,
+        above_gap,
+        None if own is None else float(own[0, 0]),
+        None if own is None else float(own[0, 1]),
+    )
+
+
+UNITS = {
+    "length, Wasserstein distance": "length units",
+    "keyword, count a response": "count",
+    "keyword, count a thousand": "count",
+}
+
+
+# ---- indicators ----
+
+
+def _pool(
+    expert: Responses,
+    student: Responses,
+    prompts: list[str],
+    keywords: Sequence[str],
+    bin_width: int,
+) -> _Pool:
+    number = {prompt: i for i, prompt in enumerate(prompts)}
+    kept = [
+        np.array([i for i, p in enumerate(model.prompts) if p in number], dtype=np.int64)
+        for model in (expert, student)
+    ]
+    prompt_N = np.concatenate(
+        [
+            [number[model.prompts[i]] for i in rows]
+            for model, rows in zip((expert, student), kept, strict=True)
+        ]
+    ).astype(np.int64)
+    is_expert_N = np.repeat([True, False], [len(rows) for rows in kept])
+    order = np.lexsort((~is_expert_N, prompt_N))
+
+    def joined(of: str) -> NDArray[np.int64]:
+        parts = [getattr(m, of)[rows] for m, rows in zip((expert, student), kept, strict=True)]
+        return np.asarray(np.concatenate(parts)[order])
+
+    prompt_N, is_expert_N = prompt_N[order], is_expert_N[order]
+    length_N, counts_N_W = joined("length_N"), joined("counts_N_W")
+    words = sparse.vstack(
+        [m.words_N_V[rows] for m, rows in zip((expert, student), kept, strict=True)]
+    )
+    bin_N = length_N // bin_width
+    presence_N_W = (counts_N_W > 0).astype(float)
+    _, joint_N = np.unique(presence_N_W, axis=0, return_inverse=True)
+    _, cell_N = np.unique(np.column_stack([bin_N, joint_N.ravel()]), axis=0, return_inverse=True)
+    parts = {
+        "bins": np.eye(int(bin_N.max()) + 1)[bin_N],
+        "presence": presence_N_W,
+        "counts": counts_N_W.astype(float),
+        "joint": np.eye(int(joint_N.max()) + 1)[joint_N.ravel()],
+        "cells": np.eye(int(cell_N.max()) + 1)[cell_N.ravel()],
+        "length": length_N[:, None].astype(float),
+        "correct": joined("correct_N")[:, None],
+        "told": _told_apart(words.tocsr()[order], is_expert_N, prompt_N)[:, None],
+    }
+    ends = np.cumsum([part.shape[1] for part in parts.values()])
+    starts = np.concatenate([[0], ends[:-1]])
+    columns = {name: slice(a, b) for name, a, b in zip(parts, starts, ends, strict=True)}
+    n_prompts = len(prompts)
+    return _Pool(
+        prompt_N,
+        is_expert_N,
+        np.bincount(prompt_N[is_expert_N], minlength=n_prompts),
+        np.bincount(prompt_N[~is_expert_N], minlength=n_prompts),
+        length_N,
+        np.hstack(list(parts.values())),
+        columns,
+        bin_N,
+        int(bin_N.max()) + 1,
+        tuple(keywords),
+    )
+
+
+def _told_apart(
+    words_N_V: sparse.csr_matrix, is_expert_N: NDArray[np.bool_], prompt_N: NDArray[np.int64]
+) -> Array:
+    """1 where a held-out classifier takes a response for the expert's.
+
+    With balanced accuracy a, 2a - 1 is a lower bound on TV: the difference of the two models' means
+    of this indicator. Prompts are held out as a whole.
+    """
+    model = make_pipeline(
+        FunctionTransformer(np.log1p),
+        MaxAbsScaler(),
+        LogisticRegression(max_iter=300, class_weight="balanced"),
+    )
+    folds = GroupKFold(min(5, len(np.unique(prompt_N))))
+    return np.asarray(
+        cross_val_predict(model, words_N_V, is_expert_N, groups=prompt_N, cv=folds), dtype=float
+    )
+
+
+# ---- resamples ----
+
+
+def _permutations(
+    pool: _Pool, resamples: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.bool_]]:
+    """Label matrices (R, N): each prompt's labels, shuffled among its responses."""
+    n = len(pool.prompt_N)
+    size = _chunk(pool)
+    for start in range(0, resamples, size):
+        rows = min(size, resamples - start)
+        # Random keys sort within each prompt, whose responses stand together.
+        order = np.argsort(pool.prompt_N + rng.random((rows, n)), axis=1)
+        labels = np.empty((rows, n), dtype=bool)
+        np.put_along_axis(labels, order, pool.is_expert_N[None], axis=1)
+        yield labels
+
+
+def _chunk(pool: _Pool) -> int:
+    widest = max(len(pool.prompt_N), len(pool.expert_P) * pool.n_bins)
+    return max(1, CHUNK_NUMBERS // widest)
+
+
+def _measured(pool: _Pool, labels_R_N: NDArray[np.bool_]) -> dict[str, Array]:
+    """All measures under each row of labels."""
+    n_prompts = len(pool.expert_P)
+    expert_R_N = labels_R_N / (pool.expert_P * n_prompts)[pool.prompt_N]
+    student_R_N = ~labels_R_N / (pool.student_P * n_prompts)[pool.prompt_N]
+    found = _from_means(pool, expert_R_N @ pool.z_N_F, student_R_N @ pool.z_N_F)
+    difference_R_N = expert_R_N - student_R_N
+    found |= _from_lengths(pool, difference_R_N)
+    cell_N = pool.prompt_N * pool.n_bins + pool.bin_N
+    sums = sparse.csr_matrix(
+        (np.ones(len(cell_N)), (np.arange(len(cell_N)), cell_N)),
+        shape=(len(cell_N), n_prompts * pool.n_bins),
+    )
+    gaps_R_P_B = np.asarray((sums.T @ difference_R_N.T).T)
+    found[WITHIN] = np.abs(gaps_R_P_B).sum(1) / 2
+    return found
+
+
+def _bootstrapped(
+    pool: _Pool, resamples: int, rng: np.random.Generator
+) -> Iterator[dict[str, Array]]:
+    """All measures on prompts drawn with replacement."""
+    n_prompts = len(pool.expert_P)
+    own = np.arange(n_prompts)[:, None] == pool.prompt_N
+    expert_P_N = own * pool.is_expert_N / pool.expert_P[:, None]
+    student_P_N = own * ~pool.is_expert_N / pool.student_P[:, None]
+    expert_P_F, student_P_F = expert_P_N @ pool.z_N_F, student_P_N @ pool.z_N_F
+    bins = pool.columns["bins"]
+    tv_P = np.abs(expert_P_F[:, bins] - student_P_F[:, bins]).sum(1) / 2
+    weight_N = np.where(
+        pool.is_expert_N, 1 / pool.expert_P[pool.prompt_N], -1 / pool.student_P[pool.prompt_N]
+    )
+    size = _chunk(pool)
+    for start in range(0, resamples, size):
+        rows = min(size, resamples - start)
+        times = rng.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=rows)
+        share_R_P = times / n_prompts
+        found = _from_means(pool, share_R_P @ expert_P_F, share_R_P @ student_P_F)
+        found |= _from_lengths(pool, share_R_P[:, pool.prompt_N] * weight_N)
+        found[WITHIN] = share_R_P @ tv_P
+        yield found
+
+
+def _stacked(parts: Iterator[dict[str, Array]]) -> dict[str, Array]:
+    whole: dict[str, list[Array]] = {}
+    for part in parts:
+        for name, values in part.items():
+            whole.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in whole.items()}
+
+
+# ---- measures ----
+
+
+def _from_means(pool: _Pool, expert_R_F: Array, student_R_F: Array) -> dict[str, Array]:
+    """The measures that are functions of the models' mean indicators; a name with _ is a helper."""
+
+    def both(name: str) -> tuple[Array, Array]:
+        return expert_R_F[:, pool.columns[name]], student_R_F[:, pool.columns[name]]
+
+    def tv(name: str) -> Array:
+        one, other = both(name)
+        return np.asarray(np.abs(one - other).sum(1) / 2)
+
+    one, other = both("bins")
+    found = {
+        "length, TV": tv("bins"),
+        "length, Hellinger distance": np.sqrt(
+            ((np.sqrt(one.clip(0)) - np.sqrt(other.clip(0))) ** 2).sum(1) / 2
+        ),
+        "_expert_bins": one,
+        "_student_bins": other,
+    }
+    ours, theirs = both("presence")
+    found |= {"_expert_presence": ours, "_student_presence": theirs}
+    counts, their_counts = both("counts")
+    length, their_length = both("length")
+    for index, word in enumerate(pool.keywords):
+        for name, one_R, other_R in (
+            (f"keyword, presence of {word}", ours[:, index], theirs[:, index]),
+            (f"keyword, count a response of {word}", counts[:, index], their_counts[:, index]),
+            (
+                f"keyword, count a thousand of {word}",
+                1000 * counts[:, index] / length[:, 0].clip(1e-9),
+                1000 * their_counts[:, index] / their_length[:, 0].clip(1e-9),
+            ),
+        ):
+            found[name] = np.abs(one_R - other_R)
+            found[f"_values {name}"] = np.column_stack([one_R, other_R])
+    if pool.keywords:
+        found["keywords, joint TV"] = tv("joint")
+        found["length and keywords, joint TV"] = tv("cells")
+    told, their_told = both("told")
+    found["all words, classifier's bound on TV"] = (told - their_told)[:, 0]
+    right, their_right = both("correct")
+    found[GAP] = (right - their_right)[:, 0]
+    found[f"_values {GAP}"] = np.column_stack([right[:, 0], their_right[:, 0]])
+    return found
+
+
+def _from_lengths(pool: _Pool, difference_R_N: Array) -> dict[str, Array]:
+    """Kolmogorov-Smirnov and Wasserstein distance from signed weights of the responses."""
+    order = np.argsort(pool.length_N, kind="stable")
+    lengths = pool.length_N[order]
+    last = np.flatnonzero(np.append(np.diff(lengths) > 0, True))
+    gap_R_T = np.abs(np.cumsum(difference_R_N[:, order], axis=1)[:, last])
+    steps_T = np.diff(lengths[last]).astype(float)
+    return {
+        "length, Kolmogorov-Smirnov distance": gap_R_T.max(1),
+        "length, Wasserstein distance": gap_R_T[:, :-1] @ steps_T,
+    }

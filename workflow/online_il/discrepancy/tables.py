@@ -1,0 +1,96 @@
+"""Table 1 for a pair of models: the table, and its forms for reading."""
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from online_il.discrepancy.measures import SHARE
+from online_il.records import Table
+
+
+class Discrepancy(Table):
+    """One row a measure of a pair of models."""
+
+    expert: Series[str] = pa.Field(description="Name of the first model.")
+    student: Series[str] = pa.Field(description="Name of the second model.")
+    measure: Series[str]
+    unit: Series[str] = pa.Field(description="share, count, or length units (tokens or words).")
+    estimate: Series[float]
+    corrected: Series[float] = pa.Field(description="Without the bias that the bootstrap shows.")
+    null_mean: Series[float] = pa.Field(description="Mean with labels swapped within prompts.")
+    null_p95: Series[float]
+    ci_low: Series[float] = pa.Field(
+        description="95 % bootstrap interval over prompts, bias-corrected."
+    )
+    ci_high: Series[float]
+    p_value: Series[float] = pa.Field(gt=0, le=1, description="Of the permutation test.")
+    above_noise: Series[bool] = pa.Field(description="p < 0.05.")
+    above_gap: Series[pd.BooleanDtype] = pa.Field(
+        nullable=True, description="Above the absolute performance gap, one-sided at 95 %."
+    )
+    expert_value: Series[float] = pa.Field(nullable=True, description="The expert's own value.")
+    student_value: Series[float] = pa.Field(nullable=True)
+
+
+def shown(row: pd.Series) -> list[str]:
+    """A row's cells for reading: shares in per cent."""
+    factor, unit = (100.0, " %") if row["unit"] == SHARE else (1.0, "")
+    form = ".1f" if row["unit"] == SHARE else ".3g"
+
+    def number(key: str) -> str:
+        return f"{factor * row[key]:{form}}"
+
+    above = "–" if pd.isna(row["above_gap"]) else ("yes" if row["above_gap"] else "no")
+    return [
+        row["measure"],
+        number("estimate") + unit,
+        f"[{number('ci_low')}, {number('ci_high')}]",
+        number("corrected"),
+        f"{number('null_mean')} / {number('null_p95')}",
+        "< 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}",
+        "yes" if row["above_noise"] else "no",
+        above,
+    ]
+
+
+COLUMNS = [
+    "measure",
+    "estimate",
+    "95 % interval",
+    "bias-corrected",
+    "noise: mean / 95 %",
+    "p",
+    "above the noise",
+    "above the gap",
+]
+
+
+def markdown(rows: pd.DataFrame, notes: dict[str, str]) -> str:
+    """All pairs as Markdown, one table a pair; `notes` by pair (`expert / student`)."""
+    lines: list[str] = []
+    for (expert, student), part in rows.groupby(["expert", "student"], sort=False):
+        lines += [f"## {expert} / {student}", "", notes.get(f"{expert} / {student}", ""), ""]
+        lines.append("| " + " | ".join(COLUMNS) + " |")
+        lines.append("|" + "---|" * len(COLUMNS))
+        for _, row in part.iterrows():
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in shown(row)) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def latex(rows: pd.DataFrame) -> str:
+    """All pairs as one LaTeX tabular (booktabs)."""
+
+    def escaped(text: str) -> str:
+        for char in "%_&#":
+            text = text.replace(char, "\\" + char)
+        return text.replace("–", "--").replace("<", "$<$")
+
+    lines = ["\\begin{tabular}{lrrrrrll}", "\\toprule"]
+    lines.append(" & ".join(map(escaped, COLUMNS)) + " \\\\")
+    for (expert, student), part in rows.groupby(["expert", "student"], sort=False):
+        lines.append("\\midrule")
+        title = escaped(f"{expert} / {student}")
+        lines.append(f"\\multicolumn{{{len(COLUMNS)}}}{{l}}{{\\textit{{{title}}}}} \\\\")
+        lines += [" & ".join(map(escaped, shown(row))) + " \\\\" for _, row in part.iterrows()]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])

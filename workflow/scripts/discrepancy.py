@@ -1,0 +1,151 @@
+"""How far apart are two models' responses, and how much does it cost (Figure 3, Table 1)?
+
+    discrepancy.py --expert A.jsonl --student B.jsonl --keyword wait --keyword maybe --out TABLE
+
+Files are samples tables (Parquet) or JSON Lines with the keys prompt_id, text, and correct, or an
+answer and a reference to grade with math-verify. Lengths are words, or tokens with --tokenizer.
+Prompts weigh equally whatever their number of responses.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table as Shown
+
+from online_il.cli import ParameterError, main, parser
+from online_il.discrepancy import measures
+from online_il.discrepancy.reading import Responses, read
+from online_il.discrepancy.tables import COLUMNS, Discrepancy, shown
+from online_il.provenance import file_hash, versions
+from online_il.records import provenance, read_table, write_table
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises `ParameterError` for a parameter out of its range."""
+    if options.bin_width < 1:
+        raise ParameterError(f"--bin-width {options.bin_width}: must be at least 1")
+    if options.resamples < 100:
+        raise ParameterError(f"--resamples {options.resamples}: must be at least 100")
+    for name in (word for word in options.keyword if not word.strip()):
+        raise ParameterError(f"--keyword {name!r}: must be a word")
+    if len(options.keyword) > 16:
+        raise ParameterError(f"--keyword: {len(options.keyword)} given; at most 16")
+
+
+def mapping(pairs: list[str]) -> dict[str, str]:
+    """`text=response` and so on as a mapping."""
+    for pair in pairs:
+        if not all(pair.partition("=")):
+            raise ParameterError(f"--key {pair}: write KEY=NAME, such as text=response")
+    return {key: name for key, _, name in (pair.partition("=") for pair in pairs)}
+
+
+def run(options: argparse.Namespace) -> None:
+    check(options)
+    names = mapping(options.key)
+    both: list[Responses] = [
+        read(
+            paths,
+            keywords=options.keyword,
+            tokenizer=options.tokenizer,
+            mapping=names,
+            keep_empty=options.keep_empty,
+        )
+        for paths in (options.expert, options.student)
+    ]
+    found = measures.compare(
+        *both,
+        keywords=options.keyword,
+        bin_width=options.bin_width,
+        resamples=options.resamples,
+        seed=options.seed,
+        intersect=options.intersect,
+    )
+    rows = pd.DataFrame(
+        [
+            {
+                "expert": options.expert_name,
+                "student": options.student_name,
+                "measure": one.name,
+                **{
+                    k: v for k, v in one._asdict().items() if k not in ("name", "expert", "student")
+                },
+                "expert_value": one.expert,
+                "student_value": one.student,
+            }
+            for one in found.measures
+        ]
+    )
+    rows["above_gap"] = rows["above_gap"].astype("boolean")
+    rows = rows.astype({"expert_value": float, "student_value": float})
+    unit = "words" if options.tokenizer is None else f"tokens of {options.tokenizer}"
+    facts = {
+        "length_unit": unit,
+        "bin_width": options.bin_width,
+        "n_prompts": found.n_prompts,
+        "n_expert": found.n_expert,
+        "n_student": found.n_student,
+        "truncated_expert": both[0].truncated,
+        "truncated_student": both[1].truncated,
+        "weights": "all prompts weigh equally",
+        "resamples": options.resamples,
+        "seed": options.seed,
+        "bins": {key: value.tolist() for key, value in found.bins._asdict().items()},
+        "presence": [one._asdict() for one in found.presence],
+    }
+    files = {str(path): file_hash(path) for path in sorted({*options.expert, *options.student})}
+    where = {"code_hash": options.code, "versions": versions(), "files": files} | facts
+    write_table(rows, Discrepancy, options.out, where)
+    if options.figure:
+        from online_il.charts.discrepancy import figure3
+
+        from online_il.charts.style import save
+
+        save(figure3([options.out]), options.figure.with_suffix(""), options.code)
+    written = read_table(options.out, Discrepancy)
+    if options.json:
+        for row in written.to_dict("records"):
+            plain = {k: None if pd.isna(v) else v for k, v in row.items()}
+            print(json.dumps(plain))
+    else:
+        show(written, provenance(options.out))
+
+
+def show(rows: pd.DataFrame, facts: dict[str, object]) -> None:
+    """The table for reading."""
+    table = Shown(*COLUMNS, title=f"{rows['expert'][0]} / {rows['student'][0]}")
+    for _, row in rows.iterrows():
+        table.add_row(*shown(row))
+    console = Console(width=150)
+    console.print(table)
+    console.print(
+        f"{facts['n_prompts']} prompts; {facts['n_expert']} and {facts['n_student']} responses, of "
+        f"which {facts['truncated_expert']} and {facts['truncated_student']} were cut off; lengths "
+        f"in {facts['length_unit']}, bins of {facts['bin_width']}; {facts['weights']}.",
+        highlight=False,
+    )
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    for model in ("expert", "student"):
+        arguments.add_argument(
+            f"--{model}", type=Path, nargs="+", required=True, help=f"responses of the {model}"
+        )
+        arguments.add_argument(f"--{model}-name", default=model, help="what the table calls it")
+    arguments.add_argument("--tokenizer", help="folder or hub name; whitespace words when left out")
+    arguments.add_argument("--bin-width", type=int, default=5000, help="width of a bin of length")
+    arguments.add_argument("--keyword", action="append", default=[], help="a word to look for")
+    arguments.add_argument("--key", action="append", default=[], help="a file's name, as KEY=NAME")
+    arguments.add_argument("--intersect", action="store_true", help="go on with common prompts")
+    arguments.add_argument("--keep-empty", action="store_true", help="count empty responses")
+    arguments.add_argument("--resamples", type=int, default=10_000, help="of each kind")
+    arguments.add_argument("--seed", type=int, default=0, help="seed of the resamples")
+    arguments.add_argument("--code", help="hash of the code, for provenance")
+    arguments.add_argument("--out", type=Path, required=True, help="table to write, Parquet")
+    arguments.add_argument("--figure", type=Path, help="figure to draw: .svg, .vl.json and .html")
+    arguments.add_argument("--json", action="store_true", help="print a JSON object a measure")
+    main(run, arguments)
