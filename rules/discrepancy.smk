@@ -2,32 +2,6 @@
 # Steps: compare each expert with each student on the same prompts, then gather and draw.
 
 
-rule solve_benchmark:
-    input:
-        prompts=f"{R}/data/{{task}}/prompts.parquet",
-    output:
-        f"{R}/samples/{{task}}/{{run}}/seed{{seed}}.{STUDY.discrepancy.benchmark}.parquet",
-    log:
-        f"{R}/logs/solve_benchmark/{{task}}/{{run}}/seed{{seed}}.log",
-    benchmark:
-        f"{R}/benchmarks/solve_benchmark/{{task}}/{{run}}/seed{{seed}}.tsv"
-    wildcard_constraints:
-        run="|".join({expert.name for t in STUDY.tasks for expert in t.experts}) or "(?!)",
-    conda:
-        CONDA
-    params:
-        script=script("solve"),
-        code=code("solve"),
-        split=STUDY.discrepancy.benchmark,
-        number=lambda wildcards: getattr(TASKS[wildcards.task], STUDY.discrepancy.benchmark),
-    message:
-        "let {wildcards.run} answer the {params.split} prompts of {wildcards.task}"
-    shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
-        " --seed {wildcards.seed} --code {params.code} --prompts {input.prompts}"
-        " --split {params.split} --count {params.number} --output {output} > {log} 2>&1"
-
-
 rule discrepancy:
     input:
         expert=lambda wildcards: responses_input(wildcards.task, wildcards.expert),

@@ -61,3 +61,29 @@ rule solve:
         "python {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --prompts {input.prompts}"
         " --count {params.demonstrations} --output {output} > {log} 2>&1"
+
+
+rule solve_benchmark:
+    input:
+        prompts=f"{R}/data/{{task}}/prompts.parquet",
+    output:
+        f"{R}/samples/{{task}}/{{run}}/seed{{seed}}.{{split}}.parquet",
+    log:
+        f"{R}/logs/solve_benchmark/{{task}}/{{run}}/seed{{seed}}.{{split}}.log",
+    benchmark:
+        f"{R}/benchmarks/solve_benchmark/{{task}}/{{run}}/seed{{seed}}.{{split}}.tsv"
+    wildcard_constraints:
+        run="|".join({expert.name for t in STUDY.tasks for expert in t.experts}) or "(?!)",
+        split="id|ood",
+    conda:
+        CONDA
+    params:
+        script=script("solve"),
+        code=code("solve"),
+        number=lambda wildcards: getattr(TASKS[wildcards.task], wildcards.split),
+    message:
+        "let {wildcards.run} answer the {wildcards.split} prompts of {wildcards.task}"
+    shell:
+        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        " --seed {wildcards.seed} --code {params.code} --prompts {input.prompts}"
+        " --split {wildcards.split} --count {params.number} --output {output} > {log} 2>&1"

@@ -271,6 +271,15 @@ def test_wrong_theory_or_discrepancy_is_found_before_anything_runs(
         assert any(word in row for row in rows), f"no {word} in: {rows}"
 
 
+def test_what_is_compared_must_be_evaluated(tmp_path: Path) -> None:
+    text, line = put(MINI, "\ndiscrepancy:", "benchmark", "ood")
+    assert "ood" in RAW["tasks"][0]["benchmarks"]
+    text, _ = put(text, TASK, "benchmarks", "[id, forgetting]")
+    message = error(tmp_path, text)
+    assert f"study.yaml:{line}: discrepancy.benchmark" in message
+    assert "countdown is not evaluated on it" in message and "add it" in message
+
+
 def test_a_study_needs_neither_theory_nor_discrepancy(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     head, _, tail = MINI.partition("\ndiscrepancy:")

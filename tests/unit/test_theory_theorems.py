@@ -26,7 +26,7 @@ def run(name: str, *options: str):
 
 # ---- Theorem 1 ----
 
-# docs/paper.md: checked independently; the last column is an estimate, hence its width.
+# Worked out independently of this code; the last column is an estimate, hence its width.
 TABLE = [
     ((8, 1, 400), 0.014, 0.0032, 0.0032, 0.0063, 0.0063),
     ((8, 4, 400), 0.055, 0.0129, 6.3e-4, 0.0092, 0.0158),

@@ -43,6 +43,7 @@ def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
         for _, run in rows_of(task, "runs"):
             if text(run, "name") and text(run, "method"):
                 methods_of.setdefault(run["name"], set()).add(run["method"])
+    yield from _discrepancy_problems(raw, tasks)
     for index, task in tasks:
         for row, run in rows_of(task, "runs"):
             methods = methods_of.get(text(run, "name"), set())
@@ -156,6 +157,20 @@ def _task_problems(task: dict[str, Any], here: Keys) -> Iterator[Problem]:
             "rotary positions turn the dimensions of a head in pairs",
             "choose an even number",
         )
+
+
+def _discrepancy_problems(raw: Mapping[str, Any], tasks: Rows) -> Iterator[Problem]:
+    """The responses that are compared must be sampled in every task."""
+    benchmark = text(value_at(raw, "discrepancy"), "benchmark")
+    for _, task in tasks:
+        listed = value_at(task, "benchmarks")
+        if benchmark and isinstance(listed, list) and benchmark not in listed:
+            yield Problem(
+                ("discrepancy", "benchmark"),
+                benchmark,
+                f"task {text(task, 'name') or '?'} is not evaluated on it",
+                "add it to the task's benchmarks, or name one of those",
+            )
 
 
 def _seed_list_problems(seeds: list[int], at: Keys) -> Iterator[Problem]:
