@@ -1,6 +1,7 @@
-"""Runs that several test files look at; each is trained once a session."""
+"""Models and runs that several test files look at; each is made once a session."""
 
 import pytest
+from decode_models import MODELS, make
 from training_runs import GRPO, recorded, run_distill, run_grpo
 
 from online_il.training import distill, grpo
@@ -27,3 +28,13 @@ def distill_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("distill")
     with pytest.MonkeyPatch.context() as patch:
         return recorded(patch, distill, lambda: run_distill(folder))
+
+
+@pytest.fixture(scope="session", params=MODELS)
+def model(request):
+    return make(*MODELS[request.param])
+
+
+@pytest.fixture(scope="session")
+def qwen():
+    return make(*MODELS["qwen2 gqa"])
