@@ -1,4 +1,4 @@
-"""Models and runs that several test files look at; each is made once a session."""
+"""Models and runs that several test files look at; each file makes its own."""
 
 import pytest
 from decode_models import MODELS, make
@@ -7,7 +7,7 @@ from training_runs import GRPO, recorded, run_distill, run_grpo
 from online_il.training import distill, grpo
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def grpo_run(tmp_path_factory):
     """Two rollout batches, two updates each."""
     folder = tmp_path_factory.mktemp("grpo")
@@ -15,7 +15,7 @@ def grpo_run(tmp_path_factory):
         return recorded(patch, grpo, lambda: run_grpo(folder))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def grpo_run_without_entropy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grpo0")
     settings = GRPO.model_copy(update={"entropy_coefficient": 0.0})
@@ -23,18 +23,18 @@ def grpo_run_without_entropy(tmp_path_factory):
         return recorded(patch, grpo, lambda: run_grpo(folder, settings, steps=1))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def distill_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("distill")
     with pytest.MonkeyPatch.context() as patch:
         return recorded(patch, distill, lambda: run_distill(folder))
 
 
-@pytest.fixture(scope="session", params=MODELS)
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
     return make(*MODELS[request.param])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def qwen():
     return make(*MODELS["qwen2 gqa"])
