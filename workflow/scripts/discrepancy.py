@@ -101,7 +101,6 @@ def run(options: argparse.Namespace) -> None:
     write_table(rows, Discrepancy, options.out, where)
     if options.figure:
         from online_il.charts.discrepancy import figure3
-
         from online_il.charts.style import save
 
         save(figure3([options.out]), options.figure.with_suffix(""), options.code)
