@@ -1,0 +1,19 @@
+"""Settings of what draws responses from a policy."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from online_il.config.settings import Settings
+
+
+class Generation(Settings):
+    """What draws responses from a policy."""
+
+    engine: Literal["loop", "transformers", "vllm"] = Field(
+        description="loop: our decode loop (CPU, small models); transformers: generate; vllm: vLLM."
+    )
+    batch_size: int = Field(gt=0, description="Responses decoded side by side (vLLM: at most).")
+    memory_share: float = Field(
+        0.9, gt=0, le=1, description="Share of a GPU's memory that vLLM takes."
+    )

@@ -1,0 +1,51 @@
+"""Prompts that are conversations: the form in which they lie in a table, and their token ids."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+Messages = list[dict[str, str]]
+
+
+def as_text(messages: Messages) -> str:
+    """A conversation as the text of a prompt."""
+    return json.dumps(messages, ensure_ascii=False)
+
+
+def messages_of(text: str) -> Messages | None:
+    """The conversation that a prompt's text holds; None for plain text."""
+    if not text.startswith('[{"role"'):
+        return None
+    return json.loads(text)  # type: ignore[no-any-return]
+
+
+def primer_of(text: str) -> str:
+    """What a prompt already says in the answer's place: its last message, where an assistant's."""
+    messages = messages_of(text)
+    return messages[-1]["content"] if messages and messages[-1]["role"] == "assistant" else ""
+
+
+def prompt_ids(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of prompts: through the chat template for a conversation, as they stand for text.
+
+    A last message of the assistant's is continued. Raises `ValueError` where a conversation meets
+    a tokenizer without a chat template.
+    """
+    return [_ids(tokenizer, text) for text in texts]
+
+
+def _ids(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[int]:
+    messages = messages_of(text)
+    if messages is None:
+        return tokenizer.encode(text)  # type: ignore[no-any-return]
+    if not tokenizer.chat_template:
+        raise ValueError("this model has no chat template; name one in the base's chat_template")
+    primed = messages[-1]["role"] == "assistant"
+    rendered = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=not primed, continue_final_message=primed
+    )
+    # The template writes the special tokens itself, a beginning of sequence among them.
+    return tokenizer.encode(rendered, add_special_tokens=False)  # type: ignore[no-any-return]
