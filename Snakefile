@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,8 +12,15 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from online_il.config.data import CountdownData
-from online_il.config.study import ConfigError, checkpoints_of, load, seeds_of
+from online_il.config.study import (
+    ConfigError,
+    checkpoints_of,
+    evaluation_of,
+    load,
+    method_of,
+    resources_of,
+    seeds_of,
+)
 from online_il.environment import prepare
 from online_il.integrity import damaged
 from online_il.progress import summary_of
@@ -36,9 +44,12 @@ wildcard_constraints:
 
 
 include: "rules/common.smk"
+include: "rules/names.smk"
+include: "rules/settings.smk"
 include: "rules/targets.smk"
 include: "rules/data.smk"
 include: "rules/base.smk"
+include: "rules/models.smk"
 include: "rules/expert.smk"
 include: "rules/samples.smk"
 include: "rules/students.smk"

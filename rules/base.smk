@@ -1,5 +1,6 @@
-# Input: prompts. Output: the base policy of each seed, as step 0 of every run that starts from it.
-# Steps: write traces of an imperfect searcher, train a small transformer on them.
+# Input: prompts. Output: the base of a task, step 0 of every run that starts from it.
+# Steps: train a small transformer on traces of an imperfect searcher (pretrain), or take a model
+# that exists (fetch), as it is (adopt) or after fine-tuning on solved problems (finetune).
 
 
 rule pretrain:
@@ -13,15 +14,17 @@ rule pretrain:
         f"{R}/logs/pretrain/{{task}}/base/seed{{seed}}.log",
     benchmark:
         f"{R}/benchmarks/pretrain/{{task}}/base/seed{{seed}}.tsv"
+    wildcard_constraints:
+        task=tasks_with("base", "scratch"),
     conda:
         CONDA
-    threads: STUDY.resources.pretrain.threads
+    threads: threads_of("pretrain")
     resources:
         **asks("pretrain"),
     params:
         script=script("pretrain"),
         code=code("pretrain"),
-        settings=lambda wildcards: TASKS[wildcards.task].base.model_dump_json(),
+        settings=base_settings,
         state=f"{R}/state/{{task}}/base/seed{{seed}}",
         progress=f"{R}/progress/pretrain/{{task}}/base/seed{{seed}}.json",
     message:

@@ -2,14 +2,8 @@
 
 TASKS = {task.name: task for task in STUDY.tasks}
 RUNS = {(task.name, run.name): run for task in STUDY.tasks for run in task.runs}
-CONDA = str(ROOT / "envs" / "cpu.yaml")
-
-
-# A run's name stands for one method in all tasks (the config is checked for it), so that a name
-# says which rule makes it.
-def named(method):
-    """Wildcard constraint: the names of the runs of a method."""
-    return "|".join({run.name for run in RUNS.values() if run.method == method}) or "(?!)"
+EXPERTS = {(task.name, expert.name): expert for task in STUDY.tasks for expert in task.experts}
+CONDA = str(ROOT / "envs" / ("gpu.yaml" if STUDY.hardware == "gpu" else "cpu.yaml"))
 
 
 def script(name):
@@ -23,8 +17,29 @@ def code(name):
 
 
 def asks(rule):
-    """What a job of a rule asks of the machine or the cluster."""
-    return STUDY.resources.__dict__[rule].model_dump(exclude={"threads"})
+    """What a job of a rule asks for in its task; memory and time grow with every attempt."""
+
+    def asked(key, grows):
+        def of(wildcards, attempt):
+            amount = getattr(resources_of(STUDY, TASKS[wildcards.task], rule), key)
+            return amount * attempt if grows else amount
+
+        return of
+
+    return {"mem_mb": asked("mem_mb", 1), "runtime": asked("runtime", 1), "gpu": asked("gpu", 0)}
+
+
+def threads_of(rule):
+    """How many threads a job of a rule has in its task."""
+    return lambda wildcards: resources_of(STUDY, TASKS[wildcards.task], rule).threads
+
+
+def launch(wildcards, resources):
+    """What starts a program that trains: Python, or `accelerate` with a process a GPU."""
+    if STUDY.hardware == "cpu":
+        return "python"
+    config = os.path.relpath(ROOT / "config" / "accelerate" / "fsdp.yaml")
+    return f"accelerate launch --config_file {config} --num_processes {resources.gpu}"
 
 
 def run_folder(task="{task}", run="{run}", seed="{seed}"):
@@ -36,7 +51,9 @@ RUN, BASE = run_folder(), run_folder(run="base")
 
 
 def checkpoints_of_policy(task, run, seed):
-    """The folder of a policy's checkpoints; one base serves all seeds."""
+    """The folder of a policy's checkpoints; one base serves all seeds, and so does a model."""
+    if (task, run) in EXPERTS:
+        return f"{R}/models/{task}/{run}"
     folder = run_folder(task, run, TASKS[task].base.seed if run == "base" else seed)
     return f"{folder}/checkpoints"
 
@@ -46,35 +63,13 @@ def base(wildcards):
     return checkpoints_of_policy(wildcards.task, "base", wildcards.seed)
 
 
-def demonstrations(wildcards):
-    """The samples of the expert that a run imitates."""
-    expert = RUNS[wildcards.task, wildcards.run].expert
-    return f"{R}/samples/{wildcards.task}/{expert}/seed{wildcards.seed}.parquet"
-
-
 def policies():
     """Every trained policy of the study: (task, run, seed), bases included."""
-    bases = [(task.name, "base", task.base.seed) for task in STUDY.tasks]
+    bases = [(task.name, "base", task.base.seed) for task in STUDY.tasks if task.base]
     runs = [(t, run.name, seed) for (t, _), run in RUNS.items() for seed in seeds_of(TASKS[t], run)]
     return bases + runs
-
-
-def method_settings(wildcards):
-    """The settings that a run shares with all runs of its method, as JSON."""
-    run = RUNS[wildcards.task, wildcards.run]
-    return getattr(STUDY.methods, run.method).model_dump_json()
 
 
 def of_run(key):
     """A field of a run's row in the config."""
     return lambda wildcards: getattr(RUNS[wildcards.task, wildcards.run], key)
-
-
-def keep(wildcards):
-    """The steps that a run publishes, with commas between."""
-    return ",".join(map(str, checkpoints_of(STUDY, RUNS[wildcards.task, wildcards.run])))
-
-
-def figure(name):
-    """The files of a figure."""
-    return expand(f"{R}/figures/{name}.{{kind}}", kind=["svg", "vl.json", "html"])

@@ -1,5 +1,5 @@
 # Input: the config. Output: one table of prompts a task, all splits in it.
-# Steps: draw solvable instances, cut them into disjoint splits, draw the table of facts.
+# Steps: draw the miniature's instances (prompts), or read the rows of public data sets (convert).
 
 
 rule prompts:
@@ -9,16 +9,39 @@ rule prompts:
         f"{R}/logs/prompts/{{task}}.log",
     benchmark:
         f"{R}/benchmarks/prompts/{{task}}.tsv"
+    wildcard_constraints:
+        task=tasks_with("data", "miniature"),
     conda:
         CONDA
     params:
         script=script("prompts"),
         code=code("prompts"),
-        settings=lambda wildcards: TASKS[wildcards.task].model_dump_json(
-            include=set(CountdownData.model_fields)
-        ),
+        settings=data_settings,
     message:
         "draw the prompts of {wildcards.task}"
     shell:
-        "python {params.script} --settings {params.settings:q} --code {params.code}"
-        " --output {output} > {log} 2>&1"
+        "python {params.script} --task {wildcards.task} --settings {params.settings:q}"
+        " --code {params.code} --output {output} > {log} 2>&1"
+
+
+rule convert:
+    output:
+        f"{R}/data/{{task}}/prompts.parquet",
+    log:
+        f"{R}/logs/convert/{{task}}.log",
+    benchmark:
+        f"{R}/benchmarks/convert/{{task}}.tsv"
+    wildcard_constraints:
+        task=tasks_with("data", "countdown", "gsm8k", "deepscaler", "aime"),
+    conda:
+        CONDA
+    params:
+        script=script("convert"),
+        code=code("convert"),
+        kind=lambda wildcards: TASKS[wildcards.task].data.kind,
+        settings=data_settings,
+    message:
+        "make prompts of the rows of {wildcards.task}"
+    shell:
+        "python {params.script} --task {wildcards.task} --kind {params.kind}"
+        " --settings {params.settings:q} --code {params.code} --output {output} > {log} 2>&1"

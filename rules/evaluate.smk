@@ -15,13 +15,13 @@ rule evaluate:
         f"{R}/benchmarks/evaluate/{{task}}/{{run}}/seed{{seed}}.tsv"
     conda:
         CONDA
-    threads: STUDY.resources.evaluate.threads
+    threads: threads_of("evaluate")
     resources:
         **asks("evaluate"),
     params:
         script=script("evaluate"),
         code=code("evaluate"),
-        settings=STUDY.evaluation.model_dump_json(),
+        settings=evaluation_settings,
         benchmarks=lambda wildcards: ",".join(TASKS[wildcards.task].benchmarks),
         engine=STUDY.generation.engine,
         batch_size=STUDY.generation.batch_size,

@@ -20,25 +20,28 @@ rule grpo:
     priority: 10
     conda:
         CONDA
-    threads: STUDY.resources.grpo.threads
+    threads: threads_of("grpo")
     resources:
         **asks("grpo"),
     params:
+        launch=launch,
         script=script("grpo"),
         code=code("grpo"),
         settings=method_settings,
         steps=of_run("steps"),
         learning_rate=of_run("learning_rate"),
         keep=keep,
-        engine=STUDY.generation.engine,
+        hardware=STUDY.hardware,
+        generation=STUDY.generation.model_dump_json(),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/grpo/{{task}}/{{run}}/seed{{seed}}.json",
     message:
         "train {wildcards.run} of {wildcards.task} with GRPO, seed {wildcards.seed}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "{params.launch} {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
-        " --engine {params.engine} --base {input.base}/step0 --prompts {input.prompts}"
+        " --hardware {params.hardware}"
+        " --generation {params.generation:q} --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
         " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"

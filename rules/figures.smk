@@ -37,7 +37,7 @@ rule figure2:
     params:
         script=script("figure2"),
         code=code("figure2"),
-        chance=json.dumps({task.name: 1 / task.facts.choices for task in STUDY.tasks}),
+        chance=json.dumps({name: chance(task) for name, task in TASKS.items()}),
         stem=lambda wildcards, output: output[0].removesuffix(".svg"),
     message:
         "draw Figure 2: accuracy out of distribution, and forgetting"

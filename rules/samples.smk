@@ -13,18 +13,18 @@ rule sample:
     benchmark:
         f"{R}/benchmarks/sample/{{task}}/{{run}}/seed{{seed}}.tsv"
     wildcard_constraints:
-        run="|".join({"base", *(name for _, name in RUNS)}),
+        run=any_of(["base", *(name for _, name in RUNS)]) + "|" + experts_of("model", "random"),
     priority: 9
     conda:
         CONDA
-    threads: STUDY.resources.sample.threads
+    threads: threads_of("sample")
     resources:
         **asks("sample"),
     params:
         script=script("sample"),
         code=code("sample"),
-        demonstrations=STUDY.methods.sft.demonstrations,
-        sampling=STUDY.evaluation.policy.model_dump_json(),
+        demonstrations=demonstrations_count,
+        sampling=demonstrations_settings,
         engine=STUDY.generation.engine,
         batch_size=STUDY.generation.batch_size,
         progress=f"{R}/progress/sample/{{task}}/{{run}}/seed{{seed}}.json",
@@ -48,13 +48,13 @@ rule solve:
     benchmark:
         f"{R}/benchmarks/solve/{{task}}/{{run}}/seed{{seed}}.tsv"
     wildcard_constraints:
-        run="|".join({expert.name for t in STUDY.tasks for expert in t.experts}) or "(?!)",
+        run=experts_of("solver"),
     conda:
         CONDA
     params:
         script=script("solve"),
         code=code("solve"),
-        demonstrations=STUDY.methods.sft.demonstrations,
+        demonstrations=demonstrations_count,
     message:
         "solve the training prompts of {wildcards.task} exactly, seed {wildcards.seed}"
     shell:
@@ -73,7 +73,7 @@ rule solve_benchmark:
     benchmark:
         f"{R}/benchmarks/solve_benchmark/{{task}}/{{run}}/seed{{seed}}.{{split}}.tsv"
     wildcard_constraints:
-        run="|".join({expert.name for t in STUDY.tasks for expert in t.experts}) or "(?!)",
+        run=experts_of("solver"),
         split="id|ood",
     conda:
         CONDA

@@ -19,25 +19,28 @@ rule sft:
         run=named("sft"),
     conda:
         CONDA
-    threads: STUDY.resources.sft.threads
+    threads: threads_of("sft")
     resources:
         **asks("sft"),
     params:
+        launch=launch,
         script=script("sft"),
         code=code("sft"),
         settings=method_settings,
         steps=of_run("steps"),
         learning_rate=of_run("learning_rate"),
         keep=keep,
+        hardware=STUDY.hardware,
         expert=of_run("expert"),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/sft/{{task}}/{{run}}/seed{{seed}}.json",
     message:
         "train {wildcards.run} of {wildcards.task} by SFT, seed {wildcards.seed}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "{params.launch} {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
+        " --hardware {params.hardware}"
         " --expert {params.expert} --demonstrations {input.demonstrations}"
         " --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
@@ -65,28 +68,31 @@ rule distill:
     priority: 5
     conda:
         CONDA
-    threads: STUDY.resources.distill.threads
+    threads: threads_of("distill")
     resources:
         **asks("distill"),
     params:
+        launch=launch,
         script=script("distill"),
         code=code("distill"),
         settings=method_settings,
         steps=of_run("steps"),
         learning_rate=of_run("learning_rate"),
         keep=keep,
+        hardware=STUDY.hardware,
         expert=of_run("expert"),
-        engine=STUDY.generation.engine,
+        generation=STUDY.generation.model_dump_json(),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/distill/{{task}}/{{run}}/seed{{seed}}.json",
     message:
         "train {wildcards.run} of {wildcards.task} by on-policy distillation,"
         " seed {wildcards.seed}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "{params.launch} {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
-        " --expert {params.expert} --expert-checkpoints {input.expert} --engine {params.engine}"
+        " --hardware {params.hardware}"
+        " --expert {params.expert} --expert-checkpoints {input.expert} --generation {params.generation:q}"
         " --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
         " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"

@@ -13,6 +13,11 @@ def flags(settings):
     return " ".join(words)
 
 
+def figure(name):
+    """The files of a figure."""
+    return expand(f"{R}/figures/{name}.{{kind}}", kind=["svg", "vl.json", "html"])
+
+
 def discrepancy_outputs():
     """Figure 3 and Table 1; a study without comparison has none."""
     if STUDY.discrepancy is None:

@@ -29,7 +29,7 @@ RAW = yaml.safe_load(MINI)
 VALUE = r"(\[[^\]]*\]|\{[^}]*\}|[^,}\n]+)"
 GRPO, SFT, DISTILL = "\n  grpo:\n", "\n  sft:\n", "\n  distill:\n"
 TASK, BASE, RUNS = "\ntasks:\n", "\n    base:\n", "\n    runs:\n"
-INSIDE, OUTSIDE = "\n    in_distribution:", "\n    out_of_distribution:"
+INSIDE, OUTSIDE = "\n      in_distribution:", "\n      out_of_distribution:"
 EXPERT, STUDENT, SOLVED = (
     "- name: expert\n",
     "- name: sft-realizable\n",
@@ -65,19 +65,21 @@ WRONG = [
     # What a class refuses.
     ("\n", "scale", "Mini!", 0, "scale", '"Mini!"', "match pattern|Name of the study"),
     ("\n", "scale", "yes", 0, "scale", "true", "valid string"),
-    ("\n", "engine", "vllm", 0, "generation.engine", '"vllm"', "'loop' or 'transformers'"),
+    ("\n", "engine", "hf", 0, "generation.engine", '"hf"', "'loop', 'transformers'"),
     (GRPO, "clip_ratio", "abc", 0, "methods.grpo.clip_ratio", '"abc"', "number|PPO clipping"),
     (GRPO, "clip_ratio", ".inf", 0, "methods.grpo.clip_ratio", "Infinity", "finite number"),
     (GRPO, "clip_ratio", ".nan", 0, "methods.grpo.clip_ratio", "NaN", "finite number"),
     (GRPO, "micro_batch_size", "true", 0, "methods.grpo.micro_batch_size", "true", "a number"),
     (GRPO, "max_new_tokens", "many", 0, "methods.grpo.max_new_tokens", '"many"', "integer"),
     (GRPO, "max_new_tokens", "1.5", 0, "methods.grpo.max_new_tokens", "1.5", "integer"),
-    (TASK, "name", "mmlu", 0, "tasks[0].name", '"mmlu"', "'countdown'"),
+    (TASK, "name", "MMLU", 0, "tasks[0].name", '"MMLU"', "match pattern|Name of the task"),
+    (TASK, "kind", "minature", 0, "tasks[0].data.kind", '"minature"', "mean 'miniature'"),
+    (BASE, "kind", "scrach", 0, "tasks[0].base.kind", '"scrach"', "mean 'scratch'|random"),
     (TASK, "seeds", "[]", 0, "tasks[0].seeds", "[]", "at least 1 item|Seeds of every run"),
     (TASK, "seeds", "[true]", 0, "tasks[0].seeds[0]", "true", "true or false|write a number"),
     (TASK, "seeds", "{1: 2}", 0, "tasks[0].seeds", "{...}", "valid list"),
     (TASK, "seeds", "[[1], 2]", 0, "tasks[0].seeds[0]", "[1]", "valid integer"),
-    (TASK, "benchmarks", "[id, mmlu]", 0, "tasks[0].benchmarks[1]", '"mmlu"', "'id', 'ood'"),
+    (TASK, "benchmarks", "[id, mmlu]", 0, "tasks[0].benchmarks[1]", '"mmlu"', "id, ood"),
     (RUNS, "method", "dpo", 0, "tasks[0].runs[0].method", '"dpo"', "'grpo', 'sft' or 'distill'"),
     (EXPERT, "steps", "0", 0, "tasks[0].runs[0].steps", "0", "greater than 0"),
     (EXPERT, "steps", "80\n        stepz: 1", 1, "tasks[0].runs[0].stepz", "1", "mean 'steps'"),
@@ -168,25 +170,41 @@ WRONG = [
         "operators",
         '"+/"',
         0,
-        "tasks[0].operators",
+        "tasks[0].data.operators",
         '"+/"',
         "cannot write /|choose from + - *",
     ),
-    (TASK, "value_range", "null", 0, "tasks[0].value_range", "null", "0 to 99|write [0, 99]"),
-    (TASK, "value_range", "[-9, 99]", 0, "tasks[0].value_range", "[-9, 99]", "keep within"),
-    (INSIDE, "numbers", "[1, 120]", 0, "tasks[0].in_distribution.numbers", "[1, 120]", "within"),
-    (INSIDE, "numbers", "[12, 1]", 0, "tasks[0].in_distribution.numbers", "[12, 1]", "empty"),
-    (OUTSIDE, "answers", "[1, 100]", 0, "tasks[0].out_of_distribution.answers", "[1, 1", "0 to 99"),
-    (INSIDE, "operands", "[3, 9]", 0, "tasks[0].in_distribution.operands[1]", "9", "2 to 5"),
-    (TASK, "count", "10001", 0, "tasks[0].facts.count", "10001", "at most 10000"),
-    (TASK, "choices", "101", 0, "tasks[0].facts.choices", "101", "at most 100"),
+    (TASK, "value_range", "null", 0, "tasks[0].data.value_range", "null", "0 to 99|write [0, 99]"),
+    (TASK, "value_range", "[-9, 99]", 0, "tasks[0].data.value_range", "[-9, 99]", "keep within"),
+    (
+        INSIDE,
+        "numbers",
+        "[1, 120]",
+        0,
+        "tasks[0].data.in_distribution.numbers",
+        "[1, 120]",
+        "within",
+    ),
+    (INSIDE, "numbers", "[12, 1]", 0, "tasks[0].data.in_distribution.numbers", "[12, 1]", "empty"),
+    (
+        OUTSIDE,
+        "answers",
+        "[1, 100]",
+        0,
+        "tasks[0].data.out_of_distribution.answers",
+        "[1, 1",
+        "0 to 99",
+    ),
+    (INSIDE, "operands", "[3, 9]", 0, "tasks[0].data.in_distribution.operands[1]", "9", "2 to 5"),
+    (TASK, "count", "10001", 0, "tasks[0].data.facts.count", "10001", "at most 10000"),
+    (TASK, "choices", "101", 0, "tasks[0].data.facts.choices", "101", "at most 100"),
     (TASK, "benchmarks", "[id, id]", 0, "tasks[0].benchmarks[1]", '"id"', "twice|keep one"),
     (
         TASK,
         "train",
         "9999",
-        "    in_distribution",
-        "tasks[0].in_distribution",
+        "      in_distribution",
+        "tasks[0].data.in_distribution",
         "",
         "2022 solvable|ask for fewer",
     ),
@@ -194,14 +212,14 @@ WRONG = [
         TASK,
         "ood",
         "99999",
-        "    out_of_dist",
-        "tasks[0].out_of_distribution",
+        "      out_of_dist",
+        "tasks[0].data.out_of_distribution",
         "",
         "that leave|fewer",
     ),
-    (OUTSIDE, "numbers", "[1, 1]", 0, "tasks[0].out_of_distribution", "", "no solvable|widen"),
-    (INSIDE, "answers", "[99, 99]", 0, "tasks[0].in_distribution", "", "and there are|widen"),
-    (INSIDE, "numbers", "[0, 0]", 0, "tasks[0].in_distribution", "", "no solvable|widen"),
+    (OUTSIDE, "numbers", "[1, 1]", 0, "tasks[0].data.out_of_distribution", "", "no solvable|widen"),
+    (INSIDE, "answers", "[99, 99]", 0, "tasks[0].data.in_distribution", "", "and there are|widen"),
+    (INSIDE, "numbers", "[0, 0]", 0, "tasks[0].data.in_distribution", "", "no solvable|widen"),
 ]
 
 
@@ -312,9 +330,9 @@ def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:
         'methods.sft.max_grad_norm = "high"',
         "resources.pretrain.mem_mb = 0",
         "tasks[0].seeds[1] = 1",
-        "tasks[0].value_range = null",
-        "tasks[0].in_distribution: train + validation + id ask for 100447",
-        "tasks[0].out_of_distribution.numbers = [20, 1]",
+        "tasks[0].data.value_range = null",
+        "tasks[0].data.in_distribution: train + validation + id ask for 100447",
+        "tasks[0].data.out_of_distribution.numbers = [20, 1]",
         "tasks[0].base.architecture.head_dim = 3",
         "tasks[0].runs[0].stepps = 80",
         'tasks[0].runs[2].expert = "solvers"',
@@ -446,7 +464,7 @@ def test_a_student_is_five_lines_of_yaml(tmp_path: Path) -> None:
     assert (run.name, run.expert) == ("distill-self", "base")
     assert seeds_of(task, run) == task.seeds
     listed = study.methods.distill.checkpoints
-    assert checkpoints_of(study, run) == sorted({s for s in listed if s <= 100} | {100})
+    assert checkpoints_of(study, task, run) == sorted({s for s in listed if s <= 100} | {100})
 
 
 def test_a_runs_own_seeds_and_checkpoints_come_first(tmp_path: Path) -> None:
@@ -458,8 +476,8 @@ def test_a_runs_own_seeds_and_checkpoints_come_first(tmp_path: Path) -> None:
     task = study.tasks[0]
     (run,) = [run for run in task.runs if run.name == "sft-self"]
     assert seeds_of(task, run) == [2]
-    assert checkpoints_of(study, run) == [10, 30, 50]
-    assert checkpoints_of(study, run.model_copy(update={"checkpoints": []})) == [50]
+    assert checkpoints_of(study, task, run) == [10, 30, 50]
+    assert checkpoints_of(study, task, run.model_copy(update={"checkpoints": []})) == [50]
 
 
 def test_instances_are_counted_where_that_is_cheap_and_drawn_elsewhere() -> None:
@@ -526,4 +544,4 @@ def test_no_config_raises_anything_but_a_config_error(
         for task in study.tasks:
             for run in task.runs:
                 assert seeds_of(task, run)
-                assert checkpoints_of(study, run)[-1] == run.steps
+                assert checkpoints_of(study, task, run)[-1] == run.steps

@@ -1,5 +1,6 @@
 """Grading a response: the one place where a sample's reward and correctness are decided."""
 
+import json
 from typing import Any
 
 from online_il.generation.response import Response
@@ -33,10 +34,10 @@ def graded_sample(
     }
 
 
-def reward(
-    completions: list[str], numbers: list[list[int]], target: list[int], **_: Any
-) -> list[float]:
+def reward(completions: list[str], answer: list[str], **_: Any) -> list[float]:
     """The reward of GRPO: 1 correct, 0.1 well-formed, 0 otherwise (paper, D.1)."""
+    answers = [json.loads(text) for text in answer]
     return [
-        countdown.score(text, n, t) for text, n, t in zip(completions, numbers, target, strict=True)
+        countdown.score(text, known["numbers"], known["target"])
+        for text, known in zip(completions, answers, strict=True)
     ]

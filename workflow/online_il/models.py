@@ -4,17 +4,32 @@ A published policy is a folder in `transformers` format: config.json, model.safe
 pickled weights) and the tokenizer. Writing one is atomic: it is complete or absent.
 """
 
+import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from online_il.config.training import Architecture
+from online_il.provenance import file_hash
+from online_il.records import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 WEIGHTS = "model.safetensors"
+PARTS = "*.safetensors"
+"""The files of a policy's weights: one, or several for a large model of the hub."""
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of a policy's weights: of the one file, or of the hashes of its parts in order."""
+    files = sorted(folder.glob(PARTS))
+    if not files:
+        raise InputError(f"{folder}: no weights (safetensors) in it; delete it and start again")
+    hashes = [file_hash(path) for path in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def word_tokenizer(vocabulary: tuple[str, ...]) -> "PreTrainedTokenizerFast":
@@ -35,6 +50,36 @@ def word_tokenizer(vocabulary: tuple[str, ...]) -> "PreTrainedTokenizerFast":
         eos_token="<eos>",
         padding_side="left",
         clean_up_tokenization_spaces=False,
+    )
+
+
+CHAT = (
+    "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}"
+    "{% if not loop.last or message['role'] == 'user' %}\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+"""A plain chat template, for models that are made here."""
+
+
+def byte_tokenizer() -> "PreTrainedTokenizerFast":
+    """A tokenizer with one token a byte and a chat template: it reads any text."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import BPE
+    from transformers import PreTrainedTokenizerFast
+
+    specials = ("<pad>", "<bos>", "<eos>")
+    words = [*specials, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    letters = Tokenizer(BPE({word: index for index, word in enumerate(words)}, merges=[]))
+    letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    letters.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=letters,
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        chat_template=CHAT,
     )
 
 
@@ -64,12 +109,15 @@ def new_model(
     )
 
 
-def load_model(folder: Path) -> "PreTrainedModel":
-    """The model in `folder`, safetensors only and without remote code."""
+def load_model(folder: Path, dtype: str = "auto") -> "PreTrainedModel":
+    """The model in `folder`, safetensors only and without remote code.
+
+    To train on a GPU it is loaded in single precision: updates of 1e-6 vanish in bfloat16 weights.
+    """
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(
-        folder, use_safetensors=True, trust_remote_code=False, dtype="auto"
+        folder, use_safetensors=True, trust_remote_code=False, dtype=dtype
     )
 
 
@@ -85,15 +133,21 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
 
 def save_policy(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", folder: Path
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    folder: Path,
+    state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a policy's folder; it appears under its name only when it is complete."""
+    """Write a policy's folder; it appears under its name only when it is complete.
+
+    `state` holds the weights where the model's own are spread over several devices.
+    """
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     # The trainers turn the cache off; whoever loads the policy to generate wants it on.
     model.config.use_cache, trained_with = True, model.config.use_cache
-    model.save_pretrained(aside, safe_serialization=True)
+    model.save_pretrained(aside, state_dict=None if state is None else dict(state))
     model.config.use_cache = trained_with
     tokenizer.save_pretrained(aside)
     shutil.rmtree(folder, ignore_errors=True)

@@ -4,21 +4,15 @@ import argparse
 from pathlib import Path
 
 from online_il.cli import main, newest_step, parser
+from online_il.config.generation import Generation
 from online_il.config.training import Distill
-from online_il.models import WEIGHTS, load_model, load_tokenizer
-from online_il.provenance import file_hash
-from online_il.records import InputError, Prompts, read_table
+from online_il.models import load_model, load_tokenizer, weights_hash
+from online_il.records import InputError
 from online_il.training import distill
 from online_il.training.common import arguments as trainer_arguments
-from online_il.training.common import passes
+from online_il.training.common import precision
+from online_il.training.prompts import training_prompts
 from online_il.training.publish import add_training, kept, publish
-
-
-def rows(options: argparse.Namespace, count: int) -> list[dict[str, str]]:
-    """Training prompts in the order in which they are used."""
-    table = read_table(options.prompts, Prompts)
-    prompts = [{"prompt": text} for text in table["text"][table["split"] == "train"]]
-    return passes(prompts, count, options.seed)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,19 +22,34 @@ def run(options: argparse.Namespace) -> None:
     # The loss compares probabilities token id by token id, so the ids must mean the same.
     if tokenizer.get_vocab() != load_tokenizer(expert).get_vocab():
         raise InputError(f"{options.base} and {expert}: their tokenizers differ; distill needs one")
+    student = load_model(options.base, precision(options.hardware))
+    teacher = load_model(expert)
+    widths = student.config.vocab_size, teacher.config.vocab_size
+    if widths[0] != widths[1]:
+        raise InputError(
+            f"{options.base} and {expert}: their logits are {widths[0]} and {widths[1]} wide; "
+            "distill needs one width"
+        )
     recorder = distill.train(
-        load_model(options.base),
-        load_model(expert),
+        student,
+        teacher,
         tokenizer,
-        rows(options, options.steps * settings.batch_size),
+        training_prompts(
+            options.prompts,
+            tokenizer,
+            options.steps * settings.batch_size,
+            options.seed,
+            settings.max_prompt_tokens,
+        ),
         settings,
-        engine=options.engine,
+        generation=Generation.model_validate_json(options.generation),
         arguments=trainer_arguments(
             output=options.state,
             updates=options.steps,
             learning_rate=options.learning_rate,
             max_grad_norm=settings.max_grad_norm,
             seed=options.seed,
+            hardware=options.hardware,
         ),
         checkpoints=kept(options),
         folder=options.checkpoints,
@@ -51,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         options,
         method="distill",
         expert=options.expert,
-        expert_hash=file_hash(expert / WEIGHTS),
+        expert_hash=weights_hash(expert),
     )
 
 
@@ -60,5 +69,5 @@ if __name__ == "__main__":
     add_training(arguments)
     arguments.add_argument("--expert", required=True, help="name of the expert")
     arguments.add_argument("--expert-checkpoints", type=Path, required=True, help="its folder")
-    arguments.add_argument("--engine", required=True, help="generation engine")
+    arguments.add_argument("--generation", required=True, help="settings of the engine, JSON")
     main(run, arguments)

@@ -11,21 +11,14 @@ from pathlib import Path
 
 from online_il.cli import add_run, log, main, parser
 from online_il.config.training import Pretraining
-from online_il.models import WEIGHTS, new_model, save_policy, word_tokenizer
-from online_il.provenance import file_hash, versions
-from online_il.records import (
-    Checkpoint,
-    Prompts,
-    RunRecord,
-    Training,
-    read_table,
-    write_json,
-    write_table,
-)
+from online_il.models import new_model, save_policy, word_tokenizer
+from online_il.provenance import file_hash
+from online_il.records import Prompts, read_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance, compact_prompt
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
+from online_il.training.publish import publish_base
 
 
 def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[supervised.Row]:
@@ -106,32 +99,14 @@ def run(options: argparse.Namespace) -> None:
         folder=options.checkpoints,
         progress=options.progress,
     )
-    # A base is step 0 of every run that starts from it: what its own training took is in the table.
     save_policy(model, tokenizer, options.checkpoints / "step0")
-    start = Checkpoint(
-        step=0,
-        updates=0,
-        samples=0,
-        tokens=0,
-        device_seconds=0.0,
-        weights_hash=file_hash(options.checkpoints / "step0" / WEIGHTS),
-    )
-    record = RunRecord(
-        task=options.task,
-        run=options.run,
+    publish_base(
+        options,
         method="pretrain",
-        expert=None,
-        seed=options.seed,
         settings=settings.model_dump(),
-        checkpoints=[start],
-        initial_weights_hash=None,
-        expert_hash=None,
+        rows=recorder.rows,
         prompts_hash=file_hash(options.prompts),
-        code_hash=options.code,
-        versions=versions(),
     )
-    write_table(recorder.rows, Training, options.training, record.model_dump())
-    write_json(record, options.record)
 
 
 if __name__ == "__main__":

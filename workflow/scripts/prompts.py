@@ -13,7 +13,7 @@ import random
 from pathlib import Path
 
 from online_il.cli import main, parser
-from online_il.config.data import CountdownData, Instances
+from online_il.config.data import Instances, MiniatureData
 from online_il.provenance import versions
 from online_il.records import InputError, Prompts, write_table
 from online_il.tasks import miniature
@@ -21,7 +21,7 @@ from online_il.tasks.countdown import Instance, compact_prompt, generate
 
 
 def draw(
-    task: CountdownData, instances: Instances, count: int, seed: int, **options
+    task: MiniatureData, instances: Instances, count: int, seed: int, **options
 ) -> list[Instance]:
     try:
         return generate(
@@ -35,10 +35,10 @@ def draw(
             **options,
         )
     except ValueError as error:
-        raise InputError(f"task {task.name}: {error}") from None
+        raise InputError(f"the miniature's data: {error}") from None
 
 
-def splits(task: CountdownData) -> dict[str, list[Instance]]:
+def splits(task: MiniatureData) -> dict[str, list[Instance]]:
     """Instances by split. Raises `InputError` when the ranges hold too few."""
     inside, outside, seed = task.in_distribution, task.out_of_distribution, task.data_seed
 
@@ -64,8 +64,8 @@ def splits(task: CountdownData) -> dict[str, list[Instance]]:
 
 
 def run(options: argparse.Namespace) -> None:
-    task = CountdownData.model_validate_json(options.settings)
-    origin = {"task": task.name, "source": "online_il.tasks.countdown.generate"}
+    task = MiniatureData.model_validate_json(options.settings)
+    origin = {"task": options.task, "source": "online_il.tasks.countdown.generate"}
     origin["revision"] = f"seed {task.data_seed}, code {options.code}"
     rows = [
         {
@@ -95,6 +95,7 @@ def run(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parser(__doc__)
+    arguments.add_argument("--task", required=True, help="name of the task")
     arguments.add_argument("--settings", required=True, help="settings of the task, JSON")
     arguments.add_argument("--code", required=True, help="hash of the code, for provenance")
     arguments.add_argument("--output", type=Path, required=True, help="table to write")

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from online_il.cli import main, parser
 from online_il.config.training import Sft
+from online_il.generation.chat import prompt_ids
 from online_il.models import load_model, load_tokenizer
 from online_il.provenance import file_hash
 from online_il.records import Prompts, Samples, read_table
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
+from online_il.training.common import precision
 from online_il.training.publish import add_training, kept, publish
 
 
@@ -18,10 +20,13 @@ def run(options: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(options.base)
     prompts = read_table(options.prompts, Prompts).set_index("prompt_id")["text"]
     samples = read_table(options.demonstrations, Samples)
+    # A prompt stands there once and is answered often.
+    prompts = prompts[prompts.index.isin(samples["prompt_id"])]
+    ids = dict(zip(prompts.index, prompt_ids(tokenizer, list(prompts)), strict=True))
     # A response that was cut off has no end to learn, so it gets none.
     rows = [
         supervised.Row(
-            tokenizer.encode(prompts[prompt_id], add_special_tokens=False),
+            ids[prompt_id],
             tokenizer.encode(text, add_special_tokens=False)
             + ([tokenizer.eos_token_id] if reason == "stop" else []),
         )
@@ -30,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
         )
     ]
     recorder = supervised.train(
-        load_model(options.base),
+        load_model(options.base, precision(options.hardware)),
         tokenizer,
         rows,
         supervised.plan(len(rows), options.steps, settings.batch_size, options.seed),
@@ -40,6 +45,7 @@ def run(options: argparse.Namespace) -> None:
             learning_rate=options.learning_rate,
             max_grad_norm=settings.max_grad_norm,
             seed=options.seed,
+            hardware=options.hardware,
         ),
         micro_batch_size=settings.micro_batch_size,
         checkpoints=kept(options),

@@ -8,7 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from online_il.config.checks_methods import (
+    checkpoint_problems,
+    division_problems,
+    method_problems,
+    repeated,
+)
 from online_il.config.checks_miniature import data_problems, length_problems
+from online_il.config.checks_models import discrepancy_problems
 from online_il.config.reading import (
     ABSENT,
     Keys,
@@ -23,12 +30,21 @@ from online_il.config.reading import (
 )
 
 LARGEST_SEED = 2**32 - 1  # NumPy's, which the trainers seed.
+WEIGHTED = ("model", "random")  # Kinds of experts that have weights.
+BENCHMARKS = {
+    "miniature": ("id", "ood", "forgetting", "validation"),
+    "countdown": ("id", "ood"),
+    "gsm8k": ("gsm8k", "mmlu"),
+    "deepscaler": ("aime2024", "math500"),
+    "aime": ("aime2024", "aime2025"),
+}
+"""The benchmarks that each kind of data has."""
 
 
 def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Everything that is wrong between the keys of a study."""
-    yield from _method_problems(raw)
     tasks = rows_of(raw, "tasks")
+    yield from method_problems(raw, tasks)
     names = Counter(texts(tasks, "name"))
     methods_of: dict[str, set[str]] = {}
     for index, task in tasks:
@@ -38,12 +54,17 @@ def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem((*here, "name"), value, "two tasks have this name", "keep one of them")
         yield from _task_problems(task, here)
         yield from _run_problems(task, here)
-        yield from data_problems(task, here)
-        yield from length_problems(raw, task, here)
+        if text(task, "data", "kind") == "miniature":
+            yield from data_problems(task["data"], (*here, "data"))
+        if text(task, "base", "kind") == "scratch":
+            yield from length_problems(raw, task, here)
         for _, run in rows_of(task, "runs"):
             if text(run, "name") and text(run, "method"):
                 methods_of.setdefault(run["name"], set()).add(run["method"])
-    yield from _discrepancy_problems(raw, tasks)
+    yield from discrepancy_problems(raw, tasks)
+    named = [n for _, t in tasks if isinstance(ns := t.get("benchmarks"), list) for n in ns]
+    counts = value_at(raw, "evaluation", "responses")
+    yield from _response_problems(counts, named, ("evaluation", "responses"))
     for index, task in tasks:
         for row, run in rows_of(task, "runs"):
             methods = methods_of.get(text(run, "name"), set())
@@ -70,111 +91,70 @@ def booleans(raw: object) -> Iterator[tuple[Keys, bool]]:
             pending += [((*keys, key), item) for key, item in items]
 
 
-def _method_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    grpo = ("methods", "grpo")
-    prompts = integer(raw, *grpo, "prompts_per_step")
-    responses = integer(raw, *grpo, "rollouts_per_prompt")
-    updates = integer(raw, *grpo, "updates_per_step")
-    if prompts and responses and updates:
-        rollouts = prompts * responses
-        if rollouts % updates:
-            yield Problem(
-                (*grpo, "updates_per_step"),
-                updates,
-                f"a step has {prompts} * {responses} = {rollouts} rollouts, which {updates} "
-                "updates cannot share",
-                f"choose a divisor of {rollouts}",
-            )
-        else:
-            yield from _division_problems(value_at(raw, *grpo), rollouts // updates, grpo)
-    for method in ("sft", "distill"):
-        settings = value_at(raw, "methods", method)
-        batch = integer(settings, "batch_size")
-        yield from _division_problems(settings, batch, ("methods", method))
-    for method in ("grpo", "sft", "distill"):
-        yield from _list_problems(raw, method)
-
-
-def _division_problems(settings: object, batch: int | None, at: Keys) -> Iterator[Problem]:
-    """An update is cut into micro-batches of one size."""
-    micro = integer(settings, "micro_batch_size")
-    if batch and micro and batch % micro:
-        yield Problem(
-            (*at, "micro_batch_size"),
-            micro,
-            f"an update has {batch} sequences, which do not divide into {micro}s",
-            f"choose a divisor of {batch}",
-        )
-
-
-def _list_problems(raw: Mapping[str, Any], method: str) -> Iterator[Problem]:
-    """The checkpoints of a method: some run that follows the list must reach each."""
-    listed = ints(raw, "methods", method, "checkpoints") or []
-    at = ("methods", method, "checkpoints")
-    yield from _repeated(listed, at)
-    followers = [
-        integer(run, "steps")
-        for _, task in rows_of(raw, "tasks")
-        for _, run in rows_of(task, "runs")
-        if text(run, "method") == method and run.get("checkpoints") is None
-    ]
-    steps = [step for step in followers if step is not None]
-    # A run whose steps cannot be read may be the one that reaches them.
-    longest = max(steps) if steps and len(steps) == len(followers) else None
-    yield from _checkpoint_problems(listed, longest, f"the longest {method} run", at)
-
-
-def _checkpoint_problems(
-    listed: list[int], last: int | None, what: str, at: Keys
-) -> Iterator[Problem]:
-    early = [step for step in listed if step < 1]
-    late = [step for step in listed if last is not None and step > last]
-    if early:
-        yield Problem(at, early, "steps count from 1", "drop these checkpoints")
-    if late:
-        message = f"{what} ends at step {last} and never reaches these"
-        yield Problem(at, late, message, "raise its steps or drop these checkpoints")
-
-
-def _repeated(listed: list[Any], at: Keys) -> Iterator[Problem]:
-    for index, value in enumerate(listed):
-        if value in listed[:index]:
-            yield Problem((*at, index), value, "this is listed twice", "keep one of them")
-
-
 def _task_problems(task: dict[str, Any], here: Keys) -> Iterator[Problem]:
     yield from _seed_list_problems(ints(task, "seeds") or [], (*here, "seeds"))
-    benchmarks = value_at(task, "benchmarks")
-    if isinstance(benchmarks, list):
-        yield from _repeated(benchmarks, (*here, "benchmarks"))
+    yield from _benchmark_problems(task, here)
     base = value_at(task, "base")
-    yield from _division_problems(base, integer(base, "batch_size"), (*here, "base"))
-    width = integer(base, "architecture", "head_dim")
-    if width and width % 2:
-        yield Problem(
-            (*here, "base", "architecture", "head_dim"),
-            width,
-            "rotary positions turn the dimensions of a head in pairs",
-            "choose an even number",
-        )
-
-
-def _discrepancy_problems(raw: Mapping[str, Any], tasks: Rows) -> Iterator[Problem]:
-    """The responses that are compared must be sampled in every task."""
-    benchmark = text(value_at(raw, "discrepancy"), "benchmark")
-    for _, task in tasks:
-        listed = value_at(task, "benchmarks")
-        if benchmark and isinstance(listed, list) and benchmark not in listed:
+    if text(base, "kind") == "scratch":
+        batch = integer(base, "batch_size")
+        yield from division_problems(base, batch, (*here, "base"))
+    if (base is ABSENT or base is None) and rows_of(task, "runs"):
+        message = "the task has runs, which start from a base"
+        yield Problem((*here, "base"), base, message, "add a base, or remove the runs")
+    parts: list[tuple[Keys, object]] = [(("base",), base)]
+    parts += [(("experts", row), expert) for row, expert in rows_of(task, "experts")]
+    for keys, part in parts:
+        width = integer(part, "architecture", "head_dim")
+        if width and width % 2:
             yield Problem(
-                ("discrepancy", "benchmark"),
-                benchmark,
-                f"task {text(task, 'name') or '?'} is not evaluated on it",
-                "add it to the task's benchmarks, or name one of those",
+                (*here, *keys, "architecture", "head_dim"),
+                width,
+                "rotary positions turn the dimensions of a head in pairs",
+                "choose an even number",
+            )
+    for row, expert in rows_of(task, "experts"):
+        if text(expert, "kind") == "solver" and text(task, "data", "kind") != "miniature":
+            yield Problem(
+                (*here, "experts", row, "kind"),
+                "solver",
+                "the exact solver answers the miniature's prompts alone",
+                "use an endpoint or a model, or data of kind miniature",
+            )
+
+
+def _benchmark_problems(task: dict[str, Any], here: Keys) -> Iterator[Problem]:
+    names = value_at(task, "benchmarks")
+    listed: list[Any] = names if isinstance(names, list) else []
+    yield from repeated(listed, (*here, "benchmarks"))
+    known = BENCHMARKS.get(text(task, "data", "kind"))
+    for index, name in enumerate(listed):
+        if known and isinstance(name, str) and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean '{close[0]}'? " if close else ""
+            yield Problem(
+                (*here, "benchmarks", index),
+                name,
+                "the task's data have no such benchmark",
+                f"{hint}there are: {', '.join(known)}",
+            )
+    counts = value_at(task, "evaluation", "responses")
+    yield from _response_problems(counts, listed, (*here, "evaluation", "responses"))
+
+
+def _response_problems(counts: object, named: list[Any], at: Keys) -> Iterator[Problem]:
+    """Counts of responses are for benchmarks that something is evaluated on."""
+    for name, count in counts.items() if isinstance(counts, dict) else ():
+        if name not in named:
+            yield Problem(
+                (*at, name),
+                count,
+                "nothing is evaluated on this benchmark",
+                "remove it, or add it to the benchmarks",
             )
 
 
 def _seed_list_problems(seeds: list[int], at: Keys) -> Iterator[Problem]:
-    yield from _repeated(seeds, at)
+    yield from repeated(seeds, at)
     for index, seed in enumerate(seeds):
         if not 0 <= seed <= LARGEST_SEED:
             remedy = f"choose one from 0 to {LARGEST_SEED}"
@@ -201,16 +181,18 @@ def _run_problems(task: dict[str, Any], here: Keys) -> Iterator[Problem]:
         yield from _expert_problems(run, at, runs, experts)
         yield from _seed_problems(task, run, at, runs)
         checkpoints = ints(run, "checkpoints") or []
-        yield from _repeated(checkpoints, (*at, "checkpoints"))
+        yield from repeated(checkpoints, (*at, "checkpoints"))
         last = integer(run, "steps")
-        yield from _checkpoint_problems(checkpoints, last, "this run", (*at, "checkpoints"))
+        yield from checkpoint_problems(checkpoints, last, "this run", (*at, "checkpoints"))
     yield from _cycle_problems(runs, here)
 
 
 def _expert_problems(run: dict[str, Any], at: Keys, runs: Rows, experts: Rows) -> Iterator[Problem]:
     method, value, expert = text(run, "method"), value_at(run, "expert"), text(run, "expert")
     at = (*at, "expert")
-    trained, others = {"base", *texts(runs, "name")}, set(texts(experts, "name"))
+    weighted = [(row, other) for row, other in experts if text(other, "kind") in WEIGHTED]
+    trained = {"base", *texts(runs, "name"), *texts(weighted, "name")}
+    others = set(texts(experts, "name")) - trained
     there_are = f"there are: {', '.join(sorted(trained | others))}"
     if method == "grpo":
         if value is not ABSENT and value is not None:

@@ -25,6 +25,7 @@ class Ranges(NamedTuple):
 
 
 def data_problems(task: dict[str, Any], here: Keys) -> Iterator[Problem]:
+    """What is wrong with a miniature's `data`: `task` is that mapping, and `here` its place."""
     facts = list(_fact_problems(task, here))
     language = list(_language_problems(task, here))
     inside = list(_range_problems(task, "in_distribution", here))
@@ -168,8 +169,8 @@ def _solvable(
 def length_problems(raw: Mapping[str, Any], task: dict[str, Any], here: Keys) -> Iterator[Problem]:
     """The base has positions for `max_length` tokens: prompt and response must fit into them."""
     positions = integer(task, "base", "max_length")
-    common = ints(task, "in_distribution", "operands")
-    other = ints(task, "out_of_distribution", "operands")
+    common = ints(task, "data", "in_distribution", "operands")
+    other = ints(task, "data", "out_of_distribution", "operands")
     if not positions or not common:
         return
     prompt, longest = _prompt_tokens(common), _prompt_tokens(common + (other or []))

@@ -15,5 +15,8 @@ class Generation(Settings):
     )
     batch_size: int = Field(gt=0, description="Responses decoded side by side (vLLM: at most).")
     memory_share: float = Field(
-        0.9, gt=0, le=1, description="Share of a GPU's memory that vLLM takes."
+        0.9, gt=0, le=1, description="Share of a GPU's memory that vLLM takes when it is alone."
+    )
+    colocated_share: float = Field(
+        0.3, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes beside training."
     )

@@ -17,44 +17,17 @@ from pydantic import Field, ValidationError
 from online_il.config import checks
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
-from online_il.config.reading import ABSENT, Keys, Problem
+from online_il.config.generation import Generation
+from online_il.config.reading import ABSENT, Keys, Problem, value_at
+from online_il.config.resources import Resources, RuleResources
 from online_il.config.settings import Settings
-from online_il.config.tasks import Countdown
+from online_il.config.tasks import Task
 from online_il.config.theory import Theory
-from online_il.config.training import Methods, Run
+from online_il.config.training import Distill, Grpo, Methods, Run, Sft
 
 Lines = dict[tuple[str, ...], int]
 
 MAX_CHARACTERS = 200  # No value is longer; Python refuses to print integers of thousands of digits.
-
-
-class Generation(Settings):
-    """What draws responses from a policy."""
-
-    engine: Literal["loop", "transformers"] = Field(
-        description="loop: our decode loop (CPU, small models); transformers: generate."
-    )
-    batch_size: int = Field(gt=0, description="Responses decoded side by side.")
-
-
-class Resources(Settings):
-    """What the jobs of one rule ask of the machine or the cluster."""
-
-    threads: int = Field(1, gt=0, description="CPU threads.")
-    mem_mb: int = Field(gt=0, description="Memory, MiB.")
-    runtime: int = Field(gt=0, description="Time limit, minutes.")
-    gpu: int = Field(0, ge=0, description="GPUs.")
-
-
-class RuleResources(Settings):
-    """Resources of the heavy rules."""
-
-    pretrain: Resources = Field(description="Training of a base from scratch.")
-    grpo: Resources = Field(description="Training of an expert.")
-    sft: Resources = Field(description="Training of a student offline.")
-    distill: Resources = Field(description="Training of a student on-policy.")
-    sample: Resources = Field(description="Sampling of demonstrations.")
-    evaluate: Resources = Field(description="Evaluation of the checkpoints of one run.")
 
 
 class Study(Settings):
@@ -63,11 +36,16 @@ class Study(Settings):
     scale: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name of the study and of its results folder."
     )
+    hardware: Literal["cpu", "gpu"] = Field(
+        "cpu",
+        description="cpu: single precision, one process; gpu: bfloat16, gradient checkpointing, "
+        "one process a GPU.",
+    )
     generation: Generation = Field(description="The generation engine.")
     evaluation: Evaluation = Field(description="How checkpoints are evaluated.")
     methods: Methods = Field(description="Settings shared by all runs of a method.")
     resources: RuleResources = Field(description="What jobs ask of the machine.")
-    tasks: list[Countdown] = Field(min_length=1, description="The tasks of the study.")
+    tasks: list[Task] = Field(min_length=1, description="The tasks of the study.")
     discrepancy: Discrepancy | None = Field(
         None, description="Comparison of responses; the study has none when this is left out."
     )
@@ -101,14 +79,31 @@ def schema() -> str:
     return json.dumps(_schema(), indent=2, sort_keys=True) + "\n"
 
 
-def seeds_of(task: Countdown, run: Run) -> list[int]:
+def seeds_of(task: Task, run: Run) -> list[int]:
     """The seeds of a run: its own, or those of the task."""
     return task.seeds if run.seeds is None else run.seeds
 
 
-def checkpoints_of(study: Study, run: Run) -> list[int]:
+def method_of(study: Study, task: Task, method: str) -> Grpo | Sft | Distill:
+    """The settings of a method in a task: the task's own, or those of the study."""
+    settings = getattr(task.methods, method) or getattr(study.methods, method)
+    return settings  # type: ignore[no-any-return]
+
+
+def evaluation_of(study: Study, task: Task) -> Evaluation:
+    """How a task's checkpoints are evaluated: its own way, or the study's."""
+    return task.evaluation or study.evaluation
+
+
+def resources_of(study: Study, task: Task, rule: str) -> Resources:
+    """What a rule's jobs ask for in a task: the task's own, or those of the study."""
+    settings = getattr(task.resources, rule, None) or getattr(study.resources, rule)
+    return settings  # type: ignore[no-any-return]
+
+
+def checkpoints_of(study: Study, task: Task, run: Run) -> list[int]:
     """The steps that are kept: the run's own, or those of its method that it reaches; its last."""
-    shared: list[int] = getattr(study.methods, run.method).checkpoints
+    shared = method_of(study, task, run.method).checkpoints
     listed = shared if run.checkpoints is None else run.checkpoints
     return sorted({step for step in listed if step <= run.steps} | {run.steps})
 
@@ -188,17 +183,20 @@ def _shape_problems(raw: dict[str, Any]) -> Iterator[Problem]:
         Study.model_validate(raw)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            keys, value = detail["loc"], detail["input"]
+            keys, value = _place(raw, detail["loc"]), detail["input"]
             refused.add(keys)
             if detail["type"] in ("extra_forbidden", "invalid_key"):
-                known = list(_schema_at(keys[:-1]).get("properties", {}))
+                known = list(_schema_at(keys[:-1], raw).get("properties", {}))
                 close = difflib.get_close_matches(str(keys[-1]), known, 1)
                 hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
                 # For a key that is no text, pydantic gives the key in the place of its value.
                 shown = ABSENT if detail["type"] == "invalid_key" else value
                 yield Problem(keys, shown, "unknown key", hint)
                 continue
-            meaning = _schema_at(keys).get("description") or "see config/schema.json"
+            if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+                yield _kind_problem(raw, keys, value)
+                continue
+            meaning = _schema_at(keys, raw).get("description") or "see config/schema.json"
             if detail["type"] == "missing":
                 yield Problem(keys, ABSENT, "a required key is missing", f"add: {meaning}")
             else:
@@ -209,21 +207,59 @@ def _shape_problems(raw: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(keys, flag, "no setting is true or false", "write a number or a name")
 
 
+def _kind_problem(raw: dict[str, Any], keys: Keys, value: object) -> Problem:
+    """A part whose `kind` is missing or unknown."""
+    kinds = sorted(_kinds(_schema_at(keys, raw)))
+    found = value_at(value, "kind")
+    close = difflib.get_close_matches(str(found), kinds, 1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    message = "a required key is missing" if found is ABSENT else "there is no such kind"
+    return Problem((*keys, "kind"), found, message, f"{hint}there are: {', '.join(kinds)}")
+
+
+def _place(raw: object, location: Keys) -> Keys:
+    """A place as the file has it: pydantic also names the kind of each part on the way."""
+    keys: list[str | int] = []
+    here, named = raw, False
+    for key in location:
+        if not named and value_at(here, "kind") == key and value_at(here, str(key)) is ABSENT:
+            named = True
+            continue
+        keys.append(key)
+        if isinstance(here, list) and isinstance(key, int) and key < len(here):
+            here = here[key]
+        else:
+            here = value_at(here, str(key))
+        named = False
+    return tuple(keys)
+
+
 @cache
 def _schema() -> dict[str, Any]:
     return Study.model_json_schema()
 
 
-def _schema_at(keys: Keys) -> dict[str, Any]:
+def _kinds(node: dict[str, Any]) -> dict[str, str]:
+    """Where the schema describes each kind of a part."""
+    mapping: dict[str, str] = node.get("discriminator", {}).get("mapping", {})
+    return mapping
+
+
+def _schema_at(keys: Keys, raw: object = None) -> dict[str, Any]:
     """What the JSON schema says of a key: its description, and the keys that it holds."""
     node = _schema()
     for key in keys:
         if isinstance(key, int):  # What a list says of itself holds for its items.
             node = {"description": node.get("description")} | node.get("items", {})
+            raw = raw[key] if isinstance(raw, list) and key < len(raw) else None
         else:
             node = node.get("properties", {}).get(key, {})
+            raw = value_at(raw, key)
         for option in node.get("anyOf", []):  # What may be left out is this or null.
             node = option | node
+        kind = value_at(raw, "kind")
+        if isinstance(kind, str) and kind in _kinds(node):
+            node = {"$ref": _kinds(node)[kind]} | node
         # A `$ref` stands beside the key's own description, which comes before the class's.
         node = _schema()["$defs"].get(node.get("$ref", "").rpartition("/")[2], {}) | node
     return node

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from online_il.config.hub import DataSet
 from online_il.config.settings import Settings
 
 Method = Literal["grpo", "sft", "distill"]
@@ -46,18 +47,33 @@ class Pretraining(Settings):
     practice_attempts: int = Field(gt=0, description="Attempts of such a sequence.")
 
 
+class Finetuning(Settings):
+    """Supervised fine-tuning of a pretrained base on solved problems (paper, D.2: OpenR1)."""
+
+    dataset: DataSet = Field(description="Rows with `messages`: a question and a solution.")
+    updates: int = Field(gt=0, description="Optimizer updates.")
+    batch_size: int = Field(gt=0, description="Sequences an update.")
+    micro_batch_size: int = Field(gt=0, description="Sequences a forward pass, on each device.")
+    learning_rate: float = Field(gt=0, description="Constant learning rate of AdamW.")
+    max_length: int = Field(gt=0, description="Longest sequence, tokens; longer rows are left out.")
+    max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
+
+
 class Grpo(Settings):
     """GRPO (paper, Table 2). A step is one batch of rollouts, as in the paper's figures."""
 
     prompts_per_step: int = Field(gt=0, description="Prompts a step (Table 2: batch size).")
     rollouts_per_prompt: int = Field(gt=1, description="Responses a prompt (Table 2: generations).")
     updates_per_step: int = Field(gt=0, description="Optimizer updates a step.")
-    micro_batch_size: int = Field(gt=0, description="Rollouts a forward pass.")
+    micro_batch_size: int = Field(gt=0, description="Rollouts a forward pass, on each device.")
     kl_coefficient: float = Field(ge=0, description="Weight of the KL penalty to the base (D.1).")
     clip_ratio: float = Field(gt=0, description="PPO clipping range (Table 2).")
     entropy_coefficient: float = Field(ge=0, description="Weight of the entropy bonus (Table 2).")
     temperature: float = Field(gt=0, description="Temperature of the rollouts (Table 2).")
     max_new_tokens: int = Field(gt=0, description="Longest rollout, tokens; longer ones are cut.")
+    max_prompt_tokens: int | None = Field(
+        None, gt=0, description="Longest training prompt, tokens; longer ones are left out."
+    )
     max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
     checkpoints: list[int] = Field(
         min_length=1,
@@ -69,7 +85,9 @@ class Sft(Settings):
     """Supervised fine-tuning on an expert's samples (paper, Equation 3). A step is one update."""
 
     batch_size: int = Field(gt=0, description="Demonstrations an update.")
-    micro_batch_size: int = Field(gt=0, description="Demonstrations a forward pass.")
+    micro_batch_size: int = Field(
+        gt=0, description="Demonstrations a forward pass, on each device."
+    )
     demonstrations: int = Field(gt=0, description="Expert samples, one a training prompt.")
     max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
     checkpoints: list[int] = Field(
@@ -82,11 +100,14 @@ class Distill(Settings):
     """On-policy distillation, reverse KL on student samples (Equation 5). A step is one update."""
 
     batch_size: int = Field(gt=0, description="Prompts an update, one student response each.")
-    micro_batch_size: int = Field(gt=0, description="Responses a forward pass.")
+    micro_batch_size: int = Field(gt=0, description="Responses a forward pass, on each device.")
     temperature: float = Field(
         gt=0, description="Temperature of the student's samples and of both distributions."
     )
     max_new_tokens: int = Field(gt=0, description="Longest response, tokens; longer ones are cut.")
+    max_prompt_tokens: int | None = Field(
+        None, gt=0, description="Longest training prompt, tokens; longer ones are left out."
+    )
     max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
     checkpoints: list[int] = Field(
         min_length=1,
@@ -100,6 +121,14 @@ class Methods(Settings):
     grpo: Grpo = Field(description="Settings of every GRPO run.")
     sft: Sft = Field(description="Settings of every SFT run.")
     distill: Distill = Field(description="Settings of every distillation run.")
+
+
+class TaskMethods(Settings):
+    """Settings of single methods in one task; those of the study where left out."""
+
+    grpo: Grpo | None = Field(None, description="Settings of the task's GRPO runs.")
+    sft: Sft | None = Field(None, description="Settings of the task's SFT runs.")
+    distill: Distill | None = Field(None, description="Settings of the task's distillation runs.")
 
 
 class Run(Settings):

@@ -3,6 +3,7 @@ checkpoints, progress.
 """
 
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -13,22 +14,34 @@ import trl.kernels.chunked_divergence
 import trl.trainer.utils
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
 
-from online_il.models import WEIGHTS, save_policy
+from online_il.models import save_policy, weights_hash
 from online_il.progress import report
-from online_il.provenance import file_hash
-from online_il.records import Checkpoint
+from online_il.records import Checkpoint, InputError
 
 Row = TypeVar("Row")
 
 
+def processes() -> int:
+    """How many processes train together: one a device, as `accelerate launch` says."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def arguments(
-    *, output: Path, updates: int, learning_rate: float, max_grad_norm: float, seed: int
+    *,
+    output: Path,
+    updates: int,
+    learning_rate: float,
+    max_grad_norm: float,
+    seed: int,
+    hardware: str = "cpu",
 ) -> dict[str, Any]:
     """Arguments of every TRL trainer: the settings that TRL or transformers would choose for us.
 
-    AdamW with PyTorch's betas and no weight decay, a constant learning rate, single precision on
-    a CPU, no checkpoint of the trainer's own, nothing reported to a service.
+    AdamW with PyTorch's betas and no weight decay, a constant learning rate, no checkpoint of the
+    trainer's own, nothing reported to a service. On a CPU single precision; on GPUs bfloat16 with
+    single-precision weights, and activations that are computed again instead of kept.
     """
+    gpu = hardware == "gpu"
     return {
         "output_dir": str(output),
         "max_steps": updates,
@@ -43,8 +56,9 @@ def arguments(
         "max_grad_norm": max_grad_norm,
         "seed": seed,
         "data_seed": seed,
-        "bf16": False,
-        "gradient_checkpointing": False,
+        "bf16": gpu,
+        "gradient_checkpointing": gpu,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False} if gpu else None,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
         "logging_steps": 1,
@@ -55,8 +69,29 @@ def arguments(
         "report_to": "none",
         "disable_tqdm": True,
         "push_to_hub": False,
-        "use_cpu": True,
+        "use_cpu": not gpu,
     }
+
+
+def precision(hardware: str) -> str:
+    """In which precision the weights that are trained are loaded."""
+    return "float32" if hardware == "gpu" else "auto"
+
+
+def main_process() -> bool:
+    """Whether this process is the one that writes."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def accumulation(per_update: int, micro_batch_size: int) -> int:
+    """Micro-batches an update on each device. Raises `InputError` where they do not divide."""
+    together = micro_batch_size * processes()
+    if per_update % together:
+        raise InputError(
+            f"an update has {per_update} sequences, and {processes()} processes with micro-batches "
+            f"of {micro_batch_size} take {together} at a time; choose numbers that divide"
+        )
+    return per_update // together
 
 
 def fit_tiles(vocabulary_size: int) -> None:
@@ -93,8 +128,9 @@ def passes(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
 class Recorder(TrainerCallback):
     """Keeps the training table, publishes checkpoints and tells how far training is.
 
-    `tokens_of(update)` gives (responses, response tokens) of one update where the trainer does
-    not log them. Time counts from the first update to the last, without the saving.
+    `tokens_of(update)` gives the response tokens of one update where the trainer does not log
+    them. Time counts from the first update to the last, without the saving, on all devices.
+    `trainer` is set once it is there; with several processes the first one alone writes.
     """
 
     def __init__(
@@ -108,13 +144,12 @@ class Recorder(TrainerCallback):
         tokens_of: Callable[[int], int] | None,
         folder: Path,
         progress: Path,
-        devices: int = 1,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.steps = set(checkpoints)
         self.updates_per_step, self.samples_per_update = updates_per_step, samples_per_update
         self.tokens_of, self.folder, self.progress = tokens_of, folder, progress
-        self.devices = devices
+        self.trainer: Any = None
         self.rows: list[dict[str, Any]] = []
         self.checkpoints: list[Checkpoint] = []
         self.tokens = 0.0
@@ -125,7 +160,7 @@ class Recorder(TrainerCallback):
         self.resumed_at = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.seconds += (time.perf_counter() - self.resumed_at) * self.devices
+        self.seconds += (time.perf_counter() - self.resumed_at) * processes()
         self.resumed_at = time.perf_counter()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -167,10 +202,21 @@ class Recorder(TrainerCallback):
         if update % self.updates_per_step == 0 and update // self.updates_per_step in self.steps:
             self._publish(update // self.updates_per_step)
 
+    def save(self, folder: Path) -> None:
+        """Write the policy as it is now; with several processes all of them must call this."""
+        state = None
+        if processes() > 1:  # Every process takes part in gathering what is spread over them.
+            state = self.trainer.accelerator.get_state_dict(self.trainer.model_wrapped)
+        if main_process():
+            save_policy(self.model, self.tokenizer, folder, state)
+
     def _publish(self, step: int) -> None:
         row = self.rows[-1]
         folder = self.folder / f"step{step}"
-        save_policy(self.model, self.tokenizer, folder)
+        self.save(folder)
+        if not main_process():
+            self.resumed_at = time.perf_counter()
+            return
         self.checkpoints.append(
             Checkpoint(
                 step=step,
@@ -178,12 +224,14 @@ class Recorder(TrainerCallback):
                 samples=row["samples"],
                 tokens=row["tokens"],
                 device_seconds=row["device_seconds"],
-                weights_hash=file_hash(folder / WEIGHTS),
+                weights_hash=weights_hash(folder),
             )
         )
         self.resumed_at = time.perf_counter()
 
     def _tell(self, updates: int) -> None:
+        if not main_process():
+            return
         row = self.rows[-1]
         report(
             self.progress,

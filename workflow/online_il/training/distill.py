@@ -13,12 +13,18 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import DistillationConfig, DistillationTrainer
 
+from online_il.config.generation import Generation
 from online_il.config.training import Distill
-from online_il.training.common import Recorder, spare_overhead
-from online_il.training.rollouts import LengthGrouping, LoopGeneration
+from online_il.training.common import Recorder, accumulation, spare_overhead
+from online_il.training.rollouts import (
+    LengthGrouping,
+    LoopGeneration,
+    PromptTokens,
+    colocated,
+)
 
 
-class Trainer(LengthGrouping, DistillationTrainer):
+class Trainer(PromptTokens, LengthGrouping, DistillationTrainer):
     """TRL's trainer with micro-batches grouped by length."""
 
 
@@ -26,12 +32,14 @@ class LoopTrainer(LoopGeneration, Trainer):
     """The same with student responses from our decode loop."""
 
 
-def config(settings: Distill, arguments: dict[str, Any]) -> DistillationConfig:
+def config(
+    settings: Distill, arguments: dict[str, Any], generation: Generation
+) -> DistillationConfig:
     """TRL's configuration of a run; every setting that matters is written out."""
     return DistillationConfig(
         **arguments,
         per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=settings.batch_size // settings.micro_batch_size,
+        gradient_accumulation_steps=accumulation(settings.batch_size, settings.micro_batch_size),
         max_completion_length=settings.max_new_tokens,
         temperature=settings.temperature,
         top_p=1.0,
@@ -41,7 +49,7 @@ def config(settings: Distill, arguments: dict[str, Any]) -> DistillationConfig:
         beta=1.0,  # Reverse KL.
         shuffle_dataset=False,
         remove_unused_columns=False,
-        use_vllm=False,
+        **colocated(generation, settings),
         disable_dropout=True,
         log_completions=False,
     )
@@ -54,12 +62,11 @@ def train(
     prompts: list[dict[str, Any]],
     settings: Distill,
     *,
-    engine: str,
+    generation: Generation,
     arguments: dict[str, Any],
     checkpoints: list[int],
     folder: Path,
     progress: Path,
-    devices: int = 1,
 ) -> Recorder:
     """Train the student on `prompts` (rows with `prompt`), in the given order."""
     spare_overhead(model)
@@ -72,15 +79,15 @@ def train(
         tokens_of=None,
         folder=folder,
         progress=progress,
-        devices=devices,
     )
-    trainer = (LoopTrainer if engine == "loop" else Trainer)(
+    trainer = (LoopTrainer if generation.engine == "loop" else Trainer)(
         model=model,
         teacher_model=teacher,
-        args=config(settings, arguments),
+        args=config(settings, arguments, generation),
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         callbacks=[recorder],
     )
+    recorder.trainer = trainer
     trainer.train()
     return recorder

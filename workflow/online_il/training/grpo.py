@@ -13,14 +13,21 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
+from online_il.config.generation import Generation
 from online_il.config.training import Grpo
-from online_il.training.common import Recorder, spare_overhead
-from online_il.training.rollouts import LengthGrouping, LoopGeneration, SortedScoring
+from online_il.training.common import Recorder, accumulation, spare_overhead
+from online_il.training.rollouts import (
+    LengthGrouping,
+    LoopGeneration,
+    PromptTokens,
+    SortedScoring,
+    colocated,
+)
 
 Reward = Callable[..., list[float]]
 
 
-class Trainer(LengthGrouping, SortedScoring, GRPOTrainer):
+class Trainer(PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
     """TRL's trainer with micro-batches grouped by length."""
 
 
@@ -28,14 +35,14 @@ class LoopTrainer(LoopGeneration, Trainer):
     """The same with rollouts from our decode loop."""
 
 
-def config(settings: Grpo, arguments: dict[str, Any]) -> GRPOConfig:
+def config(settings: Grpo, arguments: dict[str, Any], generation: Generation) -> GRPOConfig:
     """TRL's configuration of a run; every setting that matters is written out."""
     rollouts = settings.prompts_per_step * settings.rollouts_per_prompt
     per_update = rollouts // settings.updates_per_step
     return GRPOConfig(
         **arguments,
         per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=per_update // settings.micro_batch_size,
+        gradient_accumulation_steps=accumulation(per_update, settings.micro_batch_size),
         generation_batch_size=rollouts,
         num_generations=settings.rollouts_per_prompt,
         num_iterations=1,
@@ -58,7 +65,9 @@ def config(settings: Grpo, arguments: dict[str, Any]) -> GRPOConfig:
         sync_ref_model=False,
         shuffle_dataset=False,
         remove_unused_columns=False,
-        use_vllm=False,
+        **colocated(generation, settings),
+        # TRL would reweight tokens by how far vLLM's probabilities are from the model's own.
+        vllm_importance_sampling_correction=False,
         disable_dropout=True,
         log_completions=False,
     )
@@ -71,12 +80,11 @@ def train(
     reward: Reward,
     settings: Grpo,
     *,
-    engine: str,
+    generation: Generation,
     arguments: dict[str, Any],
     checkpoints: list[int],
     folder: Path,
     progress: Path,
-    devices: int = 1,
 ) -> Recorder:
     """Train on `prompts` (rows with `prompt` and what `reward` needs), in the given order."""
     spare_overhead(model)
@@ -90,15 +98,15 @@ def train(
         tokens_of=None,
         folder=folder,
         progress=progress,
-        devices=devices,
     )
-    trainer = (LoopTrainer if engine == "loop" else Trainer)(
+    trainer = (LoopTrainer if generation.engine == "loop" else Trainer)(
         model=model,
         reward_funcs=reward,
-        args=config(settings, arguments),
+        args=config(settings, arguments, generation),
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         callbacks=[recorder],
     )
+    recorder.trainer = trainer
     trainer.train()
     return recorder

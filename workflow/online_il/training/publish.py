@@ -3,12 +3,13 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from online_il.cli import add_run
-from online_il.models import WEIGHTS
+from online_il.models import weights_hash
 from online_il.provenance import file_hash, versions
-from online_il.records import RunRecord, Training, write_json, write_table
-from online_il.training.common import Recorder
+from online_il.records import Checkpoint, RunRecord, Training, write_json, write_table
+from online_il.training.common import Recorder, main_process, processes
 
 
 def add_training(arguments: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add_training(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
     arguments.add_argument("--state", type=Path, required=True, help="folder of the trainer's own")
     arguments.add_argument("--progress", type=Path, required=True, help="progress file")
+    arguments.add_argument("--hardware", choices=["cpu", "gpu"], default="cpu", help="trained on")
 
 
 def kept(options: argparse.Namespace) -> list[int]:
@@ -41,6 +43,8 @@ def publish(
     expert_hash: str | None,
 ) -> None:
     """Write the training table and the manifest of a finished run."""
+    if not main_process():
+        return
     record = RunRecord(
         task=options.task,
         run=options.run,
@@ -48,13 +52,60 @@ def publish(
         expert=expert,
         seed=options.seed,
         settings=json.loads(options.settings)
-        | {"steps": options.steps, "learning_rate": options.learning_rate},
+        | {
+            "steps": options.steps,
+            "learning_rate": options.learning_rate,
+            "hardware": options.hardware,
+            "processes": processes(),
+        },
         checkpoints=recorder.checkpoints,
-        initial_weights_hash=file_hash(options.base / WEIGHTS),
+        initial_weights_hash=weights_hash(options.base),
         expert_hash=expert_hash,
         prompts_hash=file_hash(options.prompts),
         code_hash=options.code,
         versions=versions(),
     )
     write_table(recorder.rows, Training, options.training, record.model_dump())
+    write_json(record, options.record)
+
+
+def publish_base(
+    options: argparse.Namespace,
+    *,
+    method: str,
+    settings: dict[str, Any],
+    rows: list[dict[str, Any]],
+    prompts_hash: str,
+    initial_weights_hash: str | None = None,
+    expert_hash: str | None = None,
+) -> None:
+    """Write the training table and the manifest of a base, whose weights lie in `step0`.
+
+    A base is step 0 of every run that starts from it: what its own training took is in the table.
+    """
+    if not main_process():
+        return
+    start = Checkpoint(
+        step=0,
+        updates=0,
+        samples=0,
+        tokens=0,
+        device_seconds=0.0,
+        weights_hash=weights_hash(options.checkpoints / "step0"),
+    )
+    record = RunRecord(
+        task=options.task,
+        run=options.run,
+        method=method,
+        expert=None,
+        seed=options.seed,
+        settings=settings,
+        checkpoints=[start],
+        initial_weights_hash=initial_weights_hash,
+        expert_hash=expert_hash,
+        prompts_hash=prompts_hash,
+        code_hash=options.code,
+        versions=versions(),
+    )
+    write_table(rows, Training, options.training, record.model_dump())
     write_json(record, options.record)

@@ -1,6 +1,6 @@
-"""Two seams of TRL's on-policy trainers: what generates, and how micro-batches are cut.
+"""Seams of TRL's on-policy trainers: prompts, what generates, and how micro-batches are cut.
 
-Both leave the objective as it is. Generation: with the `loop` engine, rollouts come from our
+All leave the objective as it is. Generation: with the `loop` engine, rollouts come from our
 decode loop instead of `transformers`' generate. Grouping: the responses of one update are sorted
 by length before they are cut into micro-batches, and each micro-batch is trimmed to its longest
 response. An update's set of responses, and so its gradient, stays the same up to rounding
@@ -13,8 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.config.training import Distill, Grpo
 from online_il.generation import decode
+from online_il.generation.chat import prompt_ids
 
 Batch = dict[str, Any]
 
@@ -58,6 +61,27 @@ def _trim(batch: Batch) -> Batch:
             value = value[:, :longest]
         trimmed[key] = value
     return trimmed
+
+
+def colocated(generation: Generation, settings: Grpo | Distill) -> dict[str, Any]:
+    """TRL's settings of what generates: vLLM in the trainer's own process, or not vLLM."""
+    if generation.engine != "vllm":
+        return {"use_vllm": False}
+    prompt = settings.max_prompt_tokens
+    return {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": generation.colocated_share,
+        "vllm_max_model_length": prompt and prompt + settings.max_new_tokens,
+        "vllm_tensor_parallel_size": 1,
+    }
+
+
+class PromptTokens:
+    """Mixin for `GRPOTrainer` and `DistillationTrainer`: prompts as every engine tokenizes them."""
+
+    def _tokenize_prompts(self, prompts: list[str]) -> Any:
+        return prompt_ids(self.processing_class, prompts), None, {}  # type: ignore[attr-defined]
 
 
 class LengthGrouping:

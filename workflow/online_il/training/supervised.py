@@ -14,7 +14,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
-from online_il.training.common import Recorder, passes, spare_overhead
+from online_il.training.common import Recorder, accumulation, passes, spare_overhead
 
 
 class Row(NamedTuple):
@@ -48,7 +48,6 @@ def train(
     checkpoints: list[int],
     folder: Path,
     progress: Path,
-    devices: int = 1,
 ) -> Recorder:
     """Train on `rows`, update u on the rows `updates[u]`; returns what was recorded."""
     spare_overhead(model)
@@ -73,12 +72,11 @@ def train(
         tokens_of=lambda update: tokens[update - 1],
         folder=folder,
         progress=progress,
-        devices=devices,
     )
     config = SFTConfig(
         **arguments,
         per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=batch_size // micro_batch_size,
+        gradient_accumulation_steps=accumulation(batch_size, micro_batch_size),
         loss_type="nll",
         completion_only_loss=None,  # The labels say it row by row.
         packing=False,
@@ -88,11 +86,13 @@ def train(
         shuffle_dataset=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    SFTTrainer(
+    trainer = SFTTrainer(
         model=model,
         args=config,
         train_dataset=dataset,
         processing_class=tokenizer,
         callbacks=[recorder],
-    ).train()
+    )
+    recorder.trainer = trainer
+    trainer.train()
     return recorder

@@ -1,0 +1,65 @@
+# The parts of the config that jobs get, as JSON.
+
+
+def data_settings(wildcards):
+    """A task's data."""
+    return TASKS[wildcards.task].data.model_dump_json()
+
+
+def base_settings(wildcards):
+    """A task's base."""
+    return TASKS[wildcards.task].base.model_dump_json()
+
+
+def finetuning_settings(wildcards):
+    """The fine-tuning of a task's base."""
+    return TASKS[wildcards.task].base.finetuning.model_dump_json()
+
+
+def model_settings(wildcards):
+    """A model that is not trained here: a task's base, or one of its experts."""
+    task, model = wildcards.task, wildcards.model
+    return (TASKS[task].base if model == "base" else EXPERTS[task, model]).model_dump_json()
+
+
+def expert_settings(wildcards):
+    """An expert that is no run."""
+    return EXPERTS[wildcards.task, wildcards.run].model_dump_json()
+
+
+def method_settings(wildcards):
+    """What a run shares with all runs of its method in its task."""
+    method = RUNS[wildcards.task, wildcards.run].method
+    return method_of(STUDY, TASKS[wildcards.task], method).model_dump_json()
+
+
+def evaluation_settings(wildcards):
+    """How a task's checkpoints are evaluated."""
+    return evaluation_of(STUDY, TASKS[wildcards.task]).model_dump_json()
+
+
+def demonstrations_settings(wildcards):
+    """How demonstrations are sampled, as the policy is evaluated."""
+    return evaluation_of(STUDY, TASKS[wildcards.task]).policy.model_dump_json()
+
+
+def demonstrations_count(wildcards):
+    """How many demonstrations the students of a task learn from."""
+    return method_of(STUDY, TASKS[wildcards.task], "sft").demonstrations
+
+
+def keep(wildcards):
+    """The steps that a run publishes, with commas between."""
+    run = RUNS[wildcards.task, wildcards.run]
+    return ",".join(map(str, checkpoints_of(STUDY, TASKS[wildcards.task], run)))
+
+
+def demonstrations(wildcards):
+    """The samples of the expert that a run imitates."""
+    expert = RUNS[wildcards.task, wildcards.run].expert
+    return f"{R}/samples/{wildcards.task}/{expert}/seed{wildcards.seed}.parquet"
+
+
+def chance(task):
+    """How often guessing is right on a task's forgetting benchmark; MMLU has four choices."""
+    return 1 / (task.data.facts.choices if task.data.kind == "miniature" else 4)

@@ -1,0 +1,34 @@
+"""The training prompts of the on-policy methods, in the order in which they are used."""
+
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerFast
+
+from online_il.cli import log
+from online_il.generation.chat import prompt_ids
+from online_il.records import InputError, Prompts, read_table
+from online_il.training.common import passes
+
+
+def training_prompts(
+    path: Path, tokenizer: PreTrainedTokenizerFast, count: int, seed: int, longest: int | None
+) -> list[dict[str, str]]:
+    """`count` rows with `prompt` and `answer`: shuffled passes over the training split.
+
+    Prompts of more than `longest` tokens are left out (TRL would not cut them), and counted in
+    the log. Raises `InputError` where none is left.
+    """
+    table = read_table(path, Prompts)
+    train = table[table["split"] == "train"]
+    rows = [
+        {"prompt": text, "answer": answer}
+        for text, answer in zip(train["text"], train["answer"], strict=True)
+    ]
+    if longest is not None:
+        ids = prompt_ids(tokenizer, [row["prompt"] for row in rows])
+        kept = [row for row, tokens in zip(rows, ids, strict=True) if len(tokens) <= longest]
+        log("training prompts", kept=len(kept), longer_than_max_prompt_tokens=len(rows) - len(kept))
+        rows = kept
+    if not rows:
+        raise InputError(f"{path}: no training prompt (of at most {longest} tokens) in it")
+    return passes(rows, count, seed)

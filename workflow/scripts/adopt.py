@@ -1,0 +1,47 @@
+"""Take a model as it is for the base of a task: step 0 of every run that starts from it."""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from online_il.cli import add_run, main, parser
+from online_il.provenance import file_hash
+from online_il.training.publish import publish_base
+
+
+def run(options: argparse.Namespace) -> None:
+    shutil.rmtree(options.checkpoints, ignore_errors=True)
+    options.checkpoints.mkdir(parents=True)
+    # Links, not copies, for nothing changes these files.
+    shutil.copytree(
+        options.model / "step0", options.checkpoints / "step0", copy_function=link_or_copy
+    )
+    publish_base(
+        options,
+        method="pretrained",
+        settings=json.loads(options.settings),
+        rows=[],
+        prompts_hash=file_hash(options.prompts),
+    )
+
+
+def link_or_copy(source: str, target: str) -> str:
+    """A second name for a file, or a copy where the disk has no links."""
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    add_run(arguments)
+    arguments.add_argument("--settings", required=True, help="settings of the base, JSON")
+    arguments.add_argument("--model", type=Path, required=True, help="the model's folder")
+    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
+    arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
+    arguments.add_argument("--training", type=Path, required=True, help="training table to write")
+    arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
+    main(run, arguments)

@@ -1,0 +1,112 @@
+"""Fine-tune a pretrained model on solved problems: the base of GSM8K (paper, D.2: OpenR1-Math).
+
+Each row is a conversation; the loss is on the last answer alone. Rows longer than the longest
+sequence allowed are left out and counted, and so are rows whose question is a test prompt's.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from online_il import hub
+from online_il.cli import add_run, log, main, parser
+from online_il.config.training import Finetuning
+from online_il.generation.chat import as_text, messages_of, prompt_ids
+from online_il.models import load_model, load_tokenizer, weights_hash
+from online_il.provenance import file_hash
+from online_il.records import InputError, Prompts, read_table
+from online_il.training import supervised
+from online_il.training.common import arguments as trainer_arguments
+from online_il.training.common import precision
+from online_il.training.publish import publish_base
+
+
+def questions(prompts: Path) -> set[str]:
+    """The questions of the task's benchmarks, which the base must not learn from."""
+    table = read_table(prompts, Prompts)
+    tested = table["text"][table["split"] != "train"]
+    found = [(messages_of(text) or [{"content": text}])[-1]["content"] for text in tested]
+    return {question.split("\n")[0].strip() for question in found}
+
+
+def rows(
+    options: argparse.Namespace, settings: Finetuning
+) -> tuple[list[supervised.Row], dict[str, int]]:
+    """The conversations as token ids, and how many were left out and why."""
+    tokenizer = load_tokenizer(options.model)
+    tested = questions(options.prompts)
+    found: list[supervised.Row] = []
+    left = {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
+    for number, row in enumerate(hub.rows(settings.dataset, columns=["messages"])):
+        messages = [{"role": m["role"], "content": m["content"]} for m in row["messages"]]
+        if len(messages) < 2 or messages[-1]["role"] != "assistant":
+            raise InputError(
+                f"{settings.dataset.repo}, row {number}: `messages` does not end with an answer"
+            )
+        if messages[-2]["content"].split("\n")[0].strip() in tested:
+            left["asked_in_a_benchmark"] += 1
+            continue
+        prompt = prompt_ids(tokenizer, [as_text(messages[:-1])])[0]
+        answer = tokenizer.encode(messages[-1]["content"], add_special_tokens=False)
+        answer.append(tokenizer.eos_token_id)
+        if len(prompt) + len(answer) > settings.max_length:
+            left["longer_than_max_length"] += 1
+            continue
+        found.append(supervised.Row(prompt, answer))
+    if len(found) < settings.batch_size:
+        raise InputError(
+            f"{settings.dataset.repo}: {len(found)} rows are left, fewer than one update of "
+            f"{settings.batch_size} takes ({left}); raise finetuning.max_length"
+        )
+    return found, left
+
+
+def run(options: argparse.Namespace) -> None:
+    settings = Finetuning.model_validate_json(options.settings)
+    source = options.model / "step0"
+    options.model = source
+    found, left = rows(options, settings)
+    log("training set ready", sequences=len(found), **left)
+    tokenizer = load_tokenizer(source)
+    recorder = supervised.train(
+        load_model(source, precision(options.hardware)),
+        tokenizer,
+        found,
+        supervised.plan(len(found), settings.updates, settings.batch_size, options.seed),
+        arguments=trainer_arguments(
+            output=options.state,
+            updates=settings.updates,
+            learning_rate=settings.learning_rate,
+            max_grad_norm=settings.max_grad_norm,
+            seed=options.seed,
+            hardware=options.hardware,
+        ),
+        micro_batch_size=settings.micro_batch_size,
+        checkpoints=[],
+        folder=options.checkpoints,
+        progress=options.progress,
+    )
+    recorder.save(options.checkpoints / "step0")
+    publish_base(
+        options,
+        method="finetune",
+        settings=json.loads(options.settings) | {"left_out": left, "hardware": options.hardware},
+        rows=recorder.rows,
+        prompts_hash=file_hash(options.prompts),
+        initial_weights_hash=weights_hash(source),
+    )
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    add_run(arguments)
+    arguments.add_argument("--settings", required=True, help="settings of the training, JSON")
+    arguments.add_argument("--model", type=Path, required=True, help="model to start from")
+    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
+    arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
+    arguments.add_argument("--training", type=Path, required=True, help="training table to write")
+    arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
+    arguments.add_argument("--state", type=Path, required=True, help="folder of the trainer's own")
+    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
+    arguments.add_argument("--hardware", choices=["cpu", "gpu"], default="cpu", help="trained on")
+    main(run, arguments)
