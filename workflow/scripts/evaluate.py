@@ -19,8 +19,9 @@ import pandas as pd
 
 from online_il.cli import add_run, log, main, parser
 from online_il.config.evaluation import Evaluation as Settings
+from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
-from online_il.generation.engines import loglikelihoods, respond
+from online_il.generation.engines import Engine, open_engine
 from online_il.grading import graded_sample
 from online_il.models import WEIGHTS
 from online_il.progress import report
@@ -43,7 +44,8 @@ Rows = list[dict[str, Any]]
 
 
 def sampled(
-    policy: Path,
+    engine: Engine,
+    policy: str,
     prompts: pd.DataFrame,
     sampling: Sampling,
     settings: Settings,
@@ -51,20 +53,17 @@ def sampled(
 ) -> Rows:
     """Graded responses to the prompts, `samples_per_prompt` each."""
     keys = [(p, s) for p in range(len(prompts)) for s in range(settings.samples_per_prompt)]
-    responses = respond(
-        policy,
+    responses = engine.respond(
         [prompts["text"][prompt] for prompt, _ in keys],
         keys,
         sampling=sampling,
         seed=settings.seed,
-        engine=options.engine,
-        batch_size=options.batch_size,
     )
     return [
         graded_sample(
             prompt_id=prompts["prompt_id"][prompt],
             sample_index=index,
-            policy=f"{options.run}/{policy.name}",
+            policy=policy,
             seed=options.seed,
             answer=json.loads(prompts["answer"][prompt]),
             response=response,
@@ -73,11 +72,12 @@ def sampled(
     ]
 
 
-def chosen(policy: Path, prompts: pd.DataFrame, options: argparse.Namespace) -> Rows:
+def chosen(engine: Engine, policy: str, prompts: pd.DataFrame, options: argparse.Namespace) -> Rows:
     """The likeliest choice of every question."""
     answers = [json.loads(answer) for answer in prompts["answer"]]
     choices = [[str(choice) for choice in answer["choices"]] for answer in answers]
-    scores = loglikelihoods(policy, list(prompts["text"]), choices)
+    continuations = [[f" {text}" for text in texts] for texts in choices]
+    scores = engine.loglikelihoods(list(prompts["text"]), continuations)
     rows = []
     for prompt_id, answer, texts, nats in zip(
         prompts["prompt_id"], answers, choices, scores, strict=True
@@ -88,7 +88,7 @@ def chosen(policy: Path, prompts: pd.DataFrame, options: argparse.Namespace) -> 
             {
                 "prompt_id": prompt_id,
                 "sample_index": 0,
-                "policy": f"{options.run}/{policy.name}",
+                "policy": policy,
                 "seed": options.seed,
                 "text": text,
                 "n_tokens": 1,
@@ -114,6 +114,7 @@ def checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | Non
 
 
 def evaluate(
+    engine: Engine,
     checkpoint: Checkpoint,
     benchmark: str,
     sampling: str,
@@ -121,16 +122,15 @@ def evaluate(
     settings: Settings,
     prompts: pd.DataFrame,
     options: argparse.Namespace,
-    folder: Path,
 ) -> Evaluation:
     """One evaluation: writes its responses and its record, and returns the record."""
-    policy = options.checkpoints / f"step{checkpoint.step}"
+    policy = f"{options.run}/step{checkpoint.step}"
     drawn: Sampling = getattr(settings, sampling)
     forgetting = benchmark == "forgetting"
     if forgetting:
-        rows = chosen(policy, prompts, options)
+        rows = chosen(engine, policy, prompts, options)
     else:
-        rows = sampled(policy, prompts, drawn, settings, options)
+        rows = sampled(engine, policy, prompts, drawn, settings, options)
     check_share, attempts = (None, None) if forgetting else checks(rows, prompts)
     correct_N = np.array([row["correct"] for row in rows], dtype=float)
     record = Evaluation(
@@ -151,7 +151,7 @@ def evaluate(
         data_revision=str(prompts["revision"][0]),
     )
     name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
-    place = folder / f"step{checkpoint.step}"
+    place = options.output / f"step{checkpoint.step}"
     write_table(rows, Samples, place / f"{name}.parquet", record.model_dump())
     write_json(record, place / f"{name}.json")
     return record
@@ -200,10 +200,15 @@ def run(options: argparse.Namespace) -> None:
     }
     shutil.rmtree(options.output, ignore_errors=True)
     planned = plan(record.checkpoints, options.benchmarks.split(","))
+    engine = open_engine(Generation.model_validate_json(options.generation))
+    loaded = None
     for done, (checkpoint, benchmark, sampling) in enumerate(planned):
+        if checkpoint.step != loaded:
+            engine.load(options.checkpoints / f"step{checkpoint.step}")
+            loaded = checkpoint.step
         prompts = table[table["split"] == benchmark].reset_index(drop=True)
         result = evaluate(
-            checkpoint, benchmark, sampling, context, settings, prompts, options, options.output
+            engine, checkpoint, benchmark, sampling, context, settings, prompts, options
         )
         log(
             "evaluated",
@@ -231,8 +236,7 @@ if __name__ == "__main__":
     arguments.add_argument("--checkpoints", type=Path, required=True, help="the run's checkpoints")
     arguments.add_argument("--record", type=Path, required=True, help="the run's manifest")
     arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--engine", required=True, help="generation engine")
-    arguments.add_argument("--batch-size", type=int, required=True, help="responses side by side")
+    arguments.add_argument("--generation", required=True, help="generation settings, JSON")
     arguments.add_argument("--output", type=Path, required=True, help="folder to write")
     arguments.add_argument("--progress", type=Path, required=True, help="progress file")
     main(run, arguments)

@@ -9,8 +9,9 @@ import json
 from pathlib import Path
 
 from online_il.cli import add_run, log, main, newest_step, parser
+from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
-from online_il.generation.engines import respond
+from online_il.generation.engines import open_engine
 from online_il.grading import graded_sample
 from online_il.models import WEIGHTS
 from online_il.progress import report
@@ -25,14 +26,14 @@ def run(options: argparse.Namespace) -> None:
     sampling = Sampling.model_validate_json(options.sampling)
     policy = newest_step(options.checkpoints)
     report(options.progress, done=0, total=options.count, unit="response")
-    responses = respond(
-        policy,
+    generation = Generation.model_validate_json(options.generation)
+    engine = open_engine(generation)
+    engine.load(policy)
+    responses = engine.respond(
         [prompts["text"][prompt] for prompt, _ in keys],
         keys,
         sampling=sampling,
         seed=options.seed,
-        engine=options.engine,
-        batch_size=options.batch_size,
     )
     rows = [
         graded_sample(
@@ -52,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
         "weights_hash": file_hash(policy / WEIGHTS),
         "prompts_hash": file_hash(options.prompts),
         "sampling": sampling.model_dump(),
+        "generation": generation.model_dump(),
         "seed": options.seed,
         "code_hash": options.code,
         "versions": versions(),
@@ -67,8 +69,7 @@ if __name__ == "__main__":
     arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
     arguments.add_argument("--count", type=int, required=True, help="number of responses")
     arguments.add_argument("--sampling", required=True, help="sampling settings, JSON")
-    arguments.add_argument("--engine", required=True, help="generation engine")
-    arguments.add_argument("--batch-size", type=int, required=True, help="responses side by side")
+    arguments.add_argument("--generation", required=True, help="generation settings, JSON")
     arguments.add_argument("--output", type=Path, required=True, help="table to write")
     arguments.add_argument("--progress", type=Path, required=True, help="progress file")
     main(run, arguments)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from online_il.config import checks
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
+from online_il.config.generation import Generation
 from online_il.config.reading import ABSENT, Keys, Problem
 from online_il.config.settings import Settings
 from online_il.config.tasks import Countdown
@@ -26,15 +27,6 @@ from online_il.config.training import Methods, Run
 Lines = dict[tuple[str, ...], int]
 
 MAX_CHARACTERS = 200  # No value is longer; Python refuses to print integers of thousands of digits.
-
-
-class Generation(Settings):
-    """What draws responses from a policy."""
-
-    engine: Literal["loop", "transformers"] = Field(
-        description="loop: our decode loop (CPU, small models); transformers: generate."
-    )
-    batch_size: int = Field(gt=0, description="Responses decoded side by side.")
 
 
 class Resources(Settings):
