@@ -23,8 +23,7 @@ rule evaluate:
         code=code("evaluate"),
         settings=evaluation_settings,
         benchmarks=lambda wildcards: ",".join(TASKS[wildcards.task].benchmarks),
-        engine=STUDY.generation.engine,
-        batch_size=STUDY.generation.batch_size,
+        generation=STUDY.generation.model_dump_json(),
         progress=f"{R}/progress/evaluate/{{task}}/{{run}}/seed{{seed}}.json",
     message:
         "evaluate {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
@@ -32,5 +31,5 @@ rule evaluate:
         "python {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --benchmarks {params.benchmarks} --checkpoints {input.checkpoints}"
-        " --record {input.record} --prompts {input.prompts} --engine {params.engine}"
-        " --batch-size {params.batch_size} --output {output} --progress {params.progress} > {log} 2>&1"
+        " --record {input.record} --prompts {input.prompts} --generation {params.generation:q}"
+        " --output {output} --progress {params.progress} > {log} 2>&1"

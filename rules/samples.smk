@@ -25,8 +25,7 @@ rule sample:
         code=code("sample"),
         demonstrations=demonstrations_count,
         sampling=demonstrations_settings,
-        engine=STUDY.generation.engine,
-        batch_size=STUDY.generation.batch_size,
+        generation=STUDY.generation.model_dump_json(),
         progress=f"{R}/progress/sample/{{task}}/{{run}}/seed{{seed}}.json",
     message:
         "sample demonstrations of {wildcards.run} for {wildcards.task}, seed {wildcards.seed}"
@@ -34,7 +33,7 @@ rule sample:
         "python {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --checkpoints {input.checkpoints}"
         " --prompts {input.prompts} --count {params.demonstrations} --sampling {params.sampling:q}"
-        " --engine {params.engine} --batch-size {params.batch_size} --output {output}"
+        " --generation {params.generation:q} --output {output}"
         " --progress {params.progress} > {log} 2>&1"
 
 

@@ -65,7 +65,7 @@ WRONG = [
     # What a class refuses.
     ("\n", "scale", "Mini!", 0, "scale", '"Mini!"', "match pattern|Name of the study"),
     ("\n", "scale", "yes", 0, "scale", "true", "valid string"),
-    ("\n", "engine", "hf", 0, "generation.engine", '"hf"', "'loop', 'transformers'"),
+    ("\n", "engine", "trl", 0, "generation.engine", '"trl"', "'loop', 'transformers' or 'vllm'"),
     (GRPO, "clip_ratio", "abc", 0, "methods.grpo.clip_ratio", '"abc"', "number|PPO clipping"),
     (GRPO, "clip_ratio", ".inf", 0, "methods.grpo.clip_ratio", "Infinity", "finite number"),
     (GRPO, "clip_ratio", ".nan", 0, "methods.grpo.clip_ratio", "NaN", "finite number"),

@@ -19,10 +19,12 @@ import pandas as pd
 
 from online_il.cli import add_run, log, main, parser
 from online_il.config.evaluation import Evaluation as Settings
+from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
-from online_il.generation.engines import loglikelihoods, respond
+from online_il.generation.chat import messages_of
+from online_il.generation.engines import Engine, open_engine
 from online_il.grading import graded_sample
-from online_il.models import WEIGHTS
+from online_il.models import weights_hash
 from online_il.progress import report
 from online_il.provenance import file_hash, versions
 from online_il.records import (
@@ -43,28 +45,27 @@ Rows = list[dict[str, Any]]
 
 
 def sampled(
-    policy: Path,
+    engine: Engine,
+    policy: str,
     prompts: pd.DataFrame,
     sampling: Sampling,
-    settings: Settings,
+    count: int,
+    seed: int,
     options: argparse.Namespace,
 ) -> Rows:
-    """Graded responses to the prompts, `samples_per_prompt` each."""
-    keys = [(p, s) for p in range(len(prompts)) for s in range(settings.samples_per_prompt)]
-    responses = respond(
-        policy,
+    """Graded responses to the prompts, as many each as the benchmark has."""
+    keys = [(p, s) for p in range(len(prompts)) for s in range(count)]
+    responses = engine.respond(
         [prompts["text"][prompt] for prompt, _ in keys],
         keys,
         sampling=sampling,
-        seed=settings.seed,
-        engine=options.engine,
-        batch_size=options.batch_size,
+        seed=seed,
     )
     return [
         graded_sample(
             prompt_id=prompts["prompt_id"][prompt],
             sample_index=index,
-            policy=f"{options.run}/{policy.name}",
+            policy=policy,
             seed=options.seed,
             answer=json.loads(prompts["answer"][prompt]),
             response=response,
@@ -73,11 +74,12 @@ def sampled(
     ]
 
 
-def chosen(policy: Path, prompts: pd.DataFrame, options: argparse.Namespace) -> Rows:
+def chosen(engine: Engine, policy: str, prompts: pd.DataFrame, options: argparse.Namespace) -> Rows:
     """The likeliest choice of every question."""
     answers = [json.loads(answer) for answer in prompts["answer"]]
     choices = [[str(choice) for choice in answer["choices"]] for answer in answers]
-    scores = loglikelihoods(policy, list(prompts["text"]), choices)
+    continuations = [[f" {text}" for text in texts] for texts in choices]
+    scores = engine.loglikelihoods(list(prompts["text"]), continuations)
     rows = []
     for prompt_id, answer, texts, nats in zip(
         prompts["prompt_id"], answers, choices, scores, strict=True
@@ -88,13 +90,14 @@ def chosen(policy: Path, prompts: pd.DataFrame, options: argparse.Namespace) -> 
             {
                 "prompt_id": prompt_id,
                 "sample_index": 0,
-                "policy": f"{options.run}/{policy.name}",
+                "policy": policy,
                 "seed": options.seed,
                 "text": text,
                 "n_tokens": 1,
                 "finish_reason": "loglikelihood",
                 "reward": float(correct),
                 "reward_tinyzero": math.nan,
+                "correct_strict": math.nan,
                 "correct": correct,
                 "format_ok": True,
             }
@@ -103,7 +106,12 @@ def chosen(policy: Path, prompts: pd.DataFrame, options: argparse.Namespace) -> 
 
 
 def checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | None]:
-    """(share of attempts with an honest check, attempts a response) of miniature responses."""
+    """(share of attempts with an honest check, attempts a response) of miniature responses.
+
+    None where the prompts are not in the miniature's language.
+    """
+    if grader_of(prompts) != "countdown" or messages_of(prompts["text"][0]) is not None:
+        return None, None
     targets = {
         prompt_id: json.loads(answer)["target"]
         for prompt_id, answer in zip(prompts["prompt_id"], prompts["answer"], strict=True)
@@ -114,6 +122,7 @@ def checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | Non
 
 
 def evaluate(
+    engine: Engine,
     checkpoint: Checkpoint,
     benchmark: str,
     sampling: str,
@@ -121,37 +130,39 @@ def evaluate(
     settings: Settings,
     prompts: pd.DataFrame,
     options: argparse.Namespace,
-    folder: Path,
 ) -> Evaluation:
     """One evaluation: writes its responses and its record, and returns the record."""
-    policy = options.checkpoints / f"step{checkpoint.step}"
+    policy = f"{options.run}/step{checkpoint.step}"
     drawn: Sampling = getattr(settings, sampling)
-    forgetting = benchmark == "forgetting"
-    if forgetting:
-        rows = chosen(policy, prompts, options)
+    choice = grader_of(prompts) == "choice"
+    count = 1 if choice else settings.responses.get(benchmark, settings.samples_per_prompt)
+    if choice:
+        rows = chosen(engine, policy, prompts, options)
     else:
-        rows = sampled(policy, prompts, drawn, settings, options)
-    check_share, attempts = (None, None) if forgetting else checks(rows, prompts)
+        rows = sampled(engine, policy, prompts, drawn, count, settings.seed, options)
+    check_share, attempts = checks(rows, prompts)
     correct_N = np.array([row["correct"] for row in rows], dtype=float)
+    strict_N = np.array([row["correct_strict"] for row in rows], dtype=float)
     record = Evaluation(
         **context,
         **checkpoint.model_dump(),
         benchmark=benchmark,
         sampling=sampling,
-        sampling_settings={"scoring": "loglikelihood"} if forgetting else drawn.model_dump(),
+        sampling_settings={"scoring": "loglikelihood"} if choice else drawn.model_dump(),
         n_prompts=len(prompts),
-        samples_per_prompt=1 if forgetting else settings.samples_per_prompt,
+        samples_per_prompt=count,
         accuracy=float(correct_N.mean()),
         accuracy_stderr=clustered_stderr(correct_N, np.array([row["prompt_id"] for row in rows])),
-        format_rate=None if forgetting else _mean(rows, "format_ok"),
-        truncation_rate=None if forgetting else _share(rows, "finish_reason", "length"),
-        mean_length=None if forgetting else _mean(rows, "n_tokens"),
+        accuracy_strict=None if np.isnan(strict_N).any() else float(strict_N.mean()),
+        format_rate=None if choice else _mean(rows, "format_ok"),
+        truncation_rate=None if choice else _share(rows, "finish_reason", "length"),
+        mean_length=None if choice else _mean(rows, "n_tokens"),
         check_rate=check_share,
         attempts=attempts,
         data_revision=str(prompts["revision"][0]),
     )
     name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
-    place = folder / f"step{checkpoint.step}"
+    place = options.output / f"step{checkpoint.step}"
     write_table(rows, Samples, place / f"{name}.parquet", record.model_dump())
     write_json(record, place / f"{name}.json")
     return record
@@ -165,15 +176,24 @@ def _share(rows: Rows, key: str, value: str) -> float:
     return float(np.mean([row[key] == value for row in rows]))
 
 
+def grader_of(prompts: pd.DataFrame) -> str:
+    """What grades the answers to a benchmark's prompts."""
+    return str(json.loads(prompts["answer"][0]).get("grader", "countdown"))
+
+
 def plan(
-    checkpoints: Sequence[Checkpoint], benchmarks: Sequence[str]
+    checkpoints: Sequence[Checkpoint],
+    benchmarks: Sequence[str],
+    prompts: dict[str, pd.DataFrame],
+    settings: Settings,
 ) -> list[tuple[Checkpoint, str, str]]:
-    """Every evaluation to make; choices are not sampled, so forgetting has one sampling only."""
+    """Every evaluation to make; choices are not sampled, so they have one sampling only."""
+    both = ("policy", "paper") if settings.paper else ("policy",)
     return [
         (checkpoint, benchmark, sampling)
         for checkpoint in checkpoints
         for benchmark in benchmarks
-        for sampling in (("policy",) if benchmark == "forgetting" else ("policy", "paper"))
+        for sampling in (("policy",) if grader_of(prompts[benchmark]) == "choice" else both)
     ]
 
 
@@ -182,10 +202,10 @@ def run(options: argparse.Namespace) -> None:
     record = RunRecord.model_validate_json(options.record.read_text())
     table = read_table(options.prompts, Prompts)
     for checkpoint in record.checkpoints:
-        weights = options.checkpoints / f"step{checkpoint.step}" / WEIGHTS
-        if not weights.is_file() or file_hash(weights) != checkpoint.weights_hash:
+        folder = options.checkpoints / f"step{checkpoint.step}"
+        if weights_hash(folder) != checkpoint.weights_hash:
             raise InputError(
-                f"{weights}: not the weights that {options.record} names; "
+                f"{folder}: not the weights that {options.record} names; "
                 f"delete {options.checkpoints} and start again: Snakemake trains the run anew"
             )
     context = {
@@ -199,11 +219,20 @@ def run(options: argparse.Namespace) -> None:
         "versions": versions(),
     }
     shutil.rmtree(options.output, ignore_errors=True)
-    planned = plan(record.checkpoints, options.benchmarks.split(","))
+    benchmarks = options.benchmarks.split(",")
+    prompts = {b: table[table["split"] == b].reset_index(drop=True) for b in benchmarks}
+    for benchmark in (name for name, rows in prompts.items() if rows.empty):
+        raise InputError(f"{options.prompts}: no prompt of benchmark {benchmark} in it")
+    planned = plan(record.checkpoints, benchmarks, prompts, settings)
+    engine = open_engine(Generation.model_validate_json(options.generation))
+    loaded = None
     for done, (checkpoint, benchmark, sampling) in enumerate(planned):
-        prompts = table[table["split"] == benchmark].reset_index(drop=True)
+        if checkpoint.step != loaded:
+            engine.load(options.checkpoints / f"step{checkpoint.step}")
+            loaded = checkpoint.step
+        asked = prompts[benchmark]
         result = evaluate(
-            checkpoint, benchmark, sampling, context, settings, prompts, options, options.output
+            engine, checkpoint, benchmark, sampling, context, settings, asked, options
         )
         log(
             "evaluated",
@@ -219,7 +248,7 @@ def run(options: argparse.Namespace) -> None:
             done=done + 1,
             total=len(planned),
             unit="evaluation",
-            accuracy=result.accuracy if benchmark == "id" else None,
+            accuracy=result.accuracy if benchmark == benchmarks[0] else None,
         )
 
 
@@ -231,8 +260,7 @@ if __name__ == "__main__":
     arguments.add_argument("--checkpoints", type=Path, required=True, help="the run's checkpoints")
     arguments.add_argument("--record", type=Path, required=True, help="the run's manifest")
     arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--engine", required=True, help="generation engine")
-    arguments.add_argument("--batch-size", type=int, required=True, help="responses side by side")
+    arguments.add_argument("--generation", required=True, help="generation settings, JSON")
     arguments.add_argument("--output", type=Path, required=True, help="folder to write")
     arguments.add_argument("--progress", type=Path, required=True, help="progress file")
     main(run, arguments)

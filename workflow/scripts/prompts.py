@@ -84,7 +84,9 @@ def run(options: argparse.Namespace) -> None:
             "prompt_id": f"forgetting-{index:05d}",
             "split": "forgetting",
             "text": miniature.fact_prompt(fact),
-            "answer": json.dumps({"choices": fact.choices, "correct": fact.value}),
+            "answer": json.dumps(
+                {"grader": "choice", "choices": fact.choices, "correct": fact.value}
+            ),
             **origin,
         }
         for index, fact in enumerate(table)

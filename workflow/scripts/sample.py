@@ -1,7 +1,8 @@
-"""Sample an expert's responses to the training prompts: the demonstrations of SFT.
+"""Sample a policy's responses to the prompts of some splits.
 
-The expert is a trained policy, sampled at temperature 1 and unfiltered (decision 8); response j of
-a prompt is its sample j, and prompts are passed as often as the number of demonstrations needs.
+Of the training prompts these are the demonstrations of SFT: unfiltered, at temperature 1 (decision
+8), with --count in all, passing the prompts as often as it takes. With --responses every prompt has
+as many. Response j of a prompt is its sample j.
 """
 
 import argparse
@@ -9,30 +10,34 @@ import json
 from pathlib import Path
 
 from online_il.cli import add_run, log, main, newest_step, parser
+from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
-from online_il.generation.engines import respond
+from online_il.generation.engines import open_engine
 from online_il.grading import graded_sample
-from online_il.models import WEIGHTS
+from online_il.models import weights_hash
 from online_il.progress import report
 from online_il.provenance import file_hash, versions
-from online_il.records import Prompts, Samples, read_table, write_table
+from online_il.records import InputError, Prompts, Samples, read_table, write_table
 
 
 def run(options: argparse.Namespace) -> None:
     table = read_table(options.prompts, Prompts)
-    prompts = table[table["split"] == "train"].reset_index(drop=True)
-    keys = [(i % len(prompts), i // len(prompts)) for i in range(options.count)]
+    prompts = table[table["split"].isin(options.splits.split(","))].reset_index(drop=True)
+    if prompts.empty:
+        raise InputError(f"{options.prompts}: no prompt of split {options.splits} in it")
+    count = options.count or options.responses * len(prompts)
+    keys = [(i % len(prompts), i // len(prompts)) for i in range(count)]
     sampling = Sampling.model_validate_json(options.sampling)
     policy = newest_step(options.checkpoints)
-    report(options.progress, done=0, total=options.count, unit="response")
-    responses = respond(
-        policy,
+    report(options.progress, done=0, total=count, unit="response")
+    generation = Generation.model_validate_json(options.generation)
+    engine = open_engine(generation)
+    engine.load(policy)
+    responses = engine.respond(
         [prompts["text"][prompt] for prompt, _ in keys],
         keys,
         sampling=sampling,
         seed=options.seed,
-        engine=options.engine,
-        batch_size=options.batch_size,
     )
     rows = [
         graded_sample(
@@ -49,15 +54,16 @@ def run(options: argparse.Namespace) -> None:
     provenance = {
         "task": options.task,
         "policy": f"{options.run}/{policy.name}",
-        "weights_hash": file_hash(policy / WEIGHTS),
+        "weights_hash": weights_hash(policy),
         "prompts_hash": file_hash(options.prompts),
         "sampling": sampling.model_dump(),
+        "generation": generation.model_dump(),
         "seed": options.seed,
         "code_hash": options.code,
         "versions": versions(),
     }
     write_table(rows, Samples, options.output, provenance)
-    report(options.progress, done=options.count, total=options.count, unit="response")
+    report(options.progress, done=count, total=count, unit="response")
 
 
 if __name__ == "__main__":
@@ -65,10 +71,12 @@ if __name__ == "__main__":
     add_run(arguments)
     arguments.add_argument("--checkpoints", type=Path, required=True, help="the expert's folder")
     arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--count", type=int, required=True, help="number of responses")
+    arguments.add_argument("--splits", default="train", help="which prompts, commas between")
+    amount = arguments.add_mutually_exclusive_group(required=True)
+    amount.add_argument("--count", type=int, help="number of responses in all")
+    amount.add_argument("--responses", type=int, help="number of responses a prompt")
     arguments.add_argument("--sampling", required=True, help="sampling settings, JSON")
-    arguments.add_argument("--engine", required=True, help="generation engine")
-    arguments.add_argument("--batch-size", type=int, required=True, help="responses side by side")
+    arguments.add_argument("--generation", required=True, help="generation settings, JSON")
     arguments.add_argument("--output", type=Path, required=True, help="table to write")
     arguments.add_argument("--progress", type=Path, required=True, help="progress file")
     main(run, arguments)

@@ -26,6 +26,7 @@ FROM read_json(
         samples_per_prompt: 'BIGINT',
         accuracy: 'DOUBLE',
         accuracy_stderr: 'DOUBLE',
+        accuracy_strict: 'DOUBLE',
         format_rate: 'DOUBLE',
         truncation_rate: 'DOUBLE',
         mean_length: 'DOUBLE',

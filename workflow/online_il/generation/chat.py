@@ -28,11 +28,24 @@ def primer_of(text: str) -> str:
     return messages[-1]["content"] if messages and messages[-1]["role"] == "assistant" else ""
 
 
+def rendered(tokenizer: "PreTrainedTokenizerFast", messages: Messages) -> str:
+    """A conversation as the model reads it, special tokens written out.
+
+    A last message of the assistant's is continued. Raises `ValueError` for a tokenizer without a
+    chat template.
+    """
+    if not tokenizer.chat_template:
+        raise ValueError("this model has no chat template; name one in the base's chat_template")
+    primed = messages[-1]["role"] == "assistant"
+    return tokenizer.apply_chat_template(  # type: ignore[no-any-return]
+        messages, tokenize=False, add_generation_prompt=not primed, continue_final_message=primed
+    )
+
+
 def prompt_ids(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
     """Token ids of prompts: through the chat template for a conversation, as they stand for text.
 
-    A last message of the assistant's is continued. Raises `ValueError` where a conversation meets
-    a tokenizer without a chat template.
+    Raises `ValueError` where a conversation meets a tokenizer without a chat template.
     """
     return [_ids(tokenizer, text) for text in texts]
 
@@ -41,11 +54,5 @@ def _ids(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[int]:
     messages = messages_of(text)
     if messages is None:
         return tokenizer.encode(text)  # type: ignore[no-any-return]
-    if not tokenizer.chat_template:
-        raise ValueError("this model has no chat template; name one in the base's chat_template")
-    primed = messages[-1]["role"] == "assistant"
-    rendered = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=not primed, continue_final_message=primed
-    )
     # The template writes the special tokens itself, a beginning of sequence among them.
-    return tokenizer.encode(rendered, add_special_tokens=False)  # type: ignore[no-any-return]
+    return tokenizer.encode(rendered(tokenizer, messages), add_special_tokens=False)  # type: ignore[no-any-return]

@@ -230,20 +230,24 @@ def generate(
     *,
     sampling: Sampling,
     seed: int,
-    eos_token_id: int,
+    eos_token_id: int | Sequence[int],
     batch_size: int = 256,
 ) -> list[list[int]]:
     """One response a prompt, as token ids up to and including the end-of-sequence token.
 
-    `keys[i]` = (prompt number, sample index) names the random numbers of row i. A response that
-    does not end within `sampling.max_new_tokens` is cut there and lacks the end token.
+    `keys[i]` = (prompt number, sample index) names the random numbers of row i. A model may have
+    several end-of-sequence tokens. A response that does not end within `sampling.max_new_tokens`
+    is cut there and lacks the end token.
     """
     responses: list[list[int]] = [[] for _ in prompts]
+    ends = [eos_token_id] if isinstance(eos_token_id, int) else eos_token_id
+    is_end_V = torch.zeros(model.embedding_V_E.shape[0], dtype=torch.bool)
+    is_end_V[list(ends)] = True
     for rows in batches(prompts, batch_size):
         ids_B_T = torch.tensor([prompts[row] for row in rows])
         uniform_B_T = uniforms(seed, [keys[row] for row in rows], sampling.max_new_tokens)
         for row, tokens in zip(
-            rows, _generate_batch(model, ids_B_T, uniform_B_T, sampling, eos_token_id), strict=True
+            rows, _generate_batch(model, ids_B_T, uniform_B_T, sampling, is_end_V), strict=True
         ):
             responses[row] = tokens
     return responses
@@ -254,7 +258,7 @@ def _generate_batch(
     prompt_ids_B_T: Tensor,
     uniform_B_T: Tensor,
     sampling: Sampling,
-    eos_token_id: int,
+    is_end_V: Tensor,
 ) -> list[list[int]]:
     rows, prompt_length = prompt_ids_B_T.shape
     longest = prompt_length + sampling.max_new_tokens
@@ -262,7 +266,7 @@ def _generate_batch(
     cache = new_cache(model, rows, longest)
     # `alive` holds the numbers of the rows that the cache and the random numbers still carry.
     alive = torch.arange(rows)
-    tokens_B_T = torch.full((rows, sampling.max_new_tokens), eos_token_id)
+    tokens_B_T = torch.zeros((rows, sampling.max_new_tokens), dtype=torch.long)
     lengths_B = torch.full((rows,), sampling.max_new_tokens)
     finished_B = torch.zeros(rows, dtype=torch.bool)
     step_ids_B_T, start = prompt_ids_B_T, 0
@@ -271,7 +275,7 @@ def _generate_batch(
         start += step_ids_B_T.shape[1]
         chosen_B = choose(F.linear(hidden_B_E, model.head_V_E), sampling, uniform_B_T[:, step])
         tokens_B_T[alive[~finished_B], step] = chosen_B[~finished_B]
-        ended_B = (chosen_B == eos_token_id) & ~finished_B
+        ended_B = is_end_V[chosen_B] & ~finished_B
         lengths_B[alive[ended_B]] = step + 1
         finished_B = finished_B | ended_B
         n_finished = int(finished_B.sum())

@@ -1,0 +1,109 @@
+"""`generate` of transformers as an engine: any model, on a GPU where there is one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from online_il.config.generation import Generation
+from online_il.config.sampling import Sampling
+from online_il.generation.response import Response, finish_reason
+from online_il.generation.tokens import Tokens
+
+
+class TransformersEngine:
+    """Batches padded on the left; the random numbers are one stream, so responses depend on it."""
+
+    def __init__(self, settings: Generation) -> None:
+        self._batch_size = settings.batch_size
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def load(self, policy: Path) -> None:
+        """Read the policy in a folder."""
+        from transformers import GenerationConfig
+
+        from online_il.models import load_model
+
+        self._tokens = Tokens(policy)
+        self._model = load_model(policy).to(self._device).eval()
+        # `generate` takes from it what our own config leaves open: Qwen2.5's repetition penalty.
+        self._model.generation_config = GenerationConfig()
+
+    def respond(
+        self,
+        prompts: Sequence[str],
+        keys: Sequence[tuple[int, int]],
+        *,
+        sampling: Sampling,
+        seed: int,
+    ) -> list[Response]:
+        """One response a prompt; the keys are not looked at."""
+        from transformers import GenerationConfig, set_seed
+
+        set_seed(seed)
+        greedy = sampling.temperature == 0.0
+        ends = self._tokens.ends
+        config = GenerationConfig(
+            do_sample=not greedy,
+            temperature=None if greedy else sampling.temperature,
+            top_k=None if greedy else sampling.top_k,
+            top_p=None if greedy else sampling.top_p,
+            max_new_tokens=sampling.max_new_tokens,
+            eos_token_id=ends,
+            pad_token_id=ends[0],
+        )
+        rows = [self._tokens.prompt(prompt) for prompt in prompts]
+        responses = []
+        for start in range(0, len(rows), self._batch_size):
+            ids_B_T, mask_B_T = self._padded(rows[start : start + self._batch_size])
+            with torch.inference_mode():
+                out_B_T = self._model.generate(
+                    input_ids=ids_B_T, attention_mask=mask_B_T, generation_config=config
+                )
+            for row in out_B_T[:, ids_B_T.shape[1] :].tolist():
+                length = next((t + 1 for t, token in enumerate(row) if token in ends), len(row))
+                ids = row[:length]
+                responses.append(Response(self._tokens.text(ids), length, finish_reason(ids, ends)))
+        return responses
+
+    @torch.inference_mode()
+    def loglikelihoods(
+        self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """Log-likelihoods (nats), as in `Engine`."""
+        rows = [
+            self._tokens.scored(prompt, continuation)
+            for prompt, choices in zip(prompts, continuations, strict=True)
+            for continuation in choices
+        ]
+        # Rows of like length share a batch; the longest come first, so memory runs out at once.
+        order = sorted(range(len(rows)), key=lambda row: -len(rows[row][0]) - len(rows[row][1]))
+        scores = [0.0] * len(rows)
+        for start in range(0, len(order), self._batch_size):
+            batch = order[start : start + self._batch_size]
+            ids_B_T, mask_B_T = self._padded([[*rows[row][0], *rows[row][1]] for row in batch])
+            longest = max(len(rows[row][1]) for row in batch)
+            logits_B_C_V = self._model(
+                input_ids=ids_B_T,
+                attention_mask=mask_B_T,
+                position_ids=(mask_B_T.cumsum(-1) - 1).clamp(min=0),
+                logits_to_keep=longest + 1,
+                use_cache=False,
+            ).logits[:, :-1]
+            logp_B_C_V = logits_B_C_V.float().log_softmax(-1)
+            logp_B_C = logp_B_C_V.gather(-1, ids_B_T[:, -longest:, None])[..., 0]
+            for place, row in enumerate(batch):
+                scores[row] = logp_B_C[place, -len(rows[row][1]) :].sum().item()
+        flat = iter(scores)
+        return [[next(flat) for _ in choices] for choices in continuations]
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """(token ids, 1 where they are no padding) of rows that end together."""
+        tensors = [torch.tensor(row) for row in rows]
+        ids_B_T = pad_sequence(tensors, batch_first=True, padding_side="left")
+        mask_B_T = pad_sequence(
+            [torch.ones_like(row) for row in tensors], batch_first=True, padding_side="left"
+        )
+        return ids_B_T.to(self._device), mask_B_T.to(self._device)
