@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
+from online_il import benchmarks
 from online_il.config.study import (
     ConfigError,
     checkpoints_of,
@@ -52,6 +53,7 @@ include: "rules/base.smk"
 include: "rules/models.smk"
 include: "rules/expert.smk"
 include: "rules/samples.smk"
+include: "rules/endpoint.smk"
 include: "rules/students.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
@@ -61,6 +63,7 @@ include: "rules/figures.smk"
 if STUDY.discrepancy:
 
     include: "rules/pairs.smk"
+    include: "rules/responses.smk"
     include: "rules/discrepancy.smk"
 
 
@@ -77,9 +80,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        rules.figure1.output,
-        rules.figure2.output,
-        rules.summary.output,
+        curves_outputs(),
         discrepancy_outputs(),
         theory_outputs(),
 

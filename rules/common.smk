@@ -63,11 +63,11 @@ def base(wildcards):
     return checkpoints_of_policy(wildcards.task, "base", wildcards.seed)
 
 
-def policies():
-    """Every trained policy of the study: (task, run, seed), bases included."""
-    bases = [(task.name, "base", task.base.seed) for task in STUDY.tasks if task.base]
+def policies(tasks):
+    """Every trained policy of some tasks: (task, run, seed), bases included."""
+    bases = [(name, "base", TASKS[name].base.seed) for name in tasks if TASKS[name].base]
     runs = [(t, run.name, seed) for (t, _), run in RUNS.items() for seed in seeds_of(TASKS[t], run)]
-    return bases + runs
+    return bases + [policy for policy in runs if policy[0] in tasks]
 
 
 def of_run(key):

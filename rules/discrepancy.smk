@@ -6,7 +6,7 @@ rule discrepancy:
     input:
         expert=lambda wildcards: responses_input(wildcards.task, wildcards.expert),
         student=lambda wildcards: responses_input(wildcards.task, wildcards.student),
-        base=lambda wildcards: checkpoints_of_policy(wildcards.task, "base", None),
+        tokenizer=tokenizer_of,
     output:
         f"{R}/discrepancy/{{task}}/{{expert}}/{{student}}.parquet",
     log:
@@ -29,7 +29,7 @@ rule discrepancy:
     shell:
         "python {params.script} --expert {params.expert} --student {params.student}"
         " --expert-name {wildcards.expert} --student-name {wildcards.student}"
-        " --tokenizer {input.base}/step0 --bin-width {params.bin_width} {params.keywords:q}"
+        " --tokenizer {input.tokenizer}/step0 --bin-width {params.bin_width} {params.keywords:q}"
         " --resamples {params.resamples} --seed {params.seed} --keep-empty --code {params.code}"
         " --out {output} > {log} 2>&1"
 

@@ -25,7 +25,7 @@ rule figure1:
 
 rule figure2:
     input:
-        f"{R}/results.duckdb",
+        database("figure2"),
     output:
         figure("figure2"),
     log:

@@ -10,12 +10,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from online_il.benchmarks import IN_DISTRIBUTION
 from online_il.cli import main, parser
 from online_il.records import write_text
 from online_il.store import intervals, query
 
-MEASURES = ["id", "validation", "ood", "forgetting"]
-ORDER = ["base", "expert"]
+FIRST = ["base", "expert"]
+INSIDE = [*IN_DISTRIBUTION, "validation"]
 LEAST_CHECK_RATE = 0.9
 LOOK: dict[str, Any] = {
     "box": box.SIMPLE_HEAD,
@@ -29,7 +30,9 @@ LOOK: dict[str, Any] = {
 def accuracies(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
     """Final accuracies with their 95 % intervals: a row a run."""
     measures = rows[["benchmark", "sampling"]].drop_duplicates().itertuples(index=False)
-    columns = sorted(measures, key=lambda m: (m.sampling != "policy", MEASURES.index(m.benchmark)))
+    columns = sorted(
+        measures, key=lambda m: (m.sampling != "policy", BENCHMARKS.index(m.benchmark))
+    )
     titles = [b if s == "policy" else f"{b}, {s}'s sampling" for b, s in columns]
     table = Table("run", *titles, **LOOK, title=f"{task}: final accuracy [95 % interval]")
     for run in runs:
@@ -51,7 +54,9 @@ def costs(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
     table = Table("run", **LOOK, title=f"{task}: training, means over seeds")
     for column in ("seeds", "updates", "samples", "tokens", "device-seconds", "response length"):
         table.add_column(column, justify="right")
-    inside = rows["benchmark"].isin(["id", "validation"]) & (rows["sampling"] == "policy")
+    inside = rows["benchmark"].isin([*IN_DISTRIBUTION, "validation"]) & (
+        rows["sampling"] == "policy"
+    )
     drawn = rows[inside].drop_duplicates("run").set_index("run")
     for run in runs:
         if run in drawn.index:
@@ -82,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
     text = io.StringIO()
     console = Console(file=text, width=120, color_system=None, highlight=False, markup=False)
     for task, part in rows.groupby("task"):
-        names = sorted(part["run"].unique(), key=lambda name: (name not in ORDER, name))
+        names = sorted(part["run"].unique(), key=lambda name: (name not in FIRST, name))
         console.print(accuracies(part, names, str(task)))
         console.print()
         console.print(costs(part, names, str(task)))

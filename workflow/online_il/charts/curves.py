@@ -6,13 +6,14 @@ consumed, which is the paper's axis, against optimizer updates and against devic
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import altair as alt
 import pandas as pd
 
+from online_il.benchmarks import FORGETTING, IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, TITLES
 from online_il.charts.style import DASHES, GREY, INK, Style, styles, themed
 from online_il.records import InputError
 from online_il.store import intervals, query
@@ -45,8 +46,7 @@ class Measure(NamedTuple):
 
 def figure1(database: Path) -> alt.TopLevelMixin:
     """Accuracy in distribution: a row of panels for each task and sampling, a column an axis."""
-    data = _read(database, ["id"])
-    shown = list(_measures(*data, "id", "in distribution"))
+    shown = list(_measures(database, IN_DISTRIBUTION))
     rows = [
         alt.hconcat(*panels, spacing=18, title=_heading(measure))
         for measure, panels in zip(shown, _panels(shown, labelled=list(AXES)[-1:]), strict=True)
@@ -60,11 +60,7 @@ def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
 
     `chance` is the accuracy of guessing on the forgetting benchmark of each task.
     """
-    data = _read(database, ["ood", "forgetting"])
-    shown = [
-        *_measures(*data, "ood", "out of distribution"),
-        *_measures(*data, "forgetting", "forgetting", chance),
-    ]
+    shown = list(_measures(database, (*OUT_OF_DISTRIBUTION, *FORGETTING), chance))
     columns = [
         alt.vconcat(*panels, spacing=22, title=_heading(measure))
         for measure, panels in zip(shown, _panels(shown, labelled=list(AXES)), strict=True)
@@ -73,43 +69,34 @@ def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
     return _finished(chart, "Out-of-distribution accuracy and forgetting during training", shown)
 
 
-def _read(database: Path, benchmarks: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of the benchmarks: means over seeds with their intervals, and single seeds."""
-    means = intervals(database)
-    seeds = query(database, "evaluations")
-    means = means[means["benchmark"].isin(benchmarks)]
-    seeds = seeds[seeds["benchmark"].isin(benchmarks)]
-    if means.empty:
+def _measures(
+    database: Path, benchmarks: Sequence[str], chance: dict[str, float] | None = None
+) -> Iterator[Measure]:
+    """The measures of some benchmarks: each task that has one, in each of its samplings.
+
+    Means over seeds with their intervals, and single seeds. A benchmark of what is forgotten is
+    one of choices, of which the likeliest counts; `chance` is the accuracy of guessing there.
+    """
+    means, seeds = intervals(database), query(database, "evaluations")
+    if not means["benchmark"].isin(benchmarks).any():
         raise InputError(
             f"{database}: no evaluation on {' or '.join(benchmarks)}; "
             "name the benchmarks in the config and run the study again"
         )
-    return means, seeds
-
-
-def _measures(
-    means: pd.DataFrame,
-    seeds: pd.DataFrame,
-    benchmark: str,
-    title: str,
-    chance: dict[str, float] | None = None,
-) -> Iterable[Measure]:
-    """The measures of one benchmark: each task that has it, in each of its samplings.
-
-    A benchmark with chance levels is one of choices, of which the likeliest counts.
-    """
-    means, seeds = means[means["benchmark"] == benchmark], seeds[seeds["benchmark"] == benchmark]
-    for task in means["task"].unique():
-        samplings = set(means.loc[means["task"] == task, "sampling"])
-        for sampling in sorted(samplings, key=[*SAMPLINGS, *samplings].index):
-            sampled = SAMPLINGS.get(sampling, sampling)
-            yield Measure(
-                f"{task}, {title}",
-                sampled if chance is None else "the likeliest choice counts",
-                _of(means, task, sampling),
-                _of(seeds, task, sampling),
-                None if chance is None else chance[task],
-            )
+    for benchmark in benchmarks:
+        scored = means[means["benchmark"] == benchmark]
+        single = seeds[seeds["benchmark"] == benchmark]
+        for task in scored["task"].unique():
+            samplings = set(scored.loc[scored["task"] == task, "sampling"])
+            for sampling in sorted(samplings, key=[*SAMPLINGS, *samplings].index):
+                guessed = benchmark in FORGETTING and chance is not None
+                yield Measure(
+                    f"{task}, {TITLES[benchmark]}",
+                    "the likeliest choice counts" if guessed else SAMPLINGS.get(sampling, sampling),
+                    _of(scored, task, sampling),
+                    _of(single, task, sampling),
+                    chance[task] if guessed and chance is not None else None,
+                )
 
 
 def _of(rows: pd.DataFrame, task: str, sampling: str) -> pd.DataFrame:

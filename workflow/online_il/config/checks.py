@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from online_il import benchmarks
 from online_il.config.checks_methods import (
     checkpoint_problems,
     division_problems,
@@ -31,14 +32,6 @@ from online_il.config.reading import (
 
 LARGEST_SEED = 2**32 - 1  # NumPy's, which the trainers seed.
 WEIGHTED = ("model", "random")  # Kinds of experts that have weights.
-BENCHMARKS = {
-    "miniature": ("id", "ood", "forgetting", "validation"),
-    "countdown": ("id", "ood"),
-    "gsm8k": ("gsm8k", "mmlu"),
-    "deepscaler": ("aime2024", "math500"),
-    "aime": ("aime2024", "aime2025"),
-}
-"""The benchmarks that each kind of data has."""
 
 
 def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
@@ -126,7 +119,7 @@ def _benchmark_problems(task: dict[str, Any], here: Keys) -> Iterator[Problem]:
     names = value_at(task, "benchmarks")
     listed: list[Any] = names if isinstance(names, list) else []
     yield from repeated(listed, (*here, "benchmarks"))
-    known = BENCHMARKS.get(text(task, "data", "kind"))
+    known = benchmarks.OF_DATA.get(text(task, "data", "kind"))
     for index, name in enumerate(listed):
         if known and isinstance(name, str) and name not in known:
             close = difflib.get_close_matches(name, known, 1)

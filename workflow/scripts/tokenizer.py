@@ -1,0 +1,31 @@
+"""Lay the tokenizer of a model of the hub in the study's results, without its weights."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from online_il.hub import model_folder
+
+from online_il.cli import main, parser
+from online_il.config.hub import Model
+from online_il.records import InputError
+
+
+def run(options: argparse.Namespace) -> None:
+    model = Model.model_validate_json(options.settings)
+    files = sorted(model_folder(model).glob("tokenizer*"))
+    if not any(path.name == "tokenizer.json" for path in files):
+        raise InputError(f"{model.repo}: no tokenizer.json among its files")
+    place = options.output / "step0"
+    shutil.rmtree(options.output, ignore_errors=True)
+    place.mkdir(parents=True)
+    for path in files:
+        shutil.copy2(path, place / path.name)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--settings", required=True, help="settings of the model, JSON")
+    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
+    arguments.add_argument("--output", type=Path, required=True, help="folder to write")
+    main(run, arguments)
