@@ -38,8 +38,13 @@ def launch(wildcards, resources):
     """What starts a program that trains: Python, or `accelerate` with a process a GPU."""
     if STUDY.hardware == "cpu":
         return "python"
-    config = os.path.relpath(ROOT / "config" / "accelerate" / "fsdp.yaml")
-    return f"accelerate launch --config_file {config} --num_processes {resources.gpu}"
+    name = "fsdp" if resources.gpu > 1 else "single"
+    config = os.path.relpath(ROOT / "config" / "accelerate" / f"{name}.yaml")
+    # Port 0 is any free one, for two jobs may share a node.
+    return (
+        f"accelerate launch --config_file {config} --num_processes {resources.gpu}"
+        " --main_process_port 0"
+    )
 
 
 def run_folder(task="{task}", run="{run}", seed="{seed}"):
