@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from online_il.benchmarks import IN_DISTRIBUTION
+from online_il.benchmarks import IN_DISTRIBUTION, ORDER
 from online_il.cli import main, parser
 from online_il.records import write_text
 from online_il.store import intervals, query
