@@ -10,6 +10,7 @@ import trl
 from trl.kernels import chunked_divergence
 from trl.trainer import utils as trl_utils
 
+from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.config.study import Study
 from online_il.generation import decode
@@ -21,6 +22,7 @@ from online_il.training.common import arguments as trainer_arguments
 
 TRAINERS = {"grpo": trl.GRPOTrainer, "sft": trl.SFTTrainer, "distill": trl.DistillationTrainer}
 BATCH_SIZE = 256
+LOOP = Generation(engine="loop", batch_size=BATCH_SIZE)
 
 
 class Work(NamedTuple):
@@ -67,11 +69,11 @@ def train_ours(work: Work, method: str, seed: int, folder: Path) -> Recorder:
     common: dict[str, Any] = {"arguments": arguments(work, method, seed, folder), "checkpoints": []}
     common |= {"folder": folder, "progress": folder / "progress.json"}
     if method == "grpo":
-        return grpo.train(*policy, work.prompts, reward, settings, engine="loop", **common)
+        return grpo.train(*policy, work.prompts, reward, settings, generation=LOOP, **common)
     if method == "distill":
         student, expert = policy[0], load_model(work.expert)
         given = (student, expert, work.tokenizer, work.prompts, settings)
-        return distill.train(*given, engine="loop", **common)
+        return distill.train(*given, generation=LOOP, **common)
     encode, eos = work.tokenizer.encode, work.tokenizer.eos_token_id
     rows = [supervised.Row(encode(p), [*encode(text), eos]) for p, text in work.demonstrations]
     updates = supervised.plan(len(rows), 1 + work.updates, settings.batch_size, seed)

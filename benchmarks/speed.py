@@ -140,7 +140,7 @@ def prepare(options: argparse.Namespace) -> Work:
     table = read_table(options.prompts, Prompts)
     table = table[table["split"] == "train"].sample(frac=1, random_state=0)
     prompts = [
-        {"prompt": text, **json.loads(answer)}
+        {"prompt": text, "answer": answer}
         for text, answer in zip(table["text"], table["answer"], strict=True)
     ]
     is_policy = (options.expert / "config.json").exists()

@@ -7,7 +7,15 @@ import pytest
 import torch
 import trl.kernels.chunked_divergence
 import trl.trainer.utils
-from training_runs import lengths, rows_of, run_distill, run_grpo, same_gradient, tiny
+from training_runs import (
+    TRANSFORMERS,
+    lengths,
+    rows_of,
+    run_distill,
+    run_grpo,
+    same_gradient,
+    tiny,
+)
 
 from online_il.training import common, grpo, rollouts
 
@@ -141,8 +149,8 @@ def test_scoring_with_entropies_is_left_to_trl(grpo_run):
 @pytest.mark.parametrize("method", ["grpo", "distill"])
 def test_the_transformers_engine_trains_too(method, tmp_path):
     run = {
-        "grpo": lambda: run_grpo(tmp_path, steps=1, engine="transformers"),
-        "distill": lambda: run_distill(tmp_path, engine="transformers"),
+        "grpo": lambda: run_grpo(tmp_path, steps=1, generation=TRANSFORMERS),
+        "distill": lambda: run_distill(tmp_path, generation=TRANSFORMERS),
     }[method]
     rows = run().rows
     assert len(rows) == 2 and rows[-1]["tokens"] > 0

@@ -1,6 +1,6 @@
 """Every setting of TRL that matters is the stated one."""
 
-from training_runs import DISTILL, GRPO, arguments
+from training_runs import DISTILL, GRPO, LOOP, arguments
 
 from online_il.training import distill, grpo
 
@@ -33,7 +33,7 @@ COMMON = {
 
 
 def test_every_grpo_setting_that_matters_is_the_stated_one(tmp_path):
-    config = grpo.config(GRPO, arguments(tmp_path, updates=4))
+    config = grpo.config(GRPO, arguments(tmp_path, updates=4), LOOP)
     asserted(
         config,
         COMMON
@@ -72,7 +72,7 @@ def test_every_grpo_setting_that_matters_is_the_stated_one(tmp_path):
 
 
 def test_every_distillation_setting_that_matters_is_the_stated_one(tmp_path):
-    config = distill.config(DISTILL, arguments(tmp_path, updates=4))
+    config = distill.config(DISTILL, arguments(tmp_path, updates=4), LOOP)
     asserted(
         config,
         COMMON

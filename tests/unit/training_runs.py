@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import torch
 
+from online_il.config.generation import Generation
 from online_il.config.training import Architecture, Distill, Grpo
 from online_il.models import load_model, new_model, save_policy, word_tokenizer
 from online_il.training import common, distill, grpo, rollouts
@@ -32,6 +33,8 @@ DISTILL = Distill(
     max_grad_norm=0.7,
     checkpoints=[1],
 )
+LOOP = Generation(engine="loop", batch_size=64)
+TRANSFORMERS = Generation(engine="transformers", batch_size=64)
 PROMPTS = ["<bos> a b c", "<bos> d", "<bos> e f", "<bos> g h i a b"]
 
 
@@ -112,7 +115,7 @@ def recorded(patch, module, run) -> SimpleNamespace:
     return SimpleNamespace(recorder=recorder, trainer=trainers[0], cuts=cuts)
 
 
-def run_grpo(folder, settings=GRPO, steps=2, engine="loop", rewarded=reward, rate=0.03):
+def run_grpo(folder, settings=GRPO, steps=2, generation=LOOP, rewarded=reward, rate=0.03):
     save_policy(tiny(), word_tokenizer(WORDS), folder / "base")  # TRL loads the reference itself.
     return grpo.train(
         load_model(folder / "base"),
@@ -120,7 +123,7 @@ def run_grpo(folder, settings=GRPO, steps=2, engine="loop", rewarded=reward, rat
         [{"prompt": PROMPTS[i % 4]} for i in range(4 * steps)],
         rewarded,
         settings,
-        engine=engine,
+        generation=generation,
         arguments=arguments(folder, updates=2 * steps, learning_rate=rate),
         checkpoints=[1],
         folder=folder / "checkpoints",
@@ -128,14 +131,14 @@ def run_grpo(folder, settings=GRPO, steps=2, engine="loop", rewarded=reward, rat
     )
 
 
-def run_distill(folder, settings=DISTILL, updates=2, engine="loop"):
+def run_distill(folder, settings=DISTILL, updates=2, generation=LOOP):
     return distill.train(
         tiny(),
         tiny(seed=1),
         word_tokenizer(WORDS),
         [{"prompt": PROMPTS[i % 4]} for i in range(8 * updates)],
         settings,
-        engine=engine,
+        generation=generation,
         arguments=arguments(folder, updates=updates),
         checkpoints=[2],
         folder=folder / "checkpoints",

@@ -30,9 +30,7 @@ LOOK: dict[str, Any] = {
 def accuracies(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
     """Final accuracies with their 95 % intervals: a row a run."""
     measures = rows[["benchmark", "sampling"]].drop_duplicates().itertuples(index=False)
-    columns = sorted(
-        measures, key=lambda m: (m.sampling != "policy", ORDER.index(m.benchmark))
-    )
+    columns = sorted(measures, key=lambda m: (m.sampling != "policy", ORDER.index(m.benchmark)))
     titles = [b if s == "policy" else f"{b}, {s}'s sampling" for b, s in columns]
     table = Table("run", *titles, **LOOK, title=f"{task}: final accuracy [95 % interval]")
     for run in runs:
