@@ -95,6 +95,7 @@ def chosen(policy: Path, prompts: pd.DataFrame, options: argparse.Namespace) -> 
                 "finish_reason": "loglikelihood",
                 "reward": float(correct),
                 "reward_tinyzero": math.nan,
+                "correct_strict": math.nan,
                 "correct": correct,
                 "format_ok": True,
             }

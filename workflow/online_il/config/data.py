@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from online_il.config.hub import DataSet
 from online_il.config.settings import Settings
 
 Bounds = tuple[int, int]
@@ -46,3 +47,44 @@ class CountdownData(Settings):
     id: int = Field(gt=1, description="In-distribution test prompts (Figure 1).")
     ood: int = Field(gt=1, description="Out-of-distribution test prompts (Figure 2).")
     facts: Facts = Field(description="The forgetting benchmark.")
+
+
+class CountdownHub(Settings):
+    """The data of the paper's Countdown task (Appendix D.1): rows of the hub's data set."""
+
+    kind: Literal["countdown"] = Field(description="Which data this is.")
+    dataset: DataSet = Field(description="Instances of train and id, in this order.")
+    in_distribution: Instances = Field(description="What the data set's instances lie in.")
+    train: int = Field(gt=0, description="Training prompts: the first rows.")
+    id: int = Field(gt=1, description="In-distribution test prompts: the next rows.")
+    out_of_distribution: Instances = Field(description="Instances of ood, which we generate.")
+    ood: int = Field(gt=1, description="Out-of-distribution test prompts (Figure 2).")
+    data_seed: int = Field(ge=0, description="Seed of the instances that we generate.")
+
+
+class Gsm8k(Settings):
+    """The data of the GSM8K task (Appendix D.2), with MMLU for forgetting."""
+
+    kind: Literal["gsm8k"] = Field(description="Which data this is.")
+    train: DataSet = Field(description="GSM8K's training rows.")
+    test: DataSet = Field(description="GSM8K's test rows: the benchmark gsm8k.")
+    mmlu: DataSet = Field(description="MMLU's test rows of all subjects: the benchmark mmlu.")
+    mmlu_dev: DataSet = Field(description="MMLU's development rows: the examples.")
+    shots: int = Field(5, ge=0, description="Examples before each question of MMLU.")
+
+
+class DeepScaler(Settings):
+    """The data of the DeepScaleR task (Appendix D.2), with its two benchmarks."""
+
+    kind: Literal["deepscaler"] = Field(description="Which data this is.")
+    train: DataSet = Field(description="DeepScaleR's training rows.")
+    aime2024: DataSet = Field(description="AIME 2024: the benchmark aime2024.")
+    math500: DataSet = Field(description="MATH-500: the benchmark math500.")
+
+
+class Aime(Settings):
+    """The problems that two experts answer in the paper's Section 3.1.1; nothing is trained."""
+
+    kind: Literal["aime"] = Field(description="Which data this is.")
+    aime2024: DataSet = Field(description="AIME 2024: the benchmark aime2024.")
+    aime2025: DataSet = Field(description="AIME 2025: the benchmark aime2025.")
