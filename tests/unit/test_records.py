@@ -25,10 +25,14 @@ SAMPLE = {
     "finish_reason": "stop",
     "reward": 0.1,
     "reward_tinyzero": None,
+    "correct_strict": None,
     "correct": False,
     "format_ok": True,
 }
-SAMPLES = [SAMPLE | {"reward_tinyzero": 1.0}, SAMPLE | {"sample_index": 1}]
+SAMPLES = [
+    SAMPLE | {"reward_tinyzero": 1.0, "correct_strict": 1.0},
+    SAMPLE | {"sample_index": 1},
+]
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):

@@ -150,6 +150,7 @@ def _fake_evaluation(
             "finish_reason": "stop",
             "reward": np.where(correct, 1.0, 0.1),
             "reward_tinyzero": np.nan,
+            "correct_strict": np.nan,
             "correct": correct,
             "format_ok": True,
         }

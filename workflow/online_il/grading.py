@@ -1,10 +1,48 @@
-"""Grading a response: the one place where a sample's reward and correctness are decided."""
+"""Grading a response: the one place where a sample's reward and correctness are decided.
+
+A prompt's answer names its grader. Countdown: the paper's 1, 0.1 or 0 (D.1). GSM8K: the last
+number, as lm-evaluation-harness's flexible-extract has it, with its strict-match beside it. Math:
+the last boxed answer, by math-verify. The paper does not say how it grades the last two.
+"""
 
 import json
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from online_il.generation.response import Response
-from online_il.tasks import countdown
+from online_il.tasks import boxed, countdown, harness
+
+
+class Grade(NamedTuple):
+    """What a grader says of one response; NaN where the column is not of its task."""
+
+    reward: float
+    correct: bool
+    format_ok: bool
+    reward_tinyzero: float = math.nan
+    correct_strict: float = math.nan
+
+
+def grade(text: str, answer: Mapping[str, Any]) -> Grade:
+    """The grade of a response's text, by the grader that the prompt's answer names.
+
+    Bounded in time and memory whatever the text, and safe outside the main thread. Raises
+    `ValueError` on a grader that does not grade text.
+    """
+    grader = answer.get("grader", "countdown")
+    if grader == "countdown":
+        numbers, target = answer["numbers"], answer["target"]
+        reward = countdown.score(text, numbers, target)
+        tinyzero = countdown.score_tinyzero(text, numbers, target)
+        return Grade(reward, reward == 1.0, reward > 0.0, reward_tinyzero=tinyzero)
+    if grader == "gsm8k":
+        strict, flexible, formatted = harness.gsm8k_grade(text, answer["reference"])
+        return Grade(float(flexible), flexible, formatted, correct_strict=float(strict))
+    if grader == "math":
+        right, answered = boxed.grade(text, answer["reference"])
+        return Grade(float(right), right, answered)
+    raise ValueError(f"no grader of text: {grader!r}; there are countdown, gsm8k and math")
 
 
 def graded_sample(
@@ -13,12 +51,10 @@ def graded_sample(
     sample_index: int,
     policy: str,
     seed: int,
-    answer: dict[str, Any],
+    answer: Mapping[str, Any],
     response: Response,
 ) -> dict[str, Any]:
-    """A row of the samples table for a response to a Countdown prompt (paper, D.1)."""
-    numbers, target = answer["numbers"], answer["target"]
-    reward = countdown.score(response.text, numbers, target)
+    """A row of the samples table for a response to a prompt with this answer."""
     return {
         "prompt_id": prompt_id,
         "sample_index": sample_index,
@@ -27,17 +63,13 @@ def graded_sample(
         "text": response.text,
         "n_tokens": response.n_tokens,
         "finish_reason": response.finish_reason,
-        "reward": reward,
-        "reward_tinyzero": countdown.score_tinyzero(response.text, numbers, target),
-        "correct": reward == 1.0,
-        "format_ok": reward > 0.0,
+        **grade(response.text, answer)._asdict(),
     }
 
 
-def reward(completions: list[str], answer: list[str], **_: Any) -> list[float]:
-    """The reward of GRPO: 1 correct, 0.1 well-formed, 0 otherwise (paper, D.1)."""
-    answers = [json.loads(text) for text in answer]
+def reward(completions: Sequence[str], answer: Sequence[str], **_: Any) -> list[float]:
+    """The reward of GRPO: of each completion, by its prompt's answer (JSON)."""
     return [
-        countdown.score(text, known["numbers"], known["target"])
-        for text, known in zip(completions, answers, strict=True)
+        grade(text, json.loads(known)).reward
+        for text, known in zip(completions, answer, strict=True)
     ]

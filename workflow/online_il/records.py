@@ -33,7 +33,19 @@ class Prompts(Table):
     prompt_id: Series[str] = pa.Field(unique=True, description="Name, unique within the task.")
     task: Series[str] = pa.Field(description="Name of the task.")
     split: Series[str] = pa.Field(
-        isin=["pretraining", "train", "validation", "id", "ood", "forgetting"]
+        isin=[
+            "pretraining",
+            "train",
+            "validation",
+            "id",
+            "ood",
+            "forgetting",
+            "gsm8k",
+            "mmlu",
+            "aime2024",
+            "aime2025",
+            "math500",
+        ]
     )
     text: Series[str] = pa.Field(description="The prompt, or its chat messages as JSON.")
     answer: Series[str] = pa.Field(description="What the grader needs, as JSON.")
@@ -51,12 +63,20 @@ class Samples(Table):
     text: Series[str] = pa.Field(description="The response, without the prompt.")
     n_tokens: Series[int] = pa.Field(ge=0, description="Length, tokens.")
     finish_reason: Series[str] = pa.Field(isin=["stop", "length", "loglikelihood"])
-    reward: Series[float] = pa.Field(ge=0, le=1, description="1, 0.1 or 0 (paper, D.1).")
+    reward: Series[float] = pa.Field(
+        ge=0, le=1, description="1, 0 or, in Countdown, 0.1 (paper, D.1)."
+    )
     reward_tinyzero: Series[float] = pa.Field(
         ge=0, le=1, nullable=True, description="The same by TinyZero's rules (decision 7)."
     )
+    correct_strict: Series[float] = pa.Field(
+        ge=0,
+        le=1,
+        nullable=True,
+        description="GSM8K: whether the number after #### is right; empty elsewhere.",
+    )
     correct: Series[bool] = pa.Field(description="Whether the reward is 1.")
-    format_ok: Series[bool] = pa.Field(description="Whether the reward is above 0.")
+    format_ok: Series[bool] = pa.Field(description="Whether there is an answer as it was asked.")
 
 
 class Training(Table):

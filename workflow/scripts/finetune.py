@@ -21,6 +21,19 @@ from online_il.training.common import precision
 from online_il.training.publish import publish_base
 
 
+class Message(hub.Row):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class Conversation(hub.Row):
+    """A row of OpenR1-Math: a question and a solution."""
+
+    messages: list[Message]
+
+
 def questions(prompts: Path) -> set[str]:
     """The questions of the task's benchmarks, which the base must not learn from."""
     table = read_table(prompts, Prompts)
@@ -37,8 +50,8 @@ def rows(
     tested = questions(options.prompts)
     found: list[supervised.Row] = []
     left = {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
-    for number, row in enumerate(hub.rows(settings.dataset, columns=["messages"])):
-        messages = [{"role": m["role"], "content": m["content"]} for m in row["messages"]]
+    for number, row in enumerate(hub.rows(settings.dataset, Conversation)):
+        messages = [message.model_dump() for message in row.messages]
         if len(messages) < 2 or messages[-1]["role"] != "assistant":
             raise InputError(
                 f"{settings.dataset.repo}, row {number}: `messages` does not end with an answer"

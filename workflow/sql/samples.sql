@@ -16,6 +16,7 @@ SELECT
     response.finish_reason,
     response.reward::DOUBLE AS reward,
     response.reward_tinyzero::DOUBLE AS reward_tinyzero,
+    response.correct_strict::DOUBLE AS correct_strict,
     response.correct,
     response.format_ok
 FROM read_parquet(

@@ -50,40 +50,41 @@ class MiniatureData(Settings):
 
 
 class CountdownHub(Settings):
-    """Countdown as in the paper (Section 2.1, D.1): rows of the hub; ood from our generator."""
+    """The data of the paper's Countdown task (Appendix D.1): rows of the hub's data set."""
 
-    kind: Literal["countdown"] = Field(description="Countdown, rows of the hub.")
-    dataset: DataSet = Field(description="Rows with `target` and `nums`.")
-    train: int = Field(gt=0, description="The first rows are training prompts.")
-    id: int = Field(gt=1, description="The rows after them are the test prompts (Figure 1).")
-    out_of_distribution: Instances = Field(description="Instances of ood (Table 3).")
+    kind: Literal["countdown"] = Field(description="Which data this is.")
+    dataset: DataSet = Field(description="Instances of train and id, in this order.")
+    in_distribution: Instances = Field(description="What the data set's instances lie in.")
+    train: int = Field(gt=0, description="Training prompts: the first rows.")
+    id: int = Field(gt=1, description="In-distribution test prompts: the next rows.")
+    out_of_distribution: Instances = Field(description="Instances of ood, which we generate.")
     ood: int = Field(gt=1, description="Out-of-distribution test prompts (Figure 2).")
-    data_seed: int = Field(ge=0, description="Seed of the generated instances.")
+    data_seed: int = Field(ge=0, description="Seed of the instances that we generate.")
 
 
 class Gsm8k(Settings):
-    """GSM8K, and MMLU for what is forgotten on the way (paper, D.2 and Figure 2)."""
+    """The data of the GSM8K task (Appendix D.2), with MMLU for forgetting."""
 
-    kind: Literal["gsm8k"] = Field(description="GSM8K and MMLU.")
-    train: DataSet = Field(description="Training rows with `question` and `answer`.")
-    test: DataSet = Field(description="Test rows of the same form.")
-    mmlu: DataSet = Field(description="MMLU's test rows.")
-    mmlu_dev: DataSet = Field(description="MMLU's dev rows, the examples before each question.")
-    shots: int = Field(ge=0, le=5, description="Examples before each question of MMLU.")
+    kind: Literal["gsm8k"] = Field(description="Which data this is.")
+    train: DataSet = Field(description="GSM8K's training rows.")
+    test: DataSet = Field(description="GSM8K's test rows: the benchmark gsm8k.")
+    mmlu: DataSet = Field(description="MMLU's test rows of all subjects: the benchmark mmlu.")
+    mmlu_dev: DataSet = Field(description="MMLU's development rows: the examples.")
+    shots: int = Field(5, ge=0, description="Examples before each question of MMLU.")
 
 
 class DeepScaler(Settings):
-    """DeepScaleR, with AIME 2024 and MATH500 as benchmarks (paper, D.2)."""
+    """The data of the DeepScaleR task (Appendix D.2), with its two benchmarks."""
 
-    kind: Literal["deepscaler"] = Field(description="DeepScaleR, AIME 2024 and MATH500.")
-    train: DataSet = Field(description="Training rows with `problem` and `answer`.")
-    aime2024: DataSet = Field(description="AIME 2024.")
-    math500: DataSet = Field(description="MATH500.")
+    kind: Literal["deepscaler"] = Field(description="Which data this is.")
+    train: DataSet = Field(description="DeepScaleR's training rows.")
+    aime2024: DataSet = Field(description="AIME 2024: the benchmark aime2024.")
+    math500: DataSet = Field(description="MATH-500: the benchmark math500.")
 
 
 class Aime(Settings):
-    """AIME 2024 and 2025 (paper, Section 3.1.1); no training prompts."""
+    """The problems that two experts answer in the paper's Section 3.1.1; nothing is trained."""
 
-    kind: Literal["aime"] = Field(description="AIME 2024 and 2025.")
-    aime2024: DataSet = Field(description="AIME 2024.")
-    aime2025: DataSet = Field(description="AIME 2025.")
+    kind: Literal["aime"] = Field(description="Which data this is.")
+    aime2024: DataSet = Field(description="AIME 2024: the benchmark aime2024.")
+    aime2025: DataSet = Field(description="AIME 2025: the benchmark aime2025.")

@@ -1,0 +1,212 @@
+"""Models and data sets from the Hugging Face hub: read from the local copy, never over the network.
+
+Each is pinned by its commit and read from its `folder`, or from the hub's cache, which `download`
+fills on a machine with a network. What is missing or not of the expected form is an `InputError`
+that names it and the remedy.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from online_il.config.hub import DataSet, Model
+from online_il.config.settings import Settings
+from online_il.records import InputError
+
+MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt"]
+"""Config, weights and tokenizer; never pickled weights (`*.bin`), for loading those runs code."""
+REMEDY = (
+    "run `make download-paper` on a machine with a network, or set `folder` to a local copy of it"
+)
+_BATCH = 2_000
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.")
+
+
+class Row(BaseModel):
+    """Base of a data set's rows: the columns that are read, of exactly these types."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+R = TypeVar("R", bound=Row)
+
+
+def rows(source: DataSet, kind: type[R]) -> Iterator[R]:
+    """The rows of a data set in the order of its files, one after the other.
+
+    Reads Parquet, JSON Lines and JSON arrays. Raises `InputError` that names file, row and column
+    for what is not of the form that `kind` says, and for files without rows.
+    """
+    for path in files(source):
+        number = 0
+        for number, row in enumerate(_read(path, list(kind.model_fields)), 1):
+            yield _checked(path, number, row, kind)
+        if not number:
+            raise InputError(f"{path}: no row in it; delete it and fetch it again: {REMEDY}")
+
+
+def files(source: DataSet) -> list[Path]:
+    """The files of a data set, by name. Raises `InputError` when one is missing."""
+    folder, name = _place(source, [source.files], "dataset"), f"{source.repo}@{source.revision}"
+    try:
+        found = sorted(path for path in folder.glob(source.files) if path.is_file())
+    except (ValueError, NotImplementedError) as error:
+        raise InputError(
+            f"data set {name}: files: {source.files!r} is no pattern inside it ({error})"
+        ) from None
+    if not found:
+        raise InputError(
+            f"data set {name}: no file {source.files} in {folder}; {REMEDY}, or correct `files`"
+        )
+    parts: dict[tuple[str, int], set[int]] = {}
+    for path in found:
+        if shard := _SHARD.search(path.name):
+            whole = (str(path.parent / path.name[: shard.start()]), int(shard[2]))
+            parts.setdefault(whole, set()).add(int(shard[1]))
+    for (first, count), there in parts.items():
+        for lost in sorted(set(range(count)) - there)[:1]:
+            raise InputError(
+                f"data set {name}: no {first}-{lost:05d}-of-{count:05d}, a part of it; {REMEDY}"
+            )
+    return found
+
+
+def model_folder(model: Model) -> Path:
+    """The folder of a model's config, tokenizer and weights. Raises `InputError` if one lacks."""
+    folder, name = _place(model, MODEL_FILES, "model"), f"{model.repo}@{model.revision}"
+    if not (folder / "config.json").is_file():
+        raise InputError(f"model {name}: no config.json in {folder}; {REMEDY}")
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        weights = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    else:
+        weights = [path.name for path in folder.glob("*.safetensors")] or ["*.safetensors"]
+    for weight in weights:
+        if not (folder / weight).is_file():
+            raise InputError(f"model {name}: no {weight} in {folder}; {REMEDY}")
+    return folder
+
+
+def named_in(settings: Settings) -> list[Model | DataSet]:
+    """Every model and data set that a config names, however deep, each once."""
+    found: list[Model | DataSet] = []
+
+    def look(value: Any) -> None:
+        if isinstance(value, Model | DataSet):
+            if value not in found:
+                found.append(value)
+        elif isinstance(value, BaseModel):
+            for name in type(value).model_fields:
+                look(getattr(value, name))
+        elif isinstance(value, dict):
+            look(list(value.values()))
+        elif isinstance(value, list | tuple):
+            for one in value:
+                look(one)
+
+    look(settings)
+    return found
+
+
+def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataSet, Path]]:
+    """Fetch models and data sets into the hub's cache, each with where it lies.
+
+    The only function here that uses the network. What has a `folder` is passed over. A gated
+    repository needs HF_TOKEN in the environment. Raises `InputError` for what cannot be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    for source in sources:
+        if source.folder is not None:
+            continue
+        is_model = isinstance(source, Model)
+        try:
+            folder = snapshot_download(
+                source.repo,
+                repo_type="model" if is_model else "dataset",
+                revision=source.revision,
+                allow_patterns=MODEL_FILES if isinstance(source, Model) else [source.files],
+            )
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{'model' if is_model else 'data set'} {source.repo}@{source.revision}: cannot be "
+                f"downloaded ({reason}); look at the network and the name, and for a gated "
+                "repository accept its terms on the hub and set HF_TOKEN"
+            ) from None
+        yield source, Path(folder)
+
+
+def _place(source: Model | DataSet, patterns: list[str], kind: str) -> Path:
+    name = f"{kind.replace('dataset', 'data set')} {source.repo}@{source.revision}"
+    if source.folder is not None:
+        if not Path(source.folder).is_dir():
+            raise InputError(f"{name}: folder: {source.folder} is no folder; correct it")
+        return Path(source.folder)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(
+            source.repo,
+            repo_type=kind,
+            revision=source.revision,
+            allow_patterns=patterns,
+            local_files_only=True,
+        )
+    except LocalEntryNotFoundError:
+        raise InputError(f"{name}: not on this machine; {REMEDY}") from None
+    return Path(found)
+
+
+def _read(path: Path, columns: list[str]) -> Iterator[Any]:
+    """The rows of a file as dictionaries of these columns (JSON: of all)."""
+    try:
+        if path.suffix == ".parquet":
+            table = parquet.ParquetFile(path)
+            there = [name for name in columns if name in table.schema_arrow.names]
+            for batch in table.iter_batches(_BATCH, columns=there):
+                yield from batch.to_pylist() if there else [{}]
+        elif path.suffix == ".jsonl":
+            with path.open(encoding="utf-8") as lines:
+                yield from (json.loads(line) for line in lines if line.strip())
+        elif path.suffix == ".json":
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content, list):
+                raise InputError(f"{path}: not a JSON array of rows; correct `files`")
+            yield from content
+        else:
+            raise InputError(f"{path}: neither .parquet nor .jsonl nor .json; correct `files`")
+    except (arrow.ArrowException, ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{path}: damaged ({reason}); delete it and fetch it again: {REMEDY}"
+        ) from None
+
+
+def _checked(path: Path, number: int, row: Any, kind: type[R]) -> R:
+    try:
+        return kind.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:
+            raise InputError(f"{path}: row {number}: not a row of columns; look at it") from None
+        column = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            there = parquet.read_schema(path).names if path.suffix == ".parquet" else list(row)
+            what = f"no column '{column}' (there are: {', '.join(sorted(there)) or 'none'})"
+        else:
+            what = f"column '{column}': {first['msg']}, got {str(first['input'])[:60]!r}"
+        raise InputError(
+            f"{path}: row {number}: {what}; this is not the data set that the config names: "
+            "correct `files` or `revision`"
+        ) from None

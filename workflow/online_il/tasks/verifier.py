@@ -1,0 +1,121 @@
+"""math-verify in a process of its own: whether an answer equals the reference, in bounded time.
+
+A model's answer is hostile input: `9^{9^{9^9}}` fills the memory inside one call that no signal
+interrupts, and math-verify's own time limits are signals, which work in the main thread only. So
+one child process answers, whose memory is limited, and which is killed and replaced when it takes
+too long or dies; the answer is then wrong. Safe to call from several threads.
+
+This file is also the child's program; it imports nothing of this project.
+"""
+
+import atexit
+import json
+import logging
+import resource
+import select
+import subprocess
+import sys
+import threading
+from typing import Any
+
+SOFT_SECONDS = 5
+"""What one parse or one comparison may take before math-verify gives up."""
+HARD_SECONDS = 30.0
+"""What an answer may take in all before the process is killed."""
+START_SECONDS = 120.0
+MEMORY_BYTES = 2 << 30
+MAX_CHARS = 1_000
+"""Longest answer that is looked at; the longest of MATH-500 has under 200 characters."""
+
+
+class Verifier:
+    """The child process and the questions to it, one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def equal(self, answer: str, reference: str) -> bool:
+        """Whether math-verify takes the answer for the reference; False in doubt. Never raises.
+
+        Both are the contents of a box, in LaTeX.
+        """
+        if len(answer) > MAX_CHARS or "\0" in answer:
+            return False
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            reply = self._ask([reference, answer], HARD_SECONDS)
+            if reply is None:
+                self.close()
+        return reply == b"1"
+
+    def close(self) -> None:
+        """End the child; the next question starts another."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def _start(self) -> None:
+        # -P: the folder of this file is not searched for modules.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        if self._ask(["1", "1"], START_SECONDS) != b"1":
+            self.close()
+            raise RuntimeError("math-verify does not start; look at `pip show math-verify`")
+
+    def _ask(self, question: list[str], seconds: float) -> bytes | None:
+        """The child's reply, one byte; None when it died or took too long."""
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(question).encode() + b"\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            return None
+        if not select.select([process.stdout], [], [], seconds)[0]:
+            return None
+        return process.stdout.read1(1) or None  # type: ignore[attr-defined, no-any-return]
+
+
+_verifier = Verifier()
+atexit.register(_verifier.close)
+equal = _verifier.equal
+
+
+def _equal(reference: str, answer: str) -> bool:
+    from math_verify import (
+        ExprExtractionConfig,
+        LatexExtractionConfig,
+        parse,
+        verify,
+    )
+
+    def parsed(content: str) -> Any:
+        targets = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig())
+        return parse(f"\\boxed{{{content}}}", targets, parsing_timeout=SOFT_SECONDS)
+
+    return bool(verify(parsed(reference), parsed(answer), timeout_seconds=SOFT_SECONDS))
+
+
+def _serve() -> None:
+    """Answer questions, JSON pairs of reference and answer, with 1 or 0, until the input ends."""
+    logging.disable()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin.buffer:
+        try:
+            right = _equal(*json.loads(line))
+        except BaseException:  # math-verify's time-out is no Exception; any failure is "wrong".
+            right = False
+        sys.stdout.buffer.write(b"1" if right else b"0")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    _serve()

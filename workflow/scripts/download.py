@@ -1,0 +1,30 @@
+"""Fetch every model and data set that a config names into the hub's cache, each at its revision.
+
+Runs once, on a machine with a network; no rule uses the network. HF_HOME says where the cache
+lies, and HF_TOKEN, from the environment, opens gated repositories.
+"""
+
+import argparse
+from pathlib import Path
+
+from online_il.cli import ParameterError, log, main, parser
+from online_il.config.study import ConfigError, load
+from online_il.hub import download, named_in
+
+
+def run(options: argparse.Namespace) -> None:
+    try:
+        study = load(options.config)
+    except ConfigError as error:
+        raise ParameterError(str(error)) from None
+    sources = named_in(study)
+    if not sources:
+        log(f"{options.config} names no model and no data set of the hub; nothing to fetch")
+    for source, folder in download(sources):
+        log(f"{source.repo}@{source.revision} is in {folder}")
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--config", type=Path, required=True, help="config of the study")
+    main(run, arguments)
