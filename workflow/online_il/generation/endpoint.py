@@ -1,0 +1,301 @@
+"""Responses of a model behind an OpenAI-compatible API, asked for many at once, each exactly once.
+
+What may pass (429, 5xx, time-outs, cut connections, bodies that are no answer) is asked again after
+a growing wait; what will not pass ends the request, or all, with a sentence that says what to do.
+
+Ours, since the paper does not say how its API experts were sampled: an API answers and does not
+continue, so a prompt's primer is not sent, and it is cut from the answer's start where the model
+says it too: primer and response read as one answer. Reasoning that the server returns apart stands
+in the text between think tags, as in DeepSeek-R1's own template. A response that the provider's
+filter cut counts as ended (`stop`); how many there are is told. Not every provider heeds `seed`.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import openai
+
+from online_il.config.endpoint import Endpoint
+from online_il.config.sampling import Sampling
+from online_il.generation.chat import messages_of, primer_of
+from online_il.generation.completion import Completion, Failed, complete
+from online_il.generation.journal import Entry, Journal, Usage, canonical
+from online_il.progress import report
+from online_il.records import InputError
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+"""Seconds before the first repetition, doubled with each, and at most."""
+LONGEST_ORDERED_WAIT = 600.0
+"""Longest wait, seconds, that a server's `Retry-After` is granted."""
+GIVE_UP = 20
+"""So many requests given up in a row, with no answer between them, end the whole run."""
+
+
+class Request(NamedTuple):
+    """One response that is wanted."""
+
+    prompt_id: str
+    sample_index: int
+    primer: str
+    """What the prompt already says in the answer's place."""
+    body: dict[str, Any]
+    """What is sent."""
+    name: str
+    """Hash of all that decides the answer."""
+
+
+class Tally(NamedTuple):
+    """What a table of responses took."""
+
+    usage: Usage
+    filtered: int
+    """Responses that the provider's filter cut."""
+    served_by: list[str]
+    """Models as the server names them."""
+
+
+def sample_seed(seed: int, prompt: int, sample: int) -> int:
+    """The seed that is sent with sample number `sample` of prompt number `prompt`: 31 bits."""
+    digest = hashlib.sha256(f"{seed},{prompt},{sample}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def request(
+    endpoint: Endpoint,
+    sampling: Sampling,
+    *,
+    prompt_id: str,
+    sample_index: int,
+    text: str,
+    seed: int,
+) -> Request:
+    """The request for one response to a prompt's text."""
+    messages, primer = messages_of(text) or [{"role": "user", "content": text}], primer_of(text)
+    body: dict[str, Any] = {
+        "model": endpoint.model,
+        "messages": messages[:-1] if messages[-1]["role"] == "assistant" else messages,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_new_tokens,
+        "seed": seed,
+    }
+    if sampling.top_k:
+        # No part of OpenAI's own API, so it is sent only where it says something.
+        body["extra_body"] = {"top_k": sampling.top_k}
+    known_by = [prompt_id, sample_index, endpoint.url, primer, body]
+    name = hashlib.sha256(canonical(known_by)).hexdigest()[:32]
+    return Request(prompt_id, sample_index, primer, body, name)
+
+
+def key_of(endpoint: Endpoint) -> str:
+    """The key from the environment. Raises `InputError`, without it, when it cannot be one."""
+    if endpoint.key_variable is None:
+        return "none"
+    key = os.environ.get(endpoint.key_variable, "").strip()
+    if not key:
+        raise InputError(
+            f"the environment variable {endpoint.key_variable} is not set; "
+            f"put the key of {endpoint.url} in it"
+        )
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        # The HTTP library would quote it in its error.
+        raise InputError(
+            f"the environment variable {endpoint.key_variable} holds no key: there are spaces, "
+            f"line breaks or letters beyond ASCII in it; put the key of {endpoint.url} in it"
+        )
+    return key
+
+
+def ask(
+    requests: Iterable[Request], total: int, endpoint: Endpoint, journal: Journal, progress: Path
+) -> None:
+    """Ask for all responses that the journal does not hold yet, and write them there.
+
+    `requests` is read as answers arrive, so that memory does not grow with their number. Raises
+    `InputError` where responses are missing in the end: starting again asks for just those.
+    """
+    run = _Run(requests, total, endpoint, journal, progress)
+    try:
+        asyncio.run(run.all())
+    except asyncio.CancelledError:
+        reason = "ended by a signal"
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+    else:
+        reason = run.reason()
+    if reason:
+        raise InputError(
+            f"{reason}; the answers so far are kept in {journal.path}: "
+            "start again to ask for the rest"
+        )
+
+
+def tally(requests: Iterable[Request], journal: Journal) -> Tally:
+    """What the responses to requests took, attempts that were billed in vain included."""
+    usage, filtered, served_by = Usage(), 0, set()
+    for wanted in requests:
+        entry = journal.entry(wanted.name)
+        usage = usage.plus(journal.billed(wanted.name))
+        filtered += entry.finish_reason == "content_filter"
+        served_by |= {entry.served_by} - {None}
+    return Tally(usage, filtered, sorted(map(str, served_by)))
+
+
+class _Run:
+    """The state of `ask`."""
+
+    def __init__(
+        self,
+        requests: Iterable[Request],
+        total: int,
+        endpoint: Endpoint,
+        journal: Journal,
+        progress: Path,
+    ) -> None:
+        self.endpoint, self.journal, self.total, self.progress = endpoint, journal, total, progress
+        self.key = key_of(endpoint)
+        self.done, self.failed, self.failed_in_a_row = 0, 0, 0
+        self.reasons: list[str] = []
+        self.stopped = ""
+        self.usage, self.new_tokens = Usage(), 0
+        self.started, self.told = time.monotonic(), 0.0
+        self.pending = self._unanswered(requests)
+
+    def _unanswered(self, requests: Iterable[Request]) -> Iterator[Request]:
+        for wanted in requests:
+            if wanted.name in self.journal:
+                self.done += 1
+                self.usage = self.usage.plus(self.journal.billed(wanted.name))
+            elif self.stopped:
+                return
+            else:
+                yield wanted
+        self.tell(always=True)
+
+    def reason(self) -> str:
+        """Why responses are missing; nothing where none is."""
+        if not self.failed:
+            return ""
+        count = "1 request" if self.failed == 1 else f"{self.failed} requests"
+        return self.stopped or f"{count} failed for good: {'; '.join(self.reasons)}"
+
+    async def all(self) -> None:
+        """Answer everything that is pending."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        for name in ("openai", "httpx2", "httpcore2"):
+            # One line a request at INFO; at DEBUG, whatever they like.
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self.waking = asyncio.Event()
+        client = openai.AsyncOpenAI(
+            api_key=self.key,
+            base_url=self.endpoint.url,
+            max_retries=0,
+            timeout=self.endpoint.timeout_seconds,
+        )
+        async with client, asyncio.TaskGroup() as group:
+            for _ in range(min(self.endpoint.concurrency, self.total)):
+                group.create_task(self._work(client))
+        self.tell(always=True)
+
+    async def _work(self, client: openai.AsyncOpenAI) -> None:
+        for wanted in self.pending:
+            try:
+                await self._answer(client, wanted)
+            except Failed as failure:
+                self._give_up(wanted, failure)
+            else:
+                self.done += 1
+                self.failed_in_a_row = 0
+                self.tell()
+
+    def _give_up(self, wanted: Request, failure: Failed) -> None:
+        self.failed += 1
+        self.failed_in_a_row += 1
+        if len(self.reasons) < 3:
+            self.reasons.append(f"{wanted.prompt_id}, response {wanted.sample_index}: {failure}")
+        if failure.stops:
+            self.stopped = self.stopped or str(failure)
+        elif self.failed_in_a_row >= GIVE_UP:
+            self.stopped = self.stopped or (
+                f"{self.endpoint.url} does not answer: {GIVE_UP} requests in a row failed for "
+                f"good: {'; '.join(self.reasons)}"
+            )
+        if self.stopped:
+            self.waking.set()
+
+    async def _answer(self, client: openai.AsyncOpenAI, wanted: Request) -> None:
+        """Ask until there is an answer, and write it down."""
+        for attempt in range(self.endpoint.retries + 1):
+            try:
+                completion = await complete(client, wanted.body, self.endpoint, self.key)
+            except Failed as failure:
+                if failure.billed:
+                    self._record(wanted, failure.billed, text=None)
+                if not failure.passes:
+                    raise
+                if attempt < self.endpoint.retries and not self.stopped:
+                    logging.info("%s, asked again: %s", wanted.prompt_id, failure)
+                    await self._sleep(_wait(wanted.name, attempt, failure.wait))
+                if attempt == self.endpoint.retries or self.stopped:
+                    raise Failed(f"{failure} ({attempt + 1} attempts)") from None
+            else:
+                self._record(wanted, completion, completion.text(wanted.primer))
+                return
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, unless the run stops."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.waking.wait()
+        except TimeoutError:
+            pass
+
+    def _record(self, wanted: Request, completion: Completion, text: str | None) -> None:
+        assert completion.usage
+        served_by = [part for part in (completion.model, completion.system_fingerprint) if part]
+        entry = Entry(
+            prompt_id=wanted.prompt_id,
+            sample_index=wanted.sample_index,
+            request=wanted.name,
+            text=text,
+            finish_reason=completion.finish_reason,
+            input_tokens=completion.usage.prompt_tokens,
+            output_tokens=completion.usage.completion_tokens,
+            served_by=" ".join(served_by) or None,
+        )
+        self.journal.add(entry)
+        self.usage = self.usage.plus(entry.usage)
+        self.new_tokens += entry.output_tokens
+
+    def tell(self, *, always: bool = False) -> None:
+        """Report how far it is, once a second at most."""
+        now = time.monotonic()
+        if always or now - self.told >= 1:
+            self.told = now
+            report(
+                self.progress,
+                done=self.done,
+                total=self.total,
+                unit="response",
+                tokens_per_second=self.new_tokens / max(now - self.started, 1e-9),
+                dollars=self.usage.dollars(self.endpoint.price_input, self.endpoint.price_output),
+            )
+
+
+def _wait(name: str, attempt: int, ordered: float | None) -> float:
+    """Seconds until a request is repeated; its name draws the jitter."""
+    jitter = random.Random(f"{name},{attempt}").uniform(0.5, 1)
+    if ordered is not None and ordered > 0:
+        return min(ordered, LONGEST_ORDERED_WAIT) + FIRST_WAIT * (jitter - 0.5)
+    return min(FIRST_WAIT * 2**attempt, LONGEST_WAIT) * jitter

@@ -1,0 +1,145 @@
+"""The record of answered requests: one JSON line each, on disk before the next one is asked.
+
+A kill loses at most the requests in flight. A request is known by the hash of everything that
+decides its answer, so that a changed one is asked again and an old answer is never taken for it.
+"""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from online_il.records import InputError
+
+
+class Usage(NamedTuple):
+    """Tokens that a provider bills."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum of two."""
+        return Usage(
+            self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
+        )
+
+    def dollars(self, price_input: float, price_output: float) -> float:
+        """Cost at prices in US dollars a million tokens."""
+        return (self.input_tokens * price_input + self.output_tokens * price_output) / 1e6
+
+
+class Entry(BaseModel):
+    """One line of a journal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt_id: str
+    sample_index: int
+    request: str
+    """Hash of the request."""
+    text: str | None
+    """The answer; none where the server billed tokens but gave no whole answer."""
+    finish_reason: str
+    """As the server says."""
+    input_tokens: int
+    output_tokens: int
+    served_by: str | None
+    """Model and version as the server names them."""
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens that this request was billed for."""
+        return Usage(self.input_tokens, self.output_tokens)
+
+
+class Journal:
+    """A journal that is open for writing, by this process only; use it in a `with` statement.
+
+    Memory holds where each answer lies in the file, not the answer. Raises `InputError` when
+    another process writes the file, or when a line is not one of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._places: dict[str, int] = {}
+        self._billed: dict[str, Usage] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a+b", buffering=0)
+        try:
+            self._lock()
+            self._recover()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __contains__(self, request: str) -> bool:
+        return request in self._places
+
+    def add(self, entry: Entry) -> None:
+        """Write a line; on return it is on the disk. A second answer to a request is an error."""
+        if entry.text is not None and entry.request in self._places:
+            raise ValueError(f"{entry.prompt_id}, response {entry.sample_index}: answered twice")
+        place = self._file.seek(0, os.SEEK_END)
+        line = entry.model_dump_json().encode() + b"\n"
+        if self._file.write(line) != len(line):
+            raise OSError(0, "the disk took half a line; is it full?", str(self.path))
+        os.fsync(self._file.fileno())
+        self._remember(entry, place)
+
+    def entry(self, request: str) -> Entry:
+        """The answer to a request. Raises `KeyError` where there is none."""
+        with self.path.open("rb") as stream:
+            stream.seek(self._places[request])
+            return Entry.model_validate_json(stream.readline())
+
+    def billed(self, request: str) -> Usage:
+        """Tokens billed for a request so far, attempts without an answer included."""
+        return self._billed.get(request, Usage())
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{self.path}: another process is writing this journal; "
+                "wait until it ends, or end it, and start again"
+            ) from None
+
+    def _recover(self) -> None:
+        """Read what is there, and cut off a last line that a kill tore."""
+        place = 0
+        with self.path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    self._remember(Entry.model_validate_json(line), place)
+                except ValidationError:
+                    raise InputError(
+                        f"{self.path}, line {number}: not an answer that this program wrote; "
+                        "delete the line and start again: its request is asked anew"
+                    ) from None
+                place += len(line)
+        if place < self.path.stat().st_size:
+            self._file.truncate(place)
+
+    def _remember(self, entry: Entry, place: int) -> None:
+        if entry.text is not None:
+            self._places.setdefault(entry.request, place)
+        if any(entry.usage):
+            self._billed[entry.request] = self.billed(entry.request).plus(entry.usage)
+
+
+def canonical(value: object) -> bytes:
+    """A value as JSON in one spelling only, to be hashed."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()

@@ -1,0 +1,148 @@
+"""Sample an expert behind an OpenAI-compatible API: demonstrations, or answers to a benchmark.
+
+As in `sample`, responses are unfiltered (decision 8). Every answer is written to the journal as it
+arrives; after a kill, start again with the same arguments: only what is missing is asked. The table
+is written once every response is there. The key comes from the environment variable that the
+endpoint's `key_variable` names, and is written nowhere.
+
+  ask.py --task aime --run r1 --seed 1 --code - --prompts prompts.parquet --splits id \\
+    --endpoint '{"url": "https://api.deepseek.com/v1", "model": "deepseek-reasoner", \\
+                 "key_variable": "DEEPSEEK_API_KEY"}' \\
+    --sampling '{"temperature": 0.6, "top_p": 0.95, "max_new_tokens": 32768}' \\
+    --samples-per-prompt 16 --journal r1.jsonl --progress r1.json --output r1.parquet
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+from pydantic import ValidationError
+
+from online_il.cli import ParameterError, add_run, log, main, parser
+from online_il.config.endpoint import Endpoint
+from online_il.config.sampling import Sampling
+from online_il.config.settings import Settings
+from online_il.generation.endpoint import Request, ask, key_of, request, sample_seed, tally
+from online_il.generation.journal import Journal
+from online_il.generation.response import Response
+from online_il.grading import graded_sample
+from online_il.provenance import file_hash, versions
+from online_il.records import InputError, Prompts, Samples, read_table, write_table
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def settings(kind: type[SettingsT], argument: str, text: str) -> SettingsT:
+    """Settings from JSON. Raises `ParameterError`, which does not quote them."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise ParameterError(f"{argument}, {place}: {first['msg']}") from None
+
+
+def prompts_of(path: Path, splits: list[str]) -> pd.DataFrame:
+    """The prompts of some splits. Raises `InputError` for a split without any."""
+    table = read_table(path, Prompts)
+    there = sorted(set(table["split"]))
+    if missing := [split for split in splits if split not in there]:
+        raise InputError(
+            f"{path}: no prompt of split {', '.join(missing)}; there are {', '.join(there)}"
+        )
+    return table[table["split"].isin(splits)].reset_index(drop=True)
+
+
+def keys_of(options: argparse.Namespace, n_prompts: int) -> Iterator[tuple[int, int]]:
+    """(prompt number, sample index) of every response that is wanted."""
+    if options.count is not None:
+        return ((i % n_prompts, i // n_prompts) for i in range(options.count))
+    return ((p, s) for p in range(n_prompts) for s in range(options.samples_per_prompt))
+
+
+def run(options: argparse.Namespace) -> None:
+    endpoint = settings(Endpoint, "--endpoint", options.endpoint)
+    sampling = settings(Sampling, "--sampling", options.sampling)
+    key_of(endpoint)
+    prompts = prompts_of(options.prompts, options.splits.split(","))
+    total = options.count or options.samples_per_prompt * len(prompts)
+
+    def requests() -> Iterator[Request]:
+        for prompt, index in keys_of(options, len(prompts)):
+            yield request(
+                endpoint,
+                sampling,
+                prompt_id=prompts["prompt_id"][prompt],
+                sample_index=index,
+                text=prompts["text"][prompt],
+                seed=sample_seed(options.seed, prompt, index),
+            )
+
+    with Journal(options.journal) as journal:
+        ask(requests(), total, endpoint, journal, options.progress)
+        taken = tally(requests(), journal)
+        rows = []
+        for (prompt, index), wanted in zip(keys_of(options, len(prompts)), requests(), strict=True):
+            entry = journal.entry(wanted.name)
+            reason = "length" if entry.finish_reason == "length" else "stop"
+            rows.append(
+                graded_sample(
+                    prompt_id=wanted.prompt_id,
+                    sample_index=index,
+                    policy=options.run,
+                    seed=options.seed,
+                    answer=json.loads(prompts["answer"][prompt]),
+                    response=Response(entry.text or "", entry.output_tokens, reason),
+                )
+            )
+    dollars = taken.usage.dollars(endpoint.price_input, endpoint.price_output)
+    provenance = {
+        "task": options.task,
+        "policy": options.run,
+        "weights_hash": None,
+        "prompts_hash": file_hash(options.prompts),
+        "sampling": sampling.model_dump(),
+        "seed": options.seed,
+        "endpoint": endpoint.model_dump(),
+        "served_by": taken.served_by,
+        "usage": {**taken.usage._asdict(), "dollars": dollars},
+        "filtered": taken.filtered,
+        "code_hash": options.code,
+        "versions": versions(),
+    }
+    write_table(rows, Samples, options.output, provenance)
+    log(
+        "asked",
+        responses=len(rows),
+        accuracy=sum(row["correct"] for row in rows) / len(rows),
+        filtered=taken.filtered,
+        **taken.usage._asdict(),
+        dollars=f"{dollars:.2f}",
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is below 1")
+    return number
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    add_run(arguments)
+    arguments.add_argument("--endpoint", required=True, help="settings of the endpoint, JSON")
+    arguments.add_argument("--sampling", required=True, help="sampling settings, JSON")
+    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
+    arguments.add_argument("--splits", default="train", help="which prompts, commas between")
+    number = arguments.add_mutually_exclusive_group(required=True)
+    number.add_argument("--count", type=positive, help="number of responses, passing the prompts")
+    number.add_argument("--samples-per-prompt", type=positive, help="responses to each prompt")
+    arguments.add_argument("--journal", type=Path, required=True, help="answers so far; kept")
+    arguments.add_argument("--output", type=Path, required=True, help="table to write")
+    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
+    main(run, arguments)
