@@ -12,6 +12,10 @@ import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from online_il.config.endpoint import Endpoint
+from online_il.config.sampling import Sampling
+from online_il.generation.endpoint import request, sample_seed
+
 FAULTS = (
     "429",
     "500",
@@ -184,3 +188,31 @@ def broken(whole, fault):
     elif fault == "empty body":
         return b""
     return json.dumps(body).encode()
+
+
+# ---- what the tests ask ----
+
+SAMPLING = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=64)
+
+
+def endpoint_at(server, **options):
+    return Endpoint(url=server.url, model="m", **{"concurrency": 4, "retries": 0} | options)
+
+
+def wanted(endpoint, n=12, sampling=SAMPLING, seed=1, texts=None):
+    return [
+        request(
+            endpoint,
+            sampling,
+            prompt_id=f"p{i}",
+            sample_index=0,
+            text=texts[i] if texts else f"add {i} 4",
+            seed=sample_seed(seed, i, 0),
+        )
+        for i in range(n)
+    ]
+
+
+def lines(folder):
+    """What the journal in a folder holds."""
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]

@@ -1,33 +1,35 @@
 """Experts behind an OpenAI-compatible API: every sample once, whatever the network does."""
 
 import json
-import os
-import random
-import runpy
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from endpoint_server import BILLED, FAULTS, TOKENS, Proxy, Upstream, answer_to, completion
+from endpoint_server import (
+    BILLED,
+    FAULTS,
+    SAMPLING,
+    Proxy,
+    Upstream,
+    answer_to,
+    completion,
+    endpoint_at,
+    lines,
+    wanted,
+)
 from pydantic import ValidationError
 
 from online_il.config.endpoint import Endpoint
-from online_il.config.sampling import Sampling
 from online_il.generation import endpoint as engine
 from online_il.generation.chat import as_text
 from online_il.generation.completion import _retry_after, answer_text
-from online_il.generation.journal import Entry, Journal, Usage
-from online_il.records import InputError, Prompts, Samples, provenance, read_table, write_table
+from online_il.generation.journal import Journal, Usage
+from online_il.records import InputError
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-Tr0ub4dor-and-3"
-SAMPLING = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=64)
-ANSWER = completion({"model": "m", "seed": 1, "messages": [{"content": "why"}]})
 
 
 @pytest.fixture(autouse=True)
@@ -42,33 +44,11 @@ def upstream():
         yield server
 
 
-def endpoint_at(server, **options):
-    return Endpoint(url=server.url, model="m", **{"concurrency": 4, "retries": 0} | options)
-
-
-def wanted(endpoint, n=12, sampling=SAMPLING, seed=1, texts=None):
-    return [
-        engine.request(
-            endpoint,
-            sampling,
-            prompt_id=f"p{i}",
-            sample_index=0,
-            text=texts[i] if texts else f"add {i} 4",
-            seed=engine.sample_seed(seed, i, 0),
-        )
-        for i in range(n)
-    ]
-
-
 def ask(folder, requests, endpoint):
     """The answers in the journal, after asking for what is missing there."""
     with Journal(folder / "journal.jsonl") as journal:
         engine.ask(iter(requests), len(requests), endpoint, journal, folder / "progress.json")
         return [journal.entry(request.name) for request in requests]
-
-
-def lines(folder):
-    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
 
 
 # ---- what is sent, and what is made of the answer ----
@@ -160,6 +140,25 @@ def test_every_sample_arrives_once_and_unharmed_through_a_faulty_network(tmp_pat
         assert (entry.prompt_id, entry.text) == (request.prompt_id, answer_to(request.body))
     answers = Counter(line["request"] for line in lines(tmp_path) if line["text"] is not None)
     assert answers == {request.name: 1 for request in requests}
+
+
+def test_the_time_out_is_for_the_whole_answer_not_for_a_pause_in_it(tmp_path):
+    def respond(handler, body, number):
+        """The first time, whole, but a byte every 0.05 s."""
+        whole = json.dumps(completion(body)).encode()
+        if number == 0:
+            handler.reply(200, whole[:1], announced=len(whole))
+            for byte in whole[1:30]:
+                time.sleep(0.05)
+                handler.wfile.write(bytes([byte]))
+            handler.wfile.write(whole[30:])
+        return number == 0
+
+    with Upstream(respond=respond) as server:
+        endpoint = endpoint_at(server, retries=9, timeout_seconds=0.7)
+        requests = wanted(endpoint, 1)
+        (entry,) = ask(tmp_path, requests, endpoint)
+        assert len(server.bodies) >= 2 and entry.text == answer_to(requests[0].body)
 
 
 def test_a_wait_that_the_server_orders_is_kept(tmp_path):
@@ -314,68 +313,6 @@ def test_attempts_that_were_billed_in_vain_are_counted_too(tmp_path):
     assert progress["dollars"] == pytest.approx((11 * 1.0 + 5 * 0.1) * (30 + in_vain))
 
 
-# ---- the journal ----
-
-
-def entry(number, text="seven"):
-    return Entry(
-        prompt_id=f"p{number}",
-        sample_index=0,
-        request=f"r{number}",
-        text=text,
-        finish_reason="stop",
-        input_tokens=2,
-        output_tokens=3,
-        served_by=None,
-    )
-
-
-def test_a_line_that_a_kill_tore_is_dropped_and_all_before_it_are_kept(tmp_path):
-    path = tmp_path / "journal.jsonl"
-    with Journal(path) as journal:
-        for number in range(3):
-            journal.add(entry(number, "söven\n"))
-    whole = path.read_bytes()
-    second = whole.index(b"\n", whole.index(b"\n") + 1) + 1
-    for end in range(second, len(whole)):
-        path.write_bytes(whole[:end])
-        with Journal(path) as journal:
-            assert ["r0" in journal, "r1" in journal, "r2" in journal] == [True, True, False]
-            journal.add(entry(2, "söven\n"))
-            assert journal.entry("r2") == entry(2, "söven\n")
-        assert path.read_bytes() == whole
-
-
-def test_a_line_of_another_program_is_named(tmp_path):
-    path = tmp_path / "journal.jsonl"
-    with Journal(path) as journal:
-        journal.add(entry(0))
-    path.write_text(path.read_text() + '{"prompt_id": 3}\n' + path.read_text())
-    with pytest.raises(InputError, match=r"journal.jsonl, line 2: not an answer"):
-        Journal(path)
-
-
-def test_a_journal_has_one_writer_and_one_answer_a_request(tmp_path):
-    path = tmp_path / "journal.jsonl"
-    with Journal(path) as journal:
-        journal.add(entry(0))
-        with pytest.raises(InputError, match="another process is writing this journal"):
-            Journal(path)
-        with pytest.raises(ValueError, match="answered twice"):
-            journal.add(entry(0))
-    with Journal(path) as journal:
-        assert "r0" in journal and len(path.read_text().splitlines()) == 1
-
-
-def test_an_answer_without_text_is_billed_but_not_taken_for_an_answer(tmp_path):
-    with Journal(tmp_path / "journal.jsonl") as journal:
-        journal.add(entry(0, text=None))
-        assert "r0" not in journal
-        journal.add(entry(0))
-    with Journal(tmp_path / "journal.jsonl") as journal:
-        assert journal.entry("r0").text == "seven" and journal.billed("r0") == (4, 6)
-
-
 @pytest.mark.parametrize("change", ["temperature", "model", "prompt", "seed"])
 def test_a_changed_request_is_asked_again_and_an_unchanged_one_is_not(tmp_path, upstream, change):
     endpoint = endpoint_at(upstream)
@@ -393,224 +330,6 @@ def test_a_changed_request_is_asked_again_and_an_unchanged_one_is_not(tmp_path, 
     entries = ask(tmp_path, requests, endpoint)
     assert len(upstream.bodies) == 6
     assert [e.text for e in entries] == [answer_to(request.body) for request in requests]
-
-
-# ---- the script ----
-
-N, COUNT = 12, 40
-
-
-@pytest.fixture(scope="module")
-def prompts(tmp_path_factory):
-    path = tmp_path_factory.mktemp("prompts") / "prompts.parquet"
-    rows = [
-        {
-            "prompt_id": f"{split}-{i}",
-            "task": "t",
-            "split": split,
-            "text": f"add {i} 4",
-            "answer": json.dumps({"numbers": [i, 4], "target": i + 4}),
-            "source": "here",
-            "revision": "1",
-        }
-        for split in ("train", "id")
-        for i in range(N)
-    ]
-    write_table(rows, Prompts, path, {})
-    return path
-
-
-def command(folder, prompts, endpoint, *more, number=("--count", str(COUNT))):
-    return [
-        *(sys.executable, ROOT / "workflow/scripts/ask.py", "--task", "t", "--run", "far"),
-        *("--seed", "7", "--code", "c0de", "--prompts", prompts, *number),
-        *("--endpoint", endpoint if isinstance(endpoint, str) else endpoint.model_dump_json()),
-        *("--sampling", SAMPLING.model_dump_json(), "--journal", folder / "journal.jsonl"),
-        *("--output", folder / "samples.parquet", "--progress", folder / "progress.json", *more),
-    ]
-
-
-def environment(**more):
-    return {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), **more}
-
-
-def start(*arguments, **more):
-    return subprocess.Popen(
-        command(*arguments), env=environment(**more), stderr=subprocess.PIPE, text=True
-    )
-
-
-def run(*arguments, number=("--count", str(COUNT)), **more):
-    return subprocess.run(
-        command(*arguments, number=number),
-        env=environment(**more),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def error_of(monkeypatch, capsys, *arguments):
-    """(status, what is said) of a call that ends before it asks anything; in this process."""
-    monkeypatch.setattr(sys, "argv", [str(part) for part in command(*arguments)[1:]])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(sys.argv[0], run_name="__main__")
-    said = end.value.code if isinstance(end.value.code, str) else capsys.readouterr().err
-    return (end.value.code if isinstance(end.value.code, int) else 1), said.strip()
-
-
-def expected_rows(endpoint, keys, split="train"):
-    """(prompt, sample, text, correct) of what the server answers when it is asked directly."""
-    rows = []
-    for prompt, index in keys:
-        seed = engine.sample_seed(7, prompt, index)
-        body = engine.request(
-            endpoint,
-            SAMPLING,
-            prompt_id="",
-            sample_index=0,
-            text=f"add {prompt} 4",
-            seed=seed,
-        ).body
-        rows.append((f"{split}-{prompt}", index, answer_to(body), seed % 2 == 0))
-    return rows
-
-
-def rows_of(folder):
-    table = read_table(folder / "samples.parquet", Samples)
-    return list(
-        zip(table["prompt_id"], table["sample_index"], table["text"], table["correct"], strict=True)
-    )
-
-
-def test_ask_writes_graded_samples_and_where_they_come_from(tmp_path, prompts, upstream):
-    endpoint = endpoint_at(upstream, price_input=1.0, price_output=10.0)
-    done = run(tmp_path, prompts, endpoint)
-    assert done.returncode == 0, done.stderr
-    rows = rows_of(tmp_path)
-    assert rows == expected_rows(endpoint, [(i % N, i // N) for i in range(COUNT)])
-    assert {row[3] for row in rows} == {True, False}
-    table = read_table(tmp_path / "samples.parquet", Samples)
-    assert set(table["policy"]) == {"far"} and set(table["seed"]) == {7}
-    assert set(table["n_tokens"]) == {TOKENS["completion_tokens"]}
-    origin = provenance(tmp_path / "samples.parquet")
-    assert origin["endpoint"]["url"] == upstream.url and origin["endpoint"]["model"] == "m"
-    assert origin["served_by"] == ["m"] and origin["weights_hash"] is None
-    assert origin["usage"]["input_tokens"] == 440 and origin["usage"]["output_tokens"] == 200
-    # 440 tokens at $1 and 200 at $10 a million.
-    assert origin["usage"]["dollars"] == pytest.approx(0.00244)
-    assert origin["sampling"] == SAMPLING.model_dump() and origin["code_hash"] == "c0de"
-    assert len(origin["prompts_hash"]) == 64 and "online_il" in origin["versions"]
-
-
-def test_ask_answers_a_benchmark_some_times_a_prompt(tmp_path, prompts, upstream):
-    endpoint = endpoint_at(upstream)
-    number = ("--samples-per-prompt", "2", "--splits", "id")
-    done = run(tmp_path, prompts, endpoint, number=number)
-    assert done.returncode == 0, done.stderr
-    keys = [(prompt, sample) for prompt in range(N) for sample in range(2)]
-    assert rows_of(tmp_path) == expected_rows(endpoint, keys, "id")
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_after_kills_no_sample_is_missing_or_twice_or_asked_again(tmp_path, prompts, seed):
-    rng = random.Random(seed)
-    with Upstream(delay=0.05) as server:
-        endpoint = endpoint_at(server, concurrency=3)
-        for _ in range(2):
-            process, until = start(tmp_path, prompts, endpoint), server.answered + rng.randint(1, 9)
-            while server.answered < until and process.poll() is None:
-                time.sleep(rng.uniform(0, 0.02))
-            process.kill()
-            process.wait()
-            process.stderr.close()
-        assert not (tmp_path / "samples.parquet").exists()
-        kept = len(lines(tmp_path))
-        assert kept >= 1
-        done = run(tmp_path, prompts, endpoint)
-        assert done.returncode == 0, done.stderr
-        # Each kill loses the requests in flight, three at most.
-        assert COUNT <= len(server.bodies) <= COUNT + 2 * 3
-    assert rows_of(tmp_path) == expected_rows(endpoint, [(i % N, i // N) for i in range(COUNT)])
-    names = [(line["prompt_id"], line["sample_index"]) for line in lines(tmp_path)]
-    assert len(names) == len(set(names)) == COUNT
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_with_one_line_and_a_whole_journal(tmp_path, prompts, number):
-    with Upstream(delay=0.1) as server:
-        process = start(tmp_path, prompts, endpoint_at(server, concurrency=2))
-        while server.answered < 5:
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "error: ended by a signal; " in errors and "Traceback" not in errors
-    assert 4 <= len(lines(tmp_path)) <= 40
-    assert all(line["text"] for line in lines(tmp_path))
-
-
-def test_the_key_is_sent_and_written_nowhere(tmp_path, prompts):
-    def respond(handler, body, number):
-        """Says the key wherever it can."""
-        said = {"error": {"message": f"what is Bearer {KEY}?", "code": KEY}}
-        if body["messages"][0]["content"] == "add 3 4":
-            return handler.reply(400, said) or True
-        return number == 1 and (handler.reply(500, said, [("X-Key", KEY)]) or True)
-
-    with Upstream(respond=respond) as server:
-        endpoint = endpoint_at(server, retries=9, key_variable="FAR_KEY")
-        loud = {"OPENAI_LOG": "debug", "FAR_KEY": KEY}
-        done = run(tmp_path, prompts, endpoint, **loud)
-        assert done.returncode == 1 and "what is Bearer ***?" in done.stderr
-        server.respond = lambda handler, *_: (
-            handler.reply(401, {"error": {"message": f"wrong key {KEY[:9]}"}}) or True
-        )
-        refused = run(tmp_path, prompts, endpoint, **loud)
-        assert "the key is refused" in refused.stderr and KEY[:9] not in refused.stderr
-        server.respond = None
-        fine = run(tmp_path, prompts, endpoint, **loud)
-        assert fine.returncode == 0, fine.stderr
-        assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
-    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) == 3
-    streams = [out.encode() for d in (done, refused, fine) for out in (d.stdout, d.stderr)]
-    assert not any(KEY.encode() in text for text in written + streams)
-
-
-@pytest.mark.parametrize(
-    "key, words", [(None, "is not set"), ("", "is not set"), (KEY + "\nx", "holds no key")]
-)
-def test_a_key_that_is_none_ends_in_one_line_before_any_request(
-    tmp_path, prompts, upstream, monkeypatch, capsys, key, words
-):
-    if key is not None:
-        monkeypatch.setenv("FAR_KEY", key)
-    endpoint = endpoint_at(upstream, key_variable="FAR_KEY")
-    status, line = error_of(monkeypatch, capsys, tmp_path, prompts, endpoint)
-    assert status == 1 and upstream.bodies == [] and "\n" not in line
-    assert line.startswith("error: the environment variable FAR_KEY ") and words in line
-    assert KEY not in line and list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "endpoint, more, words",
-    [
-        ('{"url": "https://me:secret@far/v1", "model": "m"}', (), "--endpoint, url: "),
-        ('{"url": "ftp://far/v1", "model": "m"}', (), "--endpoint, url: "),
-        ('{"url": "https://far/v1"}', (), "--endpoint, model: Field required"),
-        ('{"url": "https://far/v1", "model": "m", "key": "x"}', (), "--endpoint, key: Extra"),
-        ('{"url"', (), "--endpoint, the whole: Invalid JSON"),
-        ('{"url": "https://far/v1", "model": "m"}', ("--splits", "ood"), "no prompt of split ood"),
-        ('{"url": "https://far/v1", "model": "m"}', ("--count", "0"), "0 is below 1"),
-    ],
-)
-def test_bad_arguments_are_named_in_one_line_without_their_secrets(
-    tmp_path, prompts, monkeypatch, capsys, endpoint, more, words
-):
-    status, line = error_of(monkeypatch, capsys, tmp_path, prompts, endpoint, *more)
-    assert status in {1, 2} and "\n" not in line
-    assert line.startswith("error: ") and words in line and "secret" not in line
 
 
 @pytest.mark.parametrize("url", ["https://api.deepseek.com/v1", "http://[::1]:8000/v1", "http://a"])
