@@ -13,7 +13,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke sweep test lint benchmark clean
+.PHONY: setup setup-gpu mini smoke sweep download-paper test lint benchmark clean
 
 setup: .venv/ready
 
@@ -38,6 +38,9 @@ smoke: setup
 sweep: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/sweep -- \
 	  $(BIN)/snakemake summary --cores $(CORES) --configfile config/sweep.yaml
+
+download-paper: setup
+	$(BIN)/python workflow/scripts/download.py --config config/paper.yaml
 
 test: setup
 	$(BIN)/pytest

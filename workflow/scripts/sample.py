@@ -1,8 +1,8 @@
 """Sample a policy's responses to the prompts of some splits.
 
 Of the training prompts these are the demonstrations of SFT: unfiltered, at temperature 1 (decision
-8), with --count in all, passing the prompts as often as it takes. With --samples-per-prompt every prompt has
-as many. Response j of a prompt is its sample j.
+8), --count in all, passing the prompts as often as it takes. With --samples-per-prompt every
+prompt has as many. Response j of a prompt is its sample j.
 """
 
 import argparse
