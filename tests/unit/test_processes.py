@@ -23,6 +23,7 @@ from online_il.tasks.countdown import compact_prompt
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 SHAPE = Architecture(hidden_size=16, intermediate_size=32, layers=1, heads=2, head_dim=8)
+CONFIG = SCRIPTS.parents[1] / "config" / "accelerate" / "fsdp.yaml"
 GENERATION = json.dumps({"engine": "loop", "batch_size": 16})
 METHODS: dict[str, dict] = {
     "sft": {"batch_size": 8, "demonstrations": 16},
@@ -97,8 +98,9 @@ def start(command: list[str], processes: int) -> None:
     """Run a program that trains, with one process or through `accelerate launch`."""
     launch = [sys.executable]
     if processes > 1:
-        launch += ["-m", "torch.distributed.run", "--standalone"]
-        launch += ["--nproc_per_node", str(processes)]
+        launch += ["-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
+        launch += ["--num_processes", str(processes), "--main_process_port", "0"]
+        launch += ["--mixed_precision", "no"]
     done = subprocess.run([*launch, *command], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-5000:]
 

@@ -119,7 +119,7 @@ class Evaluation(BaseModel):
     samples_per_prompt: int
     accuracy: float
     accuracy_stderr: float = Field(description="Standard error, clustered by prompt.")
-    accuracy_strict: float | None = Field(description="GSM8K: the number after ####.")
+    accuracy_strict: float | None = Field(None, description="GSM8K: the number after ####.")
     format_rate: float | None = Field(description="Share of responses with an answer.")
     truncation_rate: float | None = Field(description="Share of responses cut off.")
     mean_length: float | None = Field(description="Mean response, tokens.")
