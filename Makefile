@@ -13,7 +13,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke sweep download-paper test lint benchmark clean
+.PHONY: setup setup-gpu mini smoke sweep download-paper test test-slurm lint benchmark clean
 
 setup: .venv/ready
 
@@ -44,6 +44,10 @@ download-paper: setup
 
 test: setup
 	$(BIN)/pytest
+
+test-slurm: setup
+	sh tests/slurm/install.sh
+	ONLINE_IL_SLURM=1 $(BIN)/pytest tests/slurm
 
 lint: setup
 	$(BIN)/ruff check .
