@@ -52,7 +52,7 @@ class VllmEngine:
         shape = model_config(policy)
         # Not where the output layer is the embedding's weights: on a CPU, vLLM 0.31 then keeps the
         # output layer's copy of the weights before (tests/vllm), and starting anew costs a minute.
-        reloads = shape == self._shape and not shape.get("tie_word_embeddings")
+        reloads = shape == self._shape and not shape.get("tie_word_embeddings", True)
         if self._llm is not None and reloads:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(policy)})
             # What it remembers of prompts was computed with the weights before.
