@@ -176,8 +176,6 @@ def write_table(
 ) -> None:
     """Validate rows against their table and write them as Parquet with their provenance."""
     frame, columns = pd.DataFrame(rows), list(table.to_schema().columns)
-    if isinstance(rows, list) and not rows:  # A base that was not trained here.
-        frame = table.empty()
     # In the table's order; a column too many stays, so that it is refused rather than dropped.
     order = [name for name in columns if name in frame]
     order += [name for name in frame if name not in columns]
