@@ -2,22 +2,22 @@
 # tasks where a figure needs only those, so that asking for it trains nothing else.
 # Steps: read the files with SQL, one question a file, and check that they belong together.
 
-for database, tasks in DATABASES.items():
+for stem, tasks in DATABASES.items():
 
     rule:
         name:
-            "aggregate" if database == "results" else f"aggregate_{database}"
+            "aggregate" if stem == "results" else f"aggregate_{stem}"
         input:
             evaluations=[f"{R}/eval/{t}/{run}/seed{k}" for t, run, k in policies(tasks)],
             records=[f"{run_folder(*policy)}/run.json" for policy in policies(tasks)],
             training=[f"{run_folder(*policy)}/training.parquet" for policy in policies(tasks)],
             queries=sorted(str(path) for path in (ROOT / "workflow" / "sql").glob("*.sql")),
         output:
-            f"{R}/{database}.duckdb",
+            f"{R}/{stem}.duckdb",
         log:
-            f"{R}/logs/aggregate/{database}.log",
+            f"{R}/logs/aggregate/{stem}.log",
         benchmark:
-            f"{R}/benchmarks/aggregate/{database}.tsv"
+            f"{R}/benchmarks/aggregate/{stem}.tsv"
         conda:
             CONDA
         params:
