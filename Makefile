@@ -3,17 +3,30 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CORES ?= 2
 
-.PHONY: setup mini smoke sweep test lint benchmark clean
+# $(call environment,FOLDER,REQUIREMENTS): a new virtual environment that imports this checkout.
+define environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+  { echo "online-il needs Python 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
+$(PYTHON) -m venv --clear $(1)
+$(1)/bin/pip install --quiet --disable-pip-version-check -r $(2)
+echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/online_il.pth"
+touch $@
+endef
+
+.PHONY: setup setup-gpu mini smoke sweep download-paper test lint benchmark clean
 
 setup: .venv/ready
 
 .venv/ready: envs/cpu.txt envs/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo "online-il needs Python 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/cpu.txt
-	echo "$(CURDIR)/workflow" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/online_il.pth"
-	touch $@
+	$(call environment,.venv,envs/cpu.txt)
+
+# A cluster needs both: .venv submits, .venv-gpu runs what asks for a GPU (see envs/gpu.txt).
+setup-gpu: setup .venv-gpu/ready
+
+.venv-gpu/ready: envs/gpu.txt envs/gpu-constraints.txt
+	@$(PYTHON) -c 'import platform, sys; sys.exit((sys.platform, platform.machine()) != ("linux", "x86_64"))' || \
+	  { echo "the GPU environment is for Linux on x86-64"; exit 1; }
+	$(call environment,.venv-gpu,envs/gpu.txt)
 
 mini: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/mini -- \
@@ -25,6 +38,9 @@ smoke: setup
 sweep: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/sweep -- \
 	  $(BIN)/snakemake summary --cores $(CORES) --configfile config/sweep.yaml
+
+download-paper: setup
+	$(BIN)/python workflow/scripts/download.py --config config/paper.yaml
 
 test: setup
 	$(BIN)/pytest

@@ -37,7 +37,7 @@ R = f"results/{STUDY.scale}"
 if workflow.is_main_process and (broken := damaged(Path(R))):
     raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
 
-prepare(ROOT)
+prepare(ROOT, STUDY.hardware)
 
 
 wildcard_constraints:

@@ -24,7 +24,7 @@ rule pretrain:
     params:
         script=script("pretrain"),
         code=code("pretrain"),
-        settings=base_settings,
+        settings=pretraining_settings,
         state=f"{R}/state/{{task}}/base/seed{{seed}}",
         progress=f"{R}/progress/pretrain/{{task}}/base/seed{{seed}}.json",
     message:

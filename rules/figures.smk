@@ -25,7 +25,7 @@ rule figure1:
 
 rule figure2:
     input:
-        database("figure2"),
+        drawn_from("figure2"),
     output:
         figure("figure2"),
     log:

@@ -52,7 +52,7 @@ rule respond:
     shell:
         "python {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --checkpoints {input.checkpoints}"
-        " --prompts {input.prompts} --splits {params.splits} --responses {params.responses}"
+        " --prompts {input.prompts} --splits {params.splits} --samples-per-prompt {params.responses}"
         " --sampling {params.sampling:q} --generation {params.generation:q} --output {output}"
         " --progress {params.progress} > {log} 2>&1"
 
@@ -84,6 +84,6 @@ rule ask:
     shell:
         "python {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --endpoint {params.endpoint:q}"
-        " --prompts {input.prompts} --splits {params.splits} --responses {params.responses}"
+        " --prompts {input.prompts} --splits {params.splits} --samples-per-prompt {params.responses}"
         " --sampling {params.sampling:q} --journal {params.journal} --output {output}"
         " --progress {params.progress} > {log} 2>&1"

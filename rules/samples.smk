@@ -79,7 +79,7 @@ rule solve_benchmark:
     params:
         script=script("solve"),
         code=code("solve"),
-        number=lambda wildcards: getattr(TASKS[wildcards.task], wildcards.split),
+        number=lambda wildcards: getattr(TASKS[wildcards.task].data, wildcards.split),
     message:
         "let {wildcards.run} answer the {wildcards.split} prompts of {wildcards.task}"
     shell:

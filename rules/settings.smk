@@ -11,6 +11,11 @@ def base_settings(wildcards):
     return TASKS[wildcards.task].base.model_dump_json()
 
 
+def pretraining_settings(wildcards):
+    """The training from scratch of a task's base."""
+    return TASKS[wildcards.task].base.model_dump_json(exclude={"kind"})
+
+
 def finetuning_settings(wildcards):
     """The fine-tuning of a task's base."""
     return TASKS[wildcards.task].base.finetuning.model_dump_json()

@@ -8,7 +8,7 @@ if with_figure2 and with_figure2 != DATABASES["results"]:
     DATABASES["figure2"] = with_figure2
 
 
-def database(figure):
+def drawn_from(figure):
     """The database that a figure is drawn from."""
     return f"{R}/{figure if figure in DATABASES else 'results'}.duckdb"
 

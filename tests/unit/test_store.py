@@ -279,6 +279,7 @@ def test_columns_that_are_null_everywhere_keep_their_type(results: Path, tmp_pat
     assert nulls.iloc[0].tolist() == [0, 2 * 3 * 5, 5 * 3 * 2]
     types = query(tmp_path / "d.duckdb", "DESCRIBE samples").set_index("column_name")
     assert types.loc["reward_tinyzero", "column_type"] == "DOUBLE"
+    assert types.loc["correct_strict", "column_type"] == "DOUBLE"
 
 
 def test_runs_that_left_the_config_are_not_gathered(results: Path, tmp_path: Path) -> None:

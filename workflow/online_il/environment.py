@@ -7,13 +7,19 @@ from pathlib import Path
 BLOCK_BYTES = "4000000000"
 
 
-def prepare(root: Path) -> None:
+def prepare(root: Path, hardware: str) -> None:
     """Let rules run this installation's `python` on this checkout's library, activated or not.
+
+    On GPUs that is the `python` of `.venv-gpu` where it is there: the environment that submits jobs
+    cannot hold vLLM too (envs/gpu.txt).
 
     glibc also keeps large blocks of memory instead of returning them at once, which gives a small
     model's training a quarter more throughput (docs/performance.md).
     """
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    programs = root / ".venv-gpu" / "bin"
+    if hardware != "gpu" or not programs.is_dir():
+        programs = Path(sys.executable).parent
+    os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = str(root / "workflow")
     os.environ["MALLOC_MMAP_THRESHOLD_"] = BLOCK_BYTES
     os.environ["MALLOC_TRIM_THRESHOLD_"] = BLOCK_BYTES

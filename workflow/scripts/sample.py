@@ -1,8 +1,8 @@
 """Sample a policy's responses to the prompts of some splits.
 
 Of the training prompts these are the demonstrations of SFT: unfiltered, at temperature 1 (decision
-8), with --count in all, passing the prompts as often as it takes. With --responses every prompt has
-as many. Response j of a prompt is its sample j.
+8), --count in all, passing the prompts as often as it takes. With --samples-per-prompt every
+prompt has as many. Response j of a prompt is its sample j.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
     prompts = table[table["split"].isin(options.splits.split(","))].reset_index(drop=True)
     if prompts.empty:
         raise InputError(f"{options.prompts}: no prompt of split {options.splits} in it")
-    count = options.count or options.responses * len(prompts)
+    count = options.count or options.samples_per_prompt * len(prompts)
     keys = [(i % len(prompts), i // len(prompts)) for i in range(count)]
     sampling = Sampling.model_validate_json(options.sampling)
     policy = newest_step(options.checkpoints)
@@ -74,7 +74,7 @@ if __name__ == "__main__":
     arguments.add_argument("--splits", default="train", help="which prompts, commas between")
     amount = arguments.add_mutually_exclusive_group(required=True)
     amount.add_argument("--count", type=int, help="number of responses in all")
-    amount.add_argument("--responses", type=int, help="number of responses a prompt")
+    amount.add_argument("--samples-per-prompt", type=int, help="number of responses a prompt")
     arguments.add_argument("--sampling", required=True, help="sampling settings, JSON")
     arguments.add_argument("--generation", required=True, help="generation settings, JSON")
     arguments.add_argument("--output", type=Path, required=True, help="table to write")

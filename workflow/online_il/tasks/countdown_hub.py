@@ -10,6 +10,7 @@ import random
 from itertools import islice
 
 from online_il import hub
+from online_il.cli import log
 from online_il.config.data import CountdownHub
 from online_il.generation.chat import as_text
 from online_il.records import InputError
@@ -54,6 +55,8 @@ def prompts(settings: CountdownHub) -> Converted:
         "train_checked": len(sample),
         "train_unsolvable": sum(map(_unsolvable, sample)),
     }
+    if lost := counts["id_unsolvable"] + counts["train_unsolvable"]:
+        log(f"warning: {lost} of the checked instances have no solution; accuracy stays below 1")
     hub_rows = (source.repo, source.revision)
     ours = ("online_il.tasks.countdown.generate", f"seed {settings.data_seed}")
     return Converted(
