@@ -1,0 +1,37 @@
+# Input: the config. Output: what the study costs, as a table and a page.
+# Steps: count jobs, tokens, GPU-hours and money; nothing is trained or downloaded for it.
+
+
+def planned(wildcards):
+    """No file; a study that says nothing of GPUs and lengths cannot be planned."""
+    if STUDY.plan is None:
+        raise WorkflowError(
+            f"{CONFIG}: no `plan`, which says what GPU and which lengths are assumed; nothing was"
+            " started. Add it as config/paper.yaml has it."
+        )
+    return []
+
+
+rule plan:
+    input:
+        planned,
+    output:
+        expand(f"{R}/plan.{{kind}}", kind=["parquet", "md", "html"]),
+    log:
+        f"{R}/logs/plan.log",
+    benchmark:
+        f"{R}/benchmarks/plan.tsv"
+    conda:
+        CONDA
+    params:
+        script=script("plan"),
+        code=code("plan"),
+        config=CONFIG,
+        overrides=json.dumps(workflow.config_settings.config),
+        # A change of the file makes the plan anew.
+        study=hash_of(STUDY.model_dump_json()),
+    message:
+        "say what the study costs"
+    shell:
+        "python {params.script} --config {params.config:q} --overrides {params.overrides:q}"
+        " --code {params.code} --output {output} 2>&1 | tee {log}"

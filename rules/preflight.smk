@@ -1,0 +1,74 @@
+# Input: the config and this machine. Output: one report; a task's report is the gate to its jobs.
+# Steps: check what can be checked before anything is submitted, and list every problem at once.
+
+
+CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan"}
+
+
+def checked(wildcards):
+    """What the checks of a task read of the config."""
+    shared = STUDY.model_dump_json(include=CHECKED)
+    return hash_of(shared + TASKS[wildcards.task].model_dump_json())
+
+
+def gate():
+    """The report that a task's first jobs wait for; a new one makes nothing anew."""
+    return ancient(f"{R}/preflight/{{task}}.txt")
+
+
+def submitted(wildcards):
+    """The cluster that jobs are sent to, as an option; none for this machine."""
+    plugin = workflow.executor_plugin
+    profile = os.path.relpath(ROOT / "slurm" / "config.yaml")
+    return f"--slurm {profile}" if getattr(plugin, "name", "") == "slurm" else ""
+
+
+rule preflight_task:
+    output:
+        f"{R}/preflight/{{task}}.txt",
+    log:
+        f"{R}/logs/preflight/{{task}}.log",
+    benchmark:
+        f"{R}/benchmarks/preflight/{{task}}.tsv"
+    wildcard_constraints:
+        task=any_of(TASKS),
+    # Before everything else that could start.
+    priority: 100
+    conda:
+        CONDA
+    params:
+        script=script("preflight"),
+        code=code("preflight"),
+        config=CONFIG,
+        overrides=json.dumps(workflow.config_settings.config),
+        study=checked,
+        results=R,
+        slurm=submitted,
+    message:
+        "check what {wildcards.task} needs"
+    shell:
+        "python {params.script} --config {params.config:q} --overrides {params.overrides:q}"
+        " --task {wildcards.task} --results {params.results} {params.slurm}"
+        " --code {params.code} --output {output} 2>&1 | tee {log}"
+
+
+# The report is no output: it is there when something is wrong, and every call makes it anew.
+rule preflight:
+    log:
+        f"{R}/logs/preflight.log",
+    benchmark:
+        f"{R}/benchmarks/preflight.tsv"
+    conda:
+        CONDA
+    params:
+        script=script("preflight"),
+        config=CONFIG,
+        overrides=json.dumps(workflow.config_settings.config),
+        results=R,
+        slurm=submitted,
+        report=f"{R}/preflight.txt",
+    message:
+        "check what the study needs"
+    shell:
+        "python {params.script} --config {params.config:q} --overrides {params.overrides:q}"
+        " --results {params.results} {params.slurm} --output {params.report} 2>&1 | tee {log}"
