@@ -2,16 +2,6 @@
 # Steps: count jobs, tokens, GPU-hours and money; nothing is trained or downloaded for it.
 
 
-def planned(wildcards):
-    """No file; a study that says nothing of GPUs and lengths cannot be planned."""
-    if STUDY.plan is None:
-        raise WorkflowError(
-            f"{CONFIG}: no `plan`, which says what GPU and which lengths are assumed; nothing was"
-            " started. Add it as config/paper.yaml has it."
-        )
-    return []
-
-
 rule plan:
     input:
         planned,

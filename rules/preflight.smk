@@ -2,27 +2,6 @@
 # Steps: check what can be checked before anything is submitted, and list every problem at once.
 
 
-CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan"}
-
-
-def checked(wildcards):
-    """What the checks of a task read of the config."""
-    shared = STUDY.model_dump_json(include=CHECKED)
-    return hash_of(shared + TASKS[wildcards.task].model_dump_json())
-
-
-def gate():
-    """The report that a task's first jobs wait for; a new one makes nothing anew."""
-    return ancient(f"{R}/preflight/{{task}}.txt")
-
-
-def submitted(wildcards):
-    """The cluster that jobs are sent to, as an option; none for this machine."""
-    plugin = workflow.executor_plugin
-    profile = os.path.relpath(ROOT / "slurm" / "config.yaml")
-    return f"--slurm {profile}" if getattr(plugin, "name", "") == "slurm" else ""
-
-
 rule preflight_task:
     output:
         f"{R}/preflight/{{task}}.txt",
@@ -42,7 +21,7 @@ rule preflight_task:
         config=CONFIG,
         overrides=json.dumps(workflow.config_settings.config),
         study=checked,
-        results=R,
+        results=lambda wildcards, output: os.path.dirname(os.path.dirname(output[0])),
         slurm=submitted,
     message:
         "check what {wildcards.task} needs"

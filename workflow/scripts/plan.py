@@ -19,6 +19,8 @@ from online_il.cost.page import figure_sentences, markdown, page, totals_rows
 from online_il.cost.totals import PlannedRuns, rows_of, totals
 from online_il.records import InputError, write_table, write_text
 
+LEAST_WIDTH = 100
+
 
 def run(options: argparse.Namespace) -> None:
     overrides = json.loads(options.overrides)
@@ -50,10 +52,11 @@ def run(options: argparse.Namespace) -> None:
             write = {".md": markdown, ".html": page}[path.suffix]
             write_text(write(planned, sums, plan, title), path)
     console = Console(highlight=False, markup=False)
+    console.width = max(console.width, LEAST_WIDTH)
     head, rows = totals_rows(sums, plan)
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for place, name in enumerate(head):
-        table.add_column(name, justify="right" if place else "left")
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console.print(table)

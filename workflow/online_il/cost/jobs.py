@@ -88,7 +88,10 @@ def closure(jobs: dict[Key, Job], roots: Iterable[Key]) -> set[Key]:
 
 
 def figures(study: Study, jobs: dict[Key, Job]) -> dict[str, set[Key]]:
-    """The jobs that each figure and table depends on, as in rules/targets.smk and pairs.smk."""
+    """The jobs that each figure and table depends on, as in rules/targets.smk and pairs.smk.
+
+    Those that depend on none of the jobs are left out. Figure 4 and the theory take no GPU.
+    """
     with_runs = [task for task in study.tasks if task.runs]
     beyond = {*benchmarks.OUT_OF_DISTRIBUTION, *benchmarks.FORGETTING}
     with_beyond = [task for task in with_runs if beyond & set(task.benchmarks)]
@@ -99,7 +102,7 @@ def figures(study: Study, jobs: dict[Key, Job]) -> dict[str, set[Key]]:
         drawn[name] = closure(jobs, roots)
     drawn["figure3"] = closure(jobs, _compared(study, jobs))
     drawn["table1"] = drawn["figure3"]
-    return drawn | {"figure4": set(), "theory": set()}
+    return {name: keys for name, keys in drawn.items() if keys}
 
 
 def _compared(study: Study, jobs: dict[Key, Job]) -> list[Key]:

@@ -18,8 +18,6 @@ FIGURES = {
     "figure2": "Figure 2",
     "figure3": "Figure 3",
     "table1": "Table 1",
-    "figure4": "Figure 4",
-    "theory": "The theory",
 }
 HEAD = list(PlannedRuns.to_schema().columns)
 STYLE = """
@@ -38,9 +36,10 @@ li { margin: .25rem 0; }
 
 
 def figure_sentences(totals: Totals, plan: Plan) -> list[str]:
-    """What each figure costs alone; those that the study does not have are left out."""
+    """What each figure costs alone, and everything together."""
     found = totals["figure"].items()
-    listed = [sentence(FIGURES[name], sums, plan.gpu_price) for name, sums in found]
+    listed = [sentence(f"{FIGURES[name]} alone", sums, plan.gpu_price) for name, sums in found]
+    listed.append("Figure 4 and the theory cost no GPU-hour and no API token.")
     return [*listed, sentence("Everything", totals["all"]["everything"], plan.gpu_price)]
 
 
@@ -70,7 +69,7 @@ def totals_rows(totals: Totals, plan: Plan) -> tuple[list[str], list[list[str]]]
         for name, sums in totals[group].items():
             row = [name, f"{sums['jobs']:,}", f"{sums['gpus']:.0f}", f"{sums['gpu_hours']:,.0f}"]
             api = sums["api_prompt"] + sums["api_response"]
-            row += [f"{count / 1e6:,.1f}" for count in (sums["generated"], sums["trained"], api)]
+            row += [f"{count / 1e6:,.0f}" for count in (sums["generated"], sums["trained"], api)]
             row.append(f"{sums['api_cost']:,.2f}")
             if plan.gpu_price is not None:
                 row.append(f"{sums['gpu_hours'] * plan.gpu_price:,.0f}")
