@@ -16,7 +16,7 @@ rule plan:
     params:
         script=script("plan"),
         code=code("plan"),
-        config=CONFIG,
+        config=os.path.relpath(CONFIG),
         overrides=json.dumps(workflow.config_settings.config),
         # A change of the file makes the plan anew.
         study=hash_of(STUDY.model_dump_json()),

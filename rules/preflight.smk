@@ -18,7 +18,7 @@ rule preflight_task:
     params:
         script=script("preflight"),
         code=code("preflight"),
-        config=CONFIG,
+        config=os.path.relpath(CONFIG),
         overrides=json.dumps(workflow.config_settings.config),
         study=checked,
         results=lambda wildcards, output: os.path.dirname(os.path.dirname(output[0])),
@@ -31,17 +31,16 @@ rule preflight_task:
         " --code {params.code} --output {output} 2>&1 | tee {log}"
 
 
-# The report is no output: it is there when something is wrong, and every call makes it anew.
+# The report is no output, and there is no benchmark: the report is there when something is wrong,
+# and every call makes it anew.
 rule preflight:
     log:
         f"{R}/logs/preflight.log",
-    benchmark:
-        f"{R}/benchmarks/preflight.tsv"
     conda:
         CONDA
     params:
         script=script("preflight"),
-        config=CONFIG,
+        config=os.path.relpath(CONFIG),
         overrides=json.dumps(workflow.config_settings.config),
         results=R,
         slurm=submitted,
