@@ -1,6 +1,7 @@
 # online-il: one DAG, three scales. This file is the map: it checks the whole config, includes the
 # rules in the order in which they run, and names the targets.
 
+import hashlib
 import json
 import os
 import re
@@ -50,6 +51,9 @@ include: "rules/common.smk"
 include: "rules/names.smk"
 include: "rules/settings.smk"
 include: "rules/targets.smk"
+include: "rules/checks.smk"
+include: "rules/preflight.smk"
+include: "rules/plan.smk"
 include: "rules/data.smk"
 include: "rules/base.smk"
 include: "rules/models.smk"
@@ -99,6 +103,9 @@ if STUDY.theory:
 
 localrules:
     all,
+    plan,
+    preflight,
+    preflight_task,
 
 
 rule all:

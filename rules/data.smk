@@ -3,6 +3,8 @@
 
 
 rule prompts:
+    input:
+        gate(),
     output:
         f"{R}/data/{{task}}/prompts.parquet",
     log:
@@ -25,6 +27,8 @@ rule prompts:
 
 
 rule convert:
+    input:
+        gate(),
     output:
         f"{R}/data/{{task}}/prompts.parquet",
     log:

@@ -3,6 +3,8 @@
 
 
 rule fetch:
+    input:
+        gate(),
     output:
         directory(f"{R}/models/{{task}}/{{model}}"),
     log:

@@ -1,6 +1,11 @@
 # The parts of the config that jobs get, as JSON.
 
 
+def hash_of(text):
+    """A short hash of settings that a job reads from the file: a change reruns the job."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def data_settings(wildcards):
     """A task's data."""
     return TASKS[wildcards.task].data.model_dump_json()

@@ -17,6 +17,7 @@ from online_il.config.checks_methods import (
 )
 from online_il.config.checks_miniature import data_problems, length_problems
 from online_il.config.checks_models import discrepancy_problems
+from online_il.config.checks_plan import plan_problems
 from online_il.config.reading import (
     ABSENT,
     Keys,
@@ -55,6 +56,7 @@ def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
             if text(run, "name") and text(run, "method"):
                 methods_of.setdefault(run["name"], set()).add(run["method"])
     yield from discrepancy_problems(raw, tasks)
+    yield from plan_problems(raw, tasks)
     named = [n for _, t in tasks if isinstance(ns := t.get("benchmarks"), list) for n in ns]
     counts = value_at(raw, "evaluation", "responses")
     yield from _response_problems(counts, named, ("evaluation", "responses"))

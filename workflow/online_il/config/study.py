@@ -18,6 +18,7 @@ from online_il.config import checks
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
+from online_il.config.plan import Plan
 from online_il.config.reading import ABSENT, Keys, Problem, value_at
 from online_il.config.resources import Resources, RuleResources
 from online_il.config.settings import Settings
@@ -51,6 +52,9 @@ class Study(Settings):
     )
     theory: Theory | None = Field(
         None, description="The theory's experiments; the study has none when this is left out."
+    )
+    plan: Plan | None = Field(
+        None, description="What the plan assumes; `snakemake plan` needs it, and nothing else."
     )
 
 

@@ -1,0 +1,73 @@
+"""Settings of the plan: what is assumed of GPUs, models and lengths to say what a study costs."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from online_il.config.settings import Settings
+
+Tokens = Annotated[int, Field(gt=0)]
+
+
+class ModelShape(Settings):
+    """The shape of a Llama, Qwen2 or Qwen3 model, as its config.json has it."""
+
+    family: Literal["llama", "qwen2", "qwen3"] = Field(
+        description="llama: plain attention; qwen2: with biases; qwen3: with normed queries, keys."
+    )
+    hidden: int = Field(gt=0, description="Width of the residual stream.")
+    intermediate: int = Field(gt=0, description="Width of the feed-forward layers.")
+    layers: int = Field(gt=0, description="Number of transformer blocks.")
+    heads: int = Field(gt=0, description="Number of attention heads.")
+    kv_heads: int = Field(gt=0, description="Number of heads of keys and values.")
+    head_dim: int = Field(gt=0, description="Width of an attention head.")
+    vocabulary: int = Field(gt=0, description="Width of the logits.")
+    output: Literal["tied", "own"] = Field(
+        description="tied: the embedding gives the logits; own: a matrix of its own does."
+    )
+    positions: int = Field(gt=0, description="Longest sequence the model has positions for.")
+
+
+class TaskTokens(Settings):
+    """Mean lengths in one task, tokens."""
+
+    prompt_tokens: int = Field(gt=0, description="A prompt.")
+    response_tokens: int = Field(gt=0, description="A response of a policy.")
+    expert_tokens: dict[str, Tokens] = Field(
+        {}, description="A response of single experts, where it has another length."
+    )
+    choice_tokens: int | None = Field(
+        None, gt=0, description="A question scored by likelihood, with the examples before it."
+    )
+    finetuning_tokens: int | None = Field(
+        None, gt=0, description="A row that the base is fine-tuned on."
+    )
+
+
+class Plan(Settings):
+    """What the planner assumes; nothing that is trained or measured follows from it."""
+
+    gpu: str = Field(min_length=1, description="Name of the GPU that is assumed.")
+    gpu_memory_gib: float = Field(gt=0, description="Its memory, GiB.")
+    peak_tflops: float = Field(gt=0, description="Its peak in bfloat16, dense, TFLOP/s.")
+    training_mfu: float = Field(
+        gt=0, le=1, description="Share of the peak that training and reading of prompts reach."
+    )
+    decode_tokens_per_second: float = Field(
+        gt=0,
+        description="Tokens that one GPU generates a second in large batches with a model of one "
+        "billion parameters; a model of N billion is taken to be N times slower.",
+    )
+    gpu_price: float | None = Field(
+        None, ge=0, description="US dollars a GPU-hour; money for GPUs is left out without it."
+    )
+    tokens: dict[str, TaskTokens] = Field(description="Mean lengths, by name of the task.")
+    models: dict[str, ModelShape] = Field(
+        {}, description="Shapes of models of the hub, by repo, for when they are not in its cache."
+    )
+    tasks: list[str] | None = Field(
+        None, min_length=1, description="Tasks to plan for; all when left out."
+    )
+    seeds: list[int] | None = Field(
+        None, min_length=1, description="Seeds to plan for; all when left out."
+    )

@@ -1,0 +1,1 @@
+"""What a study costs before it is started: GPUs, memory, time, tokens and money."""

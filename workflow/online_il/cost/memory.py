@@ -1,0 +1,107 @@
+"""How much memory a job takes on each of its GPUs, in bytes.
+
+Training, for a model of N parameters (B in a block, E in embedding and output) on g GPUs:
+
+- states: 4·N weights + 4·N gradients + 8·N AdamW, in single precision, cut over the GPUs: 16·N/g.
+- frozen: GRPO's reference is cut as the policy is, 4·N/g in single precision, as the policy is
+  loaded; the teacher of distillation lies whole on every GPU, 4·N_teacher, as runs are saved.
+- vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts.
+- working: copies in bfloat16. On one GPU autocast keeps one of all weights, 2·N; on several, FSDP
+  gathers two blocks and E in turn with their gradients, 2·(E + 2·B) + 2·(E + B). The chunked losses
+  gather the output matrix and its gradient in single precision, 8·V·h.
+- activations, for t tokens a micro-batch: with gradient checkpointing the stream before each block,
+  L·h·t numbers of 4 bytes (FSDP: 2), and all that one block keeps while it is computed again,
+  t·(40·h + 8·(H + K)·d + 12·i) bytes.
+- logits: never whole, tiles of 4,096 tokens by 32,768 words in single precision, two of them, and
+  four where a teacher's stand beside them.
+- update: AdamW's temporary numbers, 4·N/g, when working, activations and logits are gone.
+- other: 2 GiB for CUDA, NCCL and what the allocator wastes.
+
+The peak is states + frozen + vllm + other + max(working + activations + logits, update).
+Every micro-batch is taken to be as long as it may be.
+"""
+
+from typing import NamedTuple
+
+from online_il.config.plan import ModelShape
+from online_il.cost.shape import (
+    block_parameters,
+    cache_bytes,
+    embedding_parameters,
+    parameters,
+)
+
+GIB = 2**30
+TILE = (4_096, 32_768)  # Tokens and words of a tile (trl.kernels.chunked_divergence).
+OTHER = 2 * GIB
+PUBLISHED_BYTES = 4
+"""Bytes a parameter in a published checkpoint, which is saved as it is trained."""
+
+
+class Memory(NamedTuple):
+    """Bytes on each GPU of a training job."""
+
+    states: float
+    frozen: float
+    vllm: float
+    working: float
+    activations: float
+    logits: float
+    update: float
+    other: float = OTHER
+
+    @property
+    def peak(self) -> float:
+        """The most that is held at once."""
+        passing = max(self.working + self.activations + self.logits, self.update)
+        return self.states + self.frozen + self.vllm + self.other + passing
+
+    def sentence(self) -> str:
+        """The parts in GiB, the largest first."""
+        named = [(name, value / GIB) for name, value in self._asdict().items() if value]
+        named.sort(key=lambda part: -part[1])
+        return ", ".join(f"{name} {value:.1f}" for name, value in named)
+
+
+def training(
+    shape: ModelShape,
+    *,
+    gpus: int,
+    sequences: int,
+    length: int,
+    reference: bool = False,
+    teacher: ModelShape | None = None,
+    vllm: float = 0.0,
+) -> Memory:
+    """A training job with micro-batches of `sequences` sequences of `length` tokens.
+
+    `vllm` is what vLLM takes of each GPU, bytes.
+    """
+    count, tokens = parameters(shape), sequences * length
+    block, embedding = block_parameters(shape), embedding_parameters(shape)
+    head = shape.vocabulary * shape.hidden
+    copies = 2 * count if gpus == 1 else 2 * (embedding + 2 * block) + 2 * (embedding + block)
+    stream = shape.layers * shape.hidden * (4 if gpus == 1 else 2)
+    heads = (shape.heads + shape.kv_heads) * shape.head_dim
+    kept = 40 * shape.hidden + 8 * heads + 12 * shape.intermediate
+    tile = 4 * min(TILE[0], tokens) * min(TILE[1], shape.vocabulary)
+    frozen = 4 * count / gpus if reference else 0.0
+    if teacher is not None:
+        frozen += PUBLISHED_BYTES * parameters(teacher)
+    return Memory(
+        states=16 * count / gpus,
+        frozen=frozen,
+        vllm=vllm,
+        working=copies + 8 * head,
+        activations=tokens * (stream + kept),
+        logits=tile * (2 if teacher is None else 4),
+        update=4 * count / gpus,
+    )
+
+
+def vllm_least(shape: ModelShape, *, gpus: int, length: int) -> float:
+    """Bytes of each GPU without which vLLM does not start: weights and one longest sequence.
+
+    Weights in bfloat16 and the cache of `length` tokens, cut over the GPUs, and 2 GiB for the rest.
+    """
+    return (2 * parameters(shape) + cache_bytes(shape) * length) / gpus + OTHER

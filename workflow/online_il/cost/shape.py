@@ -1,0 +1,145 @@
+"""The size of a model from its shape alone: parameters, operations, bytes of cache.
+
+With h hidden, i intermediate, L layers, H heads and K of keys and values, each d wide, and V words:
+a block has 2·h·H·d + 2·h·K·d parameters in attention, 3·h·i in the feed-forward layer and 2·h in
+its norms; Qwen2 has (H + 2K)·d biases and Qwen3 2·d norms of queries and keys more. The model has
+L blocks, V·h in the embedding, V·h again in an output of its own, and h in the last norm.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from online_il.config.hub import Model
+from online_il.config.plan import ModelShape, Plan
+from online_il.config.training import Architecture
+from online_il.records import InputError
+
+FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+BYTE_VOCABULARY = 259  # 256 bytes and three special tokens (models.byte_tokenizer).
+
+
+def block_parameters(shape: ModelShape) -> int:
+    """Parameters of one transformer block."""
+    heads, kv_heads = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    extra = {"llama": 0, "qwen2": heads + 2 * kv_heads, "qwen3": 2 * shape.head_dim}[shape.family]
+    attention = 2 * shape.hidden * heads + 2 * shape.hidden * kv_heads
+    return attention + 3 * shape.hidden * shape.intermediate + 2 * shape.hidden + extra
+
+
+def embedding_parameters(shape: ModelShape) -> int:
+    """Parameters of the embedding and, where it is a matrix of its own, of the output."""
+    return shape.vocabulary * shape.hidden * (1 if shape.output == "tied" else 2)
+
+
+def parameters(shape: ModelShape) -> int:
+    """All parameters of the model."""
+    return shape.layers * block_parameters(shape) + embedding_parameters(shape) + shape.hidden
+
+
+def forward_flops(shape: ModelShape, tokens: float, length: float) -> float:
+    """Floating-point operations of a forward pass over `tokens` tokens in sequences of `length`.
+
+    Two a parameter and token, without those of an embedding that is only looked up, and
+    2·L·H·d·length a token for attention, which sees half the sequence on average.
+    """
+    multiplied = parameters(shape)
+    if shape.output == "own":
+        multiplied -= shape.vocabulary * shape.hidden
+    attention = 2 * shape.layers * shape.heads * shape.head_dim * length
+    return tokens * (2 * multiplied + attention)
+
+
+def cache_bytes(shape: ModelShape) -> int:
+    """Bytes a token takes in the cache of keys and values, bfloat16."""
+    return 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim
+
+
+def of_config(config: Mapping[str, Any], name: str) -> ModelShape:
+    """The shape that a config.json describes. Raises `InputError` for other families."""
+    family = config.get("model_type")
+    if family not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise InputError(f"{name}: model_type {family!r} has no size here; known are {known}")
+    try:
+        heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
+        return ModelShape.model_validate(
+            {
+                "family": family,
+                "hidden": hidden,
+                "intermediate": config["intermediate_size"],
+                "layers": config["num_hidden_layers"],
+                "heads": heads,
+                "kv_heads": config.get("num_key_value_heads") or heads,
+                "head_dim": config.get("head_dim") or hidden // heads,
+                "vocabulary": config["vocab_size"],
+                "output": "tied" if config.get("tie_word_embeddings") else "own",
+                "positions": config["max_position_embeddings"],
+            }
+        )
+    except (KeyError, ValueError, TypeError, ZeroDivisionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(f"{name}: no complete shape in its config.json ({reason})") from None
+
+
+def of_architecture(architecture: Architecture, vocabulary: int, positions: int) -> ModelShape:
+    """The shape of a model that is made here (online_il.models.new_model)."""
+    return ModelShape(
+        family="qwen2",
+        hidden=architecture.hidden_size,
+        intermediate=architecture.intermediate_size,
+        layers=architecture.layers,
+        heads=architecture.heads,
+        kv_heads=architecture.heads,
+        head_dim=architecture.head_dim,
+        vocabulary=vocabulary,
+        output="tied",
+        positions=positions,
+    )
+
+
+def of_model(model: object, plan: Plan | None) -> ModelShape:
+    """The shape of a base or an expert: from its settings, its config.json, or the plan.
+
+    Raises `InputError` for a model of the hub that neither the cache nor the plan knows.
+    """
+    from online_il.config.random import RandomModel
+    from online_il.config.training import Pretraining
+
+    if isinstance(model, RandomModel):
+        return of_architecture(model.architecture, BYTE_VOCABULARY, model.max_length)
+    if isinstance(model, Pretraining):
+        from online_il.tasks.miniature import VOCABULARY
+
+        return of_architecture(model.architecture, len(VOCABULARY), model.max_length)
+    if not isinstance(model, Model):
+        raise InputError(f"{type(model).__name__}: has no weights and no shape")
+    config = config_json(model)
+    if config is not None:
+        return of_config(config, model.repo)
+    if plan is not None and model.repo in plan.models:
+        return plan.models[model.repo]
+    raise InputError(
+        f"model {model.repo}@{model.revision}: its shape is not known; add it to plan.models, or "
+        "run `make download-paper`"
+    )
+
+
+def config_json(model: Model) -> dict[str, Any] | None:
+    """What the local copy's config.json says; None where there is no such file or no JSON in it."""
+    import json
+
+    if model.folder is not None:
+        path = Path(model.folder) / "config.json"
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(model.repo, "config.json", revision=model.revision)
+        if not isinstance(found, str):
+            return None
+        path = Path(found)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None

@@ -1,0 +1,201 @@
+"""Checks of models and data sets: are they here, do they fit each other and their prompts?
+
+Only the small files of a model are read, never its weights.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from online_il import hub
+from online_il.config.hub import DataSet, Model
+from online_il.config.plan import ModelShape
+from online_il.config.study import Study, evaluation_of, method_of
+from online_il.config.tasks import ModelExpert, Pretrained, Task
+from online_il.config.training import Sft
+from online_il.cost.jobs import finetuning_of
+from online_il.cost.shape import of_model
+from online_il.preflight.report import Report
+from online_il.records import InputError
+
+GATED = ("meta-llama/",)
+"""Owners whose models the hub gives to those alone who accepted their terms."""
+
+
+def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
+    """Every model and data set of a task is here; gives the folders of the models that are."""
+    pairs = study.discrepancy.models if study.discrepancy else []
+    sources = hub.named_in(task)
+    sources += [pair.tokenizer for pair in pairs if pair.task == task.name and pair.tokenizer]
+    folders: dict[str, Path] = {}
+    for source in sources:
+        try:
+            if isinstance(source, DataSet):
+                hub.files(source)
+            else:
+                folders[name_of(source)] = hub.model_folder(source)
+        except (InputError, OSError, ValueError, KeyError, TypeError) as error:
+            reason = str(error) if isinstance(error, InputError) else f"damaged ({error!r:.80})"
+            known = reason.partition("; ")
+            message = known[0].removeprefix(f"model {name_of(source)}: ")
+            message = message.removeprefix(f"data set {name_of(source)}: ")
+            remedy = known[2] or hub.REMEDY
+            if source.folder is None and source.repo.startswith(GATED):
+                remedy += "; it is gated: accept its terms on the hub"
+                if not os.environ.get("HF_TOKEN"):
+                    remedy += " and set HF_TOKEN for the download, which is not set"
+            report.problem(f"{task.name}, {name_of(source)}", message, remedy)
+    return folders
+
+
+def name_of(source: Model | DataSet) -> str:
+    """A model or data set with its revision."""
+    return f"{source.repo}@{source.revision}"
+
+
+def check_tokenizers(task: Task, folders: dict[str, Path], report: Report) -> None:
+    """Student and expert of every distillation read and write the same tokens.
+
+    A run starts from the task's base, so that only experts that are no runs can differ.
+    """
+    experts = {expert.name: expert for expert in task.experts}
+    for run in task.runs:
+        expert = experts.get(run.expert or "")
+        if run.method != "distill" or expert is None or task.base is None:
+            continue
+        student = task.base
+        where = f"{task.name}/{run.name}"
+        if not (isinstance(student, Pretrained) and isinstance(expert, ModelExpert)):
+            if student.kind != expert.kind:
+                report.problem(
+                    where,
+                    f"the student is of kind {student.kind} and its expert of kind {expert.kind}, "
+                    "so that their tokenizers differ",
+                    "distill needs one tokenizer; use sft, or another expert",
+                )
+            continue
+        known = [folders.get(name_of(model)) for model in (student, expert)]
+        if known[0] is not None and known[1] is not None:
+            pair = f"the student {student.repo} and its expert {expert.repo}"
+            for difference in _differences(known[0], known[1]):
+                report.problem(where, f"{pair} {difference}", _ONE_TOKENIZER)
+
+
+_ONE_TOKENIZER = (
+    "distill compares probabilities token id by token id: choose an expert with the student's "
+    "tokenizer and width, or use sft"
+)
+
+
+def _differences(student: Path, expert: Path) -> list[str]:
+    """What keeps two models from being distilled into each other."""
+    found = []
+    tokens = [_tokens(folder) for folder in (student, expert)]
+    if tokens[0] is None or tokens[1] is None:
+        lacking = student if tokens[0] is None else expert
+        return [f"cannot be compared: no usable tokenizer.json in {lacking}"]
+    if tokens[0] != tokens[1]:
+        ids = sorted(set(tokens[0]) | set(tokens[1]))
+        first = next(i for i in ids if tokens[0].get(i) != tokens[1].get(i))
+        here, there = (known.get(first, "no token") for known in tokens if known is not None)
+        found.append(
+            f"have different tokenizers, {len(tokens[0]):,} and {len(tokens[1]):,} tokens: id "
+            f"{first} is {here!r} and {there!r}"
+        )
+    elif _rules(student) != _rules(expert):
+        found.append("have the same tokens and cut text into them by different rules")
+    widths = [_json(folder / "config.json").get("vocab_size") for folder in (student, expert)]
+    if widths[0] != widths[1]:
+        found.append(f"have logits {widths[0]} and {widths[1]} wide")
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A file of JSON; an empty mapping where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _tokens(folder: Path) -> dict[int, str] | None:
+    """Token by id, special tokens among them; None without a usable tokenizer.json."""
+    content = _json(folder / "tokenizer.json")
+    try:
+        found = {int(index): str(token) for token, index in content["model"]["vocab"].items()}
+        added = {int(one["id"]): str(one["content"]) for one in content.get("added_tokens") or []}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return found | added
+
+
+def _rules(folder: Path) -> list[Any]:
+    """How a tokenizer cuts text: all but its tokens and what only concerns batches."""
+    content = _json(folder / "tokenizer.json")
+    rules = [content.get(key) for key in ("normalizer", "pre_tokenizer")]
+    merges = content["model"].get("merges") or []
+    return [*rules, [m.split(" ") if isinstance(m, str) else m for m in merges]]
+
+
+def check_templates(task: Task, folders: dict[str, Path], report: Report) -> None:
+    """Models whose prompts are conversations have a chat template, or are given one."""
+    if task.data.kind == "miniature":
+        return
+    for model in [task.base, *task.experts]:
+        template = getattr(model, "chat_template", None)
+        where = f"{task.name}, {getattr(model, 'repo', getattr(model, 'kind', ''))}"
+        if template is not None:
+            if not Path(template).is_file():
+                message = f"chat_template: there is no file {template}"
+                report.problem(where, message, "correct the path, relative to where you start")
+            continue
+        folder = folders.get(name_of(model)) if isinstance(model, Model) else None
+        if folder is None or (folder / "chat_template.jinja").is_file():
+            continue
+        if not _json(folder / "tokenizer_config.json").get("chat_template"):
+            report.problem(
+                where,
+                "the prompts are conversations, and this model has no chat template",
+                "set its chat_template, to config/chat.jinja for example",
+            )
+
+
+def check_context(study: Study, task: Task, report: Report) -> None:
+    """No sequence is longer than the model has positions for."""
+    prompt = study.plan.tokens[task.name].prompt_tokens if study.plan else 0
+    asked: list[tuple[object, str, int]] = []
+    for method in sorted({run.method for run in task.runs}):
+        settings = method_of(study, task, method)
+        if not isinstance(settings, Sft):
+            longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
+            asked.append((task.base, f"methods.{method}: prompt and max_new_tokens", longest))
+    if task.base is not None:
+        evaluation = evaluation_of(study, task)
+        longest = prompt + evaluation.policy.max_new_tokens
+        asked.append((task.base, "evaluation.policy: prompt and max_new_tokens", longest))
+    if finetuning := finetuning_of(task):
+        asked.append((task.base, "base.finetuning.max_length", finetuning.max_length))
+    for pair in study.discrepancy.models if study.discrepancy else []:
+        for expert in task.experts:
+            if pair.task == task.name and expert.name in (pair.expert, pair.student):
+                longest = prompt + pair.sampling.max_new_tokens
+                asked.append((expert, "discrepancy: prompt and max_new_tokens", longest))
+    for model, key, longest in asked:
+        shape = shape_of(model, study)
+        if shape is not None and longest > shape.positions:
+            report.problem(
+                f"{task.name}, {key}",
+                f"{longest:,} tokens, and {getattr(model, 'repo', 'the model')} has positions for "
+                f"{shape.positions:,}",
+                "lower one of the lengths",
+            )
+
+
+def shape_of(model: object, study: Study) -> ModelShape | None:
+    """The shape of a model; None where it has none or nothing tells it."""
+    try:
+        return of_model(model, study.plan)
+    except InputError:
+        return None

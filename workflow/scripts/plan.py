@@ -1,0 +1,86 @@
+"""Say what a study costs before anything of it is started: GPUs, GPU-hours, tokens, money.
+
+Reads the config alone: nothing is trained, downloaded or asked. Prints the totals, and writes the
+plan as a table (.parquet), as Markdown (.md) and as a page of its own (.html) where asked to.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from online_il.cli import ParameterError, main, parser
+from online_il.config.study import ConfigError, load
+from online_il.cost.jobs import jobs_of
+from online_il.cost.page import figure_sentences, markdown, page, totals_rows
+from online_il.cost.totals import PlannedRuns, rows_of, totals
+from online_il.records import InputError, write_table, write_text
+
+LEAST_WIDTH = 100
+
+
+def run(options: argparse.Namespace) -> None:
+    overrides = json.loads(options.overrides)
+    chosen = {key: getattr(options, key) for key in ("tasks", "seeds") if getattr(options, key)}
+    try:
+        study = load(options.config, overrides)
+        if study.plan is not None and chosen:
+            study = load(options.config, overrides | {"plan": overrides.get("plan", {}) | chosen})
+    except ConfigError as error:
+        raise InputError(str(error)) from None
+    plan = study.plan
+    if plan is None:
+        raise InputError(
+            f"{options.config}: no `plan`, which says what GPU and which lengths are assumed; add "
+            "it as config/paper.yaml has it"
+        )
+    jobs = jobs_of(study, plan)
+    if not jobs:
+        raise ParameterError("plan: the tasks and seeds asked for have no job in common")
+    planned, sums = rows_of(study, jobs), totals(study, jobs)
+    parts = [", ".join(plan.tasks or []), ", ".join(f"seed {seed}" for seed in plan.seeds or [])]
+    subset = "; ".join(part for part in parts if part)
+    title = f"What the study {study.scale} costs{f' ({subset})' if subset else ''}"
+    for path in options.output:
+        if path.suffix == ".parquet":
+            where = {"code_hash": options.code, "plan": plan.model_dump()}
+            write_table(planned, PlannedRuns, path, where)
+        else:
+            write = {".md": markdown, ".html": page}[path.suffix]
+            write_text(write(planned, sums, plan, title), path)
+    console = Console(highlight=False, markup=False)
+    console.width = max(console.width, LEAST_WIDTH)
+    head, rows = totals_rows(sums, plan)
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for place, name in enumerate(head):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for line in figure_sentences(sums, plan):
+        console.print(line)
+    for row in planned:
+        if row["longest_hours"] > row["limit_hours"]:
+            console.print(
+                f"WARNING: {row['task']}/{row['run']}, seed {row['seed']}: a job is expected to "
+                f"take {row['longest_hours']:.0f} h and asks for {row['limit_hours']:.0f} h; raise "
+                "its `runtime` or its `gpu` under `resources`."
+            )
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--config", type=Path, required=True, help="config of the study")
+    arguments.add_argument("--overrides", default="{}", help="values over the config's, JSON")
+    arguments.add_argument(
+        "--task", dest="tasks", action="append", help="plan for this task; may be repeated"
+    )
+    arguments.add_argument(
+        "--seed", dest="seeds", type=int, action="append", help="plan for this seed; repeatable"
+    )
+    arguments.add_argument("--code", help="hash of the code, for provenance")
+    arguments.add_argument("--output", type=Path, nargs="*", default=[], help="files to write")
+    main(run, arguments)

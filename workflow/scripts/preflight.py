@@ -1,0 +1,65 @@
+"""Check what can be checked before anything of a study is started, and list every problem at once.
+
+Keys, models, data sets, tokenizers, chat templates, lengths, memory of the GPUs, disk, programs
+and what Slurm knows. Nothing is downloaded, asked or loaded; no value of a key is ever shown.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from online_il.cli import ParameterError, main, parser
+from online_il.config.study import ConfigError, load
+from online_il.preflight.machine import check_keys, check_programs, check_slurm
+from online_il.preflight.memory import check_disk, check_memory
+from online_il.preflight.models import (
+    check_context,
+    check_files,
+    check_templates,
+    check_tokenizers,
+)
+from online_il.preflight.report import Report
+from online_il.records import InputError, write_text
+
+
+def run(options: argparse.Namespace) -> None:
+    try:
+        study = load(options.config, json.loads(options.overrides))
+    except ConfigError as error:
+        raise InputError(str(error)) from None
+    tasks = [task for task in study.tasks if options.task in (None, task.name)]
+    if not tasks:
+        names = ", ".join(task.name for task in study.tasks)
+        raise ParameterError(f"--task {options.task}: no such task; there are: {names}")
+    report = Report()
+    for task in tasks:
+        check_keys(study, task, options.results, report)
+        check_programs(study, task, report)
+        folders = check_files(study, task, report)
+        check_tokenizers(task, folders, report)
+        check_templates(task, folders, report)
+        check_context(study, task, report)
+        check_memory(study, task, report)
+    check_disk(study, tasks, options.results, report)
+    if options.slurm is not None:
+        check_slurm(study, tasks, options.slurm, report)
+    text = report.text(f"{study.scale}, {', '.join(task.name for task in tasks)}")
+    print(text, end="")
+    # A task's report opens the gate to its jobs; the whole study's is there to be read.
+    if options.task is None or not report.problems:
+        write_text(text, options.output)
+    if report.problems:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--config", type=Path, required=True, help="config of the study")
+    arguments.add_argument("--overrides", default="{}", help="values over the config's, JSON")
+    arguments.add_argument("--task", help="the one task to check; all without it")
+    arguments.add_argument("--results", type=Path, required=True, help="folder of the results")
+    arguments.add_argument("--slurm", type=Path, help="profile of the cluster; none without it")
+    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
+    arguments.add_argument("--output", type=Path, required=True, help="report to write")
+    main(run, arguments)
