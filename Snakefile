@@ -68,6 +68,9 @@ include: "rules/figures.smk"
 
 # On a cluster these run on the machine that submits: they take seconds or need the network.
 localrules:
+    preflight_task,
+    preflight,
+    plan,
     prompts,
     convert,
     fetch,

@@ -94,3 +94,11 @@ def test_table_1_needs_the_two_models_and_no_training():
 def test_theory_needs_no_gpu(target):
     output = planned(target)
     assert "gpu=" not in output and "accelerate" not in output
+
+
+def test_the_slurm_profile_runs_the_paper_without_a_word_more():
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "figure2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "results/paper/figures/figure2.svg" in done.stdout
+    assert "deepscaler" not in done.stdout
