@@ -11,11 +11,10 @@ import os
 import shutil
 from pathlib import Path
 
-from online_il.hub import model_folder
-
 from online_il.cli import log, main, parser
 from online_il.config.hub import Model
 from online_il.config.random import RandomModel
+from online_il.hub import model_folder
 from online_il.models import (
     PARTS,
     byte_tokenizer,
@@ -78,8 +77,9 @@ def run(options: argparse.Namespace) -> None:
         save_policy(model, tokenizer, place)
     else:
         model = Model.model_validate({key: settings[key] for key in Model.model_fields})
+        source = model_folder(model)
         place.mkdir(parents=True)
-        copy(model_folder(model), place)
+        copy(source, place)
         complete(place, settings, template)
     log("fetched", model=settings.get("repo", "random"), weights=weights_hash(place))
 

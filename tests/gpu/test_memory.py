@@ -1,0 +1,95 @@
+"""The paper's Countdown on a GPU: two steps of each method, and memory against the estimate.
+
+Needs one GPU of 80 GB and the packages of envs/gpu.txt (`make setup-gpu`):
+`.venv-gpu/bin/pytest tests/gpu`. Weights are random, at Qwen2.5-3B's architecture.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from online_il.config.study import Study, load, method_of
+from online_il.preflight.memory import training_memory
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+ROOT = Path(__file__).parents[2]
+TOLERANCE = 0.2
+"""How far the peak may be from the preflight's estimate, as a share of it."""
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory) -> Path:
+    """Two random models of Qwen2.5-3B's shape, and prompts."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
+
+    from online_il.models import byte_tokenizer, save_policy
+    from online_il.records import Prompts, write_table
+
+    folder = tmp_path_factory.mktemp("policies")
+    tokenizer = byte_tokenizer()
+    config = Qwen2Config(
+        vocab_size=151_936,
+        hidden_size=2_048,
+        intermediate_size=11_008,
+        num_hidden_layers=36,
+        num_attention_heads=16,
+        num_key_value_heads=2,
+        max_position_embeddings=32_768,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        dtype="bfloat16",
+    )
+    for name, seed in (("base", 0), ("expert", 1)):
+        set_seed(seed)
+        model = Qwen2ForCausalLM(config).to(torch.bfloat16)
+        save_policy(model, tokenizer, folder / name / "step0")
+    rows = [
+        {
+            "prompt_id": f"train-{number:05d}",
+            "task": "countdown",
+            "split": "train",
+            "text": f"Make {number} from 1 and {number - 1}.",
+            "answer": json.dumps({"numbers": [1, number - 1], "target": number}),
+            "source": "made here",
+            "revision": "1",
+        }
+        for number in range(2, 402)
+    ]
+    write_table(rows, Prompts, folder / "prompts.parquet", {})
+    return folder
+
+
+def on_one_gpu() -> Study:
+    """The paper's study, with every job of Countdown on one GPU."""
+    one = {rule: {"gpu": 1} for rule in ("grpo", "sft", "distill")}
+    return load(ROOT / "config" / "paper.yaml", {"resources": one})
+
+
+@pytest.mark.parametrize("method", ["grpo", "sft", "distill"])
+def test_two_steps_with_the_papers_batch_take_the_memory_that_was_estimated(
+    method, policies, tmp_path
+):
+    study = on_one_gpu()
+    (task,) = [task for task in study.tasks if task.name == "countdown"]
+    assert study.plan is not None
+    estimate = training_memory(study, study.plan, task)[method].peak
+    there = torch.cuda.mem_get_info()[1]
+    if estimate > there:
+        pytest.skip(f"needs {estimate / 2**30:.0f} GiB, and the GPU has {there / 2**30:.0f}")
+    settings = method_of(study, task, method).model_copy(update={"checkpoints": [2]})
+    program = Path(__file__).with_name("train_and_measure.py")
+    command = [sys.executable, program, method, policies, tmp_path]
+    command += [settings.model_dump_json(), study.generation.model_dump_json()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-5000:]
+    peak = json.loads((tmp_path / "peak.json").read_text())["bytes"]
+    assert peak == pytest.approx(estimate, rel=TOLERANCE)
