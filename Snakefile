@@ -14,6 +14,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from online_il import benchmarks
+from online_il.config.site import SiteError, gpu_job, load_site
 from online_il.config.study import (
     ConfigError,
     checkpoints_of,
@@ -31,7 +32,8 @@ from online_il.provenance import code_hash
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 try:
     STUDY = load(CONFIG, workflow.config_settings.config)
-except ConfigError as error:
+    SITE = load_site(ROOT / "slurm" / "config.yaml")
+except (ConfigError, SiteError) as error:
     raise WorkflowError(str(error)) from None
 
 R = f"results/{STUDY.scale}"
@@ -64,17 +66,42 @@ include: "rules/aggregate.smk"
 include: "rules/figures.smk"
 
 
+# On a cluster these run on the machine that submits: they take seconds or need the network.
+localrules:
+    preflight_task,
+    preflight,
+    plan,
+    prompts,
+    convert,
+    fetch,
+    adopt,
+    demonstrate,
+    figure1,
+    figure2,
+    summary,
+
+
 if STUDY.discrepancy:
 
     include: "rules/pairs.smk"
     include: "rules/responses.smk"
     include: "rules/discrepancy.smk"
 
+    localrules:
+        tokenizer,
+        ask,
+        table1,
+        figure3,
+
 
 if STUDY.theory:
 
     include: "rules/theory.smk"
     include: "rules/theory_figures.smk"
+
+    localrules:
+        figure4,
+        slopes,
 
 
 localrules:

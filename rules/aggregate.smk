@@ -2,22 +2,23 @@
 # tasks where a figure needs only those, so that asking for it trains nothing else.
 # Steps: read the files with SQL, one question a file, and check that they belong together.
 
-for stem, tasks in DATABASES.items():
+for stored, tasks in DATABASES.items():
 
     rule:
         name:
-            "aggregate" if stem == "results" else f"aggregate_{stem}"
+            "aggregate" if stored == "results" else f"aggregate_{stored}"
         input:
             evaluations=[f"{R}/eval/{t}/{run}/seed{k}" for t, run, k in policies(tasks)],
             records=[f"{run_folder(*policy)}/run.json" for policy in policies(tasks)],
             training=[f"{run_folder(*policy)}/training.parquet" for policy in policies(tasks)],
             queries=sorted(str(path) for path in (ROOT / "workflow" / "sql").glob("*.sql")),
         output:
-            f"{R}/{stem}.duckdb",
+            f"{R}/{stored}.duckdb",
         log:
-            f"{R}/logs/aggregate/{stem}.log",
+            f"{R}/logs/aggregate/{stored}.log",
         benchmark:
-            f"{R}/benchmarks/aggregate/{stem}.tsv"
+            f"{R}/benchmarks/aggregate/{stored}.tsv"
+        localrule: True
         conda:
             CONDA
         params:

@@ -19,14 +19,18 @@ def code(name):
 def asks(rule):
     """What a job of a rule asks for in its task; memory and time grow with every attempt."""
 
-    def asked(key, grows):
-        def of(wildcards, attempt):
-            amount = getattr(resources_of(STUDY, TASKS[wildcards.task], rule), key)
-            return amount * attempt if grows else amount
+    def settings(wildcards):
+        return resources_of(STUDY, TASKS[wildcards.task], rule)
 
-        return of
+    def of_site(key):
+        return lambda wildcards: gpu_job(SITE, settings(wildcards).gpu).get(key)
 
-    return {"mem_mb": asked("mem_mb", 1), "runtime": asked("runtime", 1), "gpu": asked("gpu", 0)}
+    return {
+        "mem_mb": lambda wildcards, attempt: settings(wildcards).mem_mb * attempt,
+        "runtime": lambda wildcards, attempt: settings(wildcards).runtime * attempt,
+        "gpu": lambda wildcards: settings(wildcards).gpu,
+        **{key: of_site(key) for key in ("gpu_model", "cpus_per_gpu", "nodes", "slurm_partition")},
+    }
 
 
 def threads_of(rule):

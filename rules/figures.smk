@@ -37,7 +37,7 @@ rule figure2:
     params:
         script=script("figure2"),
         code=code("figure2"),
-        chance=json.dumps({name: chance(task) for name, task in TASKS.items()}),
+        chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2}),
         stem=lambda wildcards, output: output[0].removesuffix(".svg"),
     message:
         "draw Figure 2: accuracy out of distribution, and forgetting"

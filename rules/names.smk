@@ -1,4 +1,4 @@
-# Which names a rule answers to: wildcard constraints.
+# Which names the rules answer to: wildcard constraints.
 
 
 def any_of(names):
@@ -7,7 +7,7 @@ def any_of(names):
 
 
 # A run's name stands for one method in all tasks (the config is checked for it), so that a name
-# says which rule makes it.
+# says which script makes it.
 def named(method):
     """Wildcard constraint: the names of the runs of a method."""
     return any_of({run.name for run in RUNS.values() if run.method == method})
@@ -33,3 +33,9 @@ def adopted():
 def experts_of(*kinds):
     """Wildcard constraint: the names of the experts of some kinds."""
     return any_of({expert.name for expert in EXPERTS.values() if expert.kind in kinds})
+
+
+def weighted():
+    """Wildcard constraint: the names of all policies that have weights."""
+    experts = {expert.name for expert in EXPERTS.values() if expert.kind in ("model", "random")}
+    return any_of({"base", *(name for _, name in RUNS), *experts})

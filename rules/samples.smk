@@ -13,7 +13,7 @@ rule sample:
     benchmark:
         f"{R}/benchmarks/sample/{{task}}/{{run}}/seed{{seed}}.tsv"
     wildcard_constraints:
-        run=any_of(["base", *(name for _, name in RUNS)]) + "|" + experts_of("model", "random"),
+        run=weighted(),
     priority: 9
     conda:
         CONDA

@@ -38,6 +38,7 @@ for drawn, table in THEOREMS.items():
             f"{R}/logs/{drawn}.log",
         benchmark:
             f"{R}/benchmarks/{drawn}.tsv"
+        localrule: True
         conda:
             CONDA
         params:

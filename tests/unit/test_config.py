@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from configs import ROOT, error, line_of, put
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -22,11 +23,9 @@ from online_il.config.study import (
     seeds_of,
 )
 
-ROOT = Path(__file__).parents[2]
 MINI = (ROOT / "config" / "mini.yaml").read_text(encoding="utf-8")
 RAW = yaml.safe_load(MINI)
 
-VALUE = r"(\[[^\]]*\]|\{[^}]*\}|[^,}\n]+)"
 GRPO, SFT, DISTILL = "\n  grpo:\n", "\n  sft:\n", "\n  distill:\n"
 TASK, BASE, RUNS = "\ntasks:\n", "\n    base:\n", "\n    runs:\n"
 INSIDE, OUTSIDE = "\n      in_distribution:", "\n      out_of_distribution:"
@@ -36,27 +35,6 @@ EXPERT, STUDENT, SOLVED = (
     "- name: sft-unrealizable\n",
 )
 DISTILLED = "- name: distill-realizable\n"
-
-
-def put(text: str, after: str, key: str, value: str) -> tuple[str, int]:
-    """`text` with the first value of `key` past `after` replaced, and the line of the key."""
-    found = re.compile(rf"\b{key}: {VALUE}").search(text, text.index(after))
-    assert found, f"no key {key} after {after!r}"
-    changed = text[: found.start()] + f"{key}: {value}" + text[found.end() :]
-    return changed, text.count("\n", 0, found.start()) + 1
-
-
-def error(folder: Path, text: str | bytes, overrides: dict[str, Any] | None = None) -> str:
-    """The error that a config gives."""
-    path = folder / "study.yaml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ConfigError) as caught:
-        load(path, overrides)
-    return str(caught.value)
-
-
-def line_of(text: str, part: str) -> int:
-    return text.count("\n", 0, text.index(part)) + 1
 
 
 # Where, key, new value; then the line (from the key's, or of a text), the key path, the value as

@@ -15,6 +15,7 @@ from online_il.generation import chat, decode
 from online_il.generation.engines import open_engine
 from online_il.generation.response import finish_reason
 from online_il.generation.tokens import Tokens, end_ids
+from online_il.generation.vllm_engine import requests, seed_of
 from online_il.models import load_model, load_tokenizer, new_model, save_policy, word_tokenizer
 from online_il.records import InputError
 from online_il.tasks.miniature import VOCABULARY
@@ -289,3 +290,24 @@ def test_an_engine_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(InputError, match=r"make setup-gpu.*transformers"):
         open_engine(Generation(engine="vllm", batch_size=1))
+
+
+# ---- requests to vLLM ----
+
+
+def test_one_request_asks_for_the_consecutive_samples_of_one_prompt():
+    keys = [(1, 0), (0, 1), (0, 0), (1, 1), (0, 3), (2, 5)]
+    prompts = [[7], [3], [3], [8], [3], [9]]  # Rows of (1, 0) and (1, 1) differ in their prompt.
+    assert list(requests(keys, prompts, most=6)) == [[2, 1], [4], [0], [3], [5]]
+    assert list(requests(keys, prompts, most=1)) == [[2], [1], [4], [0], [3], [5]]
+    twice = [(0, 0), (0, 0)]
+    assert list(requests(twice, [[3], [3]], most=2)) == [[0], [1]]
+    assert list(requests([], [], most=0)) == []
+
+
+def test_the_samples_of_a_request_have_the_seeds_that_vllm_counts_up_from_its_own():
+    first = seed_of(7, (3, 0))
+    assert [seed_of(7, (3, j)) for j in range(4)] == [first + j for j in range(4)]
+    starts = {seed_of(seed, (prompt, 0)) for seed in range(20) for prompt in range(200)}
+    assert len(starts) == 4000
+    assert min(starts) >= 0 and max(starts) < 2**62

@@ -327,7 +327,7 @@ def test_a_grader_that_grades_no_text_is_named():
         grade("A", {"grader": "choice", "choices": [" A"], "correct": " A"})
 
 
-def test_the_reward_takes_text_and_conversations_and_each_prompt_its_own_grader():
+def test_the_reward_gives_each_prompt_its_own_grader():
     answers = [
         json.dumps(COUNTDOWN | {"grader": "countdown"}),
         json.dumps({"grader": "gsm8k", "reference": "5"}),
@@ -335,9 +335,3 @@ def test_the_reward_takes_text_and_conversations_and_each_prompt_its_own_grader(
     ]
     texts = [RIGHT, "#### 5", r"\boxed{6}"]
     assert reward(texts, answer=answers, prompts=["", "", ""]) == [1.0, 1.0, 0.0]
-    said = [[{"role": "assistant", "content": text}] for text in texts]
-    assert reward(said, answer=answers) == [1.0, 1.0, 0.0]
-
-
-def test_the_reward_of_the_miniature_takes_its_columns():
-    assert reward([RIGHT, "7"], numbers=[[1, 2, 3]] * 2, target=[7, 7]) == [1.0, 0.0]

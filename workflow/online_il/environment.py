@@ -16,9 +16,9 @@ def prepare(root: Path, hardware: str) -> None:
     glibc also keeps large blocks of memory instead of returning them at once, which gives a small
     model's training a quarter more throughput (docs/performance.md).
     """
-    programs = root / ".venv-gpu" / "bin"
-    if hardware != "gpu" or not programs.is_dir():
-        programs = Path(sys.executable).parent
+    programs = Path(sys.executable).parent
+    if hardware == "gpu" and (root / ".venv-gpu" / "ready").is_file():
+        programs = root / ".venv-gpu" / "bin"
     os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = str(root / "workflow")
     os.environ["MALLOC_MMAP_THRESHOLD_"] = BLOCK_BYTES

@@ -119,7 +119,7 @@ class Evaluation(BaseModel):
     samples_per_prompt: int
     accuracy: float
     accuracy_stderr: float = Field(description="Standard error, clustered by prompt.")
-    accuracy_strict: float | None = Field(description="GSM8K: the number after ####.")
+    accuracy_strict: float | None = Field(None, description="GSM8K: the number after ####.")
     format_rate: float | None = Field(description="Share of responses with an answer.")
     truncation_rate: float | None = Field(description="Share of responses cut off.")
     mean_length: float | None = Field(description="Mean response, tokens.")
@@ -176,8 +176,6 @@ def write_table(
 ) -> None:
     """Validate rows against their table and write them as Parquet with their provenance."""
     frame, columns = pd.DataFrame(rows), list(table.to_schema().columns)
-    if isinstance(rows, list) and not rows:  # A base that was not trained here.
-        frame = table.empty()
     # In the table's order; a column too many stays, so that it is refused rather than dropped.
     order = [name for name in columns if name in frame]
     order += [name for name in frame if name not in columns]

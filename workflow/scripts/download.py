@@ -17,9 +17,9 @@ def run(options: argparse.Namespace) -> None:
         study = load(options.config)
     except ConfigError as error:
         raise ParameterError(str(error)) from None
-    sources = named_in(study)
+    sources = [source for source in named_in(study) if source.folder is None]
     if not sources:
-        log(f"{options.config} names no model and no data set of the hub; nothing to fetch")
+        log(f"{options.config} needs no model and no data set of the hub; nothing to fetch")
     for source, folder in download(sources):
         log(f"{source.repo}@{source.revision} is in {folder}")
 

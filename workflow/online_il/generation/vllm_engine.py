@@ -1,10 +1,12 @@
 """vLLM in process as an engine: real models on GPUs, as many as the job was given.
 
 vLLM is handed token ids and hands token ids back (`tokens`), so its own tokenizer, chat template
-and generation defaults play no part. A job starts it once; the next checkpoint of the same shape
-takes the place of the weights in it. Its numbers are those of the model's own data type.
+and generation defaults play no part. It computes in the data type that the weights are stored in.
+A job has one vLLM: the next checkpoint takes the place of the weights in it, or, for models whose
+output layer is the embedding's weights, vLLM is stopped and started anew within the same job.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,9 +36,11 @@ class VllmEngine:
             if error.name and error.name.partition(".")[0] != "vllm":
                 raise
             raise InputError(
-                "generation.engine is vllm, which is not installed; install it with "
+                "generation.engine is vllm, which is not installed; install with "
                 "make setup-gpu, or set generation.engine to transformers"
             ) from None
+        # It tries the chat template of a tokenizer that it was told not to load.
+        logging.getLogger("vllm.renderers.base").setLevel(logging.ERROR)
         self._vllm: Any = vllm
         self._settings = settings
         self._llm: Any = None
@@ -46,17 +50,32 @@ class VllmEngine:
         """Start vLLM with the policy, or put its weights in the place of those that it holds."""
         self._tokens = Tokens(policy)
         shape = model_config(policy)
-        if self._llm is not None and shape == self._shape:
+        # Not where the output layer is the embedding's weights: on a CPU, vLLM 0.31 then keeps the
+        # output layer's copy of the weights before (tests/vllm), and starting anew costs a minute.
+        reloads = shape == self._shape and not shape.get("tie_word_embeddings", True)
+        if self._llm is not None and reloads:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(policy)})
             # What it remembers of prompts was computed with the weights before.
             self._llm.reset_prefix_cache()
             return
         self.close()
-        self._llm = self._vllm.LLM(
+        try:
+            self._llm = self._start(policy, shape)
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{policy}: vLLM cannot run it: {str(error).strip()}; what it says above tells "
+                "more, and generation.memory_share sets what it takes of a GPU's memory"
+            ) from None
+        self._shape = shape
+
+    def _start(self, policy: Path, shape: dict[str, object]) -> Any:
+        return self._vllm.LLM(
             model=str(policy),
             skip_tokenizer_init=True,
             generation_config="vllm",
             load_format="safetensors",
+            # Its "auto" would compute in half precision what is stored in single.
+            dtype=shape.get("dtype") or shape.get("torch_dtype") or "auto",
             trust_remote_code=False,
             tensor_parallel_size=visible_gpus() or 1,
             max_num_seqs=self._settings.batch_size,
@@ -66,7 +85,6 @@ class VllmEngine:
             max_logprobs=MAX_CHOICES,
             seed=0,  # Every request brings its own.
         )
-        self._shape = shape
 
     def close(self) -> None:
         """Stop vLLM and give its memory back."""

@@ -107,5 +107,6 @@ def publish_base(
         code_hash=options.code,
         versions=versions(),
     )
-    write_table(rows, Training, options.training, record.model_dump())
+    # A base that was not trained here has a table without rows.
+    write_table(rows or Training.empty(), Training, options.training, record.model_dump())
     write_json(record, options.record)

@@ -113,10 +113,12 @@ class LoopGeneration:
             max_new_tokens=self.max_completion_length,  # type: ignore[attr-defined]
         )
         step = self.state.global_step  # type: ignore[attr-defined]
+        # Each process has its part of the rows, in order; no two rows may draw the same numbers.
+        first = self.accelerator.process_index * len(prompt_ids)  # type: ignore[attr-defined]
         responses = decode.generate(
             decode.decoder(model.state_dict(), model.config.to_dict()),
             prompt_ids,
-            [(step, row) for row in range(len(prompt_ids))],
+            [(step, first + row) for row in range(len(prompt_ids))],
             sampling=sampling,
             seed=self.args.seed,  # type: ignore[attr-defined]
             eos_token_id=model.config.eos_token_id,

@@ -1,0 +1,33 @@
+"""Configs with one thing changed, and the errors that they give."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from online_il.config.study import ConfigError, load
+
+ROOT = Path(__file__).parents[2]
+VALUE = r"(\[[^\]]*\]|\{[^}]*\}|[^,}\n]+)"
+
+
+def put(text: str, after: str, key: str, value: str) -> tuple[str, int]:
+    """`text` with the first value of `key` past `after` replaced, and the line of the key."""
+    found = re.compile(rf"\b{key}: {VALUE}").search(text, text.index(after))
+    assert found, f"no key {key} after {after!r}"
+    changed = text[: found.start()] + f"{key}: {value}" + text[found.end() :]
+    return changed, text.count("\n", 0, found.start()) + 1
+
+
+def error(folder: Path, text: str | bytes, overrides: dict[str, Any] | None = None) -> str:
+    """The error that a config gives."""
+    path = folder / "study.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError) as caught:
+        load(path, overrides)
+    return str(caught.value)
+
+
+def line_of(text: str, part: str) -> int:
+    return text.count("\n", 0, text.index(part)) + 1

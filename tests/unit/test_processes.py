@@ -1,0 +1,158 @@
+"""Several processes train the policy that one process trains.
+
+They are started as `accelerate launch` starts them on GPUs, by torch.distributed.run.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_runs import WORDS, tiny
+
+from online_il.config.training import Architecture
+from online_il.generation.response import Response
+from online_il.grading import graded_sample
+from online_il.models import new_model, save_policy, word_tokenizer
+from online_il.records import Prompts, Samples, read_table, write_table
+from online_il.tasks import miniature
+from online_il.tasks.countdown import compact_prompt
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+SHAPE = Architecture(hidden_size=16, intermediate_size=32, layers=1, heads=2, head_dim=8)
+CONFIG = SCRIPTS.parents[1] / "config" / "accelerate" / "fsdp.yaml"
+GENERATION = json.dumps({"engine": "loop", "batch_size": 16})
+METHODS: dict[str, dict] = {
+    "sft": {"batch_size": 8, "demonstrations": 16},
+    "distill": {"batch_size": 8, "temperature": 1.0, "max_new_tokens": 12},
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Path:
+    """A base, another policy, prompts and demonstrations."""
+    folder = tmp_path_factory.mktemp("inputs")
+    tokenizer = word_tokenizer(miniature.VOCABULARY)
+    for name, seed in (("base", 0), ("expert", 1)):
+        model = new_model(SHAPE, tokenizer, max_length=64, seed=seed)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter *= 4  # Away from uniform, so that rewards differ.
+        save_policy(model, tokenizer, folder / name / "step0")
+    targets = range(2, 10)
+    prompts = [
+        {
+            "prompt_id": f"train-{target}",
+            "task": "countdown",
+            "split": "train",
+            "text": compact_prompt([1, target - 1], target),
+            "answer": json.dumps({"numbers": [1, target - 1], "target": target}),
+            "source": "made here",
+            "revision": "1",
+        }
+        for target in targets
+    ]
+    write_table(prompts, Prompts, folder / "prompts.parquet", {})
+    samples = [
+        graded_sample(
+            prompt_id=f"train-{target}",
+            sample_index=index,
+            policy="solver",
+            seed=1,
+            answer={"numbers": [1, target - 1], "target": target},
+            response=Response(" ".join(["no", "ok", "no"][: 1 + target % 3]), 4, "stop"),
+        )
+        for target in targets
+        for index in range(2)
+    ]
+    write_table(samples, Samples, folder / "samples.parquet", {})
+    return folder
+
+
+def train(method: str, inputs: Path, folder: Path, processes: int) -> dict[str, torch.Tensor]:
+    """The weights after two steps of a method with some processes."""
+    settings = METHODS[method] | {"max_grad_norm": 1.0, "checkpoints": [2], "micro_batch_size": 2}
+    command = [str(SCRIPTS / f"{method}.py"), "--task", "countdown", "--run", method]
+    command += ["--seed", "3", "--code", "x", "--settings", json.dumps(settings), "--steps", "2"]
+    command += ["--learning-rate", "0.01", "--keep", "2", "--base", str(inputs / "base" / "step0")]
+    command += ["--prompts", str(inputs / "prompts.parquet")]
+    command += ["--checkpoints", str(folder / "checkpoints")]
+    command += ["--training", str(folder / "training.parquet")]
+    command += ["--record", str(folder / "run.json"), "--state", str(folder / "state")]
+    command += ["--progress", str(folder / "progress.json")]
+    if method == "sft":
+        demonstrations = str(inputs / "samples.parquet")
+        command += ["--expert", "solver", "--demonstrations", demonstrations]
+    else:
+        command += ["--generation", GENERATION]
+    if method == "distill":
+        command += ["--expert", "expert", "--expert-checkpoints", str(inputs / "expert")]
+    start(command, processes)
+    return weights(folder)
+
+
+def start(command: list[str], processes: int) -> None:
+    """Run a program that trains, with one process or through `accelerate launch`."""
+    launch = [sys.executable]
+    if processes > 1:
+        launch += ["-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
+        launch += ["--num_processes", str(processes), "--main_process_port", "0"]
+        launch += ["--mixed_precision", "no"]
+    done = subprocess.run([*launch, *command], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-5000:]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "checkpoints" / "step2" / "model.safetensors")
+
+
+def same_training(start: Path, one: Path, two: Path) -> None:
+    """Both moved the same way, up to the rounding of other sums."""
+    before, first, second = (
+        load_file(start / "model.safetensors"),
+        weights(one),
+        weights(two),
+    )
+    moved = max((first[name] - before[name]).abs().max().item() for name in first)
+    assert moved > 5e-3
+    for name in first:
+        torch.testing.assert_close(second[name], first[name], atol=moved / 500, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_two_processes_train_what_one_does(method, inputs, tmp_path):
+    train(method, inputs, tmp_path / "one", 1)
+    train(method, inputs, tmp_path / "two", 2)
+    same_training(inputs / "base" / "step0", tmp_path / "one", tmp_path / "two")
+    record = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert record["settings"]["processes"] == 2
+    (kept,) = record["checkpoints"]
+    assert (kept["step"], kept["samples"]) == (2, 16)
+
+
+def test_two_processes_train_an_expert_as_one_does(tmp_path):
+    save_policy(tiny(), word_tokenizer(WORDS), tmp_path / "base")
+    for name, processes in (("one", 1), ("two", 2)):
+        program = str(Path(__file__).with_name("train_process.py"))
+        start([program, str(tmp_path / name), str(tmp_path / "base")], processes)
+    same_training(tmp_path / "base", tmp_path / "one", tmp_path / "two")
+
+
+def test_processes_that_do_not_divide_an_update_are_refused_in_words(inputs, tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "sft", {"batch_size": 6, "demonstrations": 16})
+    with pytest.raises(AssertionError, match="an update has 6 sequences, and 2 processes"):
+        train("sft", inputs, tmp_path, 2)
+
+
+def test_the_training_table_counts_all_processes(inputs, tmp_path):
+    from online_il.records import Training
+
+    train("distill", inputs, tmp_path / "one", 1)
+    train("distill", inputs, tmp_path / "two", 2)
+    one = read_table(tmp_path / "one" / "training.parquet", Training)
+    two = read_table(tmp_path / "two" / "training.parquet", Training)
+    assert list(one["samples"]) == list(two["samples"]) == [8, 16]
+    assert list(one["tokens"]) == list(two["tokens"])
