@@ -68,7 +68,7 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
     rows = [
         ("a", "id", "<bos> 1 2 T 3 :", {"numbers": [1, 2], "target": 3}),
         ("b", "id", "<bos> 2 2 T 4 :", {"numbers": [2, 2], "target": 4}),
-        ("c", "forgetting", "<bos> F 1 2 :", {"choices": [4, 9], "correct": 9}),
+        ("c", "forgetting", "<bos> F 1 2 :", {"grader": "choice", "choices": [4, 9], "correct": 9}),
     ]
     write_table(
         [

@@ -133,13 +133,13 @@ def test_altered_weights_are_found_by_their_hash(results):
     data[-3] ^= 1
     (results / STEP).write_bytes(bytes(data))
     line = only_problem(results)
-    assert "step4/model.safetensors has another hash" in line and "run.json" in line
+    assert "step4 has another hash" in line and "run.json" in line
 
 
 def test_weights_of_another_step_are_found_by_their_hash(results):
     other = results / RUN / "checkpoints" / "step1" / "model.safetensors"
     (results / STEP).write_bytes(other.read_bytes())
-    assert "step4/model.safetensors has another hash" in only_problem(results)
+    assert "step4 has another hash" in only_problem(results)
 
 
 def test_large_weights_are_not_hashed_at_every_start(results, monkeypatch):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from online_il.provenance import file_hash
+from online_il.provenance import files_hash
 
 HASHED_BYTES = 16 * 2**20
 """Weights up to this size are hashed at every start."""
@@ -48,16 +48,17 @@ def _weights(results: Path) -> Iterator[tuple[Path, str]]:
         if not isinstance(content, dict) or not folder.is_dir():
             continue
         for checkpoint in content.get("checkpoints", []):
-            path = folder / f"step{checkpoint['step']}" / "model.safetensors"
-            if not path.is_file():
+            place = folder / f"step{checkpoint['step']}"
+            parts = sorted(place.glob("*.safetensors"))
+            sizes = [path.stat().st_size for path in parts]
+            whole = [size == _declared_size(path) for size, path in zip(sizes, parts, strict=True)]
+            if not parts:
                 yield folder, f"step {checkpoint['step']} is missing, which {record} names"
-            elif path.stat().st_size != _declared_size(path):
+            elif not all(whole):
+                path = parts[whole.index(False)]
                 yield folder, f"{path.relative_to(folder)} is not a whole safetensors file"
-            elif (
-                path.stat().st_size <= HASHED_BYTES
-                and file_hash(path) != checkpoint["weights_hash"]
-            ):
-                yield folder, f"{path.relative_to(folder)} has another hash than {record} names"
+            elif sum(sizes) <= HASHED_BYTES and files_hash(parts) != checkpoint["weights_hash"]:
+                yield folder, f"{place.relative_to(folder)} has another hash than {record} names"
 
 
 def _declared_size(path: Path) -> int | None:

@@ -4,18 +4,18 @@ A published policy is a folder in `transformers` format: config.json, model.safe
 pickled weights) and the tokenizer. Writing one is atomic: it is complete or absent.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from online_il.config.training import Architecture
-from online_il.provenance import file_hash
+from online_il.provenance import files_hash
 from online_il.records import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 WEIGHTS = "model.safetensors"
@@ -28,8 +28,7 @@ def weights_hash(folder: Path) -> str:
     files = sorted(folder.glob(PARTS))
     if not files:
         raise InputError(f"{folder}: no weights (safetensors) in it; delete it and start again")
-    hashes = [file_hash(path) for path in files]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return files_hash(files)
 
 
 def word_tokenizer(vocabulary: tuple[str, ...]) -> "PreTrainedTokenizerFast":
@@ -136,18 +135,29 @@ def save_policy(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
     folder: Path,
-    state: Mapping[str, Any] | None = None,
+    state: Mapping[str, "Tensor"] | None = None,
 ) -> None:
     """Write a policy's folder; it appears under its name only when it is complete.
 
-    `state` holds the weights where the model's own are spread over several devices.
+    `state` holds the weights where they are not to be the model's own: gathered from several
+    devices, or in another precision.
     """
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     # The trainers turn the cache off; whoever loads the policy to generate wants it on.
     model.config.use_cache, trained_with = True, model.config.use_cache
-    model.save_pretrained(aside, state_dict=None if state is None else dict(state))
+    if state is None:
+        model.save_pretrained(aside)
+    else:
+        weights = dict(state)
+        if model.config.tie_word_embeddings:  # Gathered, they no longer share their memory.
+            weights.pop("lm_head.weight", None)
+        dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
+        model.save_pretrained(aside, state_dict=weights)  # Empties the mapping.
+        config = model_config(aside)
+        config["dtype"] = dtype
+        (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     model.config.use_cache = trained_with
     tokenizer.save_pretrained(aside)
     shutil.rmtree(folder, ignore_errors=True)

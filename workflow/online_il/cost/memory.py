@@ -4,7 +4,7 @@ Training, for a model of N parameters (B in a block, E in embedding and output) 
 
 - states: 4·N weights + 4·N gradients + 8·N AdamW, in single precision, cut over the GPUs: 16·N/g.
 - frozen: GRPO's reference is cut as the policy is, 4·N/g in single precision, as the policy is
-  loaded; the teacher of distillation lies whole on every GPU, 4·N_teacher, as runs are saved.
+  loaded; the teacher of distillation lies whole on every GPU, 2·N_teacher, as runs are saved.
 - vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts.
 - working: copies in bfloat16. On one GPU autocast keeps one of all weights, 2·N; on several, FSDP
   gathers two blocks and E in turn with their gradients, 2·(E + 2·B) + 2·(E + B). The chunked losses
@@ -34,8 +34,8 @@ from online_il.cost.shape import (
 GIB = 2**30
 TILE = (4_096, 32_768)  # Tokens and words of a tile (trl.kernels.chunked_divergence).
 OTHER = 2 * GIB
-PUBLISHED_BYTES = 4
-"""Bytes a parameter in a published checkpoint, which is saved as it is trained."""
+PUBLISHED_BYTES = 2
+"""Bytes a parameter in a published checkpoint, which is saved in bfloat16."""
 
 
 class Memory(NamedTuple):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 import trl.kernels.chunked_divergence
 import trl.trainer.utils
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
@@ -203,11 +204,18 @@ class Recorder(TrainerCallback):
             self._publish(update // self.updates_per_step)
 
     def save(self, folder: Path) -> None:
-        """Write the policy as it is now; with several processes all of them must call this."""
+        """Write the policy as it is now; with several processes all of them must call this.
+
+        Weights that were trained in single precision for arithmetic in bfloat16 are written in
+        bfloat16: so they are sampled, and a checkpoint takes half of the disk.
+        """
         state = None
         if processes() > 1:  # Every process takes part in gathering what is spread over them.
             state = self.trainer.accelerator.get_state_dict(self.trainer.model_wrapped)
         if main_process():
+            if self.trainer is not None and self.trainer.args.bf16:
+                whole = self.model.state_dict() if state is None else state
+                state = {name: tensor.to(torch.bfloat16) for name, tensor in whole.items()}
             save_policy(self.model, self.tokenizer, folder, state)
 
     def _publish(self, step: int) -> None:
