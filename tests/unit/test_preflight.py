@@ -59,6 +59,7 @@ def study_raw(folder: Path) -> dict[str, Any]:
     raw["generation"]["engine"] = "transformers"
     raw["plan"]["tokens"] = {"countdown": raw["plan"]["tokens"]["countdown"]}
     task = raw["tasks"][0]
+    task["experts"][0]["key_variable"] = "DEEPSEEK_API_KEY"
     data = folder / "data"
     (data / "data").mkdir(parents=True)
     (data / "data" / "train-00000-of-00001.parquet").write_bytes(b"")
@@ -269,7 +270,7 @@ def test_checkpoints_are_counted_in_bytes_and_those_written_are_not(tmp_path):
     task = study.tasks[0]
     # 64*64*2 + 64*32*2 attention, 3*64*128, 2*64 norms, 64 + 2*32 biases; embedding and last norm.
     block = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128 + 128 + 128
-    one = 4 * (2 * block + 3 * 64 + 64)
+    one = 2 * (2 * block + 3 * 64 + 64)
     # Four runs of ten checkpoints and three seeds; the base is taken as it is.
     assert memory.checkpoint_bytes(study, task, tmp_path) == 120 * one
     (tmp_path / "runs/countdown/expert/seed2/checkpoints").mkdir(parents=True)
