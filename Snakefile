@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -106,9 +107,6 @@ if STUDY.theory:
 
 localrules:
     all,
-    plan,
-    preflight,
-    preflight_task,
 
 
 rule all:

@@ -1,12 +1,21 @@
 # What the plan and the checks before a study read of the config, and the gate to a task's jobs.
 
+STARTED = time.time_ns()
 CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan"}
 
 
 def checked(wildcards):
-    """What the checks of a task read of the config."""
+    """What the checks of a task read of the config, as a name that its report ends with.
+
+    The name is another one at every start until the checks have passed for these settings: for
+    Snakemake a failed job ran with its parameters, too.
+    """
     shared = STUDY.model_dump_json(include=CHECKED)
-    return hash_of(shared + TASKS[wildcards.task].model_dump_json())
+    where = submitted(wildcards) + code("preflight")
+    name = hash_of(shared + TASKS[wildcards.task].model_dump_json() + where)
+    last = Path(f"{R}/preflight/{wildcards.task}.txt")
+    passed = last.read_text().split()[-1] if last.is_file() else ""
+    return passed if passed.startswith(name) else f"{name}-{STARTED}"
 
 
 def gate():

@@ -4,7 +4,8 @@
 
 rule preflight_task:
     output:
-        f"{R}/preflight/{{task}}.txt",
+        # Kept when a later check fails: a report that is missing would make all that follows anew.
+        update(f"{R}/preflight/{{task}}.txt"),
     log:
         f"{R}/logs/preflight/{{task}}.log",
     benchmark:
@@ -20,7 +21,7 @@ rule preflight_task:
         code=code("preflight"),
         config=os.path.relpath(CONFIG),
         overrides=json.dumps(workflow.config_settings.config),
-        study=checked,
+        checked=checked,
         results=lambda wildcards, output: os.path.dirname(os.path.dirname(output[0])),
         slurm=submitted,
     message:
@@ -28,7 +29,7 @@ rule preflight_task:
     shell:
         "python {params.script} --config {params.config:q} --overrides {params.overrides:q}"
         " --task {wildcards.task} --results {params.results} {params.slurm}"
-        " --code {params.code} --output {output} 2>&1 | tee {log}"
+        " --code {params.code} --checked {params.checked} --output {output} 2>&1 | tee {log}"
 
 
 # The report is no output, and there is no benchmark: the report is there when something is wrong,

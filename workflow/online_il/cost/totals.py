@@ -101,8 +101,6 @@ def totals(study: Study, jobs: dict[Key, Job]) -> dict[str, dict[str, dict[str, 
 
 def sentence(name: str, sums: dict[str, Any], gpu_price: float | None) -> str:
     """What a figure costs, in words."""
-    if not sums["jobs"]:
-        return f"{name} costs no GPU-hour and no API token."
     words = f"{name} costs {sums['gpu_hours']:,.0f} GPU-hours"
     if gpu_price is not None:
         words += f" (${sums['gpu_hours'] * gpu_price:,.0f})"

@@ -35,7 +35,7 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
                 hub.files(source)
             else:
                 folders[name_of(source)] = hub.model_folder(source)
-        except (InputError, OSError, ValueError, KeyError, TypeError) as error:
+        except (InputError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = str(error) if isinstance(error, InputError) else f"damaged ({error!r:.80})"
             known = reason.partition("; ")
             message = known[0].removeprefix(f"model {name_of(source)}: ")

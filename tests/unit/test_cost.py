@@ -1,0 +1,334 @@
+"""The plan's arithmetic, against transformers' own models and against sums worked by hand."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+
+from online_il.config.plan import ModelShape, Plan
+from online_il.config.study import ConfigError, Study, load
+from online_il.cost import memory, page, shape
+from online_il.cost.jobs import closure, figures, gpu_hours, jobs_of
+from online_il.cost.totals import PlannedRuns, rows_of, sentence, totals
+from online_il.records import InputError, read_table
+
+ROOT = Path(__file__).parents[2]
+PAPER = ROOT / "config" / "paper.yaml"
+SIZES = {
+    "Qwen/Qwen2.5-3B-Instruct": 3_085_938_688,
+    "meta-llama/Llama-3.2-3B": 3_212_749_824,
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": 1_777_088_000,
+    "deepseek-ai/DeepSeek-R1-0528-Qwen3-8B": 8_190_735_360,
+}
+# Hand-sized: a block has 2*8*8 + 2*8*4 = 192 in attention, 3*8*16 = 384, 16 in norms and, for
+# Qwen2, 8 + 2*4 = 16 biases: 608. Two blocks 1,216, embedding 10*8 = 80, last norm 8: 1,304.
+SMALL = ModelShape(
+    family="qwen2",
+    hidden=8,
+    intermediate=16,
+    layers=2,
+    heads=2,
+    kv_heads=1,
+    head_dim=4,
+    vocabulary=10,
+    output="tied",
+    positions=64,
+)
+
+
+def paper() -> dict[str, Any]:
+    return yaml.safe_load(PAPER.read_text())
+
+
+def study_of(raw: dict[str, Any]) -> Study:
+    return Study.model_validate(raw)
+
+
+def small_study(**plan: Any) -> tuple[Study, Plan]:
+    """One task with a small model, numbers that can be worked by hand, and prices."""
+    raw = paper()
+    raw.pop("discrepancy")
+    task = raw["tasks"][0]
+    raw["tasks"] = [task]
+    task["seeds"] = [1, 2]
+    task["data"] |= {"id": 10, "ood": 20}
+    task["experts"][0] |= {"price_input": 2.0, "price_output": 3.0}
+    raw["methods"]["grpo"] |= {"prompts_per_step": 4, "rollouts_per_prompt": 2}
+    raw["methods"]["sft"] |= {"batch_size": 8, "demonstrations": 50}
+    raw["methods"]["distill"] |= {"batch_size": 8}
+    for run in task["runs"]:
+        run |= {"steps": 10, "checkpoints": [5]}
+    raw["plan"] |= {
+        "models": {"Qwen/Qwen2.5-3B-Instruct": SMALL.model_dump()},
+        "tokens": {
+            "countdown": {
+                "prompt_tokens": 10,
+                "response_tokens": 30,
+                "expert_tokens": {"deepseek-v3.2-exp": 50},
+            }
+        },
+        "peak_tflops": 1e-9,  # 1,000 operations a second, half of them used.
+        "training_mfu": 0.5,
+        "decode_tokens_per_second": 0.0001,
+        **plan,
+    }
+    study = study_of(raw)
+    assert study.plan is not None
+    return study, study.plan
+
+
+@pytest.mark.parametrize("repo", SIZES)
+def test_parameters_are_those_of_the_model_that_transformers_makes(repo):
+    """Tied embeddings, Qwen2's biases and Qwen3's norms of queries and keys included."""
+    known = ModelShape.model_validate(paper()["plan"]["models"][repo])
+    config = {"llama": LlamaConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config}[known.family](
+        vocab_size=known.vocabulary,
+        hidden_size=known.hidden,
+        intermediate_size=known.intermediate,
+        num_hidden_layers=known.layers,
+        num_attention_heads=known.heads,
+        num_key_value_heads=known.kv_heads,
+        head_dim=known.head_dim,
+        max_position_embeddings=known.positions,
+        tie_word_embeddings=known.output == "tied",
+    )
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    assert shape.parameters(known) == model.num_parameters() == SIZES[repo]
+    assert shape.of_config(config.to_dict(), repo) == known
+
+
+def test_operations_and_cache_are_as_worked_by_hand():
+    assert shape.parameters(SMALL) == 1_304
+    # Two a parameter, and 2 * 2 layers * 8 wide * 20 long for attention, for each of 5 tokens.
+    assert shape.forward_flops(SMALL, 5, 20) == 5 * (2 * 1_304 + 640)
+    # An embedding that is only looked up multiplies nothing.
+    own = SMALL.model_copy(update={"output": "own"})
+    assert shape.parameters(own) == 1_384
+    assert shape.forward_flops(own, 5, 20) == shape.forward_flops(SMALL, 5, 20)
+    # Keys and values, two bytes, two layers, one head of 4.
+    assert shape.cache_bytes(SMALL) == 2 * 2 * 2 * 4
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model_type": "gpt2"}, "gpt2"),
+        ({"model_type": "qwen2", "hidden_size": 8}, "no complete shape"),
+        ({"model_type": "qwen2", "hidden_size": "x", "num_attention_heads": 0}, "no complete"),
+    ],
+)
+def test_a_config_json_without_a_known_shape_is_refused(config, message):
+    with pytest.raises(InputError, match=message):
+        shape.of_config(config, "some/model")
+
+
+def test_memory_on_one_gpu_is_as_worked_by_hand():
+    found = memory.training(SMALL, gpus=1, sequences=3, length=5, reference=True, vllm=1000.0)
+    assert found.states == 16 * 1_304
+    assert found.frozen == 4 * 1_304
+    assert found.working == 2 * 1_304 + 8 * 80
+    # 15 tokens: 2 blocks * 8 wide * 4 bytes, and 40*8 + 8*(2 + 1)*4 + 12*16 bytes of one block.
+    assert found.activations == 15 * (64 + 320 + 96 + 192)
+    assert found.logits == 2 * 4 * 15 * 10
+    assert found.update == 4 * 1_304
+    passing = found.working + found.activations + found.logits
+    assert found.peak == found.states + found.frozen + 1000 + 2 * 2**30 + passing
+
+
+def test_memory_on_several_gpus_cuts_states_and_reference_but_not_the_teacher():
+    found = memory.training(SMALL, gpus=4, sequences=3, length=5, teacher=SMALL)
+    assert found.states == 4 * 1_304
+    assert found.frozen == 2 * 1_304
+    # Embedding and two blocks, their gradients, and the output matrix in single precision.
+    assert found.working == 2 * (80 + 2 * 608) + 2 * (80 + 608) + 8 * 80
+    assert found.activations == 15 * (32 + 320 + 96 + 192)
+    assert found.logits == 4 * 4 * 15 * 10
+    reference = memory.training(SMALL, gpus=4, sequences=3, length=5, reference=True)
+    assert reference.frozen == 1_304
+
+
+def test_the_optimizer_is_the_peak_where_nothing_else_takes_more():
+    found = memory.training(SMALL, gpus=1, sequences=1, length=1)
+    small = found._replace(working=0.0, activations=0.0, logits=0.0)
+    assert small.peak == found.states + found.update + 2 * 2**30
+
+
+def test_the_tiles_of_the_logits_have_a_bound():
+    known = ModelShape.model_validate(paper()["plan"]["models"]["Qwen/Qwen2.5-3B-Instruct"])
+    found = memory.training(known, gpus=1, sequences=64, length=4_096)
+    assert found.logits == 2 * 4 * 4_096 * 32_768
+
+
+def test_vllm_needs_the_weights_and_one_longest_sequence():
+    found = memory.vllm_least(SMALL, gpus=2, length=100)
+    assert found == (2 * 1_304 + 32 * 100) / 2 + 2 * 2**30
+
+
+def test_gpu_hours_are_operations_over_speed_and_tokens_over_throughput():
+    _, plan = small_study()
+    assert gpu_hours(plan, 500.0 * 3600, 0.0) == pytest.approx(1.0)
+    assert gpu_hours(plan, 0.0, 0.0001 * 7200) == pytest.approx(2.0)
+
+
+def test_each_kind_of_job_is_as_worked_by_hand():
+    study, plan = small_study()
+    jobs = jobs_of(study, plan)
+    # A forward pass over one sequence of 10 + 30 tokens, and of 10 + 50.
+    one, longer = 40 * (2_608 + 32 * 40), 60 * (2_608 + 32 * 60)
+    # 10 steps of 8 rollouts; 4 passes, one for the old policy, one for the reference.
+    grpo = jobs["grpo", "countdown", "expert", 1]
+    assert grpo.compute == 80 * 6 * one
+    assert (grpo.generated, grpo.trained) == (2_400, 2_400)
+    assert grpo.decode == pytest.approx(2_400 * 1_304 / 1e9)
+    assert grpo.gpu_hours == pytest.approx(gpu_hours(plan, grpo.compute, grpo.decode))
+    assert grpo.hours == pytest.approx(grpo.gpu_hours / 2)
+    sft = jobs["sft", "countdown", "sft-realizable", 2]
+    assert (sft.compute, sft.generated, sft.trained) == (80 * 4 * one, 0, 2_400)
+    assert jobs["sft", "countdown", "sft-unrealizable", 2].compute == 80 * 4 * longer
+    # The teacher reads what the student says.
+    distill = jobs["distill", "countdown", "distill-realizable", 1]
+    assert (distill.compute, distill.generated) == (80 * 5 * one, 2_400)
+    # 50 demonstrations; every prompt is read.
+    sample = jobs["sample", "countdown", "expert", 1]
+    assert (sample.compute, sample.generated) == (50 * 10 * (2_608 + 32 * 10), 1_500)
+    # Two checkpoints, 30 prompts, two samplings.
+    assert jobs["evaluate", "countdown", "sft-realizable", 1].generated == 2 * 2 * 30 * 30
+    assert jobs["evaluate", "countdown", "base", 1].generated == 2 * 30 * 30
+    asked = jobs["demonstrate", "countdown", "deepseek-v3.2-exp", 1]
+    assert (asked.api_prompt, asked.api_response, asked.gpus) == (500, 2_500, 0)
+    assert asked.api_cost == pytest.approx((500 * 2 + 2_500 * 3) / 1e6)
+
+
+def test_grpo_does_without_passes_that_its_settings_do_without():
+    study, plan = small_study()
+    before = jobs_of(study, plan)["grpo", "countdown", "expert", 1].compute
+    lean = study.methods.grpo.model_copy(update={"updates_per_step": 1, "kl_coefficient": 0.0})
+    methods = study.methods.model_copy(update={"grpo": lean})
+    after = jobs_of(study.model_copy(update={"methods": methods}), plan)
+    assert after["grpo", "countdown", "expert", 1].compute == pytest.approx(before * 4 / 6)
+
+
+def test_a_figure_counts_what_it_depends_on_once():
+    study, plan = small_study()
+    jobs = jobs_of(study, plan)
+    student = ("evaluate", "countdown", "sft-realizable", 1)
+    assert closure(jobs, [student]) == {
+        student,
+        ("sft", "countdown", "sft-realizable", 1),
+        ("sample", "countdown", "expert", 1),
+        ("grpo", "countdown", "expert", 1),
+        ("adopt", "countdown", "base", 1),
+    }
+    assert set(figures(study, jobs)) == {"figure1", "figure2"}
+    sums = totals(study, jobs)
+    assert sums["figure"]["figure1"]["gpu_hours"] == pytest.approx(
+        sum(job.gpu_hours for job in jobs.values())
+    )
+    by_seed = sum(part["gpu_hours"] for part in sums["seed"].values())
+    assert by_seed == pytest.approx(sums["all"]["everything"]["gpu_hours"])
+
+
+def test_the_plan_has_a_row_for_every_policy_of_the_paper():
+    study = load(PAPER)
+    assert study.plan is not None
+    rows = rows_of(study, jobs_of(study, study.plan))
+    found = {(row["task"], row["run"], row["seed"]): row for row in rows}
+    names = ["expert", "sft-realizable", "sft-unrealizable", "distill-realizable"]
+    for task in ("countdown", "gsm8k", "deepscaler"):
+        for run in names:
+            for seed in (1, 2, 3):
+                row = found[task, run, seed]
+                assert row["gpus"] > 0 and row["gpu_hours"] > 0 and row["tokens_trained"] > 0
+                assert "figure1" in row["figures"]
+                assert ("figure2" in row["figures"]) == (task != "deepscaler")
+    assert found["aime", "deepseek-r1-0528", 1]["api_response_tokens"] == 60 * 14 * 23_000
+    assert found["aime", "deepseek-r1-0528-qwen3-8b", 1]["figures"] == "figure3 table1"
+    assert found["gsm8k", "base", 1]["gpus"] == 8
+
+
+def test_every_model_of_the_paper_has_a_shape_without_any_download():
+    study = load(PAPER)
+    for task in study.tasks:
+        models = [task.base, *(expert for expert in task.experts if expert.kind == "model")]
+        for model in models:
+            if model is not None:
+                assert model.repo in SIZES
+                assert shape.parameters(shape.of_model(model, study.plan)) == SIZES[model.repo]
+
+
+def test_an_unknown_model_is_named_with_its_remedy():
+    study, plan = small_study(models={})
+    with pytest.raises(InputError, match=r"Qwen2\.5-3B-Instruct@.*plan\.models.*download-paper"):
+        jobs_of(study, plan)
+
+
+def test_a_figure_is_told_in_words():
+    sums = {"gpu_hours": 1234.5, "api_response": 2e6, "api_prompt": 1e6, "api_cost": 7.0}
+    told = sentence("Figure 2 alone", sums, 2.0)
+    expected = "Figure 2 alone costs 1,234 GPU-hours ($2,469) and $7.00 for 3.0 million API tokens."
+    assert told == expected
+    assert "unknown price" in sentence("Figure 2 alone", sums | {"api_cost": 0.0}, None)
+
+
+def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "workflow" / "scripts" / "plan.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_the_program_plans_a_subset_and_writes_table_and_page(tmp_path):
+    files = [tmp_path / f"plan.{kind}" for kind in ("parquet", "md", "html")]
+    chosen = ["--task", "gsm8k", "--seed", "2"]
+    done = program("--config", str(PAPER), *chosen, "--output", *map(str, files))
+    assert done.returncode == 0, done.stderr
+    assert "Figure 2 alone costs" in done.stdout
+    table = read_table(files[0], PlannedRuns)
+    assert set(table["task"]) == {"gsm8k"}
+    assert set(table["seed"][table["run"] != "base"]) == {2}
+    html = files[2].read_text()
+    assert "http" not in html.replace("https://api", "")  # Nothing is loaded from elsewhere.
+    assert "color-scheme: light dark" in html and "width=device-width" in html
+    assert "16·N/g" in html and "decode_tokens_per_second" in html
+    assert files[1].read_text().count("\n| gsm8k | sft-realizable | sft | 2 |") == 1
+
+
+def test_the_page_escapes_what_the_config_says():
+    study, plan = small_study(gpu="<script>")
+    jobs = jobs_of(study, plan)
+    html = page.page(rows_of(study, jobs), totals(study, jobs), plan, "title & more")
+    assert "<script>" not in html and "title &amp; more" in html
+
+
+def test_a_study_without_plan_is_told_so_in_one_line(tmp_path):
+    done = program("--config", "config/mini.yaml")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: config/mini.yaml: no `plan`")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_plan_that_names_what_is_not_there_is_refused_all_at_once(tmp_path):
+    raw = paper()
+    raw["plan"] |= {"tasks": ["gsm8"], "seeds": [9]}
+    raw["plan"]["tokens"]["math"] = raw["plan"]["tokens"].pop("aime")
+    del raw["plan"]["tokens"]["gsm8k"]["choice_tokens"]
+    del raw["plan"]["tokens"]["gsm8k"]["finetuning_tokens"]
+    path = tmp_path / "study.yaml"
+    path.write_text(json.dumps(raw))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    for part in (
+        "6 problems",
+        "plan.tasks[0] = \"gsm8\": no task has this name; did you mean 'gsm8k'?",
+        "plan.seeds[0] = 9: no task has this seed",
+        "plan.tokens.math",
+        "plan.tokens.aime: the lengths of this task are missing",
+        "plan.tokens.gsm8k.choice_tokens",
+        "plan.tokens.gsm8k.finetuning_tokens",
+    ):
+        assert part in str(caught.value)

@@ -1,0 +1,407 @@
+"""The checks before a study: each on hand-made folders, all problems at once, no secret shown."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from online_il.config.study import Study
+from online_il.cost.memory import GIB
+from online_il.preflight import machine, memory, models
+from online_il.preflight.report import Report
+
+ROOT = Path(__file__).parents[2]
+PAPER = ROOT / "config" / "paper.yaml"
+SCRIPT = ROOT / "workflow" / "scripts" / "preflight.py"
+CONFIG = {
+    "model_type": "qwen2",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+    "vocab_size": 3,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 4096,
+}
+
+
+def model_folder(
+    folder: Path, *, vocab: dict[str, int] | None = None, template: bool = True, **config: Any
+) -> Path:
+    """A model's small files, and weights that nobody may read."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG | config))
+    (folder / "model.safetensors").write_bytes(b"not weights")
+    tokenizer = {
+        "model": {"vocab": vocab or {"a": 0, "b": 1}, "merges": []},
+        "added_tokens": [{"id": 2, "content": "<end>"}],
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    settings = {"chat_template": "{{ messages }}"} if template else {}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def study_raw(folder: Path) -> dict[str, Any]:
+    """The paper's Countdown alone, for a machine that has everything in `folder`."""
+    raw = yaml.safe_load(PAPER.read_text())
+    raw.pop("discrepancy")
+    raw.pop("theory")
+    raw["tasks"] = raw["tasks"][:1]
+    raw["generation"]["engine"] = "transformers"
+    raw["plan"]["tokens"] = {"countdown": raw["plan"]["tokens"]["countdown"]}
+    task = raw["tasks"][0]
+    task["experts"][0]["key_variable"] = "DEEPSEEK_API_KEY"
+    data = folder / "data"
+    (data / "data").mkdir(parents=True)
+    (data / "data" / "train-00000-of-00001.parquet").write_bytes(b"")
+    task["data"]["dataset"]["folder"] = str(data)
+    task["base"]["folder"] = str(model_folder(folder / "student"))
+    return raw
+
+
+def with_expert(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The study with a model of the hub whose weights a student is distilled from."""
+    task = raw["tasks"][0]
+    expert = {"name": "teacher", "kind": "model", "repo": "some/teacher", "revision": "b" * 40}
+    task["experts"].append(expert | {"folder": str(folder)})
+    task["runs"].append(
+        {"name": "distill-other", "method": "distill", "expert": "teacher", "steps": 10}
+        | {"learning_rate": 1e-5}
+    )
+    return raw
+
+
+def check(raw: dict[str, Any], results: Path = Path("results/none")) -> list[str]:
+    """The problems of every check but those of Slurm and the environment."""
+    study, report = Study.model_validate(raw), Report()
+    task = study.tasks[0]
+    machine.check_keys(study, task, results, report)
+    folders = models.check_files(study, task, report)
+    models.check_tokenizers(task, folders, report)
+    models.check_templates(task, folders, report)
+    models.check_context(study, task, report)
+    memory.check_memory(study, task, report)
+    memory.check_disk(study, [task], results, report)
+    return report.problems
+
+
+@pytest.fixture
+def key(monkeypatch):
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-secret")
+
+
+def test_a_machine_with_everything_has_no_problem(tmp_path, key):
+    assert check(study_raw(tmp_path)) == []
+
+
+def test_a_missing_key_is_named_and_wanted_only_while_something_is_to_be_asked(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
+    raw = study_raw(tmp_path)
+    (problem,) = check(raw, tmp_path)
+    assert problem.startswith(
+        "countdown/deepseek-v3.2-exp: the environment has no DEEPSEEK_API_KEY"
+    )
+    assert "export DEEPSEEK_API_KEY" in problem
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "")  # Empty is not there.
+    assert check(raw, tmp_path) == [problem]
+    for seed in (1, 2, 3):
+        file = tmp_path / "samples/countdown/deepseek-v3.2-exp" / f"seed{seed}.parquet"
+        assert check(raw, tmp_path) == [problem]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert check(raw, tmp_path) == []
+
+
+def test_files_that_are_not_here_are_named_with_their_remedy(tmp_path, key, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    raw = study_raw(tmp_path)
+    base = raw["tasks"][0]["base"]
+    base |= {"repo": "meta-llama/Llama-3.2-3B", "folder": None, "revision": "c" * 40}
+    raw["tasks"][0]["data"]["dataset"]["files"] = "data/other-*.parquet"
+    usage = shutil.disk_usage(tmp_path)._replace(free=2**60)
+    monkeypatch.setattr(memory.shutil, "disk_usage", lambda place: usage)
+    found = check(raw)
+    assert len(found) == 2
+    assert "Jiayi-Pan/Countdown-Tasks-3to4@408f70d1" in found[0] and "no file" in found[0]
+    assert "meta-llama/Llama-3.2-3B@cccc" in found[1]
+    assert "make download-paper" in found[1] and "HF_TOKEN" in found[1]
+    monkeypatch.setenv("HF_TOKEN", "hf-secret")
+    assert "which is not set" not in check(raw)[1]
+
+
+@pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": 3}', "{}"])
+def test_a_damaged_index_of_weights_is_a_problem_and_no_traceback(tmp_path, key, index):
+    raw = study_raw(tmp_path)
+    (tmp_path / "student" / "model.safetensors.index.json").write_text(index)
+    (problem,) = check(raw)
+    assert "Qwen2.5-3B-Instruct@" in problem and "damaged" in problem
+
+
+def test_a_distillation_pair_with_one_tokenizer_and_width_passes(tmp_path, key):
+    raw = study_raw(tmp_path)
+    assert check(with_expert(raw, model_folder(tmp_path / "teacher"))) == []
+
+
+def test_other_tokens_are_found_and_both_models_named(tmp_path, key):
+    raw = study_raw(tmp_path)
+    teacher = model_folder(tmp_path / "teacher", vocab={"a": 0, "c": 1})
+    (problem,) = check(with_expert(raw, teacher))
+    assert problem.startswith("countdown/distill-other: the student Qwen/Qwen2.5-3B-Instruct")
+    assert "some/teacher have different tokenizers" in problem
+    assert "id 1 is 'b' and 'c'" in problem and "or use sft" in problem
+
+
+def test_a_special_token_more_is_a_difference(tmp_path, key):
+    raw = study_raw(tmp_path)
+    teacher = model_folder(tmp_path / "teacher")
+    content = json.loads((teacher / "tokenizer.json").read_text())
+    content["added_tokens"].append({"id": 3, "content": "<think>"})
+    (teacher / "tokenizer.json").write_text(json.dumps(content))
+    (problem,) = check(with_expert(raw, teacher))
+    assert "id 3 is 'no token' and '<think>'" in problem
+
+
+def test_other_merges_are_a_difference_and_their_two_notations_are_none(tmp_path, key):
+    raw = study_raw(tmp_path)
+    teacher = model_folder(tmp_path / "teacher")
+    with_expert(raw, teacher)
+    for folder, merges in ((tmp_path / "student", ["a b"]), (teacher, [["a", "b"]])):
+        content = json.loads((folder / "tokenizer.json").read_text())
+        content["model"]["merges"] = merges
+        (folder / "tokenizer.json").write_text(json.dumps(content))
+    assert check(raw) == []
+    content["model"]["merges"] = []
+    (teacher / "tokenizer.json").write_text(json.dumps(content))
+    (problem,) = check(raw)
+    assert "different rules" in problem
+
+
+def test_logits_of_another_width_are_found_beside_other_tokens(tmp_path, key):
+    raw = study_raw(tmp_path)
+    teacher = model_folder(tmp_path / "teacher", vocab={"x": 0}, vocab_size=7)
+    found = check(with_expert(raw, teacher))
+    assert len(found) == 2
+    assert "logits 3 and 7 wide" in found[1]
+
+
+def test_a_damaged_tokenizer_is_a_problem_and_no_traceback(tmp_path, key):
+    raw = study_raw(tmp_path)
+    teacher = model_folder(tmp_path / "teacher")
+    (teacher / "tokenizer.json").write_text('{"model": {"vocab": [1, 2]}}')
+    (problem,) = check(with_expert(raw, teacher))
+    assert "no usable tokenizer.json" in problem and str(teacher) in problem
+
+
+def test_a_model_without_chat_template_is_found_unless_one_is_given(tmp_path, key):
+    raw = study_raw(tmp_path)
+    shutil.rmtree(tmp_path / "student")
+    model_folder(tmp_path / "student", template=False)
+    (problem,) = check(raw)
+    assert "no chat template" in problem and "config/chat.jinja" in problem
+    raw["tasks"][0]["base"]["chat_template"] = str(tmp_path / "chat.jinja")
+    (problem,) = check(raw)
+    assert "there is no file" in problem
+    (tmp_path / "chat.jinja").write_text("{{ messages }}")
+    assert check(raw) == []
+    del raw["tasks"][0]["base"]["chat_template"]
+    (tmp_path / "student" / "chat_template.jinja").write_text("{{ messages }}")
+    assert check(raw) == []
+
+
+def test_sequences_longer_than_the_model_are_found_at_their_keys(tmp_path, key):
+    raw = study_raw(tmp_path)
+    # GRPO and distillation: 2,048 + 1,024 tokens; evaluation: 150 + 1,024.
+    config = tmp_path / "student" / "config.json"
+    config.write_text(json.dumps(CONFIG | {"max_position_embeddings": 3072}))
+    assert check(raw) == []
+    config.write_text(json.dumps(CONFIG | {"max_position_embeddings": 3071}))
+    found = check(raw)
+    assert [problem.split(":")[0] for problem in found] == [
+        "countdown, methods.distill",
+        "countdown, methods.grpo",
+    ]
+    assert "3,072 tokens" in found[0] and "3,071" in found[0]
+    config.write_text(json.dumps(CONFIG | {"max_position_embeddings": 1000}))
+    assert any("evaluation.policy" in problem for problem in check(raw))
+
+
+def test_jobs_that_do_not_fit_the_gpu_are_found_with_what_to_turn(tmp_path, key):
+    raw = study_raw(tmp_path)
+    study = Study.model_validate(raw)
+    assert study.plan is not None
+    estimates = memory.training_memory(study, study.plan, study.tasks[0])
+    peaks = {rule: estimate.peak / GIB for rule, estimate in estimates.items()}
+    assert set(peaks) == {"grpo", "sft", "distill"}
+    order = sorted(peaks, key=lambda rule: peaks[rule])
+    assert peaks[order[-1]] > peaks[order[0]]
+    raw["plan"]["gpu_memory_gib"] = peaks[order[-1]] + 1e-6
+    assert check(raw) == []
+    raw["plan"]["gpu_memory_gib"] = peaks[order[-1]] - 1e-6
+    (problem,) = check(raw)
+    assert problem.startswith(f"countdown, {order[-1]}: takes about")
+    assert "micro_batch_size" in problem and f"resources.{order[-1]}.gpu" in problem
+
+
+def test_vllm_must_hold_the_model_and_one_sequence(tmp_path, key):
+    raw = study_raw(tmp_path)
+    raw["generation"] |= {"engine": "vllm", "memory_share": 0.02, "colocated_share": 0.01}
+    found = check(raw)
+    assert [problem.split(":")[0] for problem in found] == [
+        "countdown, evaluate",
+        "countdown, distill",
+        "countdown, grpo",
+    ]
+    assert "generation.memory_share" in found[0] and "generation.colocated_share" in found[1]
+
+
+def test_checkpoints_are_counted_in_bytes_and_those_written_are_not(tmp_path):
+    study = Study.model_validate(study_raw(tmp_path / "files"))
+    task = study.tasks[0]
+    # 64*64*2 + 64*32*2 attention, 3*64*128, 2*64 norms, 64 + 2*32 biases; embedding and last norm.
+    block = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128 + 128 + 128
+    one = 2 * (2 * block + 3 * 64 + 64)
+    # Four runs of ten checkpoints and three seeds; the base is taken as it is.
+    assert memory.checkpoint_bytes(study, task, tmp_path) == 120 * one
+    (tmp_path / "runs/countdown/expert/seed2/checkpoints").mkdir(parents=True)
+    assert memory.checkpoint_bytes(study, task, tmp_path) == 110 * one
+
+
+def test_a_disk_that_is_too_small_is_found(tmp_path, key, monkeypatch):
+    raw = study_raw(tmp_path)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(memory.shutil, "disk_usage", lambda place: usage)
+    (problem,) = check(raw, tmp_path / "not" / "there")
+    assert problem.startswith(f"disk, {tmp_path}/not/there: the checkpoints of countdown")
+    assert "larger disk" in problem
+
+
+def sinfo(folder: Path, monkeypatch, lines: str, status: int = 0) -> None:
+    """A stand-in for Slurm's command."""
+    program = folder / "bin" / "sinfo"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\necho broken >&2\nexit {status}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+
+def slurm(folder: Path, raw: dict[str, Any], **site: Any) -> Report:
+    """What Slurm's check finds for the study and a site."""
+    profile = folder / "profile.yaml"
+    profile.write_text(yaml.safe_dump({"executor": "slurm", "site": site}))
+    study, report = Study.model_validate(raw), Report()
+    machine.check_slurm(study, study.tasks, profile, report)
+    return report
+
+
+NODES = "gpu gpu:h100:4(S:0-1)\ngpu gpu:a100:2,gpu:t4:1\ncpu (null)"
+
+
+def test_slurm_knows_partitions_and_gpus(tmp_path, monkeypatch):
+    raw = study_raw(tmp_path)
+    sinfo(tmp_path, monkeypatch, NODES)
+    good = {"gpu_partition": "gpu", "cpu_partition": "cpu", "gpu_model": "h100"}
+    assert slurm(tmp_path, raw, **good).problems == []
+    assert slurm(tmp_path, raw, **good | {"gpu_partition": None}).problems == []
+    assert slurm(tmp_path, raw, **good | {"gpu_model": None}).problems == []
+    (problem,) = slurm(tmp_path, raw, **good | {"cpu_partition": "day"}).problems
+    assert "no partition day" in problem and "cpu, gpu" in problem
+    (problem,) = slurm(tmp_path, raw, **good | {"gpu_model": "b200"}).problems
+    assert "type b200" in problem and "4 h100" in problem
+    (problem,) = slurm(tmp_path, raw, **good | {"gpu_partition": "cpu"}).problems
+    assert "type h100" in problem and "none" in problem
+
+
+def test_more_gpus_than_any_node_has_are_found(tmp_path, monkeypatch):
+    raw = study_raw(tmp_path)
+    raw["resources"]["grpo"]["gpu"] = 3
+    raw["resources"]["distill"]["gpu"] = 8
+    raw["methods"]["distill"] |= {"batch_size": 64, "micro_batch_size": 8}
+    sinfo(tmp_path, monkeypatch, NODES)
+    found = slurm(tmp_path, raw, gpu_model="a100").problems
+    assert [problem.split(":")[0] for problem in found] == ["countdown, distill", "countdown, grpo"]
+    assert "asks for 8 GPUs on one node, and none has more than 2" in found[0]
+    assert len(slurm(tmp_path, raw, gpu_model="h100").problems) == 1
+
+
+def test_without_slurm_there_is_a_note_and_with_a_broken_one_a_problem(tmp_path, monkeypatch):
+    raw = study_raw(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    report = slurm(tmp_path, raw, gpu_partition="gpu")
+    assert report.problems == [] and "no `sinfo`" in report.notes[0]
+    sinfo(tmp_path, monkeypatch, "", status=1)
+    (problem,) = slurm(tmp_path, raw, gpu_partition="gpu").problems
+    assert "sinfo fails (broken)" in problem
+
+
+def test_programs_that_are_not_installed_are_named(tmp_path, monkeypatch):
+    raw = study_raw(tmp_path)
+    raw["generation"]["engine"] = "vllm"
+    study, report = Study.model_validate(raw), Report()
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
+    machine.check_programs(study, study.tasks[0], report)
+    assert [problem.split("; ")[0] for problem in report.problems] == [
+        "environment: hardware is gpu, and accelerate is not installed",
+        "environment: generation.engine is vllm, and vllm is not installed",
+    ]
+
+
+def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *arguments]
+    known = {name: value for name, value in os.environ.items() if name != "DEEPSEEK_API_KEY"}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env=known | environment
+    )
+
+
+def test_all_problems_are_reported_at_once_and_no_secret_is_shown(tmp_path):
+    raw = study_raw(tmp_path)
+    teacher = model_folder(tmp_path / "teacher", vocab={"z": 0}, template=False)
+    with_expert(raw, teacher)
+    raw["plan"]["gpu_memory_gib"] = 2.0
+    path, output = tmp_path / "study.yaml", tmp_path / "out" / "countdown.txt"
+    path.write_text(yaml.safe_dump(raw))
+    arguments = ["--config", str(path), "--results", str(tmp_path / "results")]
+    arguments += ["--task", "countdown", "--output", str(output)]
+    done = program(*arguments, HF_TOKEN="hf-secret", OTHER_KEY="sk-secret")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "secret" not in done.stdout + done.stderr
+    for part in ("DEEPSEEK_API_KEY", "different tokenizers", "no chat template", "countdown, grpo"):
+        assert part in done.stdout
+    assert "6 problems; nothing was started" in done.stdout
+    assert not output.exists()  # The gate stays closed.
+    del raw["tasks"][0]["experts"][1], raw["tasks"][0]["runs"][-1]
+    raw["plan"]["gpu_memory_gib"] = 80.0
+    path.write_text(yaml.safe_dump(raw))
+    done = program(*arguments, DEEPSEEK_API_KEY="sk-secret")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert output.read_text() == done.stdout
+    assert "secret" not in done.stdout
+
+
+def test_the_report_of_the_whole_study_is_written_when_something_is_wrong(tmp_path):
+    raw = study_raw(tmp_path)
+    path, output = tmp_path / "study.yaml", tmp_path / "preflight.txt"
+    path.write_text(yaml.safe_dump(raw))
+    arguments = ["--config", str(path), "--results", str(tmp_path), "--output", str(output)]
+    done = program(*arguments)
+    assert done.returncode == 1
+    assert "DEEPSEEK_API_KEY" in output.read_text()
+
+
+def test_a_task_that_is_not_there_is_refused(tmp_path):
+    arguments = ["--config", "config/smoke.yaml", "--task", "other", "--results", str(tmp_path)]
+    done = program(*arguments, "--output", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --task other: no such task; there are:")
