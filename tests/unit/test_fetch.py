@@ -91,6 +91,11 @@ def test_pickled_weights_are_not_read(hub, tmp_path):
     assert "safetensors" in message
 
 
+def test_a_damaged_list_of_parts_ends_with_a_sentence(hub, tmp_path):
+    (hub / "model.safetensors.index.json").write_text("{")
+    assert "is damaged" in fetch(tmp_path / "base", settings(hub), status=1)
+
+
 def test_a_random_model_follows_its_seed(tmp_path):
     shape = SHAPE.model_dump()
     wanted = {"kind": "random", "architecture": shape, "max_length": 64, "chat_template": None}
@@ -103,6 +108,8 @@ def test_a_random_model_follows_its_seed(tmp_path):
 
 
 def test_only_the_tokenizer_of_a_model_is_fetched_where_only_it_is_needed(hub, tmp_path):
+    for path in hub.glob("*.safetensors*"):
+        path.unlink()
     model = {"repo": "owner/name", "revision": REVISION, "folder": str(hub)}
     run("tokenizer", "--settings", json.dumps(model), "--output", tmp_path / "counting")
     place = tmp_path / "counting" / "step0"

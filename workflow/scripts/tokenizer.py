@@ -4,18 +4,14 @@ import argparse
 import shutil
 from pathlib import Path
 
-from online_il.hub import model_folder
-
 from online_il.cli import main, parser
-from online_il.config.hub import Model
-from online_il.records import InputError
+from online_il.config.hub import Tokenizer
+from online_il.hub import tokenizer_folder
 
 
 def run(options: argparse.Namespace) -> None:
-    model = Model.model_validate_json(options.settings)
-    files = sorted(model_folder(model).glob("tokenizer*"))
-    if not any(path.name == "tokenizer.json" for path in files):
-        raise InputError(f"{model.repo}: no tokenizer.json among its files")
+    source = tokenizer_folder(Tokenizer.model_validate_json(options.settings))
+    files = sorted(source.glob("tokenizer*"))
     place = options.output / "step0"
     shutil.rmtree(options.output, ignore_errors=True)
     place.mkdir(parents=True)

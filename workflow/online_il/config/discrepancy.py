@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from online_il.config.hub import Model
+from online_il.config.hub import Tokenizer
 from online_il.config.sampling import Sampling
 from online_il.config.settings import Settings
 
@@ -19,7 +19,7 @@ class Pair(Settings):
     student: str = Field(description="Another one of them.")
     responses: int = Field(gt=0, description="Responses a prompt (D.3: 14).")
     sampling: Sampling = Field(description="How both are sampled (D.3).")
-    tokenizer: Model | None = Field(
+    tokenizer: Tokenizer | None = Field(
         None, description="Whose tokenizer counts both models' tokens; the student's if left out."
     )
 

@@ -16,6 +16,10 @@ class Model(Settings):
     folder: str | None = Field(None, description="A local copy that is used in the hub's place.")
 
 
+class Tokenizer(Model):
+    """The tokenizer of a model, whose weights are not needed."""
+
+
 class DataSet(Settings):
     """Rows of a data set: some files of a repository on the hub."""
 

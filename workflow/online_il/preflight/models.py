@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from online_il import hub
-from online_il.config.hub import DataSet, Model
+from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.plan import ModelShape
 from online_il.config.study import Study, evaluation_of, method_of
 from online_il.config.tasks import ModelExpert, Pretrained, Task
@@ -33,6 +33,8 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
         try:
             if isinstance(source, DataSet):
                 hub.files(source)
+            elif isinstance(source, Tokenizer):
+                hub.tokenizer_folder(source)
             else:
                 folders[name_of(source)] = hub.model_folder(source)
         except (InputError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
