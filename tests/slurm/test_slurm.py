@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
@@ -100,6 +101,34 @@ def test_slurm_was_asked_for_what_the_config_and_the_site_say(cluster, cancelled
     assert "TresPerJob" not in pretrain and "gpu" not in pretrain["TRES"]
     assert jobs_of(cluster, "prompts") == []
     assert (folder / "results/smoke/data/countdown/prompts.parquet").exists()
+
+
+def test_a_task_of_the_smoke_study_runs_to_its_figures(cluster, tmp_path):
+    folder = checkout(tmp_path)
+    config = folder / "config" / "smoke.yaml"
+    settings = yaml.safe_load(config.read_text())
+    settings["tasks"] = [task for task in settings["tasks"] if task["name"] == "deepscaler"]
+    for part in ("theory", "discrepancy"):
+        del settings[part]
+    for rule in ("grpo", "sft", "sample", "evaluate"):
+        settings["resources"][rule]["gpu"] = 1
+    config.write_text(yaml.safe_dump(settings, sort_keys=False))
+    before = len(cluster.jobs())
+    status, output = finish(start(folder, cluster, "--configfile", "config/smoke.yaml"))
+    assert status == 0, output[-3000:]
+    for name in (
+        "figures/figure1.svg",
+        "summary.txt",
+        "results.duckdb",
+        "preflight/deepscaler.txt",
+    ):
+        assert (folder / "results" / "smoke" / name).stat().st_size > 0
+    rules = Counter(job["Comment"].split("_wildcards")[0] for job in cluster.jobs()[before:])
+    del rules["rule_slow"]
+    assert rules == {"rule_grpo": 1, "rule_sample": 1, "rule_sft": 1, "rule_evaluate": 3}
+    evaluations = jobs_of(cluster, "evaluate")
+    assert {job["TresPerJob"] for job in evaluations} == {"gres:gpu:a100:1"}
+    assert {job["JobState"] for job in evaluations} == {"COMPLETED"}
 
 
 def test_two_jobs_of_two_gpus_take_turns_on_a_node_of_two(cluster, tmp_path):

@@ -1,25 +1,16 @@
 """The settings: everything that is wrong in a config is named, with its place and a remedy."""
 
 import re
-from copy import deepcopy
 from pathlib import Path
-from typing import Any, get_args
 
 import pytest
 import yaml
 from configs import ROOT, error, line_of, put
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from online_il.config import checks_miniature
-from online_il.config.settings import Settings
 from online_il.config.study import (
-    ConfigError,
-    Study,
     checkpoints_of,
     load,
-    schema,
     seeds_of,
 )
 
@@ -339,89 +330,12 @@ def test_two_tasks_of_one_name_and_one_run_of_two_methods_are_refused(tmp_path: 
     assert "different methods: distill, sft" in message
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "holds nothing"),
-        (b"# only a comment\n", "holds nothing"),
-        (b"- 1\n- 2\n", "holds a list"),
-        (b"mini\n", "holds a str"),
-        (b"scale: \xff\n", "not UTF-8 at byte 7; save it as UTF-8"),
-        (b"scale: mini\n  engine: [loop\n", "study.yaml:2: not plain YAML"),
-        (b"a: 1\n---\nb: 2\n", "study.yaml:2: not plain YAML"),
-        (b"a: 1\nscale: !!python/object/apply:os.getcwd []\n", "study.yaml:2: not plain YAML"),
-        (b"scale: *absent\n", "study.yaml:1: not plain YAML"),
-        (b"scale: !!int x\n", "not plain YAML"),
-        (b"scale: !!bool x\n", "not plain YAML"),
-        (b"scale: !!timestamp x\n", "not plain YAML"),
-        (b"scale: \x00\n", "not plain YAML"),
-        (b"[a]: 1\n", "not plain YAML"),
-        (b"scale: " + b"[" * 1_000, "not plain YAML"),
-        (b"scale: " + b"9" * 5_000, "not plain YAML"),
-        (b"a: 1\nscale: 0x" + b"9" * 5_000, "study.yaml:2: no value has 5002 characters"),
-        (b"tasks: &t [*t]\n", "tasks[0] = [...]"),
-        (b"tasks: &t {seeds: *t}\n", "tasks = {...}"),
-        (b"scale: [true]\n1: 2\nnull: 3\n", "study.yaml:2: "),
-        (b'"a\\nb\\e": 1\n', "study.yaml:1: a\\nb\\u001b = 1: unknown key"),
-    ],
-)
-def test_a_file_that_is_no_study_is_refused_in_words(
-    tmp_path: Path, content: bytes, words: str
-) -> None:
-    assert words in error(tmp_path, content)
-
-
-def test_a_file_that_is_not_there_is_refused_in_words(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent.yaml", tmp_path):
-        with pytest.raises(ConfigError, match=re.escape(str(path))):
-            load(path)
-
-
-def test_an_override_is_checked_and_named_as_such(tmp_path: Path) -> None:
-    path = tmp_path / "study.yaml"
-    path.write_text(MINI)
-    study = load(path, {"evaluation": {"seed": 7}, "scale": "other"})
-    assert (study.evaluation.seed, study.scale) == (7, "other")
-    assert study.evaluation.policy == load(path).evaluation.policy
-    message = error(tmp_path, MINI, {**RAW, "evaluation": {"seed": -7}, "sclae": "x"})
-    assert message.startswith("2 problems")
-    assert "command line: evaluation.seed = -7: " in message
-    assert "command line: sclae = \"x\": unknown key; did you mean 'scale'?" in message
-
-
 def test_numbers_may_be_written_as_text(tmp_path: Path) -> None:
     # YAML 1.1 reads 1e-3 as text.
     text, _ = put(MINI, EXPERT, "learning_rate", "1e-3")
     path = tmp_path / "study.yaml"
     path.write_text(text)
     assert load(path).tasks[0].runs[0].learning_rate == 0.001
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
-def test_the_shipped_configs_load(path: Path) -> None:
-    assert load(path).scale
-
-
-def test_the_schema_is_up_to_date() -> None:
-    committed = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
-    assert committed == schema(), "run workflow/scripts/schema.py --output config/schema.json"
-
-
-def nested(kind: object) -> set[type[Settings]]:
-    """The settings classes inside a type."""
-    if isinstance(kind, type) and issubclass(kind, Settings):
-        fields = kind.model_fields.values()
-        return {kind}.union(*(nested(field.annotation) for field in fields))
-    return set().union(*(nested(part) for part in get_args(kind)))
-
-
-def test_every_setting_is_described() -> None:
-    classes = nested(Study)
-    assert len(classes) > 15
-    for kind in classes:
-        for name, field in kind.model_fields.items():
-            description = field.description or ""
-            assert description.endswith("."), f"{kind.__name__}.{name} has no description"
 
 
 def test_a_student_is_five_lines_of_yaml(tmp_path: Path) -> None:
@@ -473,53 +387,3 @@ def test_instances_are_counted_where_that_is_cheap_and_drawn_elsewhere() -> None
     assert checks_miniature._solvable(many, "+-*", (0, 99)) is None
     assert checks_miniature._solvable(many, "+-*", (0, 99), many) == 0
     assert checks_miniature._solvable(many._replace(answers=(0, 0)), "+", (0, 99)) == 0
-
-
-def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The path of every key and list item."""
-    if not isinstance(value, dict | list):
-        return [at]
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    return [at, *(path for key, item in items for path in places(item, (*at, key)))][not at :]
-
-
-ODD = [None, True, -1, 0, 1, 10**30, 0.5, float("nan"), float("inf"), "", "x", "base", "expert"]
-ODD += ["12", "solver", [], [1], [1, 1], [[]], [None], ["a", 2], {}, {"a": 1}, {1: 2}, [{}], b"1"]
-
-
-@hypothesis_settings(max_examples=100, deadline=None, derandomize=True)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(places(RAW)), st.sampled_from([*ODD, "delete", "copy"])),
-        min_size=1,
-        max_size=6,
-    )
-)
-def test_no_config_raises_anything_but_a_config_error(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[tuple[str | int, ...], object]]
-) -> None:
-    raw = deepcopy(RAW)
-    for path, value in changes:
-        holder: Any = raw
-        try:
-            for key in path[:-1]:
-                holder = holder[key]
-            if value == "delete":
-                del holder[path[-1]]
-            elif value == "copy":
-                holder.append(deepcopy(holder[path[-1]]))
-            else:
-                holder[path[-1]] = deepcopy(value)
-        except (KeyError, IndexError, TypeError, AttributeError):
-            continue  # An earlier change took this place away.
-    file = tmp_path_factory.getbasetemp() / "study.yaml"
-    file.write_text(yaml.safe_dump(raw, sort_keys=False))
-    try:
-        study = load(file)
-    except ConfigError as caught:
-        assert str(caught).splitlines()[0].endswith("nothing was started:") or raw == {}
-    else:
-        for task in study.tasks:
-            for run in task.runs:
-                assert seeds_of(task, run)
-                assert checkpoints_of(study, task, run)[-1] == run.steps

@@ -1,0 +1,86 @@
+"""Hand-made models and studies for the tests of preflight."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from online_il.config.study import Study
+from online_il.preflight import machine, memory, models
+from online_il.preflight.report import Report
+
+PAPER = Path(__file__).parents[2] / "config" / "paper.yaml"
+CONFIG = {
+    "model_type": "qwen2",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+    "vocab_size": 3,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 4096,
+}
+
+
+def model_folder(
+    folder: Path, *, vocab: dict[str, int] | None = None, template: bool = True, **config: Any
+) -> Path:
+    """A model's small files, and weights that nobody may read."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG | config))
+    (folder / "model.safetensors").write_bytes(b"not weights")
+    tokenizer = {
+        "model": {"vocab": vocab or {"a": 0, "b": 1}, "merges": []},
+        "added_tokens": [{"id": 2, "content": "<end>"}],
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    settings = {"chat_template": "{{ messages }}"} if template else {}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def study_raw(folder: Path) -> dict[str, Any]:
+    """The paper's Countdown alone, for a machine that has everything in `folder`."""
+    raw = yaml.safe_load(PAPER.read_text())
+    raw.pop("discrepancy")
+    raw.pop("theory")
+    raw["tasks"] = raw["tasks"][:1]
+    raw["generation"]["engine"] = "transformers"
+    raw["plan"]["tokens"] = {"countdown": raw["plan"]["tokens"]["countdown"]}
+    task = raw["tasks"][0]
+    task["experts"][0]["key_variable"] = "DEEPSEEK_API_KEY"
+    data = folder / "data"
+    (data / "data").mkdir(parents=True)
+    (data / "data" / "train-00000-of-00001.parquet").write_bytes(b"")
+    task["data"]["dataset"]["folder"] = str(data)
+    task["base"]["folder"] = str(model_folder(folder / "student"))
+    return raw
+
+
+def with_expert(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The study with a model of the hub whose weights a student is distilled from."""
+    task = raw["tasks"][0]
+    expert = {"name": "teacher", "kind": "model", "repo": "some/teacher", "revision": "b" * 40}
+    task["experts"].append(expert | {"folder": str(folder)})
+    task["runs"].append(
+        {"name": "distill-other", "method": "distill", "expert": "teacher", "steps": 10}
+        | {"learning_rate": 1e-5}
+    )
+    return raw
+
+
+def check(raw: dict[str, Any], results: Path = Path("results/none")) -> list[str]:
+    """The problems of every check but those of Slurm and the environment."""
+    study, report = Study.model_validate(raw), Report()
+    task = study.tasks[0]
+    machine.check_keys(study, task, results, report)
+    folders = models.check_files(study, task, report)
+    models.check_tokenizers(task, folders, report)
+    models.check_templates(task, folders, report)
+    models.check_context(study, task, report)
+    memory.check_memory(study, task, report)
+    memory.check_disk(study, [task], results, report)
+    return report.problems
