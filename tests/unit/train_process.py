@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from training_runs import GRPO, LOOP, PROMPTS, WORDS, arguments, reward
+from training_runs import GRPO, LOOP, PROMPTS, WORDS, arguments, reward, saving
 
 from online_il.models import load_model, word_tokenizer
 from online_il.training import grpo
@@ -19,6 +19,6 @@ grpo.train(
     generation=LOOP,
     arguments=arguments(folder, updates=2, learning_rate=0.03),
     checkpoints=[2],
-    folder=folder / "checkpoints",
+    saving=saving(folder),
     progress=folder / "progress.json",
 )

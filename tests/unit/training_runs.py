@@ -9,6 +9,7 @@ from online_il.config.generation import Generation
 from online_il.config.training import Architecture, Distill, Grpo
 from online_il.models import load_model, new_model, save_policy, word_tokenizer
 from online_il.training import common, distill, grpo, rollouts
+from online_il.training.resume import Saving
 
 WORDS = ("<pad>", "<bos>", "<eos>", *"abcdefghi")
 SHAPE = Architecture(hidden_size=16, intermediate_size=32, layers=1, heads=2, head_dim=8)
@@ -52,6 +53,11 @@ def arguments(folder, updates: int, **options):
         updates=updates,
         **{"learning_rate": 0.01, "max_grad_norm": 0.7, "seed": 5} | options,
     )
+
+
+def saving(folder) -> Saving:
+    """A folder of the run's own; nothing is saved on the way within an hour."""
+    return Saving(folder / "saved", "a run", 60)
 
 
 def copied(model) -> dict[str, torch.Tensor]:
@@ -126,7 +132,7 @@ def run_grpo(folder, settings=GRPO, steps=2, generation=LOOP, rewarded=reward, r
         generation=generation,
         arguments=arguments(folder, updates=2 * steps, learning_rate=rate),
         checkpoints=[1],
-        folder=folder / "checkpoints",
+        saving=saving(folder),
         progress=folder / "progress.json",
     )
 
@@ -141,7 +147,7 @@ def run_distill(folder, settings=DISTILL, updates=2, generation=LOOP):
         generation=generation,
         arguments=arguments(folder, updates=updates),
         checkpoints=[2],
-        folder=folder / "checkpoints",
+        saving=saving(folder),
         progress=folder / "progress.json",
     )
 

@@ -14,6 +14,14 @@ class ParameterError(ValueError):
     """A parameter out of its range; the text names the parameter and the range."""
 
 
+class Stopped(Exception):
+    """A program was asked to stop and has saved what it needs to go on; the text says so."""
+
+
+AGAIN = 75
+"""The status of a program that was asked to stop: starting it again goes on (EX_TEMPFAIL)."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, without the usage."""
 
@@ -37,12 +45,15 @@ def add_run(arguments: argparse.ArgumentParser) -> None:
 def main(program: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
     """Run a script; what is wrong ends it with one line that says what to do.
 
-    The status is 2 for a parameter and 1 for an input file or the system.
+    The status is 2 for a parameter, 75 for a program that was asked to stop, and 1 for an input
+    file or the system.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     options = arguments.parse_args()
     try:
         program(options)
+    except Stopped as error:
+        arguments.exit(AGAIN, f"{error}\n")
     except ParameterError as error:
         arguments.exit(2, f"error: {error}\n")
     except (InputError, FloatingPointError) as error:

@@ -164,6 +164,19 @@ def save_policy(
     aside.replace(folder)
 
 
+def link_tree(source: Path, target: Path) -> None:
+    """A policy under a second name: links to its files, copies where the disk has no links."""
+    shutil.copytree(source, target, copy_function=_link)
+
+
+def _link(source: str, target: str) -> str:
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
 def model_config(folder: Path) -> dict[str, object]:
     """The `config.json` of a policy."""
     return json.loads((folder / "config.json").read_text())

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 from online_il.cli import add_run, main, parser
@@ -11,28 +10,14 @@ from online_il.training.publish import publish_base
 
 
 def run(options: argparse.Namespace) -> None:
-    shutil.rmtree(options.checkpoints, ignore_errors=True)
-    options.checkpoints.mkdir(parents=True)
-    # Links, not copies, for nothing changes these files.
-    shutil.copytree(
-        options.model / "step0", options.checkpoints / "step0", copy_function=link_or_copy
-    )
     publish_base(
         options,
+        source=options.model / "step0",
         method="pretrained",
         settings=json.loads(options.settings),
         rows=[],
         prompts_hash=file_hash(options.prompts),
     )
-
-
-def link_or_copy(source: str, target: str) -> str:
-    """A second name for a file, or a copy where the disk has no links."""
-    try:
-        Path(target).hardlink_to(source)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
 
 
 if __name__ == "__main__":

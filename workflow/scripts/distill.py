@@ -7,12 +7,13 @@ from online_il.cli import main, newest_step, parser
 from online_il.config.generation import Generation
 from online_il.config.training import Distill
 from online_il.models import load_model, load_tokenizer, weights_hash
+from online_il.provenance import file_hash
 from online_il.records import InputError
 from online_il.training import distill
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.common import precision
 from online_il.training.prompts import training_prompts
-from online_il.training.publish import add_training, kept, publish
+from online_il.training.publish import add_training, kept, publish, saving_of
 
 
 def run(options: argparse.Namespace) -> None:
@@ -30,6 +31,13 @@ def run(options: argparse.Namespace) -> None:
             f"{options.base} and {expert}: their logits are {widths[0]} and {widths[1]} wide; "
             "distill needs one width"
         )
+    expert_hash = weights_hash(expert)
+    saving = saving_of(
+        options,
+        base=weights_hash(options.base),
+        prompts=file_hash(options.prompts),
+        expert=expert_hash,
+    )
     recorder = distill.train(
         student,
         teacher,
@@ -44,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
         settings,
         generation=Generation.model_validate_json(options.generation),
         arguments=trainer_arguments(
-            output=options.state,
+            output=saving.folder / "trainer",
             updates=options.steps,
             learning_rate=options.learning_rate,
             max_grad_norm=settings.max_grad_norm,
@@ -52,15 +60,11 @@ def run(options: argparse.Namespace) -> None:
             hardware=options.hardware,
         ),
         checkpoints=kept(options),
-        folder=options.checkpoints,
+        saving=saving,
         progress=options.progress,
     )
     publish(
-        recorder,
-        options,
-        method="distill",
-        expert=options.expert,
-        expert_hash=weights_hash(expert),
+        recorder, saving, options, method="distill", expert=options.expert, expert_hash=expert_hash
     )
 
 

@@ -13,12 +13,12 @@ from online_il.cli import add_run, log, main, parser
 from online_il.config.training import Finetuning
 from online_il.generation.chat import as_text, messages_of, prompt_ids
 from online_il.models import load_model, load_tokenizer, weights_hash
-from online_il.provenance import file_hash
+from online_il.provenance import file_hash, files_hash
 from online_il.records import InputError, Prompts, read_table
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.common import precision
-from online_il.training.publish import publish_base
+from online_il.training.publish import add_saving, publish_base, saving_of
 
 
 class Message(hub.Row):
@@ -81,13 +81,19 @@ def run(options: argparse.Namespace) -> None:
     found, left = rows(options, settings)
     log("training set ready", sequences=len(found), **left)
     tokenizer = load_tokenizer(source)
+    saving = saving_of(
+        options,
+        base=weights_hash(source),
+        prompts=file_hash(options.prompts),
+        rows=files_hash(hub.files(settings.dataset)),
+    )
     recorder = supervised.train(
         load_model(source, precision(options.hardware)),
         tokenizer,
         found,
         supervised.plan(len(found), settings.updates, settings.batch_size, options.seed),
         arguments=trainer_arguments(
-            output=options.state,
+            output=saving.folder / "trainer",
             updates=settings.updates,
             learning_rate=settings.learning_rate,
             max_grad_norm=settings.max_grad_norm,
@@ -95,13 +101,13 @@ def run(options: argparse.Namespace) -> None:
             hardware=options.hardware,
         ),
         micro_batch_size=settings.micro_batch_size,
-        checkpoints=[],
-        folder=options.checkpoints,
+        checkpoints=[settings.updates],
+        saving=saving,
         progress=options.progress,
     )
-    recorder.save(options.checkpoints / "step0")
     publish_base(
         options,
+        source=saving.published / f"step{settings.updates}",
         method="finetune",
         settings=json.loads(options.settings) | {"left_out": left, "hardware": options.hardware},
         rows=recorder.rows,
@@ -119,7 +125,5 @@ if __name__ == "__main__":
     arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
     arguments.add_argument("--training", type=Path, required=True, help="training table to write")
     arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
-    arguments.add_argument("--state", type=Path, required=True, help="folder of the trainer's own")
-    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
-    arguments.add_argument("--hardware", choices=["cpu", "gpu"], default="cpu", help="trained on")
+    add_saving(arguments)
     main(run, arguments)

@@ -6,17 +6,19 @@ from online_il.cli import main, parser
 from online_il.config.generation import Generation
 from online_il.config.training import Grpo
 from online_il.grading import reward
-from online_il.models import load_model, load_tokenizer
+from online_il.models import load_model, load_tokenizer, weights_hash
+from online_il.provenance import file_hash
 from online_il.training import grpo
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.common import precision
 from online_il.training.prompts import training_prompts
-from online_il.training.publish import add_training, kept, publish
+from online_il.training.publish import add_training, kept, publish, saving_of
 
 
 def run(options: argparse.Namespace) -> None:
     settings = Grpo.model_validate_json(options.settings)
     tokenizer = load_tokenizer(options.base)
+    saving = saving_of(options, base=weights_hash(options.base), prompts=file_hash(options.prompts))
     recorder = grpo.train(
         load_model(options.base, precision(options.hardware)),
         tokenizer,
@@ -31,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
         settings,
         generation=Generation.model_validate_json(options.generation),
         arguments=trainer_arguments(
-            output=options.state,
+            output=saving.folder / "trainer",
             updates=options.steps * settings.updates_per_step,
             learning_rate=options.learning_rate,
             max_grad_norm=settings.max_grad_norm,
@@ -39,10 +41,10 @@ def run(options: argparse.Namespace) -> None:
             hardware=options.hardware,
         ),
         checkpoints=kept(options),
-        folder=options.checkpoints,
+        saving=saving,
         progress=options.progress,
     )
-    publish(recorder, options, method="grpo", expert=None, expert_hash=None)
+    publish(recorder, saving, options, method="grpo", expert=None, expert_hash=None)
 
 
 if __name__ == "__main__":

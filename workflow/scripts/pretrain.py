@@ -11,14 +11,14 @@ from pathlib import Path
 
 from online_il.cli import add_run, log, main, parser
 from online_il.config.training import Pretraining
-from online_il.models import new_model, save_policy, word_tokenizer
+from online_il.models import new_model, word_tokenizer
 from online_il.provenance import file_hash
 from online_il.records import Prompts, read_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance, compact_prompt
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
-from online_il.training.publish import publish_base
+from online_il.training.publish import add_saving, publish_base, saving_of
 
 
 def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[supervised.Row]:
@@ -75,13 +75,14 @@ def run(options: argparse.Namespace) -> None:
     tokenizer = word_tokenizer(miniature.VOCABULARY)
     model = new_model(settings.architecture, tokenizer, settings.max_length, options.seed)
     size = settings.batch_size
+    saving = saving_of(options, prompts=file_hash(options.prompts))
     recorder = supervised.train(
         model,
         tokenizer,
         rows,
         [list(range(u * size, (u + 1) * size)) for u in range(settings.updates)],
         arguments=trainer_arguments(
-            output=options.state,
+            output=saving.folder / "trainer",
             updates=settings.updates,
             learning_rate=settings.learning_rate,
             max_grad_norm=1.0,
@@ -95,13 +96,13 @@ def run(options: argparse.Namespace) -> None:
             "weight_decay": 0.01,
         },
         micro_batch_size=settings.micro_batch_size,
-        checkpoints=[],
-        folder=options.checkpoints,
+        checkpoints=[settings.updates],
+        saving=saving,
         progress=options.progress,
     )
-    save_policy(model, tokenizer, options.checkpoints / "step0")
     publish_base(
         options,
+        source=saving.published / f"step{settings.updates}",
         method="pretrain",
         settings=settings.model_dump(),
         rows=recorder.rows,
@@ -117,6 +118,5 @@ if __name__ == "__main__":
     arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
     arguments.add_argument("--training", type=Path, required=True, help="training table to write")
     arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
-    arguments.add_argument("--state", type=Path, required=True, help="folder of the trainer's own")
-    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
+    add_saving(arguments)
     main(run, arguments)

@@ -6,13 +6,13 @@ from pathlib import Path
 from online_il.cli import main, parser
 from online_il.config.training import Sft
 from online_il.generation.chat import prompt_ids
-from online_il.models import load_model, load_tokenizer
+from online_il.models import load_model, load_tokenizer, weights_hash
 from online_il.provenance import file_hash
 from online_il.records import Prompts, Samples, read_table
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.common import precision
-from online_il.training.publish import add_training, kept, publish
+from online_il.training.publish import add_training, kept, publish, saving_of
 
 
 def run(options: argparse.Namespace) -> None:
@@ -34,13 +34,20 @@ def run(options: argparse.Namespace) -> None:
             samples["prompt_id"], samples["text"], samples["finish_reason"], strict=True
         )
     ]
+    expert_hash = file_hash(options.demonstrations)
+    saving = saving_of(
+        options,
+        base=weights_hash(options.base),
+        prompts=file_hash(options.prompts),
+        expert=expert_hash,
+    )
     recorder = supervised.train(
         load_model(options.base, precision(options.hardware)),
         tokenizer,
         rows,
         supervised.plan(len(rows), options.steps, settings.batch_size, options.seed),
         arguments=trainer_arguments(
-            output=options.state,
+            output=saving.folder / "trainer",
             updates=options.steps,
             learning_rate=options.learning_rate,
             max_grad_norm=settings.max_grad_norm,
@@ -49,16 +56,10 @@ def run(options: argparse.Namespace) -> None:
         ),
         micro_batch_size=settings.micro_batch_size,
         checkpoints=kept(options),
-        folder=options.checkpoints,
+        saving=saving,
         progress=options.progress,
     )
-    publish(
-        recorder,
-        options,
-        method="sft",
-        expert=options.expert,
-        expert_hash=file_hash(options.demonstrations),
-    )
+    publish(recorder, saving, options, method="sft", expert=options.expert, expert_hash=expert_hash)
 
 
 if __name__ == "__main__":

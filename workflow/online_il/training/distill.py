@@ -15,7 +15,9 @@ from trl import DistillationConfig, DistillationTrainer
 
 from online_il.config.generation import Generation
 from online_il.config.training import Distill
+from online_il.training import resume
 from online_il.training.common import Recorder, accumulation, spare_overhead
+from online_il.training.resume import Saving
 from online_il.training.rollouts import (
     LengthGrouping,
     LoopGeneration,
@@ -65,7 +67,7 @@ def train(
     generation: Generation,
     arguments: dict[str, Any],
     checkpoints: list[int],
-    folder: Path,
+    saving: Saving,
     progress: Path,
 ) -> Recorder:
     """Train the student on `prompts` (rows with `prompt`), in the given order."""
@@ -77,7 +79,7 @@ def train(
         updates_per_step=1,
         samples_per_update=settings.batch_size,
         tokens_of=None,
-        folder=folder,
+        folder=saving.published,
         progress=progress,
     )
     trainer = (LoopTrainer if generation.engine == "loop" else Trainer)(
@@ -88,6 +90,5 @@ def train(
         processing_class=tokenizer,
         callbacks=[recorder],
     )
-    recorder.trainer = trainer
-    trainer.train()
+    resume.train(trainer, recorder, saving, 1)
     return recorder

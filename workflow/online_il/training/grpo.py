@@ -15,7 +15,9 @@ from trl import GRPOConfig, GRPOTrainer
 
 from online_il.config.generation import Generation
 from online_il.config.training import Grpo
+from online_il.training import resume
 from online_il.training.common import Recorder, accumulation, spare_overhead
+from online_il.training.resume import Saving
 from online_il.training.rollouts import (
     LengthGrouping,
     LoopGeneration,
@@ -83,7 +85,7 @@ def train(
     generation: Generation,
     arguments: dict[str, Any],
     checkpoints: list[int],
-    folder: Path,
+    saving: Saving,
     progress: Path,
 ) -> Recorder:
     """Train on `prompts` (rows with `prompt` and what `reward` needs), in the given order."""
@@ -96,7 +98,7 @@ def train(
         updates_per_step=settings.updates_per_step,
         samples_per_update=rollouts // settings.updates_per_step,
         tokens_of=None,
-        folder=folder,
+        folder=saving.published,
         progress=progress,
     )
     trainer = (LoopTrainer if generation.engine == "loop" else Trainer)(
@@ -107,6 +109,5 @@ def train(
         processing_class=tokenizer,
         callbacks=[recorder],
     )
-    recorder.trainer = trainer
-    trainer.train()
+    resume.train(trainer, recorder, saving, settings.updates_per_step)
     return recorder

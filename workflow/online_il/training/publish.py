@@ -2,14 +2,16 @@
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from online_il.cli import add_run
-from online_il.models import weights_hash
+from online_il.models import link_tree, weights_hash
 from online_il.provenance import file_hash, versions
 from online_il.records import Checkpoint, RunRecord, Training, write_json, write_table
 from online_il.training.common import Recorder, main_process, processes
+from online_il.training.resume import Saving, identity
 
 
 def add_training(arguments: argparse.ArgumentParser) -> None:
@@ -24,9 +26,38 @@ def add_training(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
     arguments.add_argument("--training", type=Path, required=True, help="training table to write")
     arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
-    arguments.add_argument("--state", type=Path, required=True, help="folder of the trainer's own")
+    add_saving(arguments)
+
+
+def add_saving(arguments: argparse.ArgumentParser) -> None:
+    """Arguments of every program that trains anything: how, and where it goes on from."""
+    arguments.add_argument("--state", type=Path, required=True, help="what it goes on from; kept")
+    arguments.add_argument(
+        "--save-minutes", type=float, default=10, help="longest time between two checkpoints"
+    )
     arguments.add_argument("--progress", type=Path, required=True, help="progress file")
     arguments.add_argument("--hardware", choices=["cpu", "gpu"], default="cpu", help="trained on")
+
+
+NOT_IDENTITY = {"state", "save_minutes", "progress", "checkpoints", "training", "record"}
+"""Options that change no number."""
+
+
+def saving_of(options: argparse.Namespace, **inputs: str) -> Saving:
+    """Where a run goes on from; `inputs` are the hashes of what it reads."""
+    named = {k: v for k, v in vars(options).items() if k not in NOT_IDENTITY}
+    wanted = {k: v for k, v in named.items() if not isinstance(v, Path)}
+    parts = identity(options=wanted, inputs=inputs, processes=processes(), versions=versions())
+    return Saving(options.state, parts, options.save_minutes)
+
+
+def lay_out(recorder: Recorder, saving: Saving, options: argparse.Namespace) -> None:
+    """Give the published policies their place among the job's outputs: links, not copies."""
+    shutil.rmtree(options.checkpoints, ignore_errors=True)
+    options.checkpoints.mkdir(parents=True)
+    for checkpoint in recorder.checkpoints:
+        name = f"step{checkpoint.step}"
+        link_tree(saving.published / name, options.checkpoints / name)
 
 
 def kept(options: argparse.Namespace) -> list[int]:
@@ -36,15 +67,17 @@ def kept(options: argparse.Namespace) -> list[int]:
 
 def publish(
     recorder: Recorder,
+    saving: Saving,
     options: argparse.Namespace,
     *,
     method: str,
     expert: str | None,
     expert_hash: str | None,
 ) -> None:
-    """Write the training table and the manifest of a finished run."""
+    """Write the policies, the training table and the manifest of a finished run."""
     if not main_process():
         return
+    lay_out(recorder, saving, options)
     record = RunRecord(
         task=options.task,
         run=options.run,
@@ -72,6 +105,7 @@ def publish(
 def publish_base(
     options: argparse.Namespace,
     *,
+    source: Path,
     method: str,
     settings: dict[str, Any],
     rows: list[dict[str, Any]],
@@ -79,12 +113,15 @@ def publish_base(
     initial_weights_hash: str | None = None,
     expert_hash: str | None = None,
 ) -> None:
-    """Write the training table and the manifest of a base, whose weights lie in `step0`.
+    """Write the policy in `source`, the training table and the manifest of a base.
 
     A base is step 0 of every run that starts from it: what its own training took is in the table.
     """
     if not main_process():
         return
+    shutil.rmtree(options.checkpoints, ignore_errors=True)
+    options.checkpoints.mkdir(parents=True)
+    link_tree(source, options.checkpoints / "step0")
     start = Checkpoint(
         step=0,
         updates=0,

@@ -14,7 +14,9 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
+from online_il.training import resume
 from online_il.training.common import Recorder, accumulation, passes, spare_overhead
+from online_il.training.resume import Saving
 
 
 class Row(NamedTuple):
@@ -46,7 +48,7 @@ def train(
     arguments: dict[str, Any],
     micro_batch_size: int,
     checkpoints: list[int],
-    folder: Path,
+    saving: Saving,
     progress: Path,
 ) -> Recorder:
     """Train on `rows`, update u on the rows `updates[u]`; returns what was recorded."""
@@ -70,7 +72,7 @@ def train(
         updates_per_step=1,
         samples_per_update=batch_size,
         tokens_of=lambda update: tokens[update - 1],
-        folder=folder,
+        folder=saving.published,
         progress=progress,
     )
     config = SFTConfig(
@@ -93,6 +95,5 @@ def train(
         processing_class=tokenizer,
         callbacks=[recorder],
     )
-    recorder.trainer = trainer
-    trainer.train()
+    resume.train(trainer, recorder, saving, 1)
     return recorder

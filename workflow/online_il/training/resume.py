@@ -1,0 +1,213 @@
+"""Stopping a training anywhere and going on from where it was.
+
+At a boundary of rollout batches, at most so many minutes after the last time, everything that
+training goes on from is written: the trainer's own checkpoint (weights, optimizer, scheduler,
+random generators) and what was recorded so far. A checkpoint is written aside, flushed to the disk,
+sealed with the hashes of its files and renamed, so that it is complete or absent. A start takes the
+newest one whose seal holds and which belongs to the same run: the same code, settings, inputs and
+versions.
+
+Only boundaries: TRL does not save the rollouts that wait for their second update. The order of the
+prompts is planned beforehand, so that the place in it follows from the number of the update.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+from transformers import Trainer, TrainerCallback
+
+from online_il.cli import Stopped
+from online_il.models import weights_hash
+from online_il.provenance import file_hash
+from online_il.records import Checkpoint, InputError, write_text
+from online_il.training.common import Recorder, main_process, processes
+
+SEAL = "seal.json"
+RECORDED = "recorded.json"
+PREFIX = "update-"
+KEPT = 2
+"""So many checkpoints are kept: should the newest be damaged, there is one before it."""
+
+
+class Saving(NamedTuple):
+    """Where a run keeps what it goes on from, and how often."""
+
+    folder: Path
+    """A folder that Snakemake does not know, or it would delete it with the job's outputs."""
+    identity: str
+    """What the run is a function of; a checkpoint of another run is not taken."""
+    minutes: float
+    """Longest time between two checkpoints, but for the time to the next boundary."""
+
+    @property
+    def published(self) -> Path:
+        """The policies that the run has published so far."""
+        return self.folder / "published"
+
+
+def identity(**parts: Any) -> str:
+    """A hash of all that a run is a function of."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -> None:
+    """Train to the end, from the newest checkpoint where there is one.
+
+    `boundary` is the number of updates that a batch of rollouts serves. Raises `Stopped` where the
+    job is asked to stop (SIGTERM, SIGUSR1), once it has saved.
+    """
+    recorder.trainer = trainer
+    if restore(recorder, saving.folder / "finished", saving):
+        logging.info("this run is finished; its policies are published again")
+        return
+    start = next((path for path in _newest_first(saving.folder) if _usable(path, saving)), None)
+    if start is not None:
+        restore(recorder, start, saving)
+        shutil.rmtree(saving.folder / "trainer", ignore_errors=True)  # Half of a checkpoint.
+        done = int(start.name.removeprefix(PREFIX))
+        logging.info("going on after update %d of %d", done, trainer.args.max_steps)
+    elif main_process():
+        shutil.rmtree(saving.folder, ignore_errors=True)
+    saver = Saver(trainer, recorder, saving, boundary)
+    trainer.add_callback(saver)
+    with saver:
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    if saver.stopped and trainer.state.global_step < trainer.args.max_steps:
+        raise Stopped(
+            f"stopped by {saver.stopped} after update {trainer.state.global_step} of "
+            f"{trainer.args.max_steps}; the same command goes on from there"
+        )
+    if main_process():
+        _write_recorded(recorder, saving.folder / "finished.partial")
+        seal(saving.folder / "finished.partial", saving.folder / "finished", saving.identity)
+        # The trainer's own checkpoints are large, and nothing goes on from them any more.
+        for path in [*_newest_first(saving.folder), saving.folder / "trainer"]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+class Saver(TrainerCallback):
+    """Asks the trainer for checkpoints at boundaries, and makes each complete."""
+
+    def __init__(self, trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -> None:
+        self.trainer, self.recorder = trainer, recorder
+        self.saving, self.boundary = saving, boundary
+        self.saved_at = time.monotonic()
+        self.stopped = ""
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            self.before[number] = signal.signal(number, self._stop)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        self.stopped = signal.Signals(number).name
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step % self.boundary:
+            return
+        due = time.monotonic() - self.saved_at >= 60 * self.saving.minutes
+        if self._together(due or bool(self.stopped)) and state.global_step < state.max_steps:
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.trainer.accelerator.wait_for_everyone()
+        if main_process():
+            whole = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            _write_recorded(self.recorder, whole)
+            place = self.saving.folder / f"{PREFIX}{state.global_step:08d}"
+            seal(whole, place, self.saving.identity)
+            for path in list(_newest_first(self.saving.folder))[KEPT:]:
+                shutil.rmtree(path)
+        self.trainer.accelerator.wait_for_everyone()
+        self.saved_at = time.monotonic()
+        self.recorder.resumed_at = time.perf_counter()  # Saving is no training time.
+        if self.stopped:
+            control.should_training_stop = True
+
+    def _together(self, wanted: bool) -> bool:
+        """The first process decides for all, for their clocks differ."""
+        if processes() == 1:
+            return wanted
+        from accelerate.utils import broadcast_object_list
+
+        decision = [wanted]
+        broadcast_object_list(decision)
+        return decision[0]
+
+
+def seal(source: Path, place: Path, belongs_to: str) -> None:
+    """Flush a folder to the disk, list its files' hashes in it and give it its name."""
+    files = sorted(path for path in source.rglob("*") if path.is_file() and path.name != SEAL)
+    hashes = {str(path.relative_to(source)): file_hash(path) for path in files}
+    write_text(json.dumps({"identity": belongs_to, "files": hashes}), source / SEAL)
+    for path in [*files, source / SEAL, source]:
+        _flush(path)
+    shutil.rmtree(place, ignore_errors=True)
+    source.rename(place)
+    _flush(place.parent)
+
+
+def restore(recorder: Recorder, place: Path, saving: Saving) -> bool:
+    """Let a recorder go on from what is recorded in a checkpoint; whether there is one."""
+    if not place.is_dir() or not _usable(place, saving):
+        return False
+    recorded = json.loads((place / RECORDED).read_text())
+    recorder.rows = recorded["rows"]
+    recorder.tokens, recorder.seconds = recorded["tokens"], recorded["seconds"]
+    recorder.checkpoints = [Checkpoint(**kept) for kept in recorded["checkpoints"]]
+    return True
+
+
+def _usable(place: Path, saving: Saving) -> bool:
+    """Whether a checkpoint is whole and this run's; says so where it is not."""
+    try:
+        sealed = json.loads((place / SEAL).read_text())
+        if sealed["identity"] != saving.identity:
+            logging.info("%s is of another run (code, settings or inputs): not taken", place)
+            return False
+        broken = [n for n, known in sealed["files"].items() if file_hash(place / n) != known]
+        for kept in json.loads((place / RECORDED).read_text())["checkpoints"]:
+            policy = saving.published / f"step{kept['step']}"
+            if weights_hash(policy) != kept["weights_hash"]:
+                broken.append(f"its {policy.relative_to(saving.folder)}")
+    except (OSError, ValueError, KeyError, TypeError, InputError) as error:
+        broken = [f"unreadable ({error})"]
+    if broken:
+        logging.warning("%s is damaged: %s; the one before it is used", place, ", ".join(broken))
+    return not broken
+
+
+def _newest_first(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.glob(f"{PREFIX}*"), reverse=True)
+
+
+def _write_recorded(recorder: Recorder, folder: Path) -> None:
+    """What was recorded so far; NaN is written as Python's JSON reads it."""
+    recorded = {
+        "rows": recorder.rows,
+        "tokens": recorder.tokens,
+        "seconds": recorder.seconds,
+        "checkpoints": [kept.model_dump() for kept in recorder.checkpoints],
+    }
+    write_text(json.dumps(recorded), folder / RECORDED)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
