@@ -100,11 +100,12 @@ def train_stock(work: Work, method: str, seed: int, folder: Path) -> Recorder:
     options: dict[str, Any] = {"callbacks": [recorder], "processing_class": work.tokenizer}
     if method == "grpo":
         whole = settings.prompts_per_step * settings.rollouts_per_prompt // per_step(work, method)
-        args = grpo.config(settings.model_copy(update={"micro_batch_size": whole}), common)
+        one = settings.model_copy(update={"micro_batch_size": whole})
+        args = grpo.config(one, common, LOOP)
         options["reward_funcs"] = reward
     elif method == "distill":
         whole = settings.batch_size
-        args = distill.config(settings.model_copy(update={"micro_batch_size": whole}), common)
+        args = distill.config(settings.model_copy(update={"micro_batch_size": whole}), common, LOOP)
         options["teacher_model"] = load_model(work.expert)
     else:
         args = trl.SFTConfig(**common, per_device_train_batch_size=settings.batch_size)
