@@ -19,6 +19,7 @@ from online_il.models import load_model
 from online_il.training import distill, grpo, supervised
 from online_il.training.common import Recorder
 from online_il.training.common import arguments as trainer_arguments
+from online_il.training.resume import Saving
 
 TRAINERS = {"grpo": trl.GRPOTrainer, "sft": trl.SFTTrainer, "distill": trl.DistillationTrainer}
 BATCH_SIZE = 256
@@ -67,7 +68,7 @@ def train_ours(work: Work, method: str, seed: int, folder: Path) -> Recorder:
     settings = getattr(work.study.methods, method)
     policy = (load_model(work.policy), work.tokenizer)
     common: dict[str, Any] = {"arguments": arguments(work, method, seed, folder), "checkpoints": []}
-    common |= {"folder": folder, "progress": folder / "progress.json"}
+    common |= {"saving": Saving(folder, "benchmark", 60), "progress": folder / "progress.json"}
     if method == "grpo":
         return grpo.train(*policy, work.prompts, reward, settings, generation=LOOP, **common)
     if method == "distill":

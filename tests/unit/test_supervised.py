@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import WORDS, arguments, copied, tiny, token_logps
+from training_runs import WORDS, arguments, copied, saving, tiny, token_logps
 from trl import SFTTrainer
 
 from online_il.models import word_tokenizer
@@ -61,7 +61,7 @@ def run_sft(folder, micro: int, updates=UPDATES, checkpoints=(1, 2), **options):
         arguments=arguments(folder, updates=len(updates), **options),
         micro_batch_size=micro,
         checkpoints=list(checkpoints),
-        folder=folder / "checkpoints",
+        saving=saving(folder),
         progress=folder / "progress.json",
     )
     return copied(model), recorder

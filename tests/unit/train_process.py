@@ -1,24 +1,55 @@
-"""One process of a tiny GRPO run with a hand-made reward."""
+"""One process of a tiny training, to be killed or to run beside others.
 
+    train_process.py METHOD FOLDER BASE STEPS [SETTINGS]
+
+SETTINGS is JSON: `minutes` between checkpoints, `engine`, and what replaces GRPO's settings.
+"""
+
+import json
 import sys
 from pathlib import Path
 
-from training_runs import GRPO, LOOP, PROMPTS, WORDS, arguments, reward, saving
+from test_supervised import ROWS
+from training_runs import DISTILL, GRPO, PROMPTS, WORDS, arguments, reward, tiny
 
+from online_il.cli import AGAIN, Stopped
+from online_il.config.generation import Generation
 from online_il.models import load_model, word_tokenizer
-from online_il.training import grpo
+from online_il.training import distill, grpo, supervised
+from online_il.training.common import main_process
+from online_il.training.resume import Saving
 
-folder, base = Path(sys.argv[1]), Path(sys.argv[2])
-grpo.train(
-    load_model(base),
-    word_tokenizer(WORDS),
-    [{"prompt": PROMPTS[i % 4]} for i in range(8)],
-    reward,
-    # With one update a step it does not matter which rollouts TRL puts into which update.
-    GRPO.model_copy(update={"updates_per_step": 1, "entropy_coefficient": 0.0}),
-    generation=LOOP,
-    arguments=arguments(folder, updates=2, learning_rate=0.03),
-    checkpoints=[2],
-    saving=saving(folder),
-    progress=folder / "progress.json",
-)
+method, folder, base, steps = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+options = json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
+generation = Generation(engine=options.pop("engine", "loop"), batch_size=64)
+saving = Saving(folder / "state", "a run", options.pop("minutes", 60))
+settings = GRPO.model_copy(update=options)
+prompts = [{"prompt": PROMPTS[i % 4]} for i in range(8 * steps)]
+updates = steps * (settings.updates_per_step if method == "grpo" else 1)
+common = {
+    "arguments": arguments(saving.folder / "trainer", updates=updates, learning_rate=0.03),
+    "checkpoints": [1, steps],
+    "saving": saving,
+    "progress": folder / "progress.json",
+}
+policy = (load_model(base), word_tokenizer(WORDS))
+try:
+    if method == "grpo":
+        recorder = grpo.train(
+            *policy, prompts[: 4 * steps], reward, settings, generation=generation, **common
+        )
+    elif method == "distill":
+        student, tokenizer = policy
+        teacher = tiny(seed=1)
+        recorder = distill.train(
+            student, teacher, tokenizer, prompts, DISTILL, generation=generation, **common
+        )
+    else:
+        plan = supervised.plan(len(ROWS), steps, 8, 5)
+        recorder = supervised.train(*policy, ROWS, plan, micro_batch_size=2, **common)
+except Stopped as stopped:
+    print(stopped, file=sys.stderr)
+    sys.exit(AGAIN)
+if main_process():
+    kept = [checkpoint.model_dump() for checkpoint in recorder.checkpoints]
+    (folder / "result.json").write_text(json.dumps({"rows": recorder.rows, "kept": kept}))
