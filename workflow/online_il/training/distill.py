@@ -19,12 +19,13 @@ from online_il.training.common import Recorder, accumulation, spare_overhead
 from online_il.training.rollouts import (
     LengthGrouping,
     LoopGeneration,
+    Precision,
     PromptTokens,
     colocated,
 )
 
 
-class Trainer(PromptTokens, LengthGrouping, DistillationTrainer):
+class Trainer(Precision, PromptTokens, LengthGrouping, DistillationTrainer):
     """TRL's trainer with micro-batches grouped by length."""
 
 
@@ -80,10 +81,13 @@ def train(
         folder=folder,
         progress=progress,
     )
+    made = config(settings, arguments, generation)
+    # With FSDP accelerate leaves a model that is not trained where it is.
+    teacher.to(made.device)
     trainer = (LoopTrainer if generation.engine == "loop" else Trainer)(
         model=model,
         teacher_model=teacher,
-        args=config(settings, arguments, generation),
+        args=made,
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         callbacks=[recorder],

@@ -19,6 +19,7 @@ from online_il.training.common import Recorder, accumulation, spare_overhead
 from online_il.training.rollouts import (
     LengthGrouping,
     LoopGeneration,
+    Precision,
     PromptTokens,
     SortedScoring,
     colocated,
@@ -27,7 +28,7 @@ from online_il.training.rollouts import (
 Reward = Callable[..., list[float]]
 
 
-class Trainer(PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
+class Trainer(Precision, PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
     """TRL's trainer with micro-batches grouped by length."""
 
 
