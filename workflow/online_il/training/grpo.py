@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
 from online_il.config.generation import Generation
@@ -109,5 +109,8 @@ def train(
         callbacks=[recorder],
     )
     recorder.trainer = trainer
+    if generation.engine == "vllm":
+        # vLLM has just seeded torch with the number of its process, whatever the run's seed is.
+        set_seed(trainer.args.seed, device_specific=True)
     trainer.train()
     return recorder
