@@ -76,6 +76,7 @@ def small_study(**plan: Any) -> tuple[Study, Plan]:
         "peak_tflops": 1e-9,  # 1,000 operations a second, half of them used.
         "training_mfu": 0.5,
         "decode_tokens_per_second": 0.0001,
+        "decode_step_seconds": 1e-9,
         **plan,
     }
     study = study_of(raw)
@@ -175,6 +176,9 @@ def test_gpu_hours_are_operations_over_speed_and_tokens_over_throughput():
     _, plan = small_study()
     assert gpu_hours(plan, 500.0 * 3600, 0.0) == pytest.approx(1.0)
     assert gpu_hours(plan, 0.0, 0.0001 * 7200) == pytest.approx(2.0)
+    # Where the longest responses take longer than all of them together.
+    assert gpu_hours(plan, 0.0, 0.0001 * 7200, 1e9 * 10_800) == pytest.approx(3.0)
+    assert gpu_hours(plan, 0.0, 0.0001 * 7200, 1e9 * 3_600) == pytest.approx(2.0)
 
 
 def test_each_kind_of_job_is_as_worked_by_hand():
@@ -187,6 +191,8 @@ def test_each_kind_of_job_is_as_worked_by_hand():
     assert grpo.compute == 80 * 6 * one
     assert (grpo.generated, grpo.trained) == (2_400, 2_400)
     assert grpo.decode == pytest.approx(2_400 * 1_304 / 1e9)
+    # 10 batches, each as long as its longest response, on two GPUs.
+    assert grpo.waits == 10 * 1_024 * 2
     assert grpo.gpu_hours == pytest.approx(gpu_hours(plan, grpo.compute, grpo.decode))
     assert grpo.hours == pytest.approx(grpo.gpu_hours / 2)
     sft = jobs["sft", "countdown", "sft-realizable", 2]

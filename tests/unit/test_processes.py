@@ -94,13 +94,13 @@ def train(method: str, inputs: Path, folder: Path, processes: int) -> dict[str, 
     return weights(folder)
 
 
-def start(command: list[str], processes: int) -> None:
+def start(command: list[str], processes: int, precision: str = "no") -> None:
     """Run a program that trains, with one process or through `accelerate launch`."""
     launch = [sys.executable]
     if processes > 1:
         launch += ["-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
         launch += ["--num_processes", str(processes), "--main_process_port", "0"]
-        launch += ["--mixed_precision", "no"]
+        launch += ["--mixed_precision", precision]
     done = subprocess.run([*launch, *command], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-5000:]
 
@@ -133,16 +133,41 @@ def test_two_processes_train_what_one_does(method, inputs, tmp_path):
     assert (kept["step"], kept["samples"]) == (2, 16)
 
 
-def test_two_processes_train_an_expert_as_one_does(tmp_path):
-    save_policy(tiny(), word_tokenizer(WORDS), tmp_path / "base")
-    # With one update a step it does not matter which rollouts TRL puts into which update.
-    settings = json.dumps({"updates_per_step": 1, "entropy_coefficient": 0.0})
+def two_and_one(method: str, folder: Path, precision: str) -> tuple[list[dict], list[dict]]:
+    """The training tables of one process, and of two in some precision."""
+    save_policy(tiny(), word_tokenizer(WORDS), folder / "base")
     program = str(Path(__file__).with_name("train_process.py"))
+    # With one update a step it does not matter which rollouts TRL puts into which update.
+    plain = {"updates_per_step": 1, "entropy_coefficient": 0.0}
+    tables = []
     for name, processes in (("one", 1), ("two", 2)):
-        folder = tmp_path / name
-        start([program, "grpo", str(folder), str(tmp_path / "base"), "2", settings], processes)
-        (folder / "checkpoints").symlink_to(folder / "state" / "published")
+        place, used = folder / name, precision if processes > 1 else "no"
+        settings = json.dumps(plain | {"bf16": used == "bf16"})
+        command = [program, method, str(place), str(folder / "base"), "2", settings]
+        start(command, processes, used)
+        (place / "checkpoints").symlink_to(place / "state" / "published")
+        tables.append(json.loads((place / "result.json").read_text())["rows"])
+    return tables[0], tables[1]
+
+
+def test_two_processes_train_an_expert_as_one_does(tmp_path):
+    one, two = two_and_one("grpo", tmp_path, "no")
     same_training(tmp_path / "base", tmp_path / "one", tmp_path / "two")
+    assert two[0]["kl"] == pytest.approx(0, abs=1e-6), "the base is its own reference"
+    assert two[1]["kl"] == pytest.approx(one[1]["kl"], rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["grpo", "sft", "distill"])
+def test_bfloat16_over_two_processes_rounds_and_does_no_more(method, tmp_path):
+    one, two = two_and_one(method, tmp_path, "bf16")
+    assert two[0]["grad_norm"] == pytest.approx(one[0]["grad_norm"], rel=0.03)
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=0.01, abs=1e-3)
+    assert two[0]["mean_length"] == pytest.approx(one[0]["mean_length"], nan_ok=True)
+    if method == "grpo":
+        # Rounded to bfloat16, log-probabilities of a few nats would be off by a hundredth.
+        assert two[0]["kl"] == pytest.approx(0, abs=1e-4)
+    saved = weights(tmp_path / "two")
+    assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
 
 
 def test_processes_that_do_not_divide_an_update_are_refused_in_words(inputs, tmp_path, monkeypatch):

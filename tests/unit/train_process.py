@@ -2,7 +2,8 @@
 
     train_process.py METHOD FOLDER BASE STEPS [SETTINGS]
 
-SETTINGS is JSON: `minutes` between checkpoints, `engine`, and what replaces GRPO's settings.
+SETTINGS is JSON: `minutes` between checkpoints, `engine`, `bf16` as on GPUs, and what replaces
+GRPO's settings.
 """
 
 import json
@@ -23,11 +24,13 @@ method, folder, base, steps = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]),
 options = json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
 generation = Generation(engine=options.pop("engine", "loop"), batch_size=64)
 saving = Saving(folder / "state", "a run", options.pop("minutes", 60))
+bf16 = options.pop("bf16", False)
 settings = GRPO.model_copy(update=options)
 prompts = [{"prompt": PROMPTS[i % 4]} for i in range(8 * steps)]
 updates = steps * (settings.updates_per_step if method == "grpo" else 1)
 common = {
-    "arguments": arguments(saving.folder / "trainer", updates=updates, learning_rate=0.03),
+    "arguments": arguments(saving.folder / "trainer", updates=updates, learning_rate=0.03)
+    | ({"bf16": True, "gradient_checkpointing": True} if bf16 else {}),
     "checkpoints": [1, steps],
     "saving": saving,
     "progress": folder / "progress.json",

@@ -20,6 +20,7 @@ def prepare(root: Path, hardware: str) -> None:
     if hardware == "gpu" and (root / ".venv-gpu" / "ready").is_file():
         programs = root / ".venv-gpu" / "bin"
     os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
+    os.environ["VLLM_NO_USAGE_STATS"] = "1"
     os.environ["PYTHONPATH"] = str(root / "workflow")
     os.environ["MALLOC_MMAP_THRESHOLD_"] = BLOCK_BYTES
     os.environ["MALLOC_TRIM_THRESHOLD_"] = BLOCK_BYTES

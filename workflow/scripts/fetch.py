@@ -57,8 +57,9 @@ def complete(folder: Path, settings: dict[str, object], chat_template: Path | No
         tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
         changed = True
     if changed:
-        for path in folder.glob("tokenizer*"):
-            path.unlink()  # A link: the cache keeps its file.
+        # Links: the cache keeps its files, which must not be written to.
+        for path in [*folder.glob("tokenizer*"), *folder.glob("*.jinja")]:
+            path.unlink()
         tokenizer.save_pretrained(folder)
 
 

@@ -58,6 +58,11 @@ class Plan(Settings):
         description="Tokens that one GPU generates a second in large batches with a model of one "
         "billion parameters; a model of N billion is taken to be N times slower.",
     )
+    decode_step_seconds: float = Field(
+        gt=0,
+        description="Shortest time between two tokens of one response, seconds: a batch of "
+        "rollouts waits for its longest response.",
+    )
     gpu_price: float | None = Field(
         None, ge=0, description="US dollars a GPU-hour; money for GPUs is left out without it."
     )

@@ -7,9 +7,11 @@ Time on GPUs, in GPU-hours:
   With F the operations of a forward pass over prompts and responses, training takes 3·F, and F more
   with gradient checkpointing; GRPO takes F more for the old policy's probabilities, where a step
   has several updates, and F for the reference; distillation takes the teacher's forward pass.
-- generated tokens · (parameters / 1e9) / decode_tokens_per_second / 3600 for responses.
+- generated tokens · (parameters / 1e9) / decode_tokens_per_second / 3600 for responses; in training
+  at least batches of rollouts · longest response · decode_step_seconds · GPUs / 3600, for a batch
+  waits for its longest response, and all GPUs with it.
 
-Left out: starting up, loading, saving, queues, padding, and processes that wait for each other.
+Left out: starting up, loading, saving, queues, padding, and other waits of processes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -48,6 +50,8 @@ class Job:
     """Floating-point operations of training and of reading prompts."""
     decode: float = 0.0
     """Generated tokens times billions of parameters."""
+    waits: float = 0.0
+    """Tokens that are generated one after the other, times the GPUs that wait."""
     generated: float = 0.0
     trained: float = 0.0
     api_prompt: float = 0.0
@@ -61,10 +65,14 @@ class Job:
         return self.gpu_hours / self.gpus if self.gpus else 0.0
 
 
-def gpu_hours(plan: Plan, compute: float, decode: float) -> float:
-    """GPU-hours of so many operations and so much generation (tokens times billions)."""
+def gpu_hours(plan: Plan, compute: float, decode: float, waits: float = 0.0) -> float:
+    """GPU-hours of so many operations and so much generation (tokens times billions).
+
+    `waits`: tokens that are generated one after the other, times the GPUs that wait for them.
+    """
     seconds = compute / (plan.training_mfu * plan.peak_tflops * 1e12)
-    return (seconds + decode / plan.decode_tokens_per_second) / 3600
+    generating = max(decode / plan.decode_tokens_per_second, waits * plan.decode_step_seconds)
+    return (seconds + generating) / 3600
 
 
 def jobs_of(study: Study, plan: Plan) -> dict[Key, Job]:
@@ -189,7 +197,10 @@ class _Planner:
         shape, lengths = self.shape("base"), self.lengths
         needs = [self.made("base", seed)]
         response = lengths.response_tokens
-        extra, decode, teacher = 0.0, 0.0, 0.0
+        extra, decode, teacher, waits = 0.0, 0.0, 0.0, 0.0
+        if isinstance(settings, Grpo | Distill):
+            gpus = max(1, resources_of(self.study, self.task, run.method).gpu)
+            waits = float(run.steps * settings.max_new_tokens * gpus)
         if isinstance(settings, Grpo):
             samples = run.steps * settings.prompts_per_step * settings.rollouts_per_prompt
             extra = (settings.updates_per_step > 1) + (settings.kl_coefficient > 0)
@@ -210,6 +221,7 @@ class _Planner:
             needs=tuple(needs),
             compute=compute + teacher,
             decode=decode,
+            waits=waits,
             generated=generated,
             trained=samples * response,
         )
@@ -326,7 +338,8 @@ class _Planner:
 
     def job(self, rule: str, *, needs: tuple[Key, ...] = (), **work: float) -> Job:
         asked = resources_of(self.study, self.task, rule)
-        hours = gpu_hours(self.plan, work.get("compute", 0.0), work.get("decode", 0.0))
+        amounts = (work.get(name, 0.0) for name in ("compute", "decode", "waits"))
+        hours = gpu_hours(self.plan, *amounts)
         return Job(
             needs=needs,
             gpus=asked.gpu,

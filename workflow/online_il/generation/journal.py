@@ -114,6 +114,11 @@ class Journal:
                 f"{self.path}: another process is writing this journal; "
                 "wait until it ends, or end it, and start again"
             ) from None
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: this file system knows no locks ({error.strerror}), so that two "
+                "processes could ask for the same; put results on another, or mount it with flock"
+            ) from None
 
     def _recover(self) -> None:
         """Read what is there, and cut off a last line that a kill tore."""

@@ -71,6 +71,10 @@ def arguments(
         "disable_tqdm": True,
         "push_to_hub": False,
         "use_cpu": not gpu,
+        # Otherwise each device keeps whole gradients between micro-batches, in bfloat16.
+        "accelerator_config": {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
+        if processes() > 1
+        else None,
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from trl import DistillationConfig, DistillationTrainer
 
 from online_il.config.generation import Generation
@@ -21,12 +21,13 @@ from online_il.training.resume import Saving
 from online_il.training.rollouts import (
     LengthGrouping,
     LoopGeneration,
+    Precision,
     PromptTokens,
     colocated,
 )
 
 
-class Trainer(PromptTokens, LengthGrouping, DistillationTrainer):
+class Trainer(Precision, PromptTokens, LengthGrouping, DistillationTrainer):
     """TRL's trainer with micro-batches grouped by length."""
 
 
@@ -82,13 +83,19 @@ def train(
         folder=saving.published,
         progress=progress,
     )
+    made = config(settings, arguments, generation)
+    # With FSDP accelerate leaves a model that is not trained where it is.
+    teacher.to(made.device)
     trainer = (LoopTrainer if generation.engine == "loop" else Trainer)(
         model=model,
         teacher_model=teacher,
-        args=config(settings, arguments, generation),
+        args=made,
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         callbacks=[recorder],
     )
+    if generation.engine == "vllm":
+        # vLLM has just seeded torch with the number of its process, whatever the run's seed is.
+        set_seed(trainer.args.seed, device_specific=True)
     resume.train(trainer, recorder, saving, 1)
     return recorder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
 from online_il.config.generation import Generation
@@ -21,6 +21,7 @@ from online_il.training.resume import Saving
 from online_il.training.rollouts import (
     LengthGrouping,
     LoopGeneration,
+    Precision,
     PromptTokens,
     SortedScoring,
     colocated,
@@ -29,7 +30,7 @@ from online_il.training.rollouts import (
 Reward = Callable[..., list[float]]
 
 
-class Trainer(PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
+class Trainer(Precision, PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
     """TRL's trainer with micro-batches grouped by length."""
 
 
@@ -109,5 +110,8 @@ def train(
         processing_class=tokenizer,
         callbacks=[recorder],
     )
+    if generation.engine == "vllm":
+        # vLLM has just seeded torch with the number of its process, whatever the run's seed is.
+        set_seed(trainer.args.seed, device_specific=True)
     resume.train(trainer, recorder, saving, settings.updates_per_step)
     return recorder

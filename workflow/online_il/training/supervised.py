@@ -17,6 +17,7 @@ from trl import SFTConfig, SFTTrainer
 from online_il.training import resume
 from online_il.training.common import Recorder, accumulation, passes, spare_overhead
 from online_il.training.resume import Saving
+from online_il.training.rollouts import Precision
 
 
 class Row(NamedTuple):
@@ -31,6 +32,10 @@ class Row(NamedTuple):
         trained = self.trained or [True] * len(self.response)
         kept = [t if yes else -100 for t, yes in zip(self.response, trained, strict=True)]
         return [-100] * len(self.prompt) + kept
+
+
+class Trainer(Precision, SFTTrainer):
+    """TRL's trainer with sums in single precision."""
 
 
 def plan(n_rows: int, updates: int, batch_size: int, seed: int) -> list[list[int]]:
@@ -55,16 +60,16 @@ def train(
     spare_overhead(model)
     batch_size = len(updates[0])
     planned = [
-        rows[index]
+        index
         for update in updates
         for index in sorted(update, key=lambda i: len(rows[i].prompt) + len(rows[i].response))
     ]
-    labels = [row.labels() for row in planned]
-    dataset = Dataset.from_dict(
-        {"input_ids": [row.prompt + row.response for row in planned], "labels": labels}
-    )
+    # A row that is used often stands here once.
+    labels = [row.labels() for row in rows]
     counts = [sum(label != -100 for label in row) for row in labels]
-    tokens = [sum(counts[u * batch_size : (u + 1) * batch_size]) for u in range(len(updates))]
+    columns = {"input_ids": [row.prompt + row.response for row in rows], "labels": labels}
+    dataset = Dataset.from_dict(columns).select(planned)
+    tokens = [sum(counts[index] for index in update) for update in updates]
     recorder = Recorder(
         model=model,
         tokenizer=tokenizer,
@@ -88,7 +93,7 @@ def train(
         shuffle_dataset=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    trainer = SFTTrainer(
+    trainer = Trainer(
         model=model,
         args=config,
         train_dataset=dataset,
