@@ -25,6 +25,7 @@ rule pretrain:
         script=script("pretrain"),
         code=code("pretrain"),
         settings=pretraining_settings,
+        how=trained_how(),
         state=f"{R}/state/{{task}}/base/seed{{seed}}",
         progress=f"{R}/progress/pretrain/{{task}}/base/seed{{seed}}.json",
     message:
@@ -33,4 +34,5 @@ rule pretrain:
         "python {params.script} --task {wildcards.task} --run base --seed {wildcards.seed}"
         " --code {params.code} --settings {params.settings:q} --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
-        " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"
+        " --record {output.record} {params.how} --state {params.state}"
+        " --progress {params.progress} > {log} 2>&1"

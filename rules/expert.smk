@@ -31,7 +31,7 @@ rule grpo:
         steps=of_run("steps"),
         learning_rate=of_run("learning_rate"),
         keep=keep,
-        hardware=STUDY.hardware,
+        how=trained_how(),
         generation=STUDY.generation.model_dump_json(),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/grpo/{{task}}/{{run}}/seed{{seed}}.json",
@@ -41,7 +41,7 @@ rule grpo:
         "{params.launch} {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
-        " --hardware {params.hardware}"
+        " {params.how}"
         " --generation {params.generation:q} --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
         " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"

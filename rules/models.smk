@@ -77,7 +77,7 @@ rule finetune:
         script=script("finetune"),
         code=code("finetune"),
         settings=finetuning_settings,
-        hardware=STUDY.hardware,
+        how=trained_how(),
         state=f"{R}/state/{{task}}/base/seed{{seed}}",
         progress=f"{R}/progress/finetune/{{task}}/base/seed{{seed}}.json",
     message:
@@ -85,6 +85,6 @@ rule finetune:
     shell:
         "{params.launch} {params.script} --task {wildcards.task} --run base"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
-        " --model {input.model} --prompts {input.prompts} --hardware {params.hardware}"
+        " --model {input.model} --prompts {input.prompts} {params.how}"
         " --checkpoints {output.checkpoints} --training {output.training}"
         " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"

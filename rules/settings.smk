@@ -70,6 +70,11 @@ def demonstrations(wildcards):
     return f"{R}/samples/{wildcards.task}/{expert}/seed{wildcards.seed}.parquet"
 
 
+def trained_how():
+    """On what a program trains, and how often it saves what it goes on from."""
+    return f"--hardware {STUDY.hardware} --save-minutes {STUDY.save_minutes:g}"
+
+
 def chance(task):
     """How often guessing is right on a task's forgetting benchmark; MMLU has four choices."""
     return 1 / (task.data.facts.choices if task.data.kind == "miniature" else 4)

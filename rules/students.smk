@@ -30,7 +30,7 @@ rule sft:
         steps=of_run("steps"),
         learning_rate=of_run("learning_rate"),
         keep=keep,
-        hardware=STUDY.hardware,
+        how=trained_how(),
         expert=of_run("expert"),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/sft/{{task}}/{{run}}/seed{{seed}}.json",
@@ -40,7 +40,7 @@ rule sft:
         "{params.launch} {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
-        " --hardware {params.hardware}"
+        " {params.how}"
         " --expert {params.expert} --demonstrations {input.demonstrations}"
         " --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
@@ -79,7 +79,7 @@ rule distill:
         steps=of_run("steps"),
         learning_rate=of_run("learning_rate"),
         keep=keep,
-        hardware=STUDY.hardware,
+        how=trained_how(),
         expert=of_run("expert"),
         generation=STUDY.generation.model_dump_json(),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
@@ -91,7 +91,7 @@ rule distill:
         "{params.launch} {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
-        " --hardware {params.hardware}"
+        " {params.how}"
         " --expert {params.expert} --expert-checkpoints {input.expert} --generation {params.generation:q}"
         " --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"

@@ -31,7 +31,7 @@ def base(tmp_path_factory) -> Path:
 def start(method: str, folder: Path, base: Path, **options: object) -> subprocess.Popen[str]:
     command = [sys.executable, PROGRAM, method, folder, base, str(STEPS), json.dumps(options)]
     with (folder.parent / f"{folder.name}.log").open("a") as log:
-        return subprocess.Popen(command, stderr=log, text=True)
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, text=True)
 
 
 def log_of(folder: Path) -> str:

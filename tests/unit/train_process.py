@@ -7,6 +7,7 @@ GRPO's settings.
 """
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from online_il.training import distill, grpo, supervised
 from online_il.training.common import main_process
 from online_il.training.resume import Saving
 
+logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 method, folder, base, steps = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 options = json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
 generation = Generation(engine=options.pop("engine", "loop"), batch_size=64)

@@ -42,6 +42,9 @@ class Study(Settings):
         description="cpu: single precision, one process; gpu: bfloat16, gradient checkpointing, "
         "one process a GPU.",
     )
+    save_minutes: float = Field(
+        10, ge=0, description="Longest time between two checkpoints that a training goes on from."
+    )
     generation: Generation = Field(description="The generation engine.")
     evaluation: Evaluation = Field(description="How checkpoints are evaluated.")
     methods: Methods = Field(description="Settings shared by all runs of a method.")

@@ -68,6 +68,7 @@ def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -
     recorder.trainer = trainer
     if restore(recorder, saving.folder / "finished", saving):
         logging.info("this run is finished; its policies are published again")
+        shutil.rmtree(saving.folder / "trainer", ignore_errors=True)
         return
     start = next((path for path in _newest_first(saving.folder) if _usable(path, saving)), None)
     if start is not None:
