@@ -84,6 +84,9 @@ def toy(folder: Path, rules: str) -> Path:
     for name in ("profiles", "slurm"):
         shutil.copytree(ROOT / name, folder / name)
     site(folder, gpu_model="a100", cpus_per_gpu=2, gpu_partition=PARTITION)
+    # The profile names a config.
+    (folder / "config").mkdir()
+    (folder / "config" / "paper.yaml").write_text("{}")
     (folder / "Snakefile").write_text(
         f"""
 import sys

@@ -36,6 +36,9 @@ def toy(tmp_path) -> Path:
     """The shipped profiles with a workflow of one rule, which asks for many threads."""
     for name in ("profiles", "slurm"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    # The profile names a config.
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "paper.yaml").write_text("{}")
     rule = 'rule wide:\n    output: "threads.txt"\n    threads: 500\n'
     (tmp_path / "Snakefile").write_text(f"{rule}    shell: 'echo {{threads}} > {{output}}'\n")
     return tmp_path

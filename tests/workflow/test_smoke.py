@@ -13,6 +13,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "config" / "smoke.yaml"
+GSM8K_RUNS = ["base", "distill-realizable", "expert", "sft-unrealizable"]
 RUNS = ["base", "distill-realizable", "expert", "sft-realizable", "sft-self", "sft-unrealizable"]
 
 
@@ -66,7 +67,12 @@ def planned(output: str) -> set[str]:
 def test_every_run_is_evaluated_on_every_benchmark_with_both_samplings(study):
     with duckdb.connect(str(study / "results.duckdb"), read_only=True) as database:
         rows = database.sql(
-            "select distinct run, benchmark, sampling from evaluations order by all"
+            "select distinct run, benchmark, sampling from evaluations"
+            " where task = 'countdown' order by all"
+        ).fetchall()
+        others = database.sql(
+            "select task, run, benchmark, sampling, count(*) from evaluations"
+            " where task <> 'countdown' group by all order by all"
         ).fetchall()
     expected = [
         (run, benchmark, sampling)
@@ -79,6 +85,41 @@ def test_every_run_is_evaluated_on_every_benchmark_with_both_samplings(study):
         for sampling in samplings
     ]
     assert rows == expected
+    # Checkpoints: the base's step 0, one of GRPO, two of the students.
+    steps = {"base": 1, "expert": 1}
+    assert others == [
+        (task, run, benchmark, "policy", steps.get(run, 2))
+        for task, runs, benchmarks in (
+            ("deepscaler", ["base", "expert", "sft-realizable"], ["aime2024", "math500"]),
+            (
+                "gsm8k",
+                ["base", "distill-realizable", "expert", "sft-unrealizable"],
+                ["gsm8k", "mmlu"],
+            ),
+        )
+        for run in runs
+        for benchmark in benchmarks
+    ]
+
+
+def test_evaluations_are_sampled_and_graded_as_their_benchmark_is(study):
+    def read(place: str) -> dict:
+        return json.loads((study / "eval" / f"{place}.json").read_text())
+
+    aime = read("deepscaler/expert/seed1/step1/aime2024")
+    assert (aime["n_prompts"], aime["samples_per_prompt"]) == (6, 2)
+    assert read("deepscaler/expert/seed1/step1/math500")["samples_per_prompt"] == 1
+    gsm8k = read("gsm8k/expert/seed1/step1/gsm8k")
+    assert gsm8k["accuracy_strict"] is not None and gsm8k["truncation_rate"] is not None
+    mmlu = read("gsm8k/expert/seed1/step1/mmlu")
+    assert mmlu["sampling_settings"] == {"scoring": "loglikelihood"}
+    assert mmlu["accuracy_strict"] is None and mmlu["n_prompts"] == 12
+
+
+def test_models_that_are_no_runs_are_compared_with_one_tokenizer(study):
+    table = (study / "tables" / "table1.md").read_text()
+    assert "## one / other" in table
+    assert (study / "responses" / "aime" / "one" / "seed1.parquet").is_file()
 
 
 def test_an_evaluation_names_where_it_comes_from(study):
@@ -202,10 +243,10 @@ def test_damaged_weights_stop_everything_before_it_starts(study):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda c: c["tasks"][0]["runs"][1].update(expert="exprt"), "did you mean 'expert'"),
+        (lambda c: c["tasks"][-1]["runs"][1].update(expert="exprt"), "did you mean 'expert'"),
         (lambda c: c["tasks"][0].update(seeds=[]), "tasks[0].seeds"),
         (lambda c: c.update(unknown=1), "unknown key"),
-        (lambda c: c["tasks"][0]["runs"][0].update(checkpoints=[5]), "checkpoints"),
+        (lambda c: c["tasks"][-1]["runs"][0].update(checkpoints=[5]), "checkpoints"),
     ],
 )
 def test_a_bad_config_ends_with_a_sentence_and_nothing_on_disk(tmp_path, change, expected):
