@@ -28,6 +28,20 @@ def base(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def undisturbed(base, tmp_path_factory):
+    """The outcome of a training that nothing stops, by method and engine."""
+    known: dict[tuple[str, str], dict] = {}
+
+    def outcome_of(method: str, engine: str = "loop") -> dict:
+        if (method, engine) not in known:
+            folder = tmp_path_factory.mktemp("undisturbed") / method
+            known[method, engine] = whole(method, folder, base, engine=engine)
+        return known[method, engine]
+
+    return outcome_of
+
+
 def start(method: str, folder: Path, base: Path, **options: object) -> subprocess.Popen[str]:
     command = [sys.executable, PROGRAM, method, folder, base, str(STEPS), json.dumps(options)]
     with (folder.parent / f"{folder.name}.log").open("a") as log:
@@ -74,8 +88,10 @@ def after(process: subprocess.Popen[str], folder: Path, update: int, number: int
     ("method", "engine"),
     [("grpo", "loop"), ("grpo", "transformers"), ("sft", "loop"), ("distill", "loop")],
 )
-def test_a_killed_training_ends_as_one_that_was_never_killed(method, engine, base, tmp_path):
-    expected = whole(method, tmp_path / "whole", base, engine=engine)
+def test_a_killed_training_ends_as_one_that_was_never_killed(
+    method, engine, base, undisturbed, tmp_path
+):
+    expected = undisturbed(method, engine)
     folder, rng = tmp_path / "killed", random.Random(f"{method} {engine}")
     for update in sorted(rng.sample(range(2, STEPS), 2)):
         process = start(method, folder, base, engine=engine, **EVERY_BOUNDARY)
@@ -97,8 +113,8 @@ def test_at_most_the_work_since_the_last_boundary_is_lost(base, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_training_that_is_asked_to_stop_saves_first(number, base, tmp_path):
-    expected = whole("grpo", tmp_path / "whole", base)
+def test_a_training_that_is_asked_to_stop_saves_first(number, base, undisturbed, tmp_path):
+    expected = undisturbed("grpo")
     folder = tmp_path / "run"
     # An hour between checkpoints: without the signal there would be none.
     assert after(start("grpo", folder, base), folder, 3, number) == AGAIN
@@ -108,8 +124,10 @@ def test_a_training_that_is_asked_to_stop_saves_first(number, base, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "missing", "seal"])
-def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(damage, base, tmp_path):
-    expected = whole("sft", tmp_path / "whole", base)
+def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(
+    damage, base, undisturbed, tmp_path
+):
+    expected = undisturbed("sft")
     folder = tmp_path / "run"
     after(start("sft", folder, base, **EVERY_BOUNDARY), folder, 6, signal.SIGKILL)
     older, newest = sorted((folder / "state").glob("update-*"))
@@ -141,13 +159,12 @@ def test_a_finished_training_is_not_trained_again(base, tmp_path):
     ]
 
 
-def test_nothing_is_taken_from_another_run(base, tmp_path):
+def test_nothing_is_taken_from_another_run(base, undisturbed, tmp_path):
     whole("sft", tmp_path / "run", base)
     for seal in (tmp_path / "run" / "state").glob("*/seal.json"):
         seal.write_text(seal.read_text().replace("a run", "another run"))
     (tmp_path / "run" / "state" / "published" / "step1" / "config.json").unlink()
-    expected = whole("sft", tmp_path / "whole", base)
-    assert whole("sft", tmp_path / "run", base) == expected
+    assert whole("sft", tmp_path / "run", base) == undisturbed("sft")
     assert "is of another run" in log_of(tmp_path / "run")
 
 
