@@ -75,7 +75,7 @@ def trained(tmp_path_factory) -> Path:
     )
     write_json(record, folder / "run.json")
     solved = json.dumps({"numbers": [3, 12, 4], "target": 19})
-    known = json.dumps({"choices": [5, 34, 99], "correct": 34})
+    known = json.dumps({"grader": "choice", "choices": [5, 34, 99], "correct": 34})
     rows = [("train", PROMPTS[0], solved), ("train", PROMPTS[1], solved)]
     rows += [("id", PROMPTS[1], solved), ("id", PROMPTS[3], solved)]
     rows += [("forgetting", PROMPTS[2], known)]
