@@ -166,10 +166,11 @@ def save_policy(
 
 def link_tree(source: Path, target: Path) -> None:
     """A policy under a second name: links to its files, copies where the disk has no links."""
-    shutil.copytree(source, target, copy_function=_link)
+    shutil.copytree(source, target, copy_function=link)
 
 
-def _link(source: str, target: str) -> str:
+def link(source: str, target: str) -> str:
+    """A file under a second name: a link, or a copy where the disk has no links."""
     try:
         Path(target).hardlink_to(source)
     except OSError:

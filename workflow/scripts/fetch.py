@@ -7,7 +7,6 @@ template of ours is put in where the model has none.
 
 import argparse
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from online_il.hub import model_folder
 from online_il.models import (
     PARTS,
     byte_tokenizer,
+    link,
     load_tokenizer,
     new_model,
     save_policy,
@@ -32,11 +32,8 @@ def copy(source: Path, target: Path) -> None:
     """The files of a model and its tokenizer, linked where the disk allows."""
     for pattern in KEPT:
         for path in sorted(source.glob(pattern)):
-            whole = path.resolve()  # The hub's cache holds links to its blobs.
-            try:
-                os.link(whole, target / path.name)
-            except OSError:
-                shutil.copy2(whole, target / path.name)
+            # The hub's cache holds links to its blobs.
+            link(str(path.resolve()), str(target / path.name))
 
 
 def complete(folder: Path, settings: dict[str, object], chat_template: Path | None) -> None:

@@ -47,25 +47,14 @@ def _devices(raw: Mapping[str, Any], task: dict[str, Any], rule: str) -> int:
 
 
 def _gpu_problems(raw: Mapping[str, Any], tasks: Rows) -> Iterator[Problem]:
-    for rule in METHODS:
-        if value_at(raw, "resources", rule) is not ABSENT and not integer(
-            raw, "resources", rule, "gpu"
-        ):
-            asked = integer(raw, "resources", rule, "gpu")
-            yield Problem(
-                ("resources", rule, "gpu"),
-                ABSENT if asked is None else asked,
-                "hardware is gpu, and these jobs ask for none",
-                "ask for at least 1, or set hardware to cpu",
-            )
-    for index, task in tasks:
+    places: list[tuple[Keys, object]] = [((), raw)]
+    places += [(("tasks", index), task) for index, task in tasks]
+    for at, settings in places:
         for rule in METHODS:
-            if value_at(task, "resources", rule) not in (ABSENT, None) and not integer(
-                task, "resources", rule, "gpu"
-            ):
-                asked = integer(task, "resources", rule, "gpu")
+            asked = integer(settings, "resources", rule, "gpu")
+            if value_at(settings, "resources", rule) not in (ABSENT, None) and not asked:
                 yield Problem(
-                    ("tasks", index, "resources", rule, "gpu"),
+                    (*at, "resources", rule, "gpu"),
                     ABSENT if asked is None else asked,
                     "hardware is gpu, and these jobs ask for none",
                     "ask for at least 1, or set hardware to cpu",
