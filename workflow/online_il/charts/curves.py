@@ -46,7 +46,7 @@ class Measure(NamedTuple):
 
 def figure1(database: Path) -> alt.TopLevelMixin:
     """Accuracy in distribution: a row of panels for each task and sampling, a column an axis."""
-    shown = list(_measures(database, IN_DISTRIBUTION))
+    shown = list(measures(database, IN_DISTRIBUTION))
     rows = [
         alt.hconcat(*panels, spacing=18, title=_heading(measure))
         for measure, panels in zip(shown, _panels(shown, labelled=list(AXES)[-1:]), strict=True)
@@ -60,7 +60,7 @@ def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
 
     `chance` is the accuracy of guessing on the forgetting benchmark of each task.
     """
-    shown = list(_measures(database, (*OUT_OF_DISTRIBUTION, *FORGETTING), chance))
+    shown = list(measures(database, (*OUT_OF_DISTRIBUTION, *FORGETTING), chance))
     columns = [
         alt.vconcat(*panels, spacing=22, title=_heading(measure))
         for measure, panels in zip(shown, _panels(shown, labelled=list(AXES)), strict=True)
@@ -69,7 +69,7 @@ def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
     return _finished(chart, "Out-of-distribution accuracy and forgetting during training", shown)
 
 
-def _measures(
+def measures(
     database: Path, benchmarks: Sequence[str], chance: dict[str, float] | None = None
 ) -> Iterator[Measure]:
     """The measures of some benchmarks: each task that has one, in each of its samplings.
@@ -112,7 +112,7 @@ def _panels(shown: list[Measure], labelled: list[str]) -> list[list[alt.LayerCha
     # The base is where the other runs start, not a run of its own.
     looks = styles({run for measure in shown for run in measure.means["run"]} - {BASE})
     panels = [
-        [_panel(measure, axis, looks, labelled=axis in labelled) for axis in AXES]
+        [panel(measure, axis, looks, labelled=axis in labelled) for axis in AXES]
         for measure in shown
     ]
     # All panels share one choice of runs, which has to be declared in one of them.
@@ -120,7 +120,7 @@ def _panels(shown: list[Measure], labelled: list[str]) -> list[list[alt.LayerCha
     return panels
 
 
-def _from_base(rows: pd.DataFrame) -> pd.DataFrame:
+def from_base(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of all runs but the base, whose rows become step 0 of every run."""
     base, trained = rows[rows["run"] == BASE], rows[rows["run"] != BASE]
     starts = [base.assign(run=run) for run in trained["run"].unique()]
@@ -129,11 +129,11 @@ def _from_base(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(method=rows["run"].map(methods))
 
 
-def _panel(
+def panel(
     measure: Measure, axis: str, looks: dict[str, Style], *, labelled: bool
 ) -> alt.LayerChart:
     """One panel: lines, bands and single seeds of all runs, with the levels they compare to."""
-    means = _from_base(measure.means)
+    means = from_base(measure.means)
     means["interval"] = [
         f"[{low:.3f}, {high:.3f}]" for low, high in zip(means["low"], means["high"], strict=True)
     ]
@@ -151,7 +151,7 @@ def _panel(
         .scale(domain=[0, top], nice=False)
         .axis(format=".2~f", tickCount=5)
     )
-    seeds = alt.Chart(_from_base(measure.seeds)[["run", "seed", *AXES, "accuracy"]])
+    seeds = alt.Chart(from_base(measure.seeds)[["run", "seed", *AXES, "accuracy"]])
     curves = alt.Chart(means[keep])
     layers = [
         curves.mark_area(clip=True).encode(
@@ -213,7 +213,7 @@ def _levels(measure: Measure, top: float, *, labelled: bool) -> list[alt.Chart]:
     ink = alt.Color("colour:N").scale(None)
     rules = chart.mark_rule(strokeDash=[3, 3], strokeWidth=1).encode(y=y, color=ink)
     text = chart.mark_text(align="left", dx=9, fontSize=12).encode(
-        x=alt.value(WIDTH), y="place:Q", text="label:N", color=ink
+        x=alt.value("width"), y="place:Q", text="label:N", color=ink
     )
     return [rules, text] if labelled else [rules]
 

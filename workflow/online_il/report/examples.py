@@ -1,0 +1,131 @@
+"""Responses of all policies to the same prompts, side by side."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow.parquet as parquet
+
+from online_il.benchmarks import IN_DISTRIBUTION
+from online_il.report.steps import Piece, pieces
+from online_il.store import query
+from online_il.tasks.countdown import Instance
+
+FIRST, DISAGREED = 2, 3
+"""Prompts shown of a task: the first ones, and those on which the policies disagree most."""
+LONGEST = 1500
+"""Longer responses are shown in part, characters."""
+ORDER = ("base", "expert", "sft-realizable", "sft-unrealizable", "distill-realizable")
+
+
+class Response(NamedTuple):
+    """One response; `right` is whether its reward is 1."""
+
+    run: str
+    right: bool
+    n_tokens: int
+    cut: bool
+    pieces: list[Piece]
+
+
+class Example(NamedTuple):
+    """One prompt and what each policy answered."""
+
+    task: str
+    prompt: str
+    reason: str
+    responses: list[Response]
+
+
+def examples(database: Path, results: Path) -> list[Example]:
+    """Prompts of each task with the first response of each run's last checkpoint, first seed."""
+    rows = query(database, _sql())
+    found: list[Example] = []
+    for (task, _), part in rows.groupby(["task", "benchmark"], sort=False):
+        if task not in {example.task for example in found}:
+            prompts = _prompts(results / "data" / str(task) / "prompts.parquet")
+            found += _of_task(str(task), part, prompts)
+    return found
+
+
+def _sql() -> str:
+    benchmarks = ", ".join(f"'{name}'" for name in IN_DISTRIBUTION)
+    return f"""
+        SELECT task, benchmark, run, prompt_id, text, n_tokens, finish_reason, correct
+        FROM samples
+        WHERE benchmark IN ({benchmarks}) AND sampling = 'policy' AND sample_index = 0
+        QUALIFY step = max(step) OVER (PARTITION BY task, run)
+            AND seed = min(seed) OVER (PARTITION BY task, run)
+        ORDER BY task, list_position([{benchmarks}], benchmark), prompt_id, run
+    """
+
+
+def _prompts(path: Path) -> dict[str, dict[str, Any]]:
+    if not path.is_file():
+        return {}
+    rows = parquet.read_table(path, columns=["prompt_id", "text", "answer"]).to_pylist()
+    return {row["prompt_id"]: row for row in rows}
+
+
+def _of_task(
+    task: str, rows: pd.DataFrame, prompts: dict[str, dict[str, Any]]
+) -> list[Example]:
+    rate = rows.groupby("prompt_id")["correct"].mean()
+    first = list(rate.index[:FIRST])
+    # The most disputed: as many right as wrong. Ties go to the earlier prompt.
+    disputed = (rate - 0.5).abs().drop(first).sort_values(kind="stable").index[:DISAGREED]
+    chosen = dict.fromkeys(first, "first of the benchmark")
+    chosen |= dict.fromkeys(disputed, "the policies disagree")
+    return [
+        Example(
+            task,
+            _shown(prompts[name]["text"]) if name in prompts else name,
+            reason if rate[name] not in (0, 1) or name in first else "next of the benchmark",
+            _responses(rows[rows["prompt_id"] == name], prompts.get(name)),
+        )
+        for name, reason in chosen.items()
+    ]
+
+
+def _shown(text: str) -> str:
+    """A prompt for reading: the user's message of a conversation."""
+    if not text.startswith("["):
+        return _short(text)
+    try:
+        return _short(json.loads(text)[-1]["content"])
+    except (ValueError, KeyError, IndexError, TypeError):
+        return _short(text)
+
+
+def _responses(rows: pd.DataFrame, prompt: dict[str, Any] | None) -> list[Response]:
+    instance = _instance(prompt)
+    found = [
+        Response(
+            str(row.run),
+            bool(row.correct),
+            int(row.n_tokens),
+            row.finish_reason == "length",
+            pieces(row.text, instance) if instance else [Piece(_short(row.text))],
+        )
+        for row in rows.itertuples(index=False)
+    ]
+    return sorted(found, key=lambda r: ([*ORDER, r.run].index(r.run), r.run))
+
+
+def _instance(prompt: dict[str, Any] | None) -> Instance | None:
+    """The instance of a miniature prompt; other tasks' responses are prose."""
+    if prompt is None or not prompt["text"].startswith("<bos>"):
+        return None
+    answer = json.loads(prompt["answer"])
+    return Instance(tuple(answer["numbers"]), answer["target"]) if "numbers" in answer else None
+
+
+def _short(text: str) -> str:
+    left = len(text) - LONGEST
+    half = LONGEST // 2
+    return (
+        text
+        if left <= 0
+        else f"{text[:half]}\n[… {left:,} characters are left out …]\n{text[-half:]}"
+    )

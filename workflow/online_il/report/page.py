@@ -1,0 +1,143 @@
+"""The report's page: gathers what a results folder has, and says what it lacks.
+
+`page` renders `workflow/report/page.html.jinja` with its style and script into one file that needs
+no network. Responses are untrusted text: the template escapes everything that it is given.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import altair as alt
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from online_il.charts.curves import AXES
+from online_il.charts.style import KNOWN
+from online_il.config.study import Study
+from online_il.discrepancy.tables import COLUMNS, Discrepancy, shown
+from online_il.provenance import file_hash, versions
+from online_il.records import provenance, read_table
+from online_il.report.examples import examples
+from online_il.report.figures import (
+    FINISHED,
+    accuracy_charts,
+    finished_chart,
+    training_charts,
+)
+from online_il.report.ledger import jobs, spent
+from online_il.report.origin import choices, markdown, origins, own_settings
+from online_il.report.rulegraph import edges, picture
+from online_il.report.scales import scale_of
+from online_il.report.verdicts import board
+
+TEMPLATES = Path(__file__).parents[2] / "report"
+DATABASES = ("measurements", "results", "figure2")
+"""Any of them holds the measurements; the last one when only Figure 2 was asked for."""
+THEORY = ("figure4", "theorem1", "theorem2", "theorem5", "horizon")
+
+T = TypeVar("T")
+
+
+def page(
+    results: Path,
+    study: Study,
+    config: Path,
+    paper: Path,
+    chance: dict[str, float],
+    code: str | None,
+) -> str:
+    """The page of a results folder as HTML.
+
+    `config` is the study's file, `paper` the page of deviations from the paper (docs/paper.md),
+    `chance` the accuracy of guessing on each task's forgetting benchmark.
+    Raises `InputError` for a file that is there and damaged.
+    """
+    found = [results / f"{name}.duckdb" for name in DATABASES]
+    database = next((path for path in found if path.is_file()), None)
+
+    def measured(read: Callable[[Path], list[T]]) -> list[T]:
+        return read(database) if database else []
+
+    charts = {
+        "figure1": measured(lambda path: accuracy_charts(path, 1, chance)),
+        "figure2": measured(lambda path: accuracy_charts(path, 2, chance)),
+        "training": measured(training_charts),
+        **{name: [c] if (c := finished_chart(results, name)) else [] for name in FINISHED},
+    }
+    rules = jobs(results)
+    drawn = edges((TEMPLATES / "rules.txt").read_text(encoding="utf-8"))
+    known = {name for edge in drawn for name in edge}
+    version = alt.SCHEMA_VERSION.rpartition(".")[0]
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            folder=results.as_posix(),
+            study=study,
+            scale=scale_of(study),
+            database=database,
+            board=board(results / "claims.json"),
+            charts=charts,
+            specs={chart.name: chart.spec for group in charts.values() for chart in group},
+            axes=AXES,
+            theory=[name for name in THEORY if charts[name]],
+            missing_theory=[FINISHED[name] for name in THEORY if not charts[name]],
+            table1=_table1(results / "tables" / "table1.parquet"),
+            table1_columns=COLUMNS,
+            theorem1=_markdown_of(results / "tables" / "theorem1.md"),
+            examples=measured(lambda path: examples(path, results)),
+            colours={name: look.colour for name, look in KNOWN.items()},
+            ledger=measured(lambda path: spent(path, results)),
+            jobs=rules,
+            picture=picture(drawn, known & {row.rule for row in rules}),
+            jobs_of={row.rule: row for row in rules},
+            origins=measured(lambda path: origins(path, results)),
+            versions=versions(),
+            code=code,
+            config=config.as_posix(),
+            config_hash=file_hash(config),
+            config_text=config.read_text(encoding="utf-8"),
+            own=own_settings(config),
+            choices=choices(paper, study),
+            script=Markup(_text("page.js")),
+            style=Markup(_text("page.css")),
+            vega=Markup(vl_convert.javascript_bundle(vl_version=version)),
+        )
+    )
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _text(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _table1(path: Path) -> list[dict[str, Any]]:
+    """Table 1 for reading: a table a pair with its note; empty where there is none."""
+    if not path.is_file():
+        return []
+    notes = provenance(path).get("pairs", {})
+    rows = read_table(path, Discrepancy)
+    return [
+        {
+            "pair": f"{expert} / {student}",
+            "note": notes.get(f"{expert} / {student}", ""),
+            "rows": [shown(row) for _, row in part.iterrows()],
+        }
+        for (expert, student), part in rows.groupby(["expert", "student"], sort=False)
+    ]
+
+
+def _markdown_of(path: Path) -> Markup | None:
+    return markdown(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,58 @@
+"""At which scale a study was made, and what that scale cannot show."""
+
+from typing import NamedTuple
+
+from online_il.config.study import Study, seeds_of
+
+
+class Scale(NamedTuple):
+    """Sentences for the head of the page."""
+
+    what: str
+    limits: str
+    measured: str
+
+
+WHAT = {
+    "smoke": (
+        "random models and two training steps, to see that every rule runs",
+        "Nothing here says anything about the paper: no model has learnt anything. "
+        "Verdicts of this scale only show that they can be computed.",
+    ),
+    "mini": (
+        "a transformer of some 139,000 parameters, trained from scratch on a small Countdown, "
+        "in place of a pretrained language model",
+        "It cannot show what pretraining, a large vocabulary or long reasoning change, nor anything "
+        "about GSM8K, DeepScaleR, MMLU or the models of Table 1. One base serves all seeds, so no "
+        "interval covers what another base would do.",
+    ),
+    "paper": (
+        "the paper's models, data and settings",
+        "One base serves all seeds, as in the paper, so no interval covers what another base would "
+        "do. Where the paper leaves a setting open, it is ours, and is listed below.",
+    ),
+}
+OTHER = (
+    "a study of its own, with the settings listed below",
+    "What it cannot show follows from its models and data; the paper has no such study.",
+)
+
+
+def scale_of(study: Study) -> Scale:
+    """What a study is, what it cannot show, and how much it measures."""
+    what, limits = WHAT.get(study.scale, OTHER)
+    return Scale(what, limits, "; ".join(map(_measured, _trained(study))))
+
+
+def _trained(study: Study) -> list[tuple[str, int, int]]:
+    """Each task that trains something: its name, its runs and its seeds."""
+    return [
+        (task.name, len(task.runs), max(len(seeds_of(task, run)) for run in task.runs))
+        for task in study.tasks
+        if task.runs
+    ]
+
+
+def _measured(task: tuple[str, int, int]) -> str:
+    name, runs, seeds = task
+    return f"{name}: {runs} runs, {seeds} seed{'s' if seeds != 1 else ''}"

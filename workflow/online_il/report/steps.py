@@ -1,0 +1,100 @@
+"""Where a response goes wrong, in the miniature's language.
+
+A step of a response is an equation (`3 * 12 = 36`), a check (`ok` or `no`) or the answer. A wrong
+one is marked with the reason. Responses of other tasks are prose, in which no step can be found.
+"""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+from online_il.tasks.countdown import Instance, evaluate_expression
+
+CHECKS = ("ok", "no")
+
+
+class Piece(NamedTuple):
+    """A part of a response; `wrong` says what is wrong with it, and is empty where nothing is."""
+
+    text: str
+    wrong: str = ""
+
+
+def pieces(response: str, instance: Instance) -> list[Piece]:
+    """A response in pieces, whose texts joined with spaces are its words, wrong steps marked."""
+    found: list[Piece] = []
+    attempt: list[str] = []
+    answer: list[str] | None = None
+    for word in response.split():
+        if word == "</answer>" and answer is not None:
+            found.append(_answer(answer, instance))
+            answer = None
+        if answer is not None:
+            answer.append(word)
+        elif word in CHECKS:
+            steps, value = _equations(attempt)
+            found += [*steps, _check(word, value, instance.target)]
+            attempt = []
+        elif word.startswith("<"):
+            # An attempt that is cut off has no check.
+            found += [*_equations(attempt)[0], Piece(word)]
+            attempt = []
+            answer = [] if word == "<answer>" else None
+        else:
+            attempt.append(word)
+    rest = [Piece(" ".join(answer))] if answer else _equations(attempt)[0]
+    return _joined([*found, *rest])
+
+
+def _equations(words: list[str]) -> tuple[list[Piece], Fraction | None]:
+    """The equations of an attempt, and its last value: None where there is none."""
+    # `3 * 12 = 36 - 4 = 32`: each value but the last is the left end of the next equation.
+    equals = [place for place, word in enumerate(words) if word == "="]
+    pieces_, start, claimed = [], 0, None
+    for place in equals:
+        left = evaluate_expression(" ".join(words[start:place]))
+        end = min(place + 2, len(words))
+        claimed = words[place + 1] if place + 1 < len(words) else None
+        wrong = ""
+        if claimed is None or not claimed.isdecimal():
+            claimed = None
+        elif left is None:
+            wrong = f"{' '.join(words[start:place])} is not an expression"
+        elif left[0] != int(claimed):
+            wrong = f"{' '.join(words[start:place])} is {left[0]}, not {claimed}"
+        # The left end stands in the piece before.
+        pieces_.append(Piece(" ".join(words[start + (start > 0) : end]), wrong))
+        start = place + 1
+    last = equals[-1] + 2 if equals else 0
+    pieces_.append(Piece(" ".join(words[last:])))
+    whole = claimed is not None and last == len(words)
+    return [piece for piece in pieces_ if piece.text], Fraction(claimed) if whole else None
+
+
+def _check(word: str, value: Fraction | None, target: int) -> Piece:
+    """A check is false when its word does not say whether the value just written is the target."""
+    if value is None or (value == target) == (word == "ok"):
+        return Piece(word)
+    return Piece(word, f"{value} is {'not ' if value != target else ''}the target {target}")
+
+
+def _answer(words: list[str], instance: Instance) -> Piece:
+    text = " ".join(words)
+    value = evaluate_expression(text)
+    if value is None:
+        return Piece(text, "the answer is not an expression")
+    if value[0] != instance.target:
+        return Piece(text, f"the answer is {value[0]}, not {instance.target}")
+    if sorted(value[1]) != sorted(instance.numbers):
+        return Piece(text, "the answer does not use each number once")
+    return Piece(text)
+
+
+def _joined(found: list[Piece]) -> list[Piece]:
+    """Neighbours without a fault become one piece."""
+    joined: list[Piece] = []
+    for piece in found:
+        if joined and not piece.wrong and not joined[-1].wrong:
+            joined[-1] = Piece(f"{joined[-1].text} {piece.text}".strip())
+        elif piece.text:
+            joined.append(piece)
+    return joined

@@ -1,0 +1,80 @@
+// Draws the charts, each as wide as its place, and changes the horizontal axis of the curves.
+"use strict";
+
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+const specs = read("specs");
+const axes = read("axes");
+let axis = Object.keys(axes)[0];
+
+// A copy of a specification whose curves have the axis that is chosen.
+function onAxis(node) {
+  if (Array.isArray(node)) return node.map(onAxis);
+  if (!node || typeof node !== "object") return node;
+  return Object.fromEntries(
+    Object.entries(node).map(([key, value]) => {
+      if (key === "datasets") return [key, value];
+      if (key === "x" && value && value.field in axes) {
+        return [key, { ...value, field: axis, title: axes[axis] }];
+      }
+      return [key, onAxis(value)];
+    }),
+  );
+}
+
+const side = (spec) =>
+  Math.max(spec.hconcat ? spec.hconcat.length : 1, ...(spec.vconcat || []).map(side));
+
+// Panels that stand side by side become rows of at most so many.
+function wrapped(spec, columns) {
+  const { hconcat, vconcat, ...rest } = spec;
+  if (hconcat) {
+    const concat = hconcat.map((part) => wrapped(part, columns));
+    return { ...rest, concat, columns };
+  }
+  return vconcat ? { ...rest, vconcat: vconcat.map((part) => wrapped(part, columns)) } : spec;
+}
+
+async function draw(node) {
+  const width = node.parentElement.clientWidth;
+  const spec = onAxis(specs[node.dataset.chart]);
+  const legend = { ...spec.config.legend, columns: Math.max(1, Math.floor(width / 165)) };
+  spec.config = { ...spec.config, legend };
+  const options = { mode: "vega-lite", renderer: "svg", actions: false };
+  for (let columns = side(spec); columns > 0; columns -= 1) {
+    if (node.view) node.view.finalize();
+    node.view = (await vegaEmbed(node, wrapped(spec, columns), options)).view;
+    if (node.querySelector("svg").getBoundingClientRect().width <= width) break;
+  }
+  const wide = node.parentElement.scrollWidth > node.parentElement.clientWidth;
+  node.parentElement.toggleAttribute("tabindex", wide);
+  if (wide) node.parentElement.tabIndex = 0;
+}
+
+async function drawAll(nodes) {
+  for (const node of nodes) await draw(node);
+  document.documentElement.dataset.drawn = axis;
+}
+
+const charts = [...document.querySelectorAll(".chart")];
+const curves = charts.filter((node) => JSON.stringify(specs[node.dataset.chart]).includes('"device_seconds"'));
+
+for (const input of document.querySelectorAll(".switch input")) {
+  input.addEventListener("change", () => {
+    axis = input.value;
+    for (const other of document.querySelectorAll(".switch input")) {
+      other.checked = other.value === axis;
+    }
+    drawAll(curves);
+  });
+}
+
+let width = window.innerWidth;
+let waiting = 0;
+window.addEventListener("resize", () => {
+  if (window.innerWidth === width) return;
+  width = window.innerWidth;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => drawAll(charts), 200);
+});
+
+drawAll(charts);
