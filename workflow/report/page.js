@@ -36,7 +36,8 @@ function wrapped(spec, columns) {
 
 async function draw(node) {
   const width = node.parentElement.clientWidth;
-  const spec = onAxis(specs[node.dataset.chart]);
+  const given = specs[node.dataset.chart];
+  const spec = "curve" in node.dataset ? onAxis(given) : { ...given };
   const legend = { ...spec.config.legend, columns: Math.max(1, Math.floor(width / 165)) };
   spec.config = { ...spec.config, legend };
   const options = { mode: "vega-lite", renderer: "svg", actions: false };
@@ -56,7 +57,7 @@ async function drawAll(nodes) {
 }
 
 const charts = [...document.querySelectorAll(".chart")];
-const curves = charts.filter((node) => JSON.stringify(specs[node.dataset.chart]).includes('"device_seconds"'));
+const curves = charts.filter((node) => "curve" in node.dataset);
 
 for (const input of document.querySelectorAll(".switch input")) {
   input.addEventListener("change", () => {

@@ -52,6 +52,7 @@ class Chart(NamedTuple):
     subtitle: str
     alternative: str
     spec: dict[str, Any]
+    curve: bool  # Whether its horizontal axis can be changed.
     columns: list[str]
     rows: list[list[str]]
 
@@ -111,6 +112,7 @@ def _accuracy(name: str, measure: Measure, looks: dict[str, Style]) -> Chart:
         + "; ".join(ends)
         + ".",
         _bare(themed(chart)),
+        True,
         ["run", "step", "updates", "samples", "device-seconds", "accuracy", "95 % interval"],
         rows,
     )
@@ -163,6 +165,7 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
         + "; ".join(f"{run} {first}, {last}" for run, first, last in table)
         + ".",
         _bare(themed(whole.add_params(PICKED).properties(width="container", height=200))),
+        True,
         ["run", "first", "last"],
         table,
     )
@@ -188,8 +191,9 @@ def finished_chart(results: Path, name: str) -> Chart | None:
     title = spec.pop("title", {})
     lines = title.get("subtitle", [])
     caption = lines if isinstance(lines, str) else " ".join(lines)
-    heading = f"{FINISHED[name]}. {title.get('text', '')}"
-    return Chart(name, heading, caption, f"{heading}. {caption}", _bare(spec), [], [])
+    text = str(title.get("text", "")).removeprefix(f"{FINISHED[name]}: ")
+    heading = f"{FINISHED[name]}. {text[:1].upper()}{text[1:]}"
+    return Chart(name, heading, caption, f"{heading}. {caption}", _bare(spec), False, [], [])
 
 
 def _bare(chart: alt.TopLevelMixin | dict[str, Any]) -> dict[str, Any]:
@@ -200,4 +204,5 @@ def _bare(chart: alt.TopLevelMixin | dict[str, Any]) -> dict[str, Any]:
         config.pop(key, None)
     spec.pop("$schema", None)
     spec.pop("usermeta", None)
+    config.setdefault("axis", {})["labelSeparation"] = 6
     return {**spec, "background": None, "config": config}

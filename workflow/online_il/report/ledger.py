@@ -49,6 +49,7 @@ def spent(database: Path, results: Path) -> list[Spent]:
         """,
     ).to_dict("records")
     experts = query(database, "SELECT DISTINCT task, run, expert FROM runs")
+    experts = experts.dropna(subset="expert")
     expert_of = {(r["task"], r["run"]): r["expert"] for r in experts.to_dict("records")}
     hours = {(r["task"], r["run"]): r["hours"] for r in totals}
     accuracy = _accuracies(database)
@@ -57,7 +58,7 @@ def spent(database: Path, results: Path) -> list[Spent]:
 
 def _row(
     row: dict[Any, Any],
-    expert_of: dict[tuple[str, str], Any],
+    expert_of: dict[tuple[str, str], str],
     hours: dict[tuple[str, str], float],
     accuracy: dict[tuple[str, str], float],
     results: Path,

@@ -29,7 +29,7 @@ from online_il.report.figures import (
 )
 from online_il.report.ledger import jobs, spent
 from online_il.report.origin import choices, markdown, origins, own_settings
-from online_il.report.rulegraph import edges, picture
+from online_il.report.rulegraph import edges, pictures
 from online_il.report.scales import scale_of
 from online_il.report.verdicts import board
 
@@ -68,8 +68,7 @@ def page(
         **{name: [c] if (c := finished_chart(results, name)) else [] for name in FINISHED},
     }
     rules = jobs(results)
-    drawn = edges((TEMPLATES / "rules.txt").read_text(encoding="utf-8"))
-    known = {name for edge in drawn for name in edge}
+    rule_edges = edges(_text("rules.txt"))
     version = alt.SCHEMA_VERSION.rpartition(".")[0]
     return (
         _environment()
@@ -92,7 +91,7 @@ def page(
             colours={name: look.colour for name, look in KNOWN.items()},
             ledger=measured(lambda path: spent(path, results)),
             jobs=rules,
-            picture=picture(drawn, known & {row.rule for row in rules}),
+            pictures=pictures(rule_edges, {row.rule for row in rules}),
             jobs_of={row.rule: row for row in rules},
             origins=measured(lambda path: origins(path, results)),
             versions=versions(),
@@ -110,13 +109,15 @@ def page(
 
 
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # The first axis comes first.
+    return environment
 
 
 def _text(name: str) -> str:

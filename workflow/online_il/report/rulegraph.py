@@ -2,12 +2,15 @@
 
 The edges lie in `workflow/report/rules.txt`, an edge a line, as `snakemake --rulegraph` gives them
 for the smoke and the paper's study together; a test fails when the file falls behind the rules.
+Parts of the DAG that share nothing become pictures of their own, side by side where there is room.
 """
 
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 132, 34  # Of a rule's box, pixels.
-ACROSS, DOWN = 14, 34  # Between boxes.
+BOX = (134, 34)  # Width and height, pixels.
+ACROSS, DOWN = 12, 32  # Between boxes.
+BENCHMARKS = {"preflight_task": "preflight", "aggregate_figure2": "aggregate"}
+"""Rules whose benchmark files lie under another name than their own."""
 
 Edges = set[tuple[str, str]]
 
@@ -25,36 +28,75 @@ class Picture(NamedTuple):
 
     width: float
     height: float
+    box: tuple[int, int]
     boxes: list[Box]
     paths: list[str]
 
 
 def edges(text: str) -> Edges:
-    """The edges in a text of lines such as `pretrain -> grpo`."""
+    """The edges in a text of lines such as `pretrain -> grpo`; rules by their benchmarks' names."""
     pairs = [line.split(" -> ") for line in text.splitlines() if " -> " in line]
-    return {(before.strip(), after.strip()) for before, after in pairs}
+    named = [[BENCHMARKS.get(rule.strip(), rule.strip()) for rule in pair] for pair in pairs]
+    return {(before, after) for before, after in named if before != after}
 
 
-def picture(all_edges: Edges, rules: set[str]) -> Picture:
-    """A picture of some of the rules; an edge that another path implies is left out."""
-    kept = _reduced({(a, b) for a, b in all_edges if {a, b} <= rules})
+def pictures(all_edges: Edges, ran: set[str]) -> list[Picture]:
+    """Pictures of the rules that ran, the largest first.
+
+    An edge that another path implies is left out; rules that no edge names are, too.
+    """
+    rules = ran & {rule for edge in all_edges for rule in edge}
+    kept = {(a, b) for a, b in all_edges if {a, b} <= rules}
+    parts = sorted(_parts(rules, kept), key=lambda part: (-len(part), sorted(part)))
+    return [_picture(part, _reduced({(a, b) for a, b in kept if a in part})) for part in parts]
+
+
+def _parts(rules: set[str], kept: Edges) -> list[set[str]]:
+    """The sets of rules that are connected, whatever the direction of the edges."""
+    parts: list[set[str]] = []
+    for rule in sorted(rules):
+        near = {rule} | {a if b == rule else b for a, b in kept if rule in (a, b)}
+        joined = near.union(*(part for part in parts if part & near))
+        parts = [*(part for part in parts if not part & near), joined]
+    return parts
+
+
+def _reduced(pairs: Edges) -> Edges:
+    after: dict[str, set[str]] = {}
+    for a, b in pairs:
+        after.setdefault(a, set()).add(b)
+
+    def reach(rule: str) -> set[str]:
+        found = set(after.get(rule, ()))
+        return found.union(*(reach(further) for further in found)) if found else found
+
+    return {(a, b) for a, b in pairs if not any(b in reach(c) for c in after[a] - {b})}
+
+
+def _picture(rules: set[str], kept: Edges) -> Picture:
     layer: dict[str, int] = {}
     for rule in sorted(rules):
         _depth(rule, kept, layer)
     rows = [
-        sorted(rule for rule in layer if layer[rule] == depth)
-        for depth in range(max(layer.values(), default=-1) + 1)
+        sorted(rule for rule in rules if layer[rule] == depth)
+        for depth in range(max(layer.values()) + 1)
     ]
     centre = _placed(rows, kept)
-    width = max((len(row) for row in rows), default=0) * (WIDTH + ACROSS) + ACROSS
-    boxes = [
-        Box(rule, centre[rule] - WIDTH / 2, ACROSS + layer[rule] * (HEIGHT + DOWN))
+    width, height = BOX
+    place = {
+        rule: Box(rule, centre[rule] - width / 2, 1 + layer[rule] * (height + DOWN))
         for row in rows
         for rule in row
-    ]
-    place = {box.name: box for box in boxes}
+    }
     paths = [_path(place[a], place[b]) for a, b in sorted(kept)]
-    return Picture(width, 2 * ACROSS + len(rows) * (HEIGHT + DOWN) - DOWN, boxes, paths)
+    widest = max(len(row) for row in rows)
+    return Picture(
+        2 + widest * (width + ACROSS) - ACROSS,
+        2 + len(rows) * (height + DOWN) - DOWN,
+        BOX,
+        list(place.values()),
+        paths,
+    )
 
 
 def _depth(rule: str, kept: Edges, layer: dict[str, int]) -> int:
@@ -65,31 +107,19 @@ def _depth(rule: str, kept: Edges, layer: dict[str, int]) -> int:
     return layer[rule]
 
 
-def _reduced(pairs: Edges) -> Edges:
-    after: dict[str, set[str]] = {}
-    for a, b in pairs:
-        after.setdefault(a, set()).add(b)
-
-    def reach(rule: str) -> set[str]:
-        found = set(after.get(rule, ()))
-        return found.union(*(reach(next_) for next_ in found)) if found else found
-
-    return {(a, b) for a, b in pairs if not any(b in reach(c) for c in after[a] - {b})}
-
-
 def _placed(rows: list[list[str]], kept: Edges) -> dict[str, float]:
     """The centre of each box: rows ordered by the mean place of their neighbours, and centred."""
-    widest = max((len(row) for row in rows), default=0)
+    widest = max(len(row) for row in rows)
+    step = BOX[0] + ACROSS
     centre: dict[str, float] = {}
 
     def spread(row: list[str]) -> None:
-        start = ACROSS + (widest - len(row)) * (WIDTH + ACROSS) / 2 + WIDTH / 2
-        for index, rule in enumerate(row):
-            centre[rule] = start + index * (WIDTH + ACROSS)
+        start = 1 + (widest - len(row)) * step / 2 + BOX[0] / 2
+        centre.update({rule: start + index * step for index, rule in enumerate(row)})
 
     def pull(rule: str) -> tuple[float, str]:
-        near = [a if b == rule else b for a, b in kept if rule in (a, b)]
-        return sum(centre[name] for name in near) / len(near) if near else centre[rule], rule
+        near = [centre[a if b == rule else b] for a, b in kept if rule in (a, b)]
+        return sum(near) / len(near) if near else centre[rule], rule
 
     for row in rows:
         spread(row)
@@ -101,7 +131,7 @@ def _placed(rows: list[list[str]], kept: Edges) -> dict[str, float]:
 
 
 def _path(a: Box, b: Box) -> str:
-    x1, y1 = a.x + WIDTH / 2, a.y + HEIGHT
-    x2, y2 = b.x + WIDTH / 2, b.y
-    bend = (y2 - y1) / 2
-    return f"M{x1:.0f} {y1:.0f}C{x1:.0f} {y1 + bend:.0f} {x2:.0f} {y2 - bend:.0f} {x2:.0f} {y2:.0f}"
+    width, height = BOX
+    x1, y1, x2, y2 = a.x + width / 2, a.y + height, b.x + width / 2, b.y
+    bend = (y1 + y2) / 2
+    return f"M{x1:.0f} {y1:.0f}C{x1:.0f} {bend:.0f} {x2:.0f} {bend:.0f} {x2:.0f} {y2:.0f}"
