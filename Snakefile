@@ -105,7 +105,11 @@ if STUDY.theory:
         slopes,
 
 
+include: "rules/report.smk"
+
+
 localrules:
+    report_page,
     all,
 
 
@@ -115,6 +119,7 @@ rule all:
         curves_outputs(),
         discrepancy_outputs(),
         theory_outputs(),
+        f"{R}/report.html",
 
 
 onsuccess:

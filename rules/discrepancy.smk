@@ -38,7 +38,13 @@ rule table1:
     input:
         pair_tables(),
     output:
-        expand(f"{R}/tables/table1.{{kind}}", kind=["parquet", "md", "tex"]),
+        f"{R}/tables/table1.parquet",
+        report(
+            f"{R}/tables/table1.md",
+            caption="../workflow/report/table1.rst",
+            category="Discrepancy",
+        ),
+        f"{R}/tables/table1.tex",
     log:
         f"{R}/logs/table1.log",
     benchmark:
@@ -58,7 +64,7 @@ rule figure3:
     input:
         pair_tables(),
     output:
-        figure("figure3"),
+        captioned("figure3", "Discrepancy"),
     log:
         f"{R}/logs/figure3.log",
     benchmark:

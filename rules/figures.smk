@@ -5,7 +5,7 @@ rule figure1:
     input:
         f"{R}/measurements.duckdb",
     output:
-        figure("figure1"),
+        captioned("figure1", "Learning curves"),
     log:
         f"{R}/logs/figure1.log",
     benchmark:
@@ -27,7 +27,7 @@ rule figure2:
     input:
         drawn_from("figure2"),
     output:
-        figure("figure2"),
+        captioned("figure2", "Learning curves"),
     log:
         f"{R}/logs/figure2.log",
     benchmark:

@@ -3,7 +3,9 @@
 BEYOND = (*benchmarks.OUT_OF_DISTRIBUTION, *benchmarks.FORGETTING)
 DATABASES = {"measurements": [name for name, task in TASKS.items() if task.runs]}
 # Figure 2 needs only the tasks that have its benchmarks.
-with_figure2 = [name for name in DATABASES["measurements"] if set(TASKS[name].benchmarks) & set(BEYOND)]
+with_figure2 = [
+    name for name in DATABASES["measurements"] if set(TASKS[name].benchmarks) & set(BEYOND)
+]
 if with_figure2 and with_figure2 != DATABASES["measurements"]:
     DATABASES["figure2"] = with_figure2
 
@@ -36,6 +38,13 @@ def flags(settings):
 def figure(name):
     """The files of a figure."""
     return expand(f"{R}/figures/{name}.{{kind}}", kind=["svg", "vl.json", "html"])
+
+
+def captioned(name, category):
+    """The files of a figure as outputs; `snakemake --report` shows the picture with its caption."""
+    picture, *others = figure(name)
+    text = f"../workflow/report/{name}.rst"
+    return [report(picture, caption=text, category=category), *others]
 
 
 def discrepancy_outputs():

@@ -6,7 +6,7 @@ rule figure4:
     input:
         [f"{R}/theory/gaussian/{panel}.parquet" for panel in PANELS],
     output:
-        figure("figure4"),
+        captioned("figure4", "Theory"),
     log:
         f"{R}/logs/figure4.log",
     benchmark:
@@ -33,7 +33,7 @@ for drawn, table in THEOREMS.items():
         input:
             f"{R}/theory/{table}.parquet",
         output:
-            figure(drawn),
+            captioned(drawn, "Theory"),
         log:
             f"{R}/logs/{drawn}.log",
         benchmark:

@@ -29,16 +29,37 @@ function wrapped(spec, columns) {
   const { hconcat, vconcat, ...rest } = spec;
   if (hconcat) {
     const concat = hconcat.map((part) => wrapped(part, columns));
-    return { ...rest, concat, columns };
+    return { ...rest, concat, columns, align: columns > 1 ? "all" : "none" };
   }
   return vconcat ? { ...rest, vconcat: vconcat.map((part) => wrapped(part, columns)) } : spec;
+}
+
+// A specification for a narrow place: shorter labels, legends of few columns, lines that break.
+function narrow(node, columns) {
+  if (Array.isArray(node)) return node.map((part) => narrow(part, columns));
+  if (!node || typeof node !== "object") return node;
+  const changed = {
+    datasets: (value) => value,
+    labelLimit: (value) => Math.min(value, 130) || 130,
+    legend: (value) => value && { ...value, columns },
+    subtitle: (value) => (typeof value === "string" ? value.split(/(?<=,) /) : value),
+    width: (value) => (typeof value === "number" ? Math.min(value, 225) : value),
+  };
+  return Object.fromEntries(
+    Object.entries(node).map(([key, value]) => [
+      key,
+      key in changed ? changed[key](value) : narrow(value, columns),
+    ]),
+  );
 }
 
 async function draw(node) {
   const width = node.parentElement.clientWidth;
   const given = specs[node.dataset.chart];
-  const spec = "curve" in node.dataset ? onAxis(given) : { ...given };
-  const legend = { ...spec.config.legend, columns: Math.max(1, Math.floor(width / 165)) };
+  const room = Math.max(1, Math.floor(width / 165));
+  const whole = "curve" in node.dataset ? onAxis(given) : { ...given };
+  const spec = width < 480 ? narrow(whole, room) : whole;
+  const legend = { ...spec.config.legend, columns: room };
   spec.config = { ...spec.config, legend };
   const options = { mode: "vega-lite", renderer: "svg", actions: false };
   for (let columns = side(spec); columns > 0; columns -= 1) {
@@ -49,6 +70,25 @@ async function draw(node) {
   const wide = node.parentElement.scrollWidth > node.parentElement.clientWidth;
   node.parentElement.toggleAttribute("tabindex", wide);
   if (wide) node.parentElement.tabIndex = 0;
+}
+
+// A specification for a narrow place: shorter labels, legends of few columns, lines that break.
+function narrow(node, columns) {
+  if (Array.isArray(node)) return node.map((part) => narrow(part, columns));
+  if (!node || typeof node !== "object") return node;
+  const changed = {
+    datasets: (value) => value,
+    labelLimit: (value) => Math.min(value, 130) || 130,
+    legend: (value) => value && { ...value, columns },
+    subtitle: (value) => (typeof value === "string" ? value.split(/(?<=,) /) : value),
+    width: (value) => (typeof value === "number" ? Math.min(value, 225) : value),
+  };
+  return Object.fromEntries(
+    Object.entries(node).map(([key, value]) => [
+      key,
+      key in changed ? changed[key](value) : narrow(value, columns),
+    ]),
+  );
 }
 
 async function drawAll(nodes) {

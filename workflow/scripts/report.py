@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> None:
     except ConfigError as error:
         raise ParameterError(str(error)) from None
     chance = {task: float(rate) for task, rate in json.loads(options.chance).items()}
-    html = page(options.results, study, options.config, options.paper, chance, options.code)
+    html = page(options.results, study, options.config, options.deviations, chance, options.code)
     write_text(html, options.output)
 
 
@@ -27,7 +27,7 @@ if __name__ == "__main__":
     arguments.add_argument("--results", type=Path, required=True, help="results of the study")
     arguments.add_argument("--config", type=Path, required=True, help="config of the study")
     arguments.add_argument("--overrides", default="{}", help="what --config laid over it, JSON")
-    arguments.add_argument("--paper", type=Path, required=True, help="docs/paper.md")
+    arguments.add_argument("--deviations", type=Path, required=True, help="docs/paper.md")
     arguments.add_argument(
         "--chance", default="{}", help="accuracy of guessing on forgetting by task, JSON"
     )

@@ -33,6 +33,7 @@ class Example(NamedTuple):
     """One prompt and what each policy answered."""
 
     task: str
+    title: str
     prompt: str
     reason: str
     responses: list[Response]
@@ -68,9 +69,7 @@ def _prompts(path: Path) -> dict[str, dict[str, Any]]:
     return {row["prompt_id"]: row for row in rows}
 
 
-def _of_task(
-    task: str, rows: pd.DataFrame, prompts: dict[str, dict[str, Any]]
-) -> list[Example]:
+def _of_task(task: str, rows: pd.DataFrame, prompts: dict[str, dict[str, Any]]) -> list[Example]:
     rate = rows.groupby("prompt_id")["correct"].mean()
     first = list(rate.index[:FIRST])
     # The most disputed: as many right as wrong. Ties go to the earlier prompt.
@@ -80,12 +79,19 @@ def _of_task(
     return [
         Example(
             task,
+            _title(prompts.get(name), name),
             _shown(prompts[name]["text"]) if name in prompts else name,
             reason if rate[name] not in (0, 1) or name in first else "next of the benchmark",
             _responses(rows[rows["prompt_id"] == name], prompts.get(name)),
         )
         for name, reason in chosen.items()
     ]
+
+
+def _title(prompt: dict[str, Any] | None, name: str) -> str:
+    """The problem in short, or the name of its prompt."""
+    instance = _instance(prompt)
+    return f"{', '.join(map(str, instance.numbers))} → {instance.target}" if instance else name
 
 
 def _shown(text: str) -> str:
@@ -102,13 +108,13 @@ def _responses(rows: pd.DataFrame, prompt: dict[str, Any] | None) -> list[Respon
     instance = _instance(prompt)
     found = [
         Response(
-            str(row.run),
-            bool(row.correct),
-            int(row.n_tokens),
-            row.finish_reason == "length",
-            pieces(row.text, instance) if instance else [Piece(_short(row.text))],
+            row["run"],
+            row["correct"],
+            row["n_tokens"],
+            row["finish_reason"] == "length",
+            pieces(row["text"], instance) if instance else [Piece(_short(row["text"]))],
         )
-        for row in rows.itertuples(index=False)
+        for row in rows.to_dict("records")
     ]
     return sorted(found, key=lambda r: ([*ORDER, r.run].index(r.run), r.run))
 

@@ -94,15 +94,15 @@ def _accuracy(name: str, measure: Measure, looks: dict[str, Style]) -> Chart:
     ]
     rows = [
         [
-            row.run,
-            f"{row.step}",
-            f"{row.updates:,.0f}",
-            f"{row.samples:,.0f}",
-            f"{row.device_seconds:,.1f}",
-            f"{row.accuracy:.3f}",
-            f"[{row.low:.3f}, {row.high:.3f}]",
+            row["run"],
+            f"{row['step']}",
+            f"{row['updates']:,.0f}",
+            f"{row['samples']:,.0f}",
+            f"{row['device_seconds']:,.1f}",
+            f"{row['accuracy']:.3f}",
+            f"[{row['low']:.3f}, {row['high']:.3f}]",
         ]
-        for row in measure.means.sort_values(["run", "step"]).itertuples(index=False)
+        for row in measure.means.sort_values(["run", "step"]).to_dict("records")
     ]
     return Chart(
         name,
@@ -122,7 +122,7 @@ def training_charts(database: Path) -> list[Chart]:
     """Reward, KL, entropy and length during training: a chart each task and quantity."""
     rows = query(database, "training")
     rows = rows[rows["run"] != BASE]
-    charts = []
+    charts: list[Chart] = []
     for task, part in rows.groupby("task"):
         for column, title in TRACES.items():
             drawn = part.dropna(subset=[column])
@@ -156,7 +156,9 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
     )
     ends = thinned.sort_values("samples").groupby(["run", "seed"])[column].agg(["first", "last"])
     ends = ends.groupby("run").mean()
-    table = [[str(run), f"{row['first']:.4g}", f"{row['last']:.4g}"] for run, row in ends.iterrows()]
+    table = [
+        [str(run), f"{row['first']:.4g}", f"{row['last']:.4g}"] for run, row in ends.iterrows()
+    ]
     return Chart(
         name,
         f"{task}, {title}",

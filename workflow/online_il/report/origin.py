@@ -53,8 +53,8 @@ def origins(database: Path, results: Path) -> list[Origin]:
             facts = {"source of the data": sorted(sources), **facts}
         last = part.groupby(["run", "seed"]).tail(1)
         weights = [
-            (str(r.run), int(r.seed), int(r.step), str(r.weights_hash))
-            for r in last.itertuples(index=False)
+            (row["run"], row["seed"], row["step"], row["weights_hash"])
+            for row in last.to_dict("records")
         ]
         found.append(Origin(str(task), facts, weights))
     return found
@@ -89,7 +89,9 @@ def choices(paper: Path, study: Study) -> list[tuple[str, Markup]]:
 
 
 def _section(text: str, heading: str) -> str:
-    match = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    match = re.search(
+        rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL
+    )
     return match.group(1).strip() if match else ""
 
 

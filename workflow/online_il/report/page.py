@@ -4,7 +4,6 @@
 no network. Responses are untrusted text: the template escapes everything that it is given.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,7 +102,7 @@ def page(
             choices=choices(paper, study),
             script=Markup(_text("page.js")),
             style=Markup(_text("page.css")),
-            vega=Markup(vl_convert.javascript_bundle(vl_version=version)),
+            vega=Markup(vl_convert.javascript_bundle(None, vl_version=version)),
         )
     )
 

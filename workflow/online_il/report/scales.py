@@ -22,8 +22,8 @@ WHAT = {
     "mini": (
         "a transformer of some 139,000 parameters, trained from scratch on a small Countdown, "
         "in place of a pretrained language model",
-        "It cannot show what pretraining, a large vocabulary or long reasoning change, nor anything "
-        "about GSM8K, DeepScaleR, MMLU or the models of Table 1. One base serves all seeds, so no "
+        "It cannot show what pretraining, a large vocabulary or long reasoning change, nor "
+        "anything about GSM8K, DeepScaleR, MMLU or the models of Table 1. One base serves all seeds, so no "
         "interval covers what another base would do.",
     ),
     "paper": (

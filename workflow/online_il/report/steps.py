@@ -20,7 +20,7 @@ class Piece(NamedTuple):
 
 
 def pieces(response: str, instance: Instance) -> list[Piece]:
-    """A response in pieces, whose texts joined with spaces are its words, wrong steps marked."""
+    """A response in pieces, wrong steps marked; each attempt is a line of its own."""
     found: list[Piece] = []
     attempt: list[str] = []
     answer: list[str] | None = None
@@ -32,7 +32,7 @@ def pieces(response: str, instance: Instance) -> list[Piece]:
             answer.append(word)
         elif word in CHECKS:
             steps, value = _equations(attempt)
-            found += [*steps, _check(word, value, instance.target)]
+            found += [*steps, _check(word, value, instance.target), Piece("\n")]
             attempt = []
         elif word.startswith("<"):
             # An attempt that is cut off has no check.
@@ -94,7 +94,7 @@ def _joined(found: list[Piece]) -> list[Piece]:
     joined: list[Piece] = []
     for piece in found:
         if joined and not piece.wrong and not joined[-1].wrong:
-            joined[-1] = Piece(f"{joined[-1].text} {piece.text}".strip())
+            joined[-1] = Piece(f"{joined[-1].text} {piece.text}".replace("\n ", "\n"))
         elif piece.text:
             joined.append(piece)
     return joined

@@ -1,0 +1,39 @@
+# Input: all that a study makes. Output: one page that opens from disk, with all of it.
+
+PAGE = ROOT / "workflow" / "report"
+
+
+rule report_page:
+    input:
+        curves_outputs(),
+        discrepancy_outputs(),
+        theory_outputs(),
+        page=[str(path) for path in sorted(PAGE.iterdir()) if path.suffix != ".rst"],
+        deviations=str(ROOT / "docs" / "paper.md"),
+    output:
+        report(
+            f"{R}/report.html",
+            caption="../workflow/report/report.rst",
+            category="The whole report",
+        ),
+    log:
+        f"{R}/logs/report.log",
+    benchmark:
+        f"{R}/benchmarks/report_page.tsv"
+    conda:
+        CONDA
+    params:
+        script=script("report"),
+        code=code("report"),
+        config=os.path.relpath(CONFIG),
+        overrides=json.dumps(workflow.config_settings.config),
+        # A change of the file makes the page anew.
+        study=hash_of(CONFIG.read_text(encoding="utf-8")),
+        chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2}),
+        results=lambda wildcards, output: os.path.dirname(output[0]),
+    message:
+        "write the report, {output}"
+    shell:
+        "python {params.script} --results {params.results} --config {params.config:q}"
+        " --overrides {params.overrides:q} --deviations {input.deviations:q}"
+        " --chance {params.chance:q} --code {params.code} --output {output} > {log} 2>&1"
