@@ -35,20 +35,20 @@ function wrapped(spec, columns) {
 }
 
 // A specification for a narrow place: shorter labels, legends of few columns, lines that break.
-function narrow(node, columns) {
-  if (Array.isArray(node)) return node.map((part) => narrow(part, columns));
+function narrow(node, columns, widest) {
+  if (Array.isArray(node)) return node.map((part) => narrow(part, columns, widest));
   if (!node || typeof node !== "object") return node;
   const changed = {
     datasets: (value) => value,
     labelLimit: (value) => Math.min(value, 130) || 130,
     legend: (value) => value && { ...value, columns },
     subtitle: (value) => (typeof value === "string" ? value.split(/(?<=,) /) : value),
-    width: (value) => (typeof value === "number" ? Math.min(value, 225) : value),
+    width: (value) => (typeof value === "number" ? Math.min(value, widest) : value),
   };
   return Object.fromEntries(
     Object.entries(node).map(([key, value]) => [
       key,
-      key in changed ? changed[key](value) : narrow(value, columns),
+      key in changed ? changed[key](value) : narrow(value, columns, widest),
     ]),
   );
 }
@@ -58,7 +58,9 @@ async function draw(node) {
   const given = specs[node.dataset.chart];
   const room = Math.max(1, Math.floor(width / 165));
   const whole = "curve" in node.dataset ? onAxis(given) : { ...given };
-  const spec = width < 480 ? narrow(whole, room) : whole;
+  // Beside long labels there is less room for a panel.
+  const widest = /"labelLimit":[1-9]/.test(JSON.stringify(given)) ? width - 145 : 225;
+  const spec = width < 480 ? narrow(whole, room, widest) : whole;
   const legend = { ...spec.config.legend, columns: room };
   spec.config = { ...spec.config, legend };
   const options = { mode: "vega-lite", renderer: "svg", actions: false };
@@ -73,20 +75,20 @@ async function draw(node) {
 }
 
 // A specification for a narrow place: shorter labels, legends of few columns, lines that break.
-function narrow(node, columns) {
-  if (Array.isArray(node)) return node.map((part) => narrow(part, columns));
+function narrow(node, columns, widest) {
+  if (Array.isArray(node)) return node.map((part) => narrow(part, columns, widest));
   if (!node || typeof node !== "object") return node;
   const changed = {
     datasets: (value) => value,
     labelLimit: (value) => Math.min(value, 130) || 130,
     legend: (value) => value && { ...value, columns },
     subtitle: (value) => (typeof value === "string" ? value.split(/(?<=,) /) : value),
-    width: (value) => (typeof value === "number" ? Math.min(value, 225) : value),
+    width: (value) => (typeof value === "number" ? Math.min(value, widest) : value),
   };
   return Object.fromEntries(
     Object.entries(node).map(([key, value]) => [
       key,
-      key in changed ? changed[key](value) : narrow(value, columns),
+      key in changed ? changed[key](value) : narrow(value, columns, widest),
     ]),
   );
 }

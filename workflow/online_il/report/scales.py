@@ -23,8 +23,8 @@ WHAT = {
         "a transformer of some 139,000 parameters, trained from scratch on a small Countdown, "
         "in place of a pretrained language model",
         "It cannot show what pretraining, a large vocabulary or long reasoning change, nor "
-        "anything about GSM8K, DeepScaleR, MMLU or the models of Table 1. One base serves all seeds, so no "
-        "interval covers what another base would do.",
+        "anything about GSM8K, DeepScaleR, MMLU or the models of Table 1. One base serves all "
+        "seeds, so no interval covers what another base would do.",
     ),
     "paper": (
         "the paper's models, data and settings",

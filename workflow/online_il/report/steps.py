@@ -66,8 +66,8 @@ def _equations(words: list[str]) -> tuple[list[Piece], Fraction | None]:
         start = place + 1
     last = equals[-1] + 2 if equals else 0
     pieces_.append(Piece(" ".join(words[last:])))
-    whole = claimed is not None and last == len(words)
-    return [piece for piece in pieces_ if piece.text], Fraction(claimed) if whole else None
+    value = Fraction(claimed) if claimed is not None and last == len(words) else None
+    return [piece for piece in pieces_ if piece.text], value
 
 
 def _check(word: str, value: Fraction | None, target: int) -> Piece:
