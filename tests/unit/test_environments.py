@@ -21,10 +21,12 @@ PIN = re.compile(r"[a-z0-9][a-z0-9.-]*(\[[a-z0-9_,]+\])?==[0-9][0-9a-z.]*")
 DIFFERENT = {"numpy", "fastapi"}
 # What one environment has alone: submitting, checks and tests there, CUDA here.
 CPU_ALONE = {
+    "axe-playwright-python",
     "fastapi",
     "hypothesis",
     "mypy",
     "pandas-stubs",
+    "playwright",
     "ruff",
     "snakefmt",
     "snakemake-executor-plugin-slurm",

@@ -26,7 +26,7 @@ def snakemake(checkout: Path, *arguments: str):
 
 def copy_of_project(folder: Path) -> Path:
     """What a clone holds, without what an earlier run left in this one."""
-    for name in ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "slurm"):
+    for name in ("Snakefile", "rules", "workflow", "config", "envs", "docs", "profiles", "slurm"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
     return folder

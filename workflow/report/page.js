@@ -42,6 +42,7 @@ function narrow(node, columns, widest) {
     datasets: (value) => value,
     labelLimit: (value) => Math.min(value, 130) || 130,
     legend: (value) => value && { ...value, columns },
+    text: (value) => (typeof value === "string" ? value.split(/(?= and )/) : narrow(value, columns, widest)),
     subtitle: (value) => (typeof value === "string" ? value.split(/(?<=,) /) : value),
     width: (value) => (typeof value === "number" ? Math.min(value, widest) : value),
   };
@@ -82,6 +83,7 @@ function narrow(node, columns, widest) {
     datasets: (value) => value,
     labelLimit: (value) => Math.min(value, 130) || 130,
     legend: (value) => value && { ...value, columns },
+    text: (value) => (typeof value === "string" ? value.split(/(?= and )/) : narrow(value, columns, widest)),
     subtitle: (value) => (typeof value === "string" ? value.split(/(?<=,) /) : value),
     width: (value) => (typeof value === "number" ? Math.min(value, widest) : value),
   };

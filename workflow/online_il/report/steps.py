@@ -94,7 +94,8 @@ def _joined(found: list[Piece]) -> list[Piece]:
     joined: list[Piece] = []
     for piece in found:
         if joined and not piece.wrong and not joined[-1].wrong:
-            joined[-1] = Piece(f"{joined[-1].text} {piece.text}".replace("\n ", "\n"))
+            text = f"{joined[-1].text} {piece.text}"
+            joined[-1] = Piece(text.replace(" \n", "\n").replace("\n ", "\n"))
         elif piece.text:
             joined.append(piece)
     return joined

@@ -1,0 +1,305 @@
+"""The report: wrong steps by hand, hostile responses, files that are missing, what the page holds."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import duckdb
+import pytest
+from test_store import RUNS, fake_study
+
+from online_il.config.study import load
+from online_il.records import InputError
+from online_il.report.ledger import jobs, spent
+from online_il.report.page import page
+from online_il.report.rulegraph import edges, pictures
+from online_il.report.steps import Piece, pieces
+from online_il.report.verdicts import board
+from online_il.store import build
+from online_il.tasks.countdown import Instance
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config" / "mini.yaml"
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7 * 7 }} ' \" &amp;"
+CLAIM = {
+    "id": "one",
+    "title": "SFT from a realizable expert matches it",
+    "family": "figure1",
+    "task": "countdown",
+    "source": "Section 2.2",
+    "kind": "equivalence",
+    "runs": ["sft-realizable", "expert"],
+    "statistic": "difference of accuracies",
+    "unit": "accuracy",
+    "margin": 0.05,
+    "verdict": "supported",
+    "effect": 0.008,
+    "low": -0.022,
+    "high": 0.037,
+    "p": 0.01,
+    "p_holm": 0.02,
+    "detectable": 0.03,
+    "n_seeds": 3,
+    "n_prompts": 400,
+    "note": "",
+}
+NOTHING = dict.fromkeys(
+    ["effect", "low", "high", "p", "p_holm", "detectable", "n_seeds", "n_prompts", "margin"]
+)
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, and the text outside scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.silent = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self.silent = tag
+
+    def handle_endtag(self, tag) -> None:
+        if tag == self.silent:
+            self.silent = ""
+
+    def handle_data(self, data) -> None:
+        if not self.silent:
+            self.text += data
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def write_claims(results: Path, *claims: dict) -> None:
+    facts = {"scale": "mini", "level": 0.95, "resamples": 10000, "seed": 1, "code_hash": "feed"}
+    (results / "claims.json").write_text(json.dumps({**facts, "claims": list(claims)}))
+
+
+def page_of(results: Path, config: Path = CONFIG) -> str:
+    chance = {"countdown": 0.25}
+    return page(results, load(config), config, ROOT / "docs" / "paper.md", chance, "abc")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with claims, a hostile response and a benchmark file, without any figure."""
+    folder = tmp_path_factory.mktemp("report") / "results"
+    fake_study(folder)
+    build(folder, folder / "measurements.duckdb")
+    with duckdb.connect(str(folder / "measurements.duckdb")) as connection:
+        connection.execute("UPDATE samples SET text = ? WHERE run = 'expert'", [HOSTILE])
+    write_claims(
+        folder,
+        CLAIM,
+        {**CLAIM, **NOTHING, "verdict": "not run", "title": HOSTILE, "note": "no GPU was there"},
+    )
+    (folder / "benchmarks" / "grpo").mkdir(parents=True)
+    for name, row in (("a", "7200\t3600\t100"), ("b", "3600\tNA\t300")):
+        path = folder / "benchmarks" / "grpo" / f"{name}.tsv"
+        path.write_text(f"s\tcpu_time\tmax_rss\n{row}\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(results: Path) -> str:
+    return page_of(results)
+
+
+@pytest.mark.parametrize(
+    ("response", "wrong"),
+    [
+        # 8 - 2 = 6, 6 - 1 = 5: all true.
+        ("<think> 8 - 2 = 6 - 1 = 5 ok </think> <answer> ( 8 - 2 ) - 1 </answer>", []),
+        # 2 * 8 is 16, not 15; 15 - 1 is 14, and 14 is rightly no target.
+        ("<think> 2 * 8 = 15 - 1 = 14 no", [("2 * 8 = 15", "2 * 8 is 16, not 15")]),
+        # The second equation starts from what the first claims.
+        ("<think> 2 * 8 = 16 - 1 = 14 no", [("- 1 = 14", "16 - 1 is 15, not 14")]),
+        ("<think> 8 + 2 = 10 + 1 = 11 ok", [("ok", "11 is not the target 5")]),
+        ("<think> 8 - 2 = 6 - 1 = 5 no", [("no", "5 is the target 5")]),
+        (
+            "<think> </think> <answer> ( 8 + 2 ) - 1 </answer>",
+            [("( 8 + 2 ) - 1", "the answer is 9, not 5")],
+        ),
+        ("<answer> 5 </answer>", [("5", "the answer does not use each number once")]),
+        ("<answer> 8 - - </answer>", [("8 - -", "the answer is not an expression")]),
+        # Two attempts, both wrong, in different ways.
+        (
+            "<think> 8 + 2 = 11 no 8 - 2 = 6 - 1 = 5 no",
+            [("8 + 2 = 11", "8 + 2 is 10, not 11"), ("no", "5 is the target 5")],
+        ),
+        ("<think> 8 + = 10 no", [("8 + = 10", "8 + is not an expression")]),
+        # Cut off, or no language at all: no step that could be judged.
+        ("<think> 8 - 2 = 6 -", []),
+        ("<think> 8 - 2 =", []),
+        ("no ok = = </answer> <answer>", []),
+        ("", []),
+    ],
+)
+def test_wrong_steps_are_found(response: str, wrong: list[tuple[str, str]]) -> None:
+    found = pieces(response, Instance((1, 2, 8), 5))
+    assert [(p.text, p.wrong) for p in found if p.wrong] == wrong
+    assert " ".join(piece.text for piece in found).split() == response.split()
+
+
+def test_each_attempt_is_a_line() -> None:
+    found = pieces("<think> 8 + 2 = 10 no 8 - 2 = 6 no </think>", Instance((1, 2, 8), 5))
+    assert found == [Piece("<think> 8 + 2 = 10 no\n8 - 2 = 6 no\n</think>")]
+
+
+def test_hostile_text_stays_text(html: str) -> None:
+    reader = Reader(html)
+    assert html.count("<script") - html.count('"<script') >= 4
+    scripts = [attributes for tag, attributes in reader.tags if tag == "script"]
+    assert len(scripts) == 4  # Specifications, axes, Vega, and the page's own.
+    assert not [tag for tag, attributes in reader.tags if tag == "img" or "onerror" in attributes]
+    assert reader.text.count("alert(1)") >= 2 and "{{ 7 * 7 }}" in reader.text
+    assert "<script>alert(1)" not in html
+
+
+def test_nothing_comes_from_elsewhere(html: str) -> None:
+    for tag, attributes in Reader(html).tags:
+        assert not {"src", "srcset", "action", "background"} & attributes.keys(), tag
+        target = attributes.get("href")
+        assert target is None or target.startswith("#"), target
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert style and not re.search(r"url\(|@import", style.group(1))
+    assert "default-src 'none'" in html
+    assert len(html.encode()) < 8e6
+
+
+def test_contents_lead_to_sections(html: str) -> None:
+    tags = Reader(html).tags
+    places = {attributes.get("id") for _, attributes in tags}
+    targets = [a["href"].removeprefix("#") for tag, a in tags if tag == "a"]
+    assert len(targets) > 5 and set(targets) <= places
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_board_says_verdicts_in_words_with_intervals(html: str) -> None:
+    words = Reader(html).words
+    assert "✓ supported" in words and "+0.008 [−0.022, +0.037] accuracy" in words
+    assert "– not run" in words and "no GPU was there" in words
+
+
+def test_each_chart_has_a_text_and_its_specification(html: str) -> None:
+    charts = [a for tag, a in Reader(html).tags if "data-chart" in a]
+    text = re.search(r'id="specs">(.*?)</script>', html, re.DOTALL)
+    assert text
+    specs = json.loads(text.group(1))
+    # Countdown: in distribution, out of distribution in two samplings each, and forgetting.
+    assert (
+        [a["data-chart"] for a in charts]
+        == list(specs)
+        == [
+            "figure1-0",
+            "figure1-1",
+            "figure2-0",
+            "figure2-1",
+            "figure2-2",
+        ]
+    )
+    assert all(len(a["aria-label"] or "") > 60 and a["role"] == "img" for a in charts)
+    assert all("$schema" not in spec for spec in specs.values())
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ("mini.yaml", "Made at the mini scale: a transformer of some 139,000 parameters"),
+        ("smoke.yaml", "Made at the smoke scale: random models and two training steps"),
+        ("paper.yaml", "Made at the paper scale: the paper's models, data and settings"),
+    ],
+)
+def test_the_scale_is_said_even_with_nothing_there(
+    config: str, sentence: str, tmp_path: Path
+) -> None:
+    words = Reader(page_of(tmp_path, ROOT / "config" / config)).words
+    assert sentence in words
+    for what in (
+        "No verdicts",
+        "Figure 1. Accuracy in distribution",
+        "Figure 2. Out of distribution, and what is forgotten",
+        "Figure 3",
+        "Table 1",
+        "Responses",
+        "Training curves",
+        "Cost of the runs",
+        "The rules",
+        "Hashes and revisions",
+    ):
+        assert f"{what} – not here" in words
+    assert words.endswith("same numbers.")  # Whole to its end.
+
+
+def test_settings_that_are_ours_are_listed(tmp_path: Path) -> None:
+    words = Reader(page_of(tmp_path, ROOT / "config" / "paper.yaml")).words
+    assert "the paper does not say how many" in words
+    assert "every value of" not in words
+    assert "every value of" in Reader(page_of(tmp_path)).words
+
+
+def test_a_study_without_comparison_and_theory_says_so(tmp_path: Path) -> None:
+    text = CONFIG.read_text()
+    start, end = text.index("\ndiscrepancy:"), text.index("\ntasks:")
+    config = tmp_path / "own.yaml"
+    config.write_text((text[:start] + text[end:]).replace("scale: mini", "scale: own"))
+    words = Reader(page_of(tmp_path, config)).words
+    assert "its config has no `discrepancy`" in words and "its config has no `theory`" in words
+    assert "Made at the own scale: a study of its own" in words
+
+
+def test_a_study_of_figure2_alone_has_its_page(results: Path, tmp_path: Path) -> None:
+    build(results, tmp_path / "figure2.duckdb")
+    html = page_of(tmp_path)
+    assert 'id="chart-figure2-0"' in html
+    assert "figure3.vl.json is not there" in html
+
+
+def test_damaged_claims_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "claims.json").write_text('{"claims": [{"family": 1}]}')
+    with pytest.raises(InputError, match=r"claims.json: not a list of claims .*delete it"):
+        board(tmp_path / "claims.json")
+    assert board(tmp_path / "none.json") is None
+
+
+def test_costs_by_hand(results: Path) -> None:
+    rows = {row.run: row for row in spent(results / "measurements.duckdb", results)}
+    # Every training table ends with 3 device-seconds and 1,280 tokens.
+    assert rows["expert"].hours == pytest.approx(3 / 3600)
+    assert rows["sft-realizable"].with_expert == pytest.approx(6 / 3600)
+    assert rows["expert"].generated == rows["expert"].trained == 1280
+    assert rows["sft-realizable"].generated is None  # Its demonstrations are not there.
+    with duckdb.connect(str(results / "measurements.duckdb"), read_only=True) as connection:
+        mean = "SELECT avg(accuracy) FROM evaluations WHERE benchmark='id' AND sampling='policy'"
+        (last,) = connection.execute(f"{mean} AND run='expert' AND step=6").fetchone()
+        (base,) = connection.execute(f"{mean} AND run='base'").fetchone()
+    gained = 100 * (last - base)
+    assert gained > 10
+    assert rows["expert"].gained == pytest.approx(gained)
+    assert rows["expert"].tokens_a_point == pytest.approx(1280 / gained)
+    assert rows["base"].gained is None and set(rows) == set(RUNS)
+
+
+def test_times_of_jobs_by_hand(results: Path, tmp_path: Path) -> None:
+    (grpo,) = jobs(results)
+    assert (grpo.rule, grpo.jobs, grpo.wall_hours, grpo.cpu_hours) == ("grpo", 2, 3.0, 1.0)
+    assert grpo.max_rss_mb == 300
+    assert jobs(tmp_path) == []
+
+
+def test_the_picture_leaves_out_what_longer_paths_imply() -> None:
+    given = edges("a -> b\nb -> c\na -> c\nx -> y\nc -> all\n")
+    large, small = pictures(given, {"a", "b", "c", "x", "y", "unknown"})
+    assert [box.name for box in large.boxes] == ["a", "b", "c"] and len(large.paths) == 2
+    heights = [box.y for box in large.boxes]
+    assert heights == sorted(heights) and len(set(heights)) == 3
+    assert [box.name for box in small.boxes] == ["x", "y"]
+    assert pictures(given, set()) == []
