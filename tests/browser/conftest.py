@@ -35,7 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from test_report import CLAIM, HOSTILE, NOTHING, write_claims
     from test_store import fake_study
 
-    from online_il.charts import curves, theory
+    from online_il.charts import curves
     from online_il.charts.style import save
     from online_il.config.study import load
     from online_il.report.page import page

@@ -1,4 +1,4 @@
-"""The report: wrong steps by hand, hostile responses, files that are missing, what the page holds."""
+"""The report: wrong steps by hand, hostile responses, missing files, what the page holds."""
 
 import json
 import re
