@@ -15,6 +15,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from online_il import benchmarks
+from online_il.config.claims import load_claims
 from online_il.config.site import SiteError, gpu_job, load_site
 from online_il.config.study import (
     ConfigError,
@@ -33,6 +34,7 @@ from online_il.provenance import code_hash
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 try:
     STUDY = load(CONFIG, workflow.config_settings.config)
+    load_claims(ROOT / "config" / "claims.yaml")
     SITE = load_site(ROOT / "slurm" / "config.yaml")
 except (ConfigError, SiteError) as error:
     raise WorkflowError(str(error)) from None
@@ -105,7 +107,11 @@ if STUDY.theory:
         slopes,
 
 
+include: "rules/claims.smk"
+
+
 localrules:
+    claims,
     all,
 
 
@@ -115,6 +121,7 @@ rule all:
         curves_outputs(),
         discrepancy_outputs(),
         theory_outputs(),
+        claims_outputs(),
 
 
 onsuccess:

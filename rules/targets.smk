@@ -3,9 +3,30 @@
 BEYOND = (*benchmarks.OUT_OF_DISTRIBUTION, *benchmarks.FORGETTING)
 DATABASES = {"measurements": [name for name, task in TASKS.items() if task.runs]}
 # Figure 2 needs only the tasks that have its benchmarks.
-with_figure2 = [name for name in DATABASES["measurements"] if set(TASKS[name].benchmarks) & set(BEYOND)]
+with_figure2 = [
+    name for name in DATABASES["measurements"] if set(TASKS[name].benchmarks) & set(BEYOND)
+]
 if with_figure2 and with_figure2 != DATABASES["measurements"]:
     DATABASES["figure2"] = with_figure2
+
+
+CLAIMS = os.path.relpath(ROOT / "config" / "claims.yaml")
+
+
+def claims_outputs():
+    """The paper's claims, judged; a study without runs has none."""
+    if not DATABASES["measurements"]:
+        return []
+    return [f"{R}/results.duckdb", f"{R}/claims.json", f"{R}/claims.md"]
+
+
+def theory_tables():
+    """The theory's tables that claims are about."""
+    if STUDY.theory is None:
+        return []
+    panels = [f"{R}/theory/gaussian/{panel.name}.parquet" for panel in STUDY.theory.gaussian]
+    names = ("offline_bound", "alignment", "pessimism", "horizon")
+    return panels + [f"{R}/theory/{name}.parquet" for name in names]
 
 
 def drawn_from(figure):

@@ -28,7 +28,6 @@ CPU_ALONE = {
     "ruff",
     "snakefmt",
     "snakemake-executor-plugin-slurm",
-    "statsmodels",
     "types-pyyaml",
     "uvicorn",
 }

@@ -1,0 +1,122 @@
+"""From an effect to a verdict.
+
+A claim holds in a region: within the margin (equivalence), beyond it (superiority) or not beyond it
+(non-inferiority). It is supported where the region's complement is refused and contradicted where
+the region is: the 95 % interval lies wholly inside, or wholly outside. Both are one test of the
+distance from the region's nearest end, two-sided at 5 %; for equivalence it is two one-sided tests,
+each at 2.5 %. Within a family Holm corrects the p values; what is neither is undecided.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+
+from online_il.claims.effects import LEVEL, Array, Effect, simultaneous_p, simultaneous_tail
+from online_il.records import ClaimVerdict
+
+SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
+
+
+@dataclass
+class Draft:
+    """A claim of a task before it is corrected for the number of claims."""
+
+    claim: str
+    fields: dict[str, Any]
+    side: str = NOT_RUN
+    """The verdict that the estimate itself points to."""
+    barred: set[str] = field(default_factory=set)
+    """Verdicts that these data cannot give, whatever p is."""
+    notes: list[str] = field(default_factory=list)
+
+
+def region(kind: str, margin: float) -> tuple[float, float]:
+    """Where a claim holds."""
+    return {
+        "equivalence": (-margin, margin),
+        "superiority": (margin, math.inf),
+        "non-inferiority": (-math.inf, margin),
+    }[kind]
+
+
+def measure(draft: Draft, effect: Effect, holds: tuple[float, float], *, ratio: bool) -> None:
+    """Fill in a single effect; `ratio`: it is the logarithm of a factor."""
+    low, high = effect.interval()
+    inside = min(effect.value - holds[0], holds[1] - effect.value)
+    draft.side = SUPPORTED if inside > 0 else CONTRADICTED
+    shown = (effect.value, low, high, effect.detectable)
+    draft.fields |= dict(
+        zip(
+            ("effect", "low", "high", "detectable"),
+            map(math.exp, shown) if ratio else shown,
+            strict=True,
+        )
+    )
+    draft.fields["p"] = effect.p_value(inside)
+    reach = effect.value - low
+    if math.isfinite(holds[0]) and math.isfinite(holds[1]) and reach > holds[1]:
+        draft.notes.append(
+            f"The interval reaches {reach:.3g} to either side: with these seeds and prompts no "
+            "result could have supported this margin."
+        )
+    _few_seeds(draft, effect.seeds)
+
+
+def measure_curve(
+    draft: Draft, effects_K: Sequence[Effect], moves_R: Array, margin: float, *, drop: bool
+) -> None:
+    """Fill in the largest effect over a curve's points, with a simultaneous interval.
+
+    Where one of them is surely beyond the margin, so is the largest; where all are surely below
+    it, so is the largest.
+    """
+    tail = simultaneous_tail(moves_R)
+    bounds_K = np.array([effect.interval(tail) for effect in effects_K])
+    telling = int(np.argmax([(e.value - margin) / max(e.stderr, 1e-12) for e in effects_K]))
+    most = int(np.argmax([e.value for e in effects_K]))
+    beyond = effects_K[telling].value > margin
+    draft.side = SUPPORTED if beyond == drop else CONTRADICTED
+    effect = effects_K[most]
+    draft.fields |= {
+        "effect": effect.value,
+        "low": float(bounds_K[:, 0].max()),
+        "high": float(bounds_K[:, 1].max()),
+        "detectable": (effect.quantile(tail) + effect.quantile(0.2)) * effect.stderr,
+        "p": simultaneous_p(effects_K[telling].p_value(effects_K[telling].value - margin), moves_R),
+    }
+    _few_seeds(draft, effect.seeds)
+
+
+def _few_seeds(draft: Draft, seeds: int) -> None:
+    if seeds == 1:
+        draft.barred |= {SUPPORTED, CONTRADICTED}
+        draft.notes.append("One seed: how much seeds differ is not known, so nothing is decided.")
+
+
+def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
+    """The verdicts, p values corrected within each family by Holm's method."""
+    families: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        if draft.fields.get("p") is not None:
+            families.setdefault(draft.fields["family"], []).append(draft)
+    for members in families.values():
+        corrected = multipletests([draft.fields["p"] for draft in members], method="holm")[1]
+        for draft, p_holm in zip(members, corrected, strict=True):
+            draft.fields["p_holm"] = float(p_holm)
+    return [_verdict(draft, families) for draft in drafts]
+
+
+def _verdict(draft: Draft, families: dict[str, list[Draft]]) -> ClaimVerdict:
+    p, p_holm = draft.fields.get("p"), draft.fields.get("p_holm")
+    notes = list(draft.notes)
+    verdict = draft.side
+    if verdict != NOT_RUN and (verdict in draft.barred or (p_holm or 0.0) >= 1 - LEVEL):
+        verdict = UNDECIDED
+        if p is not None and p < 1 - LEVEL and draft.side not in draft.barred:
+            count = len(families[draft.fields["family"]])
+            notes.append(f"By itself {draft.side}; not so as one of {count} claims of its family.")
+    return ClaimVerdict(**draft.fields, verdict=verdict, note=" ".join(filter(None, notes)))
