@@ -15,6 +15,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from online_il import benchmarks
+from online_il.claims.board import show
 from online_il.config.claims import load_claims
 from online_il.config.site import SiteError, gpu_job, load_site
 from online_il.config.study import (
@@ -28,7 +29,6 @@ from online_il.config.study import (
 )
 from online_il.environment import prepare
 from online_il.integrity import damaged
-from online_il.progress import summary_of
 from online_il.provenance import code_hash
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
@@ -125,4 +125,4 @@ rule all:
 
 
 onsuccess:
-    print(summary_of(Path(R)))
+    show(Path(R))

@@ -7,7 +7,7 @@ carries in its metadata where it comes from.
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -162,49 +162,6 @@ class RunRecord(BaseModel):
     prompts_hash: str
     code_hash: str
     versions: dict[str, str]
-
-
-class ClaimVerdict(BaseModel):
-    """How one claim of the paper fared in one task."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    id: str = Field(description="The task's name, if any, and the claim's.")
-    title: str
-    family: str = Field(description="Claims whose p are corrected together.")
-    task: str | None
-    source: str = Field(description="Where the paper says so.")
-    kind: str
-    runs: list[str]
-    statistic: str = Field(description="What is measured, in words.")
-    unit: str
-    margin: float
-    verdict: Literal["supported", "contradicted", "undecided", "not run"]
-    effect: float | None = None
-    low: float | None = Field(None, description="95 % interval; over a curve simultaneous.")
-    high: float | None = None
-    p: float | None = Field(None, description="Two-sided, of the nearest end of the margin.")
-    p_holm: float | None = Field(None, description="The same, corrected within the family.")
-    detectable: float | None = Field(
-        None, description="Distance from the margin that 80 % of such studies would see."
-    )
-    n_seeds: int | None = None
-    n_prompts: int | None = None
-    note: str = ""
-
-
-class ClaimVerdicts(BaseModel):
-    """All claims of a study, claims.json."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    scale: str
-    level: float
-    resamples: int
-    seed: int
-    versions: dict[str, str]
-    code_hash: str
-    claims: list[ClaimVerdict]
 
 
 class InputError(ValueError):

@@ -14,10 +14,11 @@ from online_il.claims.board import counted, markdown
 from online_il.claims.effects import LEVEL
 from online_il.claims.judge import Evidence, judge
 from online_il.claims.measured import SQL, Store
+from online_il.claims.records import ClaimVerdicts
 from online_il.cli import log, main, parser
 from online_il.config.claims import ConfigError, load_claims
 from online_il.provenance import versions
-from online_il.records import ClaimVerdicts, InputError, write_json, write_text
+from online_il.records import InputError, write_json, write_text
 
 
 def run(options: argparse.Namespace) -> None:

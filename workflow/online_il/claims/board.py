@@ -1,10 +1,14 @@
 """The claims for reading: a table in the terminal, and Markdown."""
 
+from pathlib import Path
+
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from online_il.records import ClaimVerdict, ClaimVerdicts
+from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
+from online_il.progress import summary_of
 
 LOOKS = {
     "supported": ("✔", "green"),
@@ -28,6 +32,17 @@ def board(claims: ClaimVerdicts) -> Table:
         verdict = Text(f"{sign} {claim.verdict}", style=colour)
         table.add_row(verdict, Text(name), Text(effect(claim)), Text(margin(claim)))
     return table
+
+
+def show(results: Path) -> None:
+    """What a finished study shows in the terminal: its claims, its accuracies, where to look."""
+    path = results / "claims.json"
+    if path.is_file():
+        Console().print(board(read_claims(path)))
+    print(summary_of(results))
+    report = results / "report.html"
+    if report.is_file():
+        print(f"report: {report}")
 
 
 def counted(claims: ClaimVerdicts) -> str:

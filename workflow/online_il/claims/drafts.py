@@ -15,8 +15,16 @@ from typing import Any
 import numpy as np
 from statsmodels.stats.multitest import multipletests
 
-from online_il.claims.effects import LEVEL, Array, Effect, simultaneous_p, simultaneous_tail
-from online_il.records import ClaimVerdict
+from online_il.claims.effects import (
+    LEVEL,
+    Array,
+    Effect,
+    largest_moves,
+    mean_effect,
+    simultaneous_p,
+    simultaneous_tail,
+)
+from online_il.claims.records import ClaimVerdict
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
 
@@ -67,26 +75,34 @@ def measure(draft: Draft, effect: Effect, holds: tuple[float, float], *, ratio: 
 
 
 def measure_curve(
-    draft: Draft, effects_K: Sequence[Effect], moves_R: Array, margin: float, *, drop: bool
+    draft: Draft,
+    difference_S_K_P: Array,
+    margin: float,
+    resamples: int,
+    rng: np.random.Generator,
 ) -> None:
-    """Fill in the largest effect over a curve's points, with a simultaneous interval.
+    """Fill in the largest mean difference over a curve's points, claimed to be below the margin.
 
-    Where one of them is surely beyond the margin, so is the largest; where all are surely below
-    it, so is the largest.
+    It is below where every point is, each by itself; that one is surely above needs an interval
+    that holds for all points at once. So the interval's upper end is the largest of the points'
+    own, and its lower end the largest of the simultaneous ones.
     """
+    points = range(difference_S_K_P.shape[1])
+    effects_K = [mean_effect(difference_S_K_P[:, k]) for k in points]
+    moves_R = largest_moves(difference_S_K_P, resamples, rng)
     tail = simultaneous_tail(moves_R)
-    bounds_K = np.array([effect.interval(tail) for effect in effects_K])
-    telling = int(np.argmax([(e.value - margin) / max(e.stderr, 1e-12) for e in effects_K]))
-    most = int(np.argmax([e.value for e in effects_K]))
-    beyond = effects_K[telling].value > margin
-    draft.side = SUPPORTED if beyond == drop else CONTRADICTED
-    effect = effects_K[most]
+    effect = max(effects_K, key=lambda one: one.value)
+    above = [one.p_value(one.value - margin) for one in effects_K if one.value >= margin]
+    if above:
+        draft.side, p = CONTRADICTED, simultaneous_p(min(above), moves_R)
+    else:
+        draft.side, p = SUPPORTED, max(one.p_value(margin - one.value) for one in effects_K)
     draft.fields |= {
         "effect": effect.value,
-        "low": float(bounds_K[:, 0].max()),
-        "high": float(bounds_K[:, 1].max()),
-        "detectable": (effect.quantile(tail) + effect.quantile(0.2)) * effect.stderr,
-        "p": simultaneous_p(effects_K[telling].p_value(effects_K[telling].value - margin), moves_R),
+        "low": max(one.interval(tail)[0] for one in effects_K),
+        "high": max(one.interval()[1] for one in effects_K),
+        "detectable": max(one.detectable for one in effects_K),
+        "p": p,
     }
     _few_seeds(draft, effect.seeds)
 

@@ -98,6 +98,17 @@ def mean_effect(difference_S_P: Array) -> Effect:
     )
 
 
+def best_of_others(accuracy_S_K_P: Array) -> Array:
+    """Each seed's table (S, P) at the checkpoint that is best for the other seeds.
+
+    The best of many checkpoints is so by luck, too; another seed's has none of this seed's luck.
+    A single seed has no others and takes its own.
+    """
+    mean_S_K = accuracy_S_K_P.mean(2)
+    others_S_K = mean_S_K.sum(0) - mean_S_K if len(mean_S_K) > 1 else mean_S_K
+    return np.asarray(accuracy_S_K_P[np.arange(len(mean_S_K)), others_S_K.argmax(1)])
+
+
 def weights(
     seeds: int, prompts: int, resamples: int, rng: np.random.Generator
 ) -> Iterator[tuple[Array, Array]]:

@@ -20,8 +20,9 @@ from online_il.claims.drafts import (
     measure_curve,
     region,
 )
-from online_il.claims.effects import Effect, largest_moves, mean_effect
+from online_il.claims.effects import Effect, best_of_others, mean_effect
 from online_il.claims.measured import BASE, Measured, Store
+from online_il.claims.records import ClaimVerdict
 from online_il.claims.speed import Run, speed
 from online_il.claims.theory import number
 from online_il.config.claims import (
@@ -34,7 +35,7 @@ from online_il.config.claims import (
     Theory,
 )
 from online_il.discrepancy.tables import Discrepancy as DiscrepancyTable
-from online_il.records import ClaimVerdict, provenance, read_table
+from online_il.records import provenance, read_table
 
 EXPERT = "expert"
 """The run whose gain over the base is the yardstick of speed."""
@@ -128,8 +129,10 @@ def words(claim: Difference | Degradation, benchmark: str) -> str:
     where = f"on {benchmark}"
     if claim.statistic == "accuracy":
         return f"final accuracy {where}, {claim.runs[0]} less {claim.runs[1]}"
-    if claim.statistic == "drop-from-base":
+    if claim.statistic == "worst-drop":
         return f"accuracy {where}, base less {claim.runs[0]}'s worst checkpoint"
+    if claim.statistic == "final-drop":
+        return f"accuracy {where}, base less {claim.runs[0]} at its end"
     if claim.statistic == "drop-from-best":
         return f"accuracy {where}, {claim.runs[0]}'s best checkpoint less its last"
     return (
@@ -179,13 +182,13 @@ def _measure_runs(
         _measure_speed(draft, claim, store, task, measured, table, resamples, rng)
     elif isinstance(claim, Degradation):
         run, base = table(claim.runs[0]), table(BASE)
-        whole = np.concatenate([base, run], axis=1)
-        worst = claim.statistic == "drop-from-base"
-        difference_S_K_P = base - run if worst else whole[:, :-1] - run[:, -1:]
-        points = range(difference_S_K_P.shape[1])
-        effects = [mean_effect(difference_S_K_P[:, k]) for k in points]
-        moves_R = largest_moves(difference_S_K_P, resamples, rng)
-        measure_curve(draft, effects, moves_R, claim.margin, drop=claim.expect == "drop")
+        if claim.statistic == "worst-drop":
+            measure_curve(draft, base - run, claim.margin, resamples, rng)
+        else:
+            best = best_of_others(np.concatenate([base, run[:, :-1]], axis=1))
+            start = base[:, 0] if claim.statistic == "final-drop" else best
+            drop = mean_effect(start - run[:, -1])
+            measure(draft, drop, (claim.margin, math.inf), ratio=False)
     else:
         first, second = (table(name)[:, -1] for name in claim.runs)
         holds = region(claim.kind, claim.margin)
@@ -235,12 +238,19 @@ def _of_pairs(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
             continue
         rows = read_table(path, DiscrepancyTable)
         facts = provenance(path)
-        for _, row in rows[rows["measure"].str.startswith(claim.measure)].iterrows():
+        # A measure that ends in a blank is one a keyword.
+        many = claim.measure.endswith(" ")
+        names = rows["measure"]
+        kept = names.str.startswith(claim.measure) if many else names == claim.measure
+        for _, row in rows[kept].iterrows():
             none = False
             yield _of_measure(claim, task, (expert, student), row, facts)
     if none:
         draft = _draft(claim, None)
-        draft.fields |= {"statistic": f"{claim.measure} less the performance gap", "unit": "share"}
+        draft.fields |= {
+            "statistic": f"{claim.measure.strip()}, less the gap of accuracies",
+            "unit": "share",
+        }
         draft.notes = ["No unrealizable expert is compared with a student in this study."]
         yield draft
 

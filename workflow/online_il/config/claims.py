@@ -65,11 +65,11 @@ class Degradation(Claim):
 
     kind: Literal["degradation"]
     benchmarks: Benchmarks = Field(description="Which of a task's benchmarks it is about.")
-    statistic: Literal["drop-from-base", "drop-from-best"] = Field(
-        description="The base's accuracy less the worst checkpoint's, or the best checkpoint's "
-        "less the last one's."
+    statistic: Literal["worst-drop", "final-drop", "drop-from-best"] = Field(
+        description="worst-drop: the base's accuracy less the worst checkpoint's, claimed to stay "
+        "below the margin; final-drop: the base's less the last checkpoint's, claimed to be above; "
+        "drop-from-best: the best checkpoint's less the last one's, the same."
     )
-    expect: Literal["drop", "stable"] = Field(description="Beyond the margin, or not beyond it.")
     runs: list[RunName] = Field(min_length=1, max_length=1, description="The run.")
     margin: float = Field(gt=0, lt=1, description="Set in advance, accuracy.")
 
