@@ -21,16 +21,15 @@ LOOKS = {
 
 def board(claims: ClaimVerdicts) -> Table:
     """A row a claim: verdict as sign, word and colour, the effect with its interval, the margin."""
-    table = Table(box=box.SIMPLE_HEAD, title=counted(claims), title_justify="left", pad_edge=False)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("claim", ratio=1)
-    table.add_column("effect [95 % interval]", no_wrap=True)
-    table.add_column("margin", no_wrap=True)
+    table = Table("verdict", "claim", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.title, table.title_justify = counted(claims), "left"
     for claim in claims.claims:
         sign, colour = LOOKS[claim.verdict]
         name = claim.title if claim.task is None else f"{claim.task}: {claim.title}"
-        verdict = Text(f"{sign} {claim.verdict}", style=colour)
-        table.add_row(verdict, Text(name), Text(effect(claim)), Text(margin(claim)))
+        parts = filter(None, (effect(claim), margin(claim)))
+        told = Text.assemble(name, "\n", (", ".join(parts) if claim.effect else "", "dim"))
+        told.rstrip()
+        table.add_row(Text(f"{sign} {claim.verdict}", style=colour), told)
     return table
 
 
@@ -64,10 +63,9 @@ def effect(claim: ClaimVerdict) -> str:
 
 def margin(claim: ClaimVerdict) -> str:
     """Where the claim holds."""
-    if claim.kind == "conjunction":
-        return "all"
-    sign = {"equivalence": "within ±", "superiority": "above ", "non-inferiority": "below "}
-    return f"{sign.get(claim.kind, '')}{claim.margin:g}"
+    if claim.holds == "all":
+        return "all of them"
+    return f"claimed {claim.holds} {'±' if claim.holds == 'within' else ''}{claim.margin:g}"
 
 
 def markdown(claims: ClaimVerdicts) -> str:

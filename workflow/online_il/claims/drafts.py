@@ -42,13 +42,13 @@ class Draft:
     notes: list[str] = field(default_factory=list)
 
 
-def region(kind: str, margin: float) -> tuple[float, float]:
-    """Where a claim holds."""
+def region(side: str, margin: float) -> tuple[float, float]:
+    """Where a claim holds that holds on this side of its margin."""
     return {
-        "equivalence": (-margin, margin),
-        "superiority": (margin, math.inf),
-        "non-inferiority": (-math.inf, margin),
-    }[kind]
+        "within": (-margin, margin),
+        "above": (margin, math.inf),
+        "below": (-math.inf, margin),
+    }[side]
 
 
 def measure(draft: Draft, effect: Effect, holds: tuple[float, float], *, ratio: bool) -> None:

@@ -86,10 +86,27 @@ def _draft(claim: Difference | Degradation | Discrepancy | Theory, task: str | N
             "runs": [],
             "unit": "accuracy",
             "margin": claim.margin,
+            "holds": side_of(claim),
             "statistic": "",
         },
         notes=[claim.note],
     )
+
+
+def side_of(claim: Difference | Degradation | Discrepancy | Theory) -> str:
+    """On which side of its margin a claim holds."""
+    if isinstance(claim, Degradation):
+        return "below" if claim.statistic == "worst-drop" else "above"
+    key = claim.expect if isinstance(claim, Theory) else claim.kind
+    return {
+        "equivalence": "within",
+        "superiority": "above",
+        "non-inferiority": "below",
+        "discrepancy": "above",
+        "within": "within",
+        "at-least": "above",
+        "at-most": "below",
+    }[key]
 
 
 # ---- claims about runs ----
@@ -188,10 +205,10 @@ def _measure_runs(
             best = best_of_others(np.concatenate([base, run[:, :-1]], axis=1))
             start = base[:, 0] if claim.statistic == "final-drop" else best
             drop = mean_effect(start - run[:, -1])
-            measure(draft, drop, (claim.margin, math.inf), ratio=False)
+            measure(draft, drop, region("above", claim.margin), ratio=False)
     else:
         first, second = (table(name)[:, -1] for name in claim.runs)
-        holds = region(claim.kind, claim.margin)
+        holds = region(side_of(claim), claim.margin)
         measure(draft, mean_effect(first - second), holds, ratio=False)
 
 
@@ -210,7 +227,7 @@ def _measure_speed(draft, claim, store, task, measured, table, resamples, rng) -
         draft.notes.append("The expert gained nothing over the base.")
         return
     margin = math.log(claim.margin)
-    measure(draft, found.effect, region(claim.kind, margin), ratio=True)
+    measure(draft, found.effect, region(side_of(claim), margin), ratio=True)
     # A run that never gets there took at least all its time: a bound on the factor from one side.
     above = found.effect.value > margin
     if (found.first_never and above) or (found.second_never and not above):
@@ -272,7 +289,7 @@ def _of_measure(
         draft.fields["title"] += f" ({word})"
     # Prompts alone are resampled, over the responses of all seeds.
     effect = Effect(float(row["excess"]), 0.0, float(row["excess_stderr"]) ** 2, 0, prompts)
-    measure(draft, effect, (claim.margin, math.inf), ratio=False)
+    measure(draft, effect, region("above", claim.margin), ratio=False)
     draft.notes.append("The interval covers prompts, not seeds.")
     if not row["above_noise"]:
         draft.barred.add(SUPPORTED)
@@ -301,12 +318,7 @@ def _of_theory(claim: Theory, tables: Path | None) -> Draft:
         draft.notes = ["This study's theory has no such instance."]
         return draft
     low, high = value - 1.96 * found.stderr, value + 1.96 * found.stderr
-    margin = claim.margin
-    holds = {
-        "within": (-margin, margin),
-        "at-most": (-math.inf, margin),
-        "at-least": (margin, math.inf),
-    }[claim.expect]
+    holds = region(side_of(claim), claim.margin)
     draft.fields |= {"effect": value, "low": low, "high": high}
     if holds[0] <= low and high <= holds[1]:
         draft.side = SUPPORTED
@@ -343,6 +355,7 @@ def conjunction(claim: Conjunction, by_claim: dict[str, list[ClaimVerdict]]) -> 
         statistic="all of " + ", ".join(claim.claims),
         unit="verdicts",
         margin=0.0,
+        holds="all",
         verdict=verdict,
         note=" ".join(filter(None, notes)),
     )

@@ -23,6 +23,9 @@ class ClaimVerdict(BaseModel):
     statistic: str = Field(description="What is measured, in words.")
     unit: str
     margin: float
+    holds: Literal["within", "above", "below", "all"] = Field(
+        description="On which side of the margin the claim holds; all: of other claims."
+    )
     verdict: Literal["supported", "contradicted", "undecided", "not run"]
     effect: float | None = None
     low: float | None = Field(None, description="95 % interval; over a curve simultaneous.")

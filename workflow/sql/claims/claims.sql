@@ -7,7 +7,8 @@ FROM read_json(
     columns = {
         claims: 'STRUCT(
             id VARCHAR, title VARCHAR, family VARCHAR, task VARCHAR, source VARCHAR, kind VARCHAR,
-            runs VARCHAR[], statistic VARCHAR, unit VARCHAR, margin DOUBLE, verdict VARCHAR,
+            runs VARCHAR[], statistic VARCHAR, unit VARCHAR, margin DOUBLE, holds VARCHAR,
+            verdict VARCHAR,
             effect DOUBLE, low DOUBLE, high DOUBLE, p DOUBLE, p_holm DOUBLE, detectable DOUBLE,
             n_seeds BIGINT, n_prompts BIGINT, note VARCHAR
         )[]'
