@@ -26,27 +26,32 @@ CHUNK_NUMBERS = 8_000_000
 """Weights of prompts held at once: some 64 MB."""
 
 
+class Part(NamedTuple):
+    """One independent part of a variance, with the degrees of freedom of its estimate."""
+
+    variance: float
+    freedom: int
+
+
 class Effect(NamedTuple):
-    """An estimate with the two parts of its variance; one seed leaves the first one at 0."""
+    """An estimate with the parts of its variance; one seed has no part of the seeds."""
 
     value: float
-    seeds_variance: float
-    prompts_variance: float
+    parts: tuple[Part, ...]
     seeds: int
     prompts: int
 
     @property
     def stderr(self) -> float:
         """Standard error."""
-        return math.sqrt(self.seeds_variance + self.prompts_variance)
+        return math.sqrt(sum(part.variance for part in self.parts))
 
     def quantile(self, tail: float) -> float:
         """How many standard errors leave a share `tail` above them (Cochran and Cox)."""
-        parts = [(self.prompts_variance, self.prompts - 1)]
-        if self.seeds > 1:
-            parts.append((self.seeds_variance, self.seeds - 1))
-        weights = [weight + 1e-30 for weight, _ in parts]
-        return float(np.average([stats.t.isf(tail, df) for _, df in parts], weights=weights))
+        # An estimate without any variance has no use for it.
+        weights = [part.variance + 1e-30 for part in self.parts]
+        quantiles = [stats.t.isf(tail, part.freedom) for part in self.parts]
+        return float(np.average(quantiles, weights=weights))
 
     def p_value(self, distance: float) -> float:
         """Two-sided p of being `distance` from a boundary by chance."""
@@ -84,18 +89,38 @@ def mean_effect(difference_S_P: Array) -> Effect:
     prompt_P = difference_S_P.mean(0)
     ms_prompts = seeds * float(np.append(prompt_P, [1.0, -1.0]).var(ddof=1))
     if seeds == 1:
-        return Effect(mean, 0.0, ms_prompts / prompts, seeds, prompts)
+        return Effect(mean, (Part(ms_prompts / prompts, prompts - 1),), seeds, prompts)
     seed_S = difference_S_P.mean(1)
     residual_S_P = difference_S_P - seed_S[:, None] - prompt_P + mean
     ms_residual = float((residual_S_P**2).sum()) / ((seeds - 1) * (prompts - 1))
     ms_seeds = max(prompts * float(seed_S.var(ddof=1)), ms_residual)
-    return Effect(
-        mean,
-        (ms_seeds - ms_residual / 2) / (seeds * prompts),
-        max(ms_prompts - ms_residual / 2, ms_prompts / 2) / (seeds * prompts),
-        seeds,
-        prompts,
-    )
+    of_seeds = (ms_seeds - ms_residual / 2) / (seeds * prompts)
+    of_prompts = max(ms_prompts - ms_residual / 2, ms_prompts / 2) / (seeds * prompts)
+    parts = Part(of_seeds, seeds - 1), Part(of_prompts, prompts - 1)
+    return Effect(mean, parts, seeds, prompts)
+
+
+def independent_effect(first_S_P: Array, second_S_P: Array, *, paired: bool) -> Effect:
+    """The second mean less the first one, of runs with seeds of their own.
+
+    `paired`: both answered the same prompts, in the same order. The seeds' and the prompts' parts
+    both hold what is left over, so that the interval errs on the wide side.
+    """
+    first, second = first_S_P.mean(0), second_S_P.mean(0)
+    # Two more prompts each, as above; without pairs Agresti and Caffo's (Am. Stat. 54, 2000).
+    if paired:
+        tables = [(second - first, [1.0, -1.0])]
+    else:
+        tables = [(first, [0.0, 1.0]), (second, [0.0, 1.0])]
+    parts = [
+        Part(float(np.append(one, more).var(ddof=1)) / len(one), len(one) - 1)
+        for one, more in tables
+    ]
+    for one in (first_S_P, second_S_P):
+        if len(one) > 1:
+            parts.append(Part(float(one.mean(1).var(ddof=1)) / len(one), len(one) - 1))
+    seeds = min(len(first_S_P), len(second_S_P))
+    return Effect(float(second.mean() - first.mean()), tuple(parts), seeds, len(first))
 
 
 def best_of_others(accuracy_S_K_P: Array) -> Array:

@@ -20,7 +20,7 @@ from online_il.claims.drafts import (
     measure_curve,
     region,
 )
-from online_il.claims.effects import Effect, best_of_others, mean_effect
+from online_il.claims.effects import Effect, Part, best_of_others, mean_effect
 from online_il.claims.measured import BASE, Measured, Store
 from online_il.claims.records import ClaimVerdict
 from online_il.claims.speed import Run, speed
@@ -288,7 +288,8 @@ def _of_measure(
         draft.fields["id"] += f"-{word}"
         draft.fields["title"] += f" ({word})"
     # Prompts alone are resampled, over the responses of all seeds.
-    effect = Effect(float(row["excess"]), 0.0, float(row["excess_stderr"]) ** 2, 0, prompts)
+    part = Part(float(row["excess_stderr"]) ** 2, prompts - 1)
+    effect = Effect(float(row["excess"]), (part,), 0, prompts)
     measure(draft, effect, region("above", claim.margin), ratio=False)
     draft.notes.append("The interval covers prompts, not seeds.")
     if not row["above_noise"]:

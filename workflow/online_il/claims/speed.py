@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_il.claims.effects import Array, Effect, weights
+from online_il.claims.effects import Array, Effect, Part, weights
 
 Flags = NDArray[np.bool_]
 
@@ -94,12 +94,9 @@ def speed(
     seeds_R, prompts_R = np.concatenate(by_seeds), np.concatenate(by_prompts)
     lost = float(np.isnan(np.append(seeds_R, prompts_R)).mean())
     if math.isnan(value) or lost == 1.0:
-        return Speed(Effect(math.nan, 0.0, 0.0, seeds, prompts), True, True, 1.0)
-    effect = Effect(
-        float(value),
-        float(np.nanvar(seeds_R)) * seeds / (seeds - 1) if seeds > 1 else 0.0,
-        float(np.nanvar(prompts_R)),
-        seeds,
-        prompts,
-    )
+        return Speed(Effect(math.nan, (), seeds, prompts), True, True, 1.0)
+    parts = [Part(float(np.nanvar(prompts_R)), prompts - 1)]
+    if seeds > 1:
+        parts.append(Part(float(np.nanvar(seeds_R)) * seeds / (seeds - 1), seeds - 1))
+    effect = Effect(float(value), tuple(parts), seeds, prompts)
     return Speed(effect, bool(first_never), bool(second_never), lost)
