@@ -79,18 +79,16 @@ def _accuracies(one: Study, other: Study, last: pd.DataFrame, others: pd.DataFra
         low, high = (min(max(bound, -1.0), 1.0) for bound in effect.interval())
         rows.append(
             [
-                task,
-                benchmark,
-                run,
+                f"{task}, {benchmark}: {run}",
                 *(f"{table.mean():.3f}" for table in tables),
                 f"{effect.value:+.3f} [{low:+.3f}, {high:+.3f}]",
                 "" if low <= 0 <= high else "differs",
-                "by prompt" if same else "no: other prompts",
+                "same" if same else "other",
                 " / ".join(str(len(side.seeds)) for side in sides),
             ]
         )
-    columns = ["task", "benchmark", "run", "A", "B", "B − A [95 %]", "", "paired", "seeds"]
-    title = "Final accuracies, the policy's own sampling"
+    columns = ["evaluation", "A", "B", "B − A [95 %]", "", "prompts", "seeds"]
+    title = "Final accuracies, the policy's own sampling; paired where the prompts are the same"
     return Section(title, columns, rows, "no evaluation that both have")
 
 

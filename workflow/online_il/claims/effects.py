@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Array = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class Effect(NamedTuple):
         """How many standard errors leave a share `tail` above them (Cochran and Cox)."""
         # An estimate without any variance has no use for it.
         weights = [part.variance + 1e-30 for part in self.parts]
-        quantiles = [stats.t.isf(tail, part.freedom) for part in self.parts]
+        quantiles = [-special.stdtrit(part.freedom, tail) for part in self.parts]
         return float(np.average(quantiles, weights=weights))
 
     def p_value(self, distance: float) -> float:
