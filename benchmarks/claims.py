@@ -6,7 +6,7 @@ Each study has 3 seeds, 400 prompts and 2 samples a prompt. Prompts differ in ho
 differently so for each run; seeds of a run differ by `--between`, the standard deviation of a
 difference of accuracies (the miniature shows 0 to 0.045). The true effect is a multiple of each
 claim's margin: none, half of it, the margin itself, one and a half, twice. For times the factor is
-the margin to that power. Curves stay level at all checkpoints, where luck finds most to choose from.
+the margin to that power. Curves stay level at all checkpoints, where luck has most to choose from.
 
 Prints for each claim and truth how often it was supported and contradicted; a star marks what is
 wrong there. At the margin itself either must be rare. The last two columns: the plain percentile
@@ -119,15 +119,16 @@ def study(
 
 
 def plain_bootstrap(
-    rng: np.random.Generator, whole: Simulated, runs: list[str], side: str, margin: float
+    drawn: tuple[NDArray[np.floating], NDArray[np.floating]],
+    whole: Simulated,
+    runs: list[str],
+    side: str,
+    margin: float,
 ) -> str:
     """What the percentile interval of resampled seeds and prompts would say."""
     first, second = (whole.runs("", "in-distribution")[run].accuracy_S_K_P[:, -1] for run in runs)
-    drawn = [
-        np.einsum("rs,rs->r", seeds_R_S, prompts_R_P @ (first - second).T)
-        for seeds_R_S, prompts_R_P in weights(SEEDS, PROMPTS, RESAMPLES, rng)
-    ]
-    low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5])
+    means = np.einsum("rs,rs->r", drawn[0], drawn[1] @ (first - second).T)
+    low, high = np.percentile(means, [2.5, 97.5])
     holds = region(side, margin)
     if holds[0] < low and high < holds[1]:
         return SUPPORTED
@@ -161,9 +162,10 @@ def main(options: argparse.Namespace) -> None:
                     name = verdict.id.removeprefix("simulated-")
                     if (name, verdict.verdict) in counts:
                         counts[name, verdict.verdict] += 1
+            drawn = next(weights(SEEDS, PROMPTS, RESAMPLES, rng))
             for name in NAMES[:3]:
                 side = side_of(rows[name])
-                said = plain_bootstrap(rng, both[0], rows[name].runs, side, margins[name])
+                said = plain_bootstrap(drawn, both[0], rows[name].runs, side, margins[name])
                 if said:
                     plain[name, said] += 1
         for name in NAMES:

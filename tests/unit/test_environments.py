@@ -28,6 +28,7 @@ CPU_ALONE = {
     "ruff",
     "snakefmt",
     "snakemake-executor-plugin-slurm",
+    "statsmodels",
     "types-pyyaml",
     "uvicorn",
 }
