@@ -8,6 +8,7 @@ rule report_page:
         curves_outputs(),
         discrepancy_outputs(),
         theory_outputs(),
+        claims_outputs(),
         page=[str(path) for path in sorted(PAGE.iterdir()) if path.suffix != ".rst"],
         deviations=str(ROOT / "docs" / "paper.md"),
     output:

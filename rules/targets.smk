@@ -10,6 +10,25 @@ if with_figure2 and with_figure2 != DATABASES["measurements"]:
     DATABASES["figure2"] = with_figure2
 
 
+CLAIMS = os.path.relpath(ROOT / "config" / "claims.yaml")
+
+
+def claims_outputs():
+    """The paper's claims, judged; a study without runs has none."""
+    if not DATABASES["measurements"]:
+        return []
+    return [f"{R}/results.duckdb", f"{R}/claims.json", f"{R}/claims.md"]
+
+
+def theory_tables():
+    """The theory's tables that claims are about."""
+    if STUDY.theory is None:
+        return []
+    panels = [f"{R}/theory/gaussian/{panel.name}.parquet" for panel in STUDY.theory.gaussian]
+    names = ("offline_bound", "alignment", "pessimism", "horizon")
+    return panels + [f"{R}/theory/{name}.parquet" for name in names]
+
+
 def drawn_from(figure):
     """The database that a figure is drawn from."""
     return f"{R}/{figure if figure in DATABASES else 'measurements'}.duckdb"
