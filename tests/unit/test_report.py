@@ -33,6 +33,7 @@ CLAIM = {
     "statistic": "difference of accuracies",
     "unit": "accuracy",
     "margin": 0.05,
+    "holds": "within",
     "verdict": "supported",
     "effect": 0.008,
     "low": -0.022,
@@ -45,7 +46,7 @@ CLAIM = {
     "note": "",
 }
 NOTHING = dict.fromkeys(
-    ["effect", "low", "high", "p", "p_holm", "detectable", "n_seeds", "n_prompts", "margin"]
+    ["effect", "low", "high", "p", "p_holm", "detectable", "n_seeds", "n_prompts"]
 )
 
 
@@ -79,6 +80,7 @@ class Reader(HTMLParser):
 
 def write_claims(results: Path, *claims: dict) -> None:
     facts = {"scale": "mini", "level": 0.95, "resamples": 10000, "seed": 1, "code_hash": "feed"}
+    facts["versions"] = {"online_il": "0"}
     (results / "claims.json").write_text(json.dumps({**facts, "claims": list(claims)}))
 
 
@@ -185,7 +187,7 @@ def test_contents_lead_to_sections(html: str) -> None:
 
 def test_the_board_says_verdicts_in_words_with_intervals(html: str) -> None:
     words = Reader(html).words
-    assert "✓ supported" in words and "+0.008 [−0.022, +0.037] accuracy" in words
+    assert "✔ supported" in words and "+0.008 [−0.022, +0.037] accuracy" in words
     assert "– not run" in words and "no GPU was there" in words
 
 
@@ -263,9 +265,33 @@ def test_a_study_of_figure2_alone_has_its_page(results: Path, tmp_path: Path) ->
     assert "figure3.vl.json is not there" in html
 
 
+@pytest.mark.parametrize(
+    ("holds", "unit", "margin", "numbers", "expected"),
+    [
+        # Of 220 pixels a reach of 1.15 x 0.2 = 0.23 takes 110 on either side of zero.
+        ("within", "accuracy", 0.05, (0.1, -0.1, 0.2), (86.1, 133.9, 157.8, 62.2, 205.7)),
+        ("above", "accuracy", 0.05, (0.1, -0.1, 0.2), (133.9, 220.0, 157.8, 62.2, 205.7)),
+        ("below", "accuracy", 0.05, (0.1, -0.1, 0.2), (0.0, 133.9, 157.8, 62.2, 205.7)),
+        # Logarithms: a half lies as far left as two lies right.
+        ("below", "factor", 2.0, (1.0, 0.25, 4.0), (0.0, 157.8, 110.0, 14.3, 205.7)),
+    ],
+)
+def test_drawings_of_intervals_by_hand(
+    holds: str, unit: str, margin: float, numbers, expected, tmp_path: Path
+) -> None:
+    values = dict(zip(("effect", "low", "high"), numbers, strict=True))
+    write_claims(tmp_path, {**CLAIM, **values, "holds": holds, "unit": unit, "margin": margin})
+    found = board(tmp_path / "claims.json")
+    assert found
+    ((row,),) = found.families.values()
+    keys = ("left", "right", "effect", "low", "high")
+    assert tuple(row.places[key] for key in keys) == pytest.approx(expected, abs=0.06)
+    assert row.places["zero"] == 110
+
+
 def test_damaged_claims_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "claims.json").write_text('{"claims": [{"family": 1}]}')
-    with pytest.raises(InputError, match=r"claims.json: not a list of claims .*delete it"):
+    with pytest.raises(InputError, match=r"claims.json: not the claims of a study .*delete it"):
         board(tmp_path / "claims.json")
     assert board(tmp_path / "none.json") is None
 

@@ -1,35 +1,36 @@
 """The verdict board: the claims of `claims.json`, grouped, counted and drawn as intervals."""
 
-import json
+import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from online_il.records import InputError
+from online_il.claims.board import LOOKS, margin
+from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 
-VERDICTS = {
-    "supported": "✓",
-    "contradicted": "✗",
-    "undecided": "~",
-    "not run": "–",
-}
-"""The words of the board and the sign beside each, so that no verdict is a colour alone."""
 FAMILIES = {
-    "figure1": "In distribution (Figure 1)",
+    "abstract": "The paper in two sentences",
+    "figure1": "Accuracy in distribution (Figure 1)",
+    "section2": "Speed of learning (Section 2)",
     "figure2": "Out of distribution and forgetting (Figure 2)",
-    "figure3": "Discrepancy against performance (Figure 3, Table 1)",
-    "table1": "Discrepancy against performance (Figure 3, Table 1)",
-    "discrepancy": "Discrepancy against performance (Figure 3, Table 1)",
-    "theory": "Theory",
+    "table1": "Discrepancy against performance (Table 1, Figure 3)",
+    "figure4": "Gaussian experts and students (Figure 4)",
+    "theorem1": "What offline imitation cannot learn (Theorem 1)",
+    "theorem2": "Alignment (Theorem 2)",
+    "theorem5": "Pessimism (Theorem 5)",
+    "remark3": "Misspecification without a horizon (Remark 3)",
 }
+"""The families in the order of the board; the abstract's claims answer the paper's question."""
+FACTOR = "factor"
 WIDTH = 220  # Of the drawing of an interval, pixels.
 
 
 class Row(NamedTuple):
-    """One claim; `interval` is its effect in words, `places` where the drawing's parts lie."""
+    """One claim; `effect` is its effect in words, `places` where the drawing's parts lie."""
 
-    claim: dict[str, Any]
+    claim: ClaimVerdict
     sign: str
-    interval: str
+    effect: str
+    margin: str
     places: dict[str, float]
 
 
@@ -38,51 +39,62 @@ class Board(NamedTuple):
 
     counts: dict[str, int]
     families: dict[str, list[Row]]
-    facts: dict[str, Any]
+    facts: ClaimVerdicts
 
 
 def board(path: Path) -> Board | None:
     """The board of a `claims.json`, or None where there is none. Raises `InputError` if damaged."""
     if not path.is_file():
         return None
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        claims = facts.pop("claims")
-        rows = [_row(claim) for claim in claims]
-        families: dict[str, list[Row]] = {}
-        for row in rows:
-            name = row.claim["family"]
-            families.setdefault(FAMILIES.get(name, name), []).append(row)
-        counts = {word: sum(c["verdict"] == word for c in claims) for word in VERDICTS}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not a list of claims ({type(error).__name__}: {error}); delete it and start "
-            "again: Snakemake makes it anew"
-        ) from None
-    return Board(counts, families, facts)
+    facts = read_claims(path)
+    names = dict.fromkeys([*FAMILIES, *(claim.family for claim in facts.claims)])
+    grouped = {
+        FAMILIES.get(name, name): [_row(claim) for claim in facts.claims if claim.family == name]
+        for name in names
+    }
+    verdicts = [claim.verdict for claim in facts.claims]
+    return Board(
+        {word: verdicts.count(word) for word in LOOKS},
+        {name: rows for name, rows in grouped.items() if rows},
+        facts,
+    )
 
 
-def _row(claim: dict[str, Any]) -> Row:
-    effect, low, high = (claim.get(key) for key in ("effect", "low", "high"))
-    words = "" if effect is None else f"{_signed(effect)}"
-    if low is not None and high is not None:
-        words += f" [{_signed(low)}, {_signed(high)}]"
-    if words and claim.get("unit"):
-        words += f" {claim['unit']}"
-    return Row(claim, VERDICTS[claim["verdict"]], words.strip(), _places(claim))
+def _row(claim: ClaimVerdict) -> Row:
+    return Row(claim, LOOKS[claim.verdict][0], _effect(claim), margin(claim), _places(claim))
 
 
-def _signed(number: float) -> str:
-    """Three digits and a true minus sign."""
-    return f"{number:+.3g}".replace("-", "−")
+def _effect(claim: ClaimVerdict) -> str:
+    """The effect with its interval and unit; empty where nothing was measured."""
+    if claim.effect is None:
+        return ""
+    words = _number(claim.effect, claim.unit)
+    if claim.low is not None and claim.high is not None and claim.low < claim.high:
+        words += f" [{_number(claim.low, claim.unit)}, {_number(claim.high, claim.unit)}]"
+    return f"{words} {claim.unit}"
 
 
-def _places(claim: dict[str, Any]) -> dict[str, float]:
-    """Pixels from the left of zero, effect, interval and margins; nothing without an interval."""
-    numbers = {key: claim.get(key) for key in ("effect", "low", "high")}
-    if any(number is None for number in numbers.values()):
+def _number(value: float, unit: str) -> str:
+    """A factor without a sign, a difference with one, a true minus sign."""
+    if unit == FACTOR:
+        return f"{value:.2f}"
+    form = "+.3f" if abs(value) >= 0.0005 or value == 0 else "+.0e"
+    return f"{value:{form}}".replace("-", "−")
+
+
+def _places(claim: ClaimVerdict) -> dict[str, float]:
+    """Pixels from the left of the drawing; nothing without an interval.
+
+    From `left` to `right` is where the claim holds; `zero` is where there is no effect. Factors are
+    drawn on a logarithmic scale.
+    """
+    effect, low, high = claim.effect, claim.low, claim.high
+    if effect is None or low is None or high is None or low == high:
         return {}
-    margin = abs(claim.get("margin") or 0.0)
-    reach = 1.15 * max(margin, *(abs(number) for number in numbers.values() if number), 1e-12)
-    marks = {**numbers, "zero": 0.0, "left": -margin, "right": margin}
-    return {key: round(WIDTH * (0.5 + value / reach / 2), 1) for key, value in marks.items()}
+    scale = math.log if claim.unit == FACTOR else float
+    margin_ = scale(claim.margin)
+    values = {"effect": scale(effect), "low": scale(low), "high": scale(high), "zero": 0.0}
+    reach = 1.15 * max(abs(margin_), *map(abs, values.values()))
+    values["left"] = {"within": -abs(margin_), "above": margin_}.get(claim.holds, -reach)
+    values["right"] = {"within": abs(margin_), "below": margin_}.get(claim.holds, reach)
+    return {key: round(WIDTH * (0.5 + value / reach / 2), 1) for key, value in values.items()}
