@@ -54,8 +54,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *({**CLAIM, "id": verdict, "verdict": verdict} for verdict in verdicts),
         {**CLAIM, **NOTHING, "verdict": "not run", "note": "nobody ran it", "family": "theory"},
     )
-    # A figure that a rule has drawn, with panels side by side; which one does not matter here.
-    save(curves.figure1(results / "measurements.duckdb"), results / "figures" / "theorem1", None)
+    # Figures that rules have drawn, with rows and columns; which ones does not matter here.
+    for name in ("theorem1", "figure3"):
+        save(curves.figure1(results / "measurements.duckdb"), results / "figures" / name, None)
     for rule in ("pretrain", "grpo", "evaluate", "aggregate"):
         path = results / "benchmarks" / f"{rule}.tsv"
         path.parent.mkdir(exist_ok=True)

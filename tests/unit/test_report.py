@@ -11,6 +11,7 @@ from test_store import RUNS, fake_study
 
 from online_il.config.study import load
 from online_il.records import InputError
+from online_il.report.figures import finished_chart, rows_of
 from online_il.report.ledger import jobs, spent
 from online_il.report.page import page
 from online_il.report.rulegraph import edges, pictures
@@ -210,6 +211,32 @@ def test_each_chart_has_a_text_and_its_specification(html: str) -> None:
     )
     assert all(len(a["aria-label"] or "") > 60 and a["role"] == "img" for a in charts)
     assert all("$schema" not in spec for spec in specs.values())
+
+
+def test_a_figure_of_rows_becomes_a_chart_a_row(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    row = {"hconcat": [{"data": {"name": "d1"}, "mark": "point"}]}
+    spec = {
+        "title": {"text": "How far", "subtitle": ["Left:", "lengths."]},
+        "vconcat": [
+            {**row, "title": {"text": "a and b", "subtitle": "12 prompts"}},
+            {"data": {"name": "d2"}, "mark": "bar", "title": {"text": "a and c"}},
+        ],
+        "datasets": {"d1": [{"x": 1}], "d2": [{"x": 2}]},
+        "config": {"background": "white", "axis": {}},
+    }
+    (tmp_path / "figures" / "figure3.vl.json").write_text(json.dumps(spec))
+    whole = finished_chart(tmp_path, "figure3")
+    assert whole and (whole.title, whole.subtitle) == ("Figure 3. How far", "Left: lengths.")
+    first, second = rows_of(whole)
+    assert (first.title, first.subtitle, second.title) == ("a and b", "12 prompts", "a and c")
+    assert first.spec["hconcat"] == row["hconcat"] and "vconcat" not in first.spec
+    assert (first.spec["datasets"], second.spec["datasets"]) == (
+        {"d1": [{"x": 1}]},
+        {"d2": [{"x": 2}]},
+    )
+    assert "background" not in first.spec["config"]
+    assert finished_chart(tmp_path, "figure4") is None
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,28 @@ def finished_chart(results: Path, name: str) -> Chart | None:
     return Chart(name, heading, caption, f"{heading}. {caption}", _bare(spec), False, [], [])
 
 
+def rows_of(chart: Chart) -> list[Chart]:
+    """A chart for each row of a finished figure, under the row's own title."""
+    spec, datasets = chart.spec, chart.spec.get("datasets", {})
+    found = []
+    for index, row in enumerate(spec.get("vconcat", [])):
+        title = row.get("title", {})
+        used = {name: rows for name, rows in datasets.items() if f'"{name}"' in json.dumps(row)}
+        shared = {key: value for key, value in spec.items() if key not in ("vconcat", "datasets")}
+        drawn = {key: value for key, value in row.items() if key != "title"}
+        text, subtitle = title.get("text", ""), title.get("subtitle", "")
+        found.append(
+            chart._replace(
+                name=f"{chart.name}-{index}",
+                title=text,
+                subtitle=subtitle,
+                alternative=f"{chart.title}: {text}, {subtitle}. {chart.subtitle}",
+                spec={**shared, **drawn, "datasets": used},
+            )
+        )
+    return found
+
+
 def _bare(chart: alt.TopLevelMixin | dict[str, Any]) -> dict[str, Any]:
     """A specification without what the page sets itself: background, padding, font, schema."""
     spec = chart if isinstance(chart, dict) else chart.to_dict()

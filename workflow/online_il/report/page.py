@@ -24,6 +24,7 @@ from online_il.report.figures import (
     FINISHED,
     accuracy_charts,
     finished_chart,
+    rows_of,
     training_charts,
 )
 from online_il.report.ledger import jobs, spent
@@ -66,6 +67,8 @@ def page(
         "training": measured(training_charts),
         **{name: [c] if (c := finished_chart(results, name)) else [] for name in FINISHED},
     }
+    pairs = charts["figure3"]
+    charts["figure3"] = [row for chart in pairs for row in rows_of(chart)]
     rules = jobs(results)
     rule_edges = edges(_text("rules.txt"))
     version = alt.SCHEMA_VERSION.rpartition(".")[0]
@@ -81,6 +84,7 @@ def page(
             charts=charts,
             specs={chart.name: chart.spec for group in charts.values() for chart in group},
             axes=AXES,
+            figure3=pairs[0] if pairs else None,
             theory=[name for name in THEORY if charts[name]],
             missing_theory=[FINISHED[name] for name in THEORY if not charts[name]],
             table1=_table1(results / "tables" / "table1.parquet"),

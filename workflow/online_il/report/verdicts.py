@@ -52,7 +52,7 @@ def board(path: Path) -> Board | None:
         FAMILIES.get(name, name): [_row(claim) for claim in facts.claims if claim.family == name]
         for name in names
     }
-    verdicts = [claim.verdict for claim in facts.claims]
+    verdicts: list[str] = [claim.verdict for claim in facts.claims]
     return Board(
         {word: verdicts.count(word) for word in LOOKS},
         {name: rows for name, rows in grouped.items() if rows},
