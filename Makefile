@@ -13,7 +13,8 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke sweep download-paper test test-slurm test-vllm lint benchmark clean
+.PHONY: setup setup-gpu mini smoke sweep download-paper test test-faults test-slurm test-vllm lint \
+  benchmark clean
 
 setup: .venv/ready
 
@@ -42,8 +43,12 @@ sweep: setup
 download-paper: setup
 	$(BIN)/python workflow/scripts/download.py --config config/paper.yaml
 
+# Two processes of one thread each: tests start real programs, and threads that fight are slow.
 test: setup
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+test-faults: setup
+	OMP_NUM_THREADS=1 ONLINE_IL_FAULTS=20 $(BIN)/pytest -s tests/faults
 
 test-slurm: setup
 	sh tests/slurm/install.sh
