@@ -13,8 +13,8 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke sweep download-paper test test-faults test-slurm test-vllm lint \
-  benchmark clean
+.PHONY: setup setup-gpu mini smoke sweep compare download-paper test test-faults test-slurm test-vllm \
+  test-browser lint benchmark clean
 
 setup: .venv/ready
 
@@ -39,6 +39,12 @@ smoke: setup
 sweep: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/sweep -- \
 	  $(BIN)/snakemake summary --cores $(CORES) --configfile config/sweep.yaml
+
+# `make compare A=results/mini B=other/results`, with OUTPUT=file.md to keep it.
+compare: setup
+	@test -n "$(A)" && test -n "$(B)" || \
+	  { echo "name two results folders: make compare A=results/mini B=other/results"; exit 1; }
+	@$(BIN)/python workflow/scripts/compare.py "$(A)" "$(B)" $(if $(OUTPUT),--output "$(OUTPUT)")
 
 download-paper: setup
 	$(BIN)/python workflow/scripts/download.py --config config/paper.yaml

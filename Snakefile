@@ -15,6 +15,8 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from online_il import benchmarks
+from online_il.claims.board import show
+from online_il.config.claims import load_claims
 from online_il.config.site import SiteError, gpu_job, load_site
 from online_il.config.study import (
     ConfigError,
@@ -28,12 +30,12 @@ from online_il.config.study import (
 from online_il.environment import prepare
 from online_il.integrity import damaged
 from online_il.lock import hold
-from online_il.progress import summary_of
 from online_il.provenance import code_hash
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 try:
     STUDY = load(CONFIG, workflow.config_settings.config)
+    load_claims(ROOT / "config" / "claims.yaml")
     SITE = load_site(ROOT / "slurm" / "config.yaml")
 except (ConfigError, SiteError) as error:
     raise WorkflowError(str(error)) from None
@@ -109,7 +111,11 @@ if STUDY.theory:
         slopes,
 
 
+include: "rules/claims.smk"
+
+
 localrules:
+    claims,
     all,
 
 
@@ -119,7 +125,8 @@ rule all:
         curves_outputs(),
         discrepancy_outputs(),
         theory_outputs(),
+        claims_outputs(),
 
 
 onsuccess:
-    print(summary_of(Path(R)))
+    show(Path(R))

@@ -6,7 +6,7 @@ for stored, tasks in DATABASES.items():
 
     rule:
         name:
-            "aggregate" if stored == "results" else f"aggregate_{stored}"
+            "aggregate" if stored == "measurements" else f"aggregate_{stored}"
         input:
             evaluations=[f"{R}/eval/{t}/{run}/seed{k}" for t, run, k in policies(tasks)],
             records=[f"{run_folder(*policy)}/run.json" for policy in policies(tasks)],

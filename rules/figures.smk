@@ -3,7 +3,7 @@
 
 rule figure1:
     input:
-        f"{R}/results.duckdb",
+        f"{R}/measurements.duckdb",
     output:
         figure("figure1"),
     log:
@@ -48,7 +48,7 @@ rule figure2:
 
 rule summary:
     input:
-        f"{R}/results.duckdb",
+        f"{R}/measurements.duckdb",
     output:
         f"{R}/summary.txt",
     log:

@@ -1,21 +1,42 @@
 # What figures need, what the optional parts of a study add to `all`, options of programs.
 
 BEYOND = (*benchmarks.OUT_OF_DISTRIBUTION, *benchmarks.FORGETTING)
-DATABASES = {"results": [name for name, task in TASKS.items() if task.runs]}
+DATABASES = {"measurements": [name for name, task in TASKS.items() if task.runs]}
 # Figure 2 needs only the tasks that have its benchmarks.
-with_figure2 = [name for name in DATABASES["results"] if set(TASKS[name].benchmarks) & set(BEYOND)]
-if with_figure2 and with_figure2 != DATABASES["results"]:
+with_figure2 = [
+    name for name in DATABASES["measurements"] if set(TASKS[name].benchmarks) & set(BEYOND)
+]
+if with_figure2 and with_figure2 != DATABASES["measurements"]:
     DATABASES["figure2"] = with_figure2
+
+
+CLAIMS = os.path.relpath(ROOT / "config" / "claims.yaml")
+
+
+def claims_outputs():
+    """The paper's claims, judged; a study without runs has none."""
+    if not DATABASES["measurements"]:
+        return []
+    return [f"{R}/results.duckdb", f"{R}/claims.json", f"{R}/claims.md"]
+
+
+def theory_tables():
+    """The theory's tables that claims are about."""
+    if STUDY.theory is None:
+        return []
+    panels = [f"{R}/theory/gaussian/{panel.name}.parquet" for panel in STUDY.theory.gaussian]
+    names = ("offline_bound", "alignment", "pessimism", "horizon")
+    return panels + [f"{R}/theory/{name}.parquet" for name in names]
 
 
 def drawn_from(figure):
     """The database that a figure is drawn from."""
-    return f"{R}/{figure if figure in DATABASES else 'results'}.duckdb"
+    return f"{R}/{figure if figure in DATABASES else 'measurements'}.duckdb"
 
 
 def curves_outputs():
     """Figures 1 and 2 and the summary; a study without runs has none."""
-    if not DATABASES["results"]:
+    if not DATABASES["measurements"]:
         return []
     both = figure("figure1") + (figure("figure2") if with_figure2 else [])
     return [*both, f"{R}/summary.txt"]

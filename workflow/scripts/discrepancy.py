@@ -80,7 +80,8 @@ def run(options: argparse.Namespace) -> None:
         ]
     )
     rows["above_gap"] = rows["above_gap"].astype("boolean")
-    rows = rows.astype({"expert_value": float, "student_value": float})
+    numbers = ("excess", "excess_stderr", "expert_value", "student_value")
+    rows = rows.astype(dict.fromkeys(numbers, float))
     unit = "words" if options.tokenizer is None else f"tokens of {options.tokenizer}"
     facts = {
         "length_unit": unit,

@@ -24,7 +24,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from online_il.progress import summary_of
+from online_il.claims.board import show
 
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where there is no terminal."""
@@ -207,7 +207,7 @@ def watch(options: argparse.Namespace) -> int:
     status = process.wait()
     elapsed = clock(time.time() - watcher.started)
     if status == 0:
-        print(summary_of(options.results))
+        show(options.results)
         print(f"done in {elapsed}")
     else:
         print("\n".join(watcher.lines[-ERROR_LINES:]), file=sys.stderr)

@@ -1,14 +1,19 @@
-"""Reading single values of a raw config as the settings classes read them.
+"""Reading a YAML file with its lines, and single values of it as the settings classes read them.
 
-A value that the classes refuse reads as absent: they report it.
+A value that the classes refuse reads as absent: they report it. Problems are reported all at once,
+each with file, line, key, value and remedy.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 Keys = tuple[str | int, ...]
+Lines = dict[tuple[str, ...], int]
 Rows = list[tuple[int, dict[str, Any]]]
 
 
@@ -17,8 +22,13 @@ class _Absent:
 
 
 ABSENT = _Absent()
+MAX_CHARACTERS = 200  # No value is longer; Python refuses to print integers of thousands of digits.
 _INT = TypeAdapter(int)
 _INTS = TypeAdapter(list[int])
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; its text lists every problem."""
 
 
 class Problem(NamedTuple):
@@ -79,3 +89,106 @@ def pair(settings: object, key: str) -> tuple[int, int] | None:
     """Two integers, such as the bounds of a range."""
     value = ints(settings, key)
     return (value[0], value[1]) if value is not None and len(value) == 2 else None
+
+
+# ---- a file and its lines ----
+
+
+def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Lines, list[Problem]]:
+    """What the file says, on which line each key stands, and the keys that stand there twice."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; the shipped ones are config/*.yaml") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; name a YAML file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{place}: not plain YAML: {error.problem}; mend this line") from None
+    except Exception as error:  # PyYAML lets through what its conversions raise (`!!int x`).
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not plain YAML: {reason}; mend or remove this") from None
+    if not isinstance(raw, dict) or root is None:
+        found = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise ConfigError(
+            f"{path}: {what} is a mapping of keys, and this file holds {found}; "
+            f"start from a copy of {example}"
+        )
+    lines: Lines = {}
+    duplicates: list[Problem] = []
+    visited: set[int] = set()
+
+    def walk(node: yaml.Node, keys: Keys) -> None:
+        lines.setdefault(_path(keys), node.start_mark.line + 1)
+        if id(node) in visited:  # An alias, which may even hold itself.
+            return
+        visited.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                here = (*keys, str(key.value))
+                if _path(here) in lines:
+                    again = f"this key stands here again, after line {lines[_path(here)]}"
+                    duplicates.append(Problem(here, ABSENT, again, "keep one of the two"))
+                lines[_path(here)] = key.start_mark.line + 1
+                walk(value, here)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                walk(value, (*keys, index))
+        elif len(node.value) > MAX_CHARACTERS:
+            place = f"{path}:{node.start_mark.line + 1}"
+            raise ConfigError(f"{place}: no value has {len(node.value)} characters; shorten it")
+
+    walk(root, ())
+    return raw, lines, duplicates
+
+
+# ---- reporting ----
+
+
+def refuse(
+    problems: list[Problem], path: Path, lines: Lines, changed: Collection[Keys] = ()
+) -> None:
+    """Raise a `ConfigError` with a sentence a problem, if there are any."""
+    if problems:
+        problems = sorted(problems, key=lambda problem: _line(problem.keys, lines))
+        listed = "\n".join(f"  {_sentence(problem, path, lines, changed)}" for problem in problems)
+        noun = "problem" if len(problems) == 1 else "problems"
+        raise ConfigError(f"{len(problems)} {noun} in {path}; nothing was started:\n{listed}")
+
+
+def _line(keys: Keys, lines: Lines) -> int:
+    """The line of a key, or of the innermost key around it that stands in the file."""
+    while _path(keys) not in lines:
+        keys = keys[:-1]
+    return lines[_path(keys)]
+
+
+def _path(keys: Keys) -> tuple[str, ...]:
+    """`keys` as text, for YAML reads `1:` and `yes:` as other things."""
+    return tuple(map(str, keys))
+
+
+def _sentence(problem: Problem, path: Path, lines: Lines, changed: Collection[Keys]) -> str:
+    keys = problem.keys
+    name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+    # Escaped, so that odd characters in the file can be seen and printed.
+    name = json.dumps(name)[1:-1] or "the file"
+    overridden = any(keys[:length] in changed for length in range(1, len(keys) + 1))
+    place = "command line" if overridden else f"{path}:{_line(keys, lines)}"
+    return f"{place}: {name}{_shown(problem.value)}: {problem.message}; {problem.remedy}"
+
+
+def _shown(value: object) -> str:
+    if value is ABSENT:
+        return ""
+    if isinstance(value, dict):
+        return " = {...}"
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        return " = [...]"
+    text = json.dumps(value, default=str)
+    return f" = {text if len(text) <= 60 else text[:57] + '...'}"

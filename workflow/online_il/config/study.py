@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from online_il.config import checks
@@ -19,16 +18,22 @@ from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
 from online_il.config.plan import Plan
-from online_il.config.reading import ABSENT, Keys, Problem, value_at
+from online_il.config.reading import (
+    ABSENT,
+    Keys,
+    Problem,
+    read_yaml,
+    refuse,
+    value_at,
+)
+from online_il.config.reading import (
+    ConfigError as ConfigError,
+)
 from online_il.config.resources import Resources, RuleResources
 from online_il.config.settings import Settings
 from online_il.config.tasks import Task
 from online_il.config.theory import Theory
 from online_il.config.training import Distill, Grpo, Methods, Run, Sft
-
-Lines = dict[tuple[str, ...], int]
-
-MAX_CHARACTERS = 200  # No value is longer; Python refuses to print integers of thousands of digits.
 
 
 class Study(Settings):
@@ -61,23 +66,15 @@ class Study(Settings):
     )
 
 
-class ConfigError(ValueError):
-    """A config that cannot be used; its text lists every problem."""
-
-
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     """The study in a YAML file. Raises `ConfigError` naming everything that is wrong.
 
     `overrides` are laid over the file: mappings key by key, everything else as a whole.
     """
-    raw, lines, problems = _read(path)
+    raw, lines, problems = read_yaml(path, "a study", "config/mini.yaml")
     changed = set(_override(raw, overrides or {}))
     problems += [*_shape_problems(raw), *checks.problems(raw)]
-    if problems:
-        problems.sort(key=lambda problem: _line(problem.keys, lines))
-        listed = "\n".join(f"  {_sentence(problem, path, lines, changed)}" for problem in problems)
-        noun = "problem" if len(problems) == 1 else "problems"
-        raise ConfigError(f"{len(problems)} {noun} in {path}; nothing was started:\n{listed}")
+    refuse(problems, path, lines, changed)
     return Study.model_validate(raw)
 
 
@@ -115,60 +112,7 @@ def checkpoints_of(study: Study, task: Task, run: Run) -> list[int]:
     return sorted({step for step in listed if step <= run.steps} | {run.steps})
 
 
-# ---- reading ----
-
-
-def _read(path: Path) -> tuple[dict[str, Any], Lines, list[Problem]]:
-    """What the file says, on which line each key stands, and the keys that stand there twice."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; the shipped ones are config/*.yaml") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; name a YAML file") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{place}: not plain YAML: {error.problem}; mend this line") from None
-    except Exception as error:  # PyYAML lets through what its conversions raise (`!!int x`).
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not plain YAML: {reason}; mend or remove this") from None
-    if not isinstance(raw, dict) or root is None:
-        found = "nothing" if raw is None else f"a {type(raw).__name__}"
-        raise ConfigError(
-            f"{path}: a study is a mapping of keys, and this file holds {found}; "
-            "start from a copy of config/mini.yaml"
-        )
-    lines: Lines = {}
-    duplicates: list[Problem] = []
-    visited: set[int] = set()
-
-    def walk(node: yaml.Node, keys: Keys) -> None:
-        lines.setdefault(_path(keys), node.start_mark.line + 1)
-        if id(node) in visited:  # An alias, which may even hold itself.
-            return
-        visited.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                here = (*keys, str(key.value))
-                if _path(here) in lines:
-                    again = f"this key stands here again, after line {lines[_path(here)]}"
-                    duplicates.append(Problem(here, ABSENT, again, "keep one of the two"))
-                lines[_path(here)] = key.start_mark.line + 1
-                walk(value, here)
-        elif isinstance(node, yaml.SequenceNode):
-            for index, value in enumerate(node.value):
-                walk(value, (*keys, index))
-        elif len(node.value) > MAX_CHARACTERS:
-            place = f"{path}:{node.start_mark.line + 1}"
-            raise ConfigError(f"{place}: no value has {len(node.value)} characters; shorten it")
-
-    walk(root, ())
-    return raw, lines, duplicates
+# ---- overrides ----
 
 
 def _override(raw: dict[str, Any], overrides: Mapping[str, Any], at: Keys = ()) -> Iterator[Keys]:
@@ -270,39 +214,3 @@ def _schema_at(keys: Keys, raw: object = None) -> dict[str, Any]:
         # A `$ref` stands beside the key's own description, which comes before the class's.
         node = _schema()["$defs"].get(node.get("$ref", "").rpartition("/")[2], {}) | node
     return node
-
-
-# ---- reporting ----
-
-
-def _line(keys: Keys, lines: Lines) -> int:
-    """The line of a key, or of the innermost key around it that stands in the file."""
-    while _path(keys) not in lines:
-        keys = keys[:-1]
-    return lines[_path(keys)]
-
-
-def _path(keys: Keys) -> tuple[str, ...]:
-    """`keys` as text, for YAML reads `1:` and `yes:` as other things."""
-    return tuple(map(str, keys))
-
-
-def _sentence(problem: Problem, path: Path, lines: Lines, changed: set[Keys]) -> str:
-    keys = problem.keys
-    name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
-    # Escaped, so that odd characters in the file can be seen and printed.
-    name = json.dumps(name)[1:-1] or "the file"
-    overridden = any(keys[:length] in changed for length in range(1, len(keys) + 1))
-    place = "command line" if overridden else f"{path}:{_line(keys, lines)}"
-    return f"{place}: {name}{_shown(problem.value)}: {problem.message}; {problem.remedy}"
-
-
-def _shown(value: object) -> str:
-    if value is ABSENT:
-        return ""
-    if isinstance(value, dict):
-        return " = {...}"
-    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        return " = [...]"
-    text = json.dumps(value, default=str)
-    return f" = {text if len(text) <= 60 else text[:57] + '...'}"

@@ -45,6 +45,9 @@ class Measure(NamedTuple):
     ci_high: float
     p_value: float
     above_noise: bool
+    excess: float | None
+    """The estimate less the absolute gap, without the bias; None where the two do not compare."""
+    excess_stderr: float | None
     above_gap: bool | None
     """Above the noise and larger than the absolute gap; None where the two do not compare."""
     expert: float | None
@@ -174,12 +177,12 @@ def _measure(
     if not signed:
         top = 1.0 if unit == SHARE else np.inf
         low, high, corrected = (float(np.clip(v, 0.0, top)) for v in (low, high, corrected))
-    above_gap = None
+    above_gap = over = stderr_over = None
     if unit == SHARE and name not in (GAP, WITHIN):
         over = value - abs(float(actual[GAP][0]))
         # What cannot be told from noise is not said to be larger than anything.
-        over, stderr = _corrected(over, samples - np.abs(drawn[GAP]), n_prompts)
-        above = over > float(stats.t.ppf(0.95, n_prompts - 1)) * stderr
+        over, stderr_over = _corrected(over, samples - np.abs(drawn[GAP]), n_prompts)
+        above = over > float(stats.t.ppf(0.95, n_prompts - 1)) * stderr_over
         above_gap = above and p_value < 0.05
     own = actual.get(f"_values {name}")
     return Measure(
@@ -193,6 +196,8 @@ def _measure(
         float(high),
         p_value,
         p_value < 0.05,
+        over,
+        stderr_over,
         above_gap,
         None if own is None else float(own[0, 0]),
         None if own is None else float(own[0, 1]),

@@ -25,6 +25,12 @@ class Discrepancy(Table):
     ci_high: Series[float]
     p_value: Series[float] = pa.Field(gt=0, le=1, description="Of the permutation test.")
     above_noise: Series[bool] = pa.Field(description="p < 0.05.")
+    excess: Series[float] = pa.Field(
+        nullable=True, description="Bias-corrected estimate less the absolute performance gap."
+    )
+    excess_stderr: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Of the bootstrap over prompts."
+    )
     above_gap: Series[pd.BooleanDtype] = pa.Field(
         nullable=True, description="Above the absolute performance gap, one-sided at 95 %."
     )

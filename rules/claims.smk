@@ -1,0 +1,33 @@
+# Input: the database, the comparisons and the theory's tables. Output: the paper's claims, judged.
+# Steps: measure each claim of config/claims.yaml where this study has its runs, and say so where not.
+
+
+rule claims:
+    input:
+        measurements=f"{R}/measurements.duckdb",
+        claims=CLAIMS,
+        discrepancy=pair_tables() if STUDY.discrepancy else [],
+        theory=theory_tables(),
+        queries=sorted(str(path) for path in (ROOT / "workflow" / "sql" / "claims").glob("*.sql")),
+    output:
+        database=f"{R}/results.duckdb",
+        json=f"{R}/claims.json",
+        markdown=f"{R}/claims.md",
+    log:
+        f"{R}/logs/claims.log",
+    benchmark:
+        f"{R}/benchmarks/claims.tsv"
+    conda:
+        CONDA
+    params:
+        script=script("claims"),
+        code=code("claims"),
+        scale=STUDY.scale,
+        theory=f"--theory {R}/theory" if STUDY.theory else "",
+    message:
+        "judge the paper's claims"
+    shell:
+        "python {params.script} --scale {params.scale} --claims {input.claims}"
+        " --measurements {input.measurements} {params.theory} --discrepancy {input.discrepancy}"
+        " --code {params.code} --database {output.database} --json {output.json}"
+        " --markdown {output.markdown} > {log} 2>&1"

@@ -1,0 +1,1 @@
+"""The paper's claims as data: config/claims.yaml against what a study measured."""

@@ -1,0 +1,117 @@
+"""The claims for reading: a table in the terminal, and Markdown."""
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
+from online_il.progress import summary_of
+
+LOOKS = {
+    "supported": ("✔", "green"),
+    "contradicted": ("✘", "bold red"),
+    "undecided": ("?", "yellow"),
+    "not run": ("–", "dim"),
+}
+"""A sign and a colour for each verdict; the word stands beside them."""
+
+
+def board(claims: ClaimVerdicts) -> Table:
+    """A row a claim: verdict as sign, word and colour, the effect with its interval, the margin."""
+    table = Table("verdict", "claim", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.title, table.title_justify = counted(claims), "left"
+    for claim in claims.claims:
+        sign, colour = LOOKS[claim.verdict]
+        name = claim.title if claim.task is None else f"{claim.task}: {claim.title}"
+        parts = filter(None, (effect(claim), margin(claim)))
+        told = Text.assemble(name, "\n", (", ".join(parts) if claim.effect else "", "dim"))
+        told.rstrip()
+        table.add_row(Text(f"{sign} {claim.verdict}", style=colour), told)
+    return table
+
+
+def show(results: Path) -> None:
+    """What a finished study shows in the terminal: its claims, its accuracies, where to look."""
+    path = results / "claims.json"
+    if path.is_file():
+        Console().print(board(read_claims(path)))
+    print(summary_of(results))
+    report = results / "report.html"
+    if report.is_file():
+        print(f"report: {report}")
+
+
+def counted(claims: ClaimVerdicts) -> str:
+    """How many claims have each verdict."""
+    verdicts = [claim.verdict for claim in claims.claims]
+    counts = [f"{verdicts.count(name)} {name}" for name in LOOKS if name in verdicts]
+    return f"{len(verdicts)} claims of the paper: {', '.join(counts)}"
+
+
+def effect(claim: ClaimVerdict) -> str:
+    """The effect with its interval; empty where nothing was measured."""
+    if claim.effect is None:
+        return ""
+    if claim.low is None or claim.high is None or claim.low == claim.high:
+        return f"{claim.effect:.3g}"
+    low, high = (f"{bound:.3g}" for bound in (claim.low, claim.high))
+    return f"{claim.effect:.3g} [{low}, {high}]"
+
+
+def margin(claim: ClaimVerdict) -> str:
+    """Where the claim holds."""
+    if claim.holds == "all":
+        return "all of them"
+    return f"claimed {claim.holds} {'±' if claim.holds == 'within' else ''}{claim.margin:g}"
+
+
+def markdown(claims: ClaimVerdicts) -> str:
+    """The claims by family, a table each, and below it what a reader must know of them."""
+    lines = [
+        "# Claims",
+        "",
+        f"{counted(claims)}. Intervals are at {100 * claims.level:g} %, over curves for all",
+        "checkpoints at once; p is two-sided, of the margin's nearest end, corrected within its",
+        "family (Holm); detectable is the distance from the margin that 80 % of such studies would",
+        "see. docs/paper.md says when a claim is supported, contradicted or undecided.",
+    ]
+    for family in dict.fromkeys(claim.family for claim in claims.claims):
+        rows = [claim for claim in claims.claims if claim.family == family]
+        lines += ["", f"## {family}", "", "| " + " | ".join(COLUMNS) + " |"]
+        lines.append("|" + "---|" * len(COLUMNS))
+        lines += [
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(r)) + " |" for r in rows
+        ]
+        lines += ["", *(f"- `{row.id}`: {row.note}" for row in rows if row.note)]
+    return "\n".join(lines) + "\n"
+
+
+COLUMNS = [
+    "claim",
+    "verdict",
+    "effect [interval]",
+    "margin",
+    "p (Holm)",
+    "detectable",
+    "seeds, prompts",
+    "measured",
+    "source",
+]
+
+
+def _cells(claim: ClaimVerdict) -> list[str]:
+    sizes = [str(n) for n in (claim.n_seeds, claim.n_prompts) if n is not None]
+    return [
+        f"{claim.title} (`{claim.id}`)",
+        claim.verdict,
+        effect(claim),
+        margin(claim),
+        "" if claim.p_holm is None else f"{claim.p_holm:.2g}",
+        "" if claim.detectable is None else f"{claim.detectable:.2g}",
+        ", ".join(sizes),
+        f"{claim.statistic}; {claim.unit}",
+        claim.source,
+    ]

@@ -1,0 +1,183 @@
+"""Two studies side by side: accuracies with the interval of their difference, claims, settings."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from online_il.claims.effects import Array, independent_effect
+from online_il.claims.measured import Store, ask
+from online_il.claims.records import read_claims
+from online_il.records import InputError
+
+NAMES = ("results.duckdb", "measurements.duckdb")
+KEY = ["task", "benchmark", "run"]
+
+
+class Section(NamedTuple):
+    """One table of the comparison; without rows it says `empty`."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    empty: str
+
+
+class Study(NamedTuple):
+    """A results folder and its database."""
+
+    folder: Path
+    database: Path
+
+
+def study(folder: Path, like: str = "") -> Study:
+    """A study's results: the folder itself, or in it the study called `like` or the only one."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name a study's results, such as results/mini")
+    inside = sorted({path.parent for name in NAMES for path in folder.glob(f"*/{name}")})
+    named = [place for place in inside if place.name == like]
+    for place in (folder, *named, *(inside if len(inside) == 1 else [])):
+        for name in NAMES:
+            if (place / name).is_file():
+                return Study(place, place / name)
+    if inside:
+        found = ", ".join(place.name for place in inside)
+        raise InputError(f"{folder}: several studies in it ({found}); name one of them")
+    raise InputError(f"{folder}: no {NAMES[0]} in it; run the study first, or name another folder")
+
+
+def compare(one: Study, other: Study) -> list[Section]:
+    """Everything that two studies can be compared by."""
+    last = [ask(each.database, "last") for each in (one, other)]
+    return [
+        _accuracies(one, other, *last),
+        _alone(*last),
+        _claims(one, other),
+        _settings(one, other),
+        _circumstances(*last),
+    ]
+
+
+# ---- accuracies ----
+
+
+def _accuracies(one: Study, other: Study, last: pd.DataFrame, others: pd.DataFrame) -> Section:
+    stores = Store(one.database), Store(other.database)
+    both = last[KEY].drop_duplicates().merge(others[KEY].drop_duplicates())
+    rows = []
+    for task, benchmark, run in both.itertuples(index=False):
+        sides = [store.runs(task, benchmark)[run] for store in stores]
+        tables: list[Array] = [side.accuracy_S_K_P[:, -1] for side in sides]
+        hashes = [
+            set(rows.loc[(rows[KEY] == (task, benchmark, run)).all(axis=1), "prompts_hash"])
+            for rows in (last, others)
+        ]
+        same = hashes[0] == hashes[1] and tables[0].shape[1] == tables[1].shape[1]
+        effect = independent_effect(*tables, paired=same)
+        low, high = (min(max(bound, -1.0), 1.0) for bound in effect.interval())
+        rows.append(
+            [
+                f"{task}, {benchmark}: {run}",
+                *(f"{table.mean():.3f}" for table in tables),
+                f"{effect.value:+.3f} [{low:+.3f}, {high:+.3f}]",
+                "" if low <= 0 <= high else "differs",
+                "same" if same else "other",
+                " / ".join(str(len(side.seeds)) for side in sides),
+            ]
+        )
+    columns = ["evaluation", "A", "B", "B − A [95 %]", "", "prompts", "seeds"]
+    title = "Final accuracies, the policy's own sampling; paired where the prompts are the same"
+    return Section(title, columns, rows, "no evaluation that both have")
+
+
+def _alone(last: pd.DataFrame, others: pd.DataFrame) -> Section:
+    whole = (
+        last[KEY]
+        .drop_duplicates()
+        .merge(others[KEY].drop_duplicates(), how="outer", indicator=True)
+    )
+    alone = whole[whole["_merge"] != "both"].sort_values(["_merge", *KEY])
+    rows = [
+        [*row[:3], "A" if row[3] == "left_only" else "B"] for row in alone.itertuples(index=False)
+    ]
+    return Section("Measured in one alone", ["task", "benchmark", "run", "in"], rows, "nothing")
+
+
+# ---- claims ----
+
+
+def _claims(one: Study, other: Study) -> Section:
+    title, columns = "Claims", ["claim", "A", "B", ""]
+    files = [each.folder / "claims.json" for each in (one, other)]
+    if missing := [str(file) for file in files if not file.is_file()]:
+        return Section(title, columns, [], f"not compared: no {' and no '.join(missing)}")
+    sides = [{claim.id: claim for claim in read_claims(file).claims} for file in files]
+    rows = []
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        verdicts = [side[name].verdict if name in side else "–" for side in sides]
+        rows.append([name, *verdicts, "" if verdicts[0] == verdicts[1] else "changed"])
+    return Section(title, columns, rows, "none")
+
+
+# ---- settings and versions ----
+
+
+def _settings(one: Study, other: Study) -> Section:
+    """The settings of runs that both have, where they differ."""
+    sides = [_of_runs(ask(each.database, "settings")) for each in (one, other)]
+    rows = []
+    for key in sorted(sides[0].keys() & sides[1].keys()):
+        for name, first, second in _different(sides[0][key], sides[1][key]):
+            rows.append([*key, name, first, second])
+    columns = ["task", "run", "setting", "A", "B"]
+    return Section("Settings that differ", columns, rows, "none")
+
+
+def _of_runs(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for (task, run), part in rows.groupby(["task", "run"]):
+        first = part.iloc[0]
+        expert = None if pd.isna(first["expert"]) else first["expert"]
+        found[str(task), str(run)] = {
+            "method": first["method"],
+            "expert": expert,
+            "seeds": part["seed"].tolist(),
+            **json.loads(first["settings"]),
+        }
+    return found
+
+
+def _circumstances(last: pd.DataFrame, others: pd.DataFrame) -> Section:
+    """Versions of code and libraries, and how responses were sampled."""
+    rows = []
+    for what in ("versions", "sampling_settings"):
+        one, other = (_united(part[what]) for part in (last, others))
+        rows += [[what.replace("_", " "), *row] for row in _different(one, other)]
+    for what in ("code_hash", "n_prompts", "samples_per_prompt"):
+        shown = [", ".join(sorted(map(str, part[what].unique()))) for part in (last, others)]
+        if shown[0] != shown[1]:
+            rows.append(["evaluation", what, *shown])
+    return Section("Versions and sampling that differ", ["", "what", "A", "B"], rows, "none")
+
+
+def _united(texts: "pd.Series[str]") -> dict[str, Any]:
+    """The keys of several JSON objects, each with all values that it has."""
+    values: dict[str, set[str]] = {}
+    for text in texts.unique():
+        for key, value in json.loads(text).items():
+            values.setdefault(key, set()).add(json.dumps(value))
+    return {key: ", ".join(sorted(found)) for key, found in values.items()}
+
+
+def _different(one: Any, other: Any, at: str = "") -> Iterator[list[str]]:
+    """The keys at which two nested objects differ, with both values."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys()):
+            yield from _different(one.get(key), other.get(key), f"{at}.{key}" if at else key)
+    elif one != other:
+        yield [
+            at,
+            *(value if isinstance(value, str) else json.dumps(value) for value in (one, other)),
+        ]

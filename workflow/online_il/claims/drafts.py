@@ -1,0 +1,146 @@
+"""From an effect to a verdict.
+
+A claim holds in a region: within the margin (equivalence), beyond it (superiority) or not beyond it
+(non-inferiority). It is supported where the region's complement is refused and contradicted where
+the region is: the 95 % interval lies wholly inside, or wholly outside. Both are one test of the
+distance from the region's nearest end, two-sided at 5 %; for equivalence it is two one-sided tests,
+each at 2.5 %. Within a family Holm corrects the p values; what is neither is undecided.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from online_il.claims.effects import (
+    LEVEL,
+    Array,
+    Effect,
+    largest_moves,
+    mean_effect,
+    simultaneous_p,
+    simultaneous_tail,
+)
+from online_il.claims.records import ClaimVerdict
+
+SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
+
+
+@dataclass
+class Draft:
+    """A claim of a task before it is corrected for the number of claims."""
+
+    claim: str
+    fields: dict[str, Any]
+    side: str = NOT_RUN
+    """The verdict that the estimate itself points to."""
+    barred: set[str] = field(default_factory=set)
+    """Verdicts that these data cannot give, whatever p is."""
+    notes: list[str] = field(default_factory=list)
+
+
+def region(side: str, margin: float) -> tuple[float, float]:
+    """Where a claim holds that holds on this side of its margin."""
+    return {
+        "within": (-margin, margin),
+        "above": (margin, math.inf),
+        "below": (-math.inf, margin),
+    }[side]
+
+
+def measure(draft: Draft, effect: Effect, holds: tuple[float, float], *, ratio: bool) -> None:
+    """Fill in a single effect; `ratio`: it is the logarithm of a factor."""
+    low, high = effect.interval()
+    inside = min(effect.value - holds[0], holds[1] - effect.value)
+    draft.side = SUPPORTED if inside > 0 else CONTRADICTED
+    shown = (effect.value, low, high, effect.detectable)
+    draft.fields |= dict(
+        zip(
+            ("effect", "low", "high", "detectable"),
+            map(math.exp, shown) if ratio else shown,
+            strict=True,
+        )
+    )
+    draft.fields["p"] = effect.p_value(inside)
+    reach = effect.value - low
+    if math.isfinite(holds[0]) and math.isfinite(holds[1]) and reach > holds[1]:
+        draft.notes.append(
+            f"The interval reaches {reach:.3g} to either side: with these seeds and prompts no "
+            "result could have supported this margin."
+        )
+    _few_seeds(draft, effect.seeds)
+
+
+def measure_curve(
+    draft: Draft,
+    difference_S_K_P: Array,
+    margin: float,
+    resamples: int,
+    rng: np.random.Generator,
+) -> None:
+    """Fill in the largest mean difference over a curve's points, claimed to be below the margin.
+
+    It is below where every point is, each by itself; that one is surely above needs an interval
+    that holds for all points at once. So the interval's upper end is the largest of the points'
+    own, and its lower end the largest of the simultaneous ones.
+    """
+    points = range(difference_S_K_P.shape[1])
+    effects_K = [mean_effect(difference_S_K_P[:, k]) for k in points]
+    moves_R = largest_moves(difference_S_K_P, resamples, rng)
+    tail = simultaneous_tail(moves_R)
+    effect = max(effects_K, key=lambda one: one.value)
+    above = [one.p_value(one.value - margin) for one in effects_K if one.value >= margin]
+    if above:
+        draft.side, p = CONTRADICTED, simultaneous_p(min(above), moves_R)
+    else:
+        draft.side, p = SUPPORTED, max(one.p_value(margin - one.value) for one in effects_K)
+    draft.fields |= {
+        "effect": effect.value,
+        "low": max(one.interval(tail)[0] for one in effects_K),
+        "high": max(one.interval()[1] for one in effects_K),
+        "detectable": max(one.detectable for one in effects_K),
+        "p": p,
+    }
+    _few_seeds(draft, effect.seeds)
+
+
+def _few_seeds(draft: Draft, seeds: int) -> None:
+    if seeds == 1:
+        draft.barred |= {SUPPORTED, CONTRADICTED}
+        draft.notes.append("One seed: how much seeds differ is not known, so nothing is decided.")
+
+
+def holm(p: Array) -> Array:
+    """P values corrected for their number by Holm's step-down method."""
+    order = p.argsort()
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(steps, 1.0)
+    return corrected
+
+
+def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
+    """The verdicts, p values corrected within each family by Holm's method."""
+    families: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        if draft.fields.get("p") is not None:
+            families.setdefault(draft.fields["family"], []).append(draft)
+    for members in families.values():
+        corrected = holm(np.array([draft.fields["p"] for draft in members]))
+        for draft, p_holm in zip(members, corrected, strict=True):
+            draft.fields["p_holm"] = float(p_holm)
+    return [_verdict(draft, families) for draft in drafts]
+
+
+def _verdict(draft: Draft, families: dict[str, list[Draft]]) -> ClaimVerdict:
+    p, p_holm = draft.fields.get("p"), draft.fields.get("p_holm")
+    notes = list(draft.notes)
+    verdict = draft.side
+    if verdict != NOT_RUN and (verdict in draft.barred or (p_holm or 0.0) >= 1 - LEVEL):
+        verdict = UNDECIDED
+        if p is not None and p < 1 - LEVEL and draft.side not in draft.barred:
+            count = len(families[draft.fields["family"]])
+            notes.append(f"By itself {draft.side}; not so as one of {count} claims of its family.")
+    return ClaimVerdict(**draft.fields, verdict=verdict, note=" ".join(filter(None, notes)))

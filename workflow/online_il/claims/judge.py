@@ -1,0 +1,362 @@
+"""Every claim of config/claims.yaml in every task of a study: measured, judged or not run."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from online_il import benchmarks
+from online_il.claims.drafts import (
+    CONTRADICTED,
+    NOT_RUN,
+    SUPPORTED,
+    UNDECIDED,
+    Draft,
+    finish,
+    measure,
+    measure_curve,
+    region,
+)
+from online_il.claims.effects import Effect, Part, best_of_others, mean_effect
+from online_il.claims.measured import BASE, Measured, Store
+from online_il.claims.records import ClaimVerdict
+from online_il.claims.speed import Run, speed
+from online_il.claims.theory import number
+from online_il.config.claims import (
+    RATIOS,
+    Claims,
+    Conjunction,
+    Degradation,
+    Difference,
+    Discrepancy,
+    Theory,
+)
+from online_il.discrepancy.tables import Discrepancy as DiscrepancyTable
+from online_il.records import provenance, read_table
+
+EXPERT = "expert"
+"""The run whose gain over the base is the yardstick of speed."""
+
+
+class Evidence(NamedTuple):
+    """What a study has to show."""
+
+    store: Store
+    theory: Path | None
+    """Folder of the theory's tables."""
+    discrepancy: list[Path]
+    """Tables of pairs, discrepancy/<task>/<expert>/<student>.parquet."""
+
+
+def judge(claims: Claims, evidence: Evidence) -> list[ClaimVerdict]:
+    """All claims, in the order of the file, one after another in each task."""
+    drafts: list[Draft] = []
+    for index, claim in enumerate(claims.claims):
+        rng = np.random.default_rng([claims.seed, index])
+        if isinstance(claim, Difference | Degradation):
+            for task in evidence.store.tasks:
+                drafts += _of_runs(claim, evidence.store, task, claims.resamples, rng)
+        elif isinstance(claim, Discrepancy):
+            drafts += _of_pairs(claim, evidence)
+        elif isinstance(claim, Theory):
+            drafts.append(_of_theory(claim, evidence.theory))
+    single = finish(drafts)
+    by_claim: dict[str, list[ClaimVerdict]] = {}
+    for draft, verdict in zip(drafts, single, strict=True):
+        by_claim.setdefault(draft.claim, []).append(verdict)
+    whole = [
+        conjunction(claim, by_claim) for claim in claims.claims if isinstance(claim, Conjunction)
+    ]
+    return [*single, *whole]
+
+
+def _draft(claim: Difference | Degradation | Discrepancy | Theory, task: str | None) -> Draft:
+    return Draft(
+        claim.id,
+        {
+            "id": claim.id if task is None else f"{task}-{claim.id}",
+            "title": claim.title,
+            "family": claim.family,
+            "task": task,
+            "source": claim.source,
+            "kind": claim.kind,
+            "runs": [],
+            "unit": "accuracy",
+            "margin": claim.margin,
+            "holds": side_of(claim),
+            "statistic": "",
+        },
+        notes=[claim.note],
+    )
+
+
+def side_of(claim: Difference | Degradation | Discrepancy | Theory) -> str:
+    """On which side of its margin a claim holds."""
+    if isinstance(claim, Degradation):
+        return "below" if claim.statistic == "worst-drop" else "above"
+    key = claim.expect if isinstance(claim, Theory) else claim.kind
+    return {
+        "equivalence": "within",
+        "superiority": "above",
+        "non-inferiority": "below",
+        "discrepancy": "above",
+        "within": "within",
+        "at-least": "above",
+        "at-most": "below",
+    }[key]
+
+
+# ---- claims about runs ----
+
+
+def _of_runs(
+    claim: Difference | Degradation,
+    store: Store,
+    task: str,
+    resamples: int,
+    rng: np.random.Generator,
+) -> Iterator[Draft]:
+    """A row a benchmark, or one that says why there is none."""
+    found = store.benchmarks(task, claim.benchmarks)
+    for name in found or [""]:
+        draft = _draft(claim, task)
+        draft.fields["runs"] = list(claim.runs)
+        draft.fields["statistic"] = words(claim, name or claim.benchmarks)
+        draft.fields["unit"] = "factor" if claim.statistic in RATIOS else "accuracy"
+        if len(found) > 1:
+            draft.fields["id"] = f"{task}-{name}-{claim.id}"
+            draft.fields["title"] += f" ({benchmarks.TITLES[name]})"
+        if not found:
+            draft.notes = [f"{task} has no benchmark {_in_words(claim.benchmarks)}."]
+            yield draft
+            continue
+        measured = store.runs(task, name)
+        if missing := [run for run in _needed(claim) if run not in measured]:
+            draft.notes = [f"{task} has no run {' and no run '.join(missing)}."]
+        else:
+            _measure_runs(draft, claim, store, task, measured, resamples, rng)
+        yield draft
+
+
+def words(claim: Difference | Degradation, benchmark: str) -> str:
+    """What is measured."""
+    where = f"on {benchmark}"
+    if claim.statistic == "accuracy":
+        return f"final accuracy {where}, {claim.runs[0]} less {claim.runs[1]}"
+    if claim.statistic == "worst-drop":
+        return f"accuracy {where}, base less {claim.runs[0]}'s worst checkpoint"
+    if claim.statistic == "final-drop":
+        return f"accuracy {where}, base less {claim.runs[0]} at its end"
+    if claim.statistic == "drop-from-best":
+        return f"accuracy {where}, {claim.runs[0]}'s best checkpoint less its last"
+    return (
+        f"{claim.statistic} to reach 90 % of the expert's gain {where}, {claim.runs[1]}'s over "
+        f"{claim.runs[0]}'s"
+    )
+
+
+def _in_words(group: str) -> str:
+    return {"forgetting": "of forgetting"}.get(group, group.replace("-", " "))
+
+
+def _needed(claim: Difference | Degradation) -> list[str]:
+    extra = [BASE] if isinstance(claim, Degradation) else []
+    if claim.statistic in RATIOS:
+        extra = [EXPERT, BASE]
+    return list(dict.fromkeys([*claim.runs, *extra]))
+
+
+def _measure_runs(
+    draft: Draft,
+    claim: Difference | Degradation,
+    store: Store,
+    task: str,
+    measured: dict[str, Measured],
+    resamples: int,
+    rng: np.random.Generator,
+) -> None:
+    names = _needed(claim)
+    # A student of seed k imitates the expert of seed k: pairs by seed. The one base serves all.
+    own = [set(measured[name].seeds) for name in names if name != BASE]
+    seeds = sorted(set.intersection(*own)) if own else measured[BASE].seeds[:1]
+    prompts = measured[names[0]].accuracy_S_K_P.shape[2]
+    if not seeds or prompts < 2:
+        what = "no seed that all of them have" if not seeds else "fewer than two prompts"
+        draft.notes = [f"{' and '.join(names)}: {what}."]
+        return
+    draft.fields |= {"n_seeds": len(seeds), "n_prompts": prompts}
+
+    def table(name: str) -> np.ndarray:
+        run = measured[name]
+        if name == BASE:
+            return np.repeat(run.accuracy_S_K_P[:1, -1:], len(seeds), axis=0)
+        return run.accuracy_S_K_P[[run.seeds.index(seed) for seed in seeds]]
+
+    if claim.statistic in RATIOS:
+        _measure_speed(draft, claim, store, task, measured, table, resamples, rng)
+    elif isinstance(claim, Degradation):
+        run, base = table(claim.runs[0]), table(BASE)
+        if claim.statistic == "worst-drop":
+            measure_curve(draft, base - run, claim.margin, resamples, rng)
+        else:
+            best = best_of_others(np.concatenate([base, run[:, :-1]], axis=1))
+            start = base[:, 0] if claim.statistic == "final-drop" else best
+            drop = mean_effect(start - run[:, -1])
+            measure(draft, drop, region("above", claim.margin), ratio=False)
+    else:
+        first, second = (table(name)[:, -1] for name in claim.runs)
+        holds = region(side_of(claim), claim.margin)
+        measure(draft, mean_effect(first - second), holds, ratio=False)
+
+
+def _measure_speed(draft, claim, store, task, measured, table, resamples, rng) -> None:  # type: ignore[no-untyped-def]
+    base = table(BASE)
+    first, second = (
+        Run(
+            np.concatenate([base, table(name)], axis=1),
+            np.append(0.0, store.cost(task, name, claim.statistic, measured[name].steps)),
+        )
+        for name in claim.runs
+    )
+    found = speed(first, second, table(EXPERT)[:, -1], base[0, 0], resamples, rng)
+    if math.isnan(found.effect.value):
+        draft.side = UNDECIDED
+        draft.notes.append("The expert gained nothing over the base.")
+        return
+    margin = math.log(claim.margin)
+    measure(draft, found.effect, region(side_of(claim), margin), ratio=True)
+    # A run that never gets there took at least all its time: a bound on the factor from one side.
+    above = found.effect.value > margin
+    if (found.first_never and above) or (found.second_never and not above):
+        draft.barred |= {SUPPORTED, CONTRADICTED}
+    if found.first_never and found.second_never:
+        draft.barred |= {SUPPORTED, CONTRADICTED}
+    nevers = (found.first_never, found.second_never)
+    for name, never in zip(claim.runs, nevers, strict=True):
+        if never:
+            draft.notes.append(f"{name} never gets there; its whole training stands for the time.")
+    if found.lost > 1 - 0.95:
+        draft.barred |= {SUPPORTED, CONTRADICTED}
+        draft.notes.append("The expert's gain cannot be told from none.")
+
+
+# ---- claims about pairs of models ----
+
+
+def _of_pairs(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
+    """A row a measure of each pair whose expert is no run of the task: it is not realizable."""
+    none = True
+    for path in evidence.discrepancy:
+        task, expert, student = path.parts[-3], path.parts[-2], path.stem
+        if task in evidence.store.tasks and expert in evidence.store.names(task):
+            continue
+        rows = read_table(path, DiscrepancyTable)
+        facts = provenance(path)
+        # A measure that ends in a blank is one a keyword.
+        many = claim.measure.endswith(" ")
+        names = rows["measure"]
+        kept = names.str.startswith(claim.measure) if many else names == claim.measure
+        for _, row in rows[kept].iterrows():
+            none = False
+            yield _of_measure(claim, task, (expert, student), row, facts)
+    if none:
+        draft = _draft(claim, None)
+        draft.fields |= {
+            "statistic": f"{claim.measure.strip()}, less the gap of accuracies",
+            "unit": "share",
+        }
+        draft.notes = ["No unrealizable expert is compared with a student in this study."]
+        yield draft
+
+
+def _of_measure(
+    claim: Discrepancy, task: str, pair: tuple[str, str], row: pd.Series, facts: dict[str, object]
+) -> Draft:
+    draft = _draft(claim, task)
+    prompts = int(str(facts["n_prompts"]))
+    draft.fields |= {
+        "runs": list(pair),
+        "statistic": f"{row['measure']}, less the absolute gap of accuracies",
+        "unit": "share",
+        "n_prompts": prompts,
+    }
+    word = row["measure"].removeprefix(claim.measure)
+    if word:
+        draft.fields["id"] += f"-{word}"
+        draft.fields["title"] += f" ({word})"
+    # Prompts alone are resampled, over the responses of all seeds.
+    part = Part(float(row["excess_stderr"]) ** 2, prompts - 1)
+    effect = Effect(float(row["excess"]), (part,), 0, prompts)
+    measure(draft, effect, region("above", claim.margin), ratio=False)
+    draft.notes.append("The interval covers prompts, not seeds.")
+    if not row["above_noise"]:
+        draft.barred.add(SUPPORTED)
+        draft.notes.append("The measure cannot be told from noise.")
+    return draft
+
+
+# ---- claims about the theory, and of several claims ----
+
+
+def _of_theory(claim: Theory, tables: Path | None) -> Draft:
+    draft = _draft(claim, None)
+    if tables is None:
+        draft.fields["statistic"] = claim.statistic
+        draft.notes = ["This study has no theory."]
+        return draft
+    if claim.panel and not (tables / "gaussian" / f"{claim.panel}.parquet").is_file():
+        draft.fields["statistic"] = claim.statistic
+        draft.notes = [f"This study has no panel {claim.panel}."]
+        return draft
+    found = number(tables, claim.statistic, claim.panel)
+    value = found.value - claim.target
+    less = f", less {claim.target:g}" if claim.target else ""
+    draft.fields |= {"statistic": found.words + less, "unit": found.unit}
+    if math.isnan(value):
+        draft.notes = ["This study's theory has no such instance."]
+        return draft
+    low, high = value - 1.96 * found.stderr, value + 1.96 * found.stderr
+    holds = region(side_of(claim), claim.margin)
+    draft.fields |= {"effect": value, "low": low, "high": high}
+    if holds[0] <= low and high <= holds[1]:
+        draft.side = SUPPORTED
+    else:
+        draft.side = CONTRADICTED if high < holds[0] or low > holds[1] else UNDECIDED
+    return draft
+
+
+def conjunction(claim: Conjunction, by_claim: dict[str, list[ClaimVerdict]]) -> ClaimVerdict:
+    """Supported where each of the others is in every task that has it; contradicted by any one."""
+    parts = {name: [v for v in by_claim[name] if v.verdict != NOT_RUN] for name in claim.claims}
+    verdicts = [row.verdict for rows in parts.values() for row in rows]
+    absent = [name for name, rows in parts.items() if not rows]
+    if not verdicts:
+        verdict = NOT_RUN
+    elif CONTRADICTED in verdicts:
+        verdict = CONTRADICTED
+    else:
+        verdict = SUPPORTED if set(verdicts) == {SUPPORTED} and not absent else UNDECIDED
+    counts = ", ".join(
+        f"{verdicts.count(one)} {one}"
+        for one in (SUPPORTED, CONTRADICTED, UNDECIDED)
+        if one in verdicts
+    )
+    notes = [claim.note, f"{counts}." if counts else "", *(f"{one} was not run." for one in absent)]
+    return ClaimVerdict(
+        id=claim.id,
+        title=claim.title,
+        family=claim.family,
+        task=None,
+        source=claim.source,
+        kind=claim.kind,
+        runs=[],
+        statistic="all of " + ", ".join(claim.claims),
+        unit="verdicts",
+        margin=0.0,
+        holds="all",
+        verdict=verdict,
+        note=" ".join(filter(None, notes)),
+    )

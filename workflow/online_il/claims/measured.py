@@ -1,0 +1,97 @@
+"""What a study measured, as tables of accuracies: seeds x checkpoints x prompts.
+
+Letters in the names: S seeds, P prompts, K checkpoints.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pandas as pd
+
+from online_il import benchmarks
+from online_il.claims.effects import Array
+from online_il.records import InputError
+
+SQL = Path(__file__).parents[2] / "sql" / "claims"
+BASE = "base"
+GROUPS = {
+    "in-distribution": benchmarks.IN_DISTRIBUTION,
+    "out-of-distribution": benchmarks.OUT_OF_DISTRIBUTION,
+    "forgetting": benchmarks.FORGETTING,
+}
+
+
+class Measured(NamedTuple):
+    """One run on one benchmark."""
+
+    seeds: list[int]
+    steps: list[int]
+    accuracy_S_K_P: Array
+
+
+class Store:
+    """A study's database, read by the questions in workflow/sql/claims."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._benchmarks = ask(database, "benchmarks")
+        self._read = cache(self._runs)
+        self._costs = cache(lambda task: ask(database, "cost", task))
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that have runs."""
+        return sorted(self._benchmarks["task"].unique())
+
+    def benchmarks(self, task: str, group: str) -> list[str]:
+        """A task's benchmarks of a group, in the paper's order."""
+        own = set(self._benchmarks.loc[self._benchmarks["task"] == task, "benchmark"])
+        return [name for name in GROUPS[group] if name in own]
+
+    def runs(self, task: str, benchmark: str) -> dict[str, Measured]:
+        """Every run of a task on a benchmark, sampled from the policy itself."""
+        return self._read(task, benchmark)  # type: ignore[no-any-return]
+
+    def names(self, task: str) -> set[str]:
+        """The runs of a task."""
+        return set(self._costs(task)["run"])
+
+    def cost(self, task: str, run: str, unit: str, steps: list[int]) -> Array:
+        """What it took to reach the steps of a run."""
+        rows = self._costs(task)
+        costs = rows[rows["run"] == run].set_index("step")[unit]
+        return costs.loc[steps].to_numpy(float)  # type: ignore[no-any-return]
+
+    def _runs(self, task: str, benchmark: str) -> dict[str, Measured]:
+        rows = ask(self._database, "accuracy", task, benchmark, "policy")
+        found = {}
+        for run, part in rows.groupby("run", sort=False):
+            steps, seeds, prompts = (part[key].unique() for key in ("step", "seed", "prompt_id"))
+            shape = len(steps), len(seeds), len(prompts)
+            if len(part) != shape[0] * shape[1] * shape[2]:
+                raise InputError(
+                    f"{self._database}: {run} of {task} on {benchmark} has {len(part)} rows where "
+                    f"{' x '.join(map(str, shape))} belong (steps, seeds, prompts); delete the "
+                    "database and start again: Snakemake makes it anew"
+                )
+            accuracy = part["accuracy"].to_numpy(float).reshape(shape).transpose(1, 0, 2)
+            found[str(run)] = Measured(seeds.tolist(), steps.tolist(), accuracy)
+        return found
+
+
+def ask(database: Path, question: str, *parameters: str) -> pd.DataFrame:
+    """The answer to a question of workflow/sql/claims. Raises `InputError`."""
+    if not database.is_file():
+        raise InputError(f"{database}: there is no such database; make it with aggregate.py")
+    sql = (SQL / f"{question}.sql").read_text(encoding="utf-8")
+    try:
+        with duckdb.connect(str(database), read_only=True) as connection:
+            rows: pd.DataFrame = connection.execute(sql, list(parameters)).df()
+            return rows
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{database}: {reason}; delete it and start again: Snakemake makes it anew"
+        ) from None

@@ -1,0 +1,102 @@
+"""How much faster one run comes near its expert than another.
+
+A run's time is where its mean accuracy first reaches the base's plus nine tenths of what the expert
+gained, straight between two checkpoints; time is counted in updates, samples or device-seconds of
+the run itself, without its expert's. The effect is the logarithm of the two times' ratio. Seeds and
+prompts are drawn with replacement, each alone, for the two parts of its variance; as the mean over
+S seeds drawn from S varies less than that of S new ones, the seeds' part is times S / (S - 1).
+
+Letters in the names: S seeds, P prompts, K checkpoints, R resamples.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_il.claims.effects import Array, Effect, Part, weights
+
+Flags = NDArray[np.bool_]
+
+SHARE = 0.9
+"""Of the expert's gain over the base."""
+
+
+class Run(NamedTuple):
+    """A run's curve, the base first."""
+
+    accuracy_S_K_P: Array
+    cost_K: Array
+
+
+class Speed(NamedTuple):
+    """The effect in logarithms, and which of the two runs never got there."""
+
+    effect: Effect
+    first_never: bool
+    second_never: bool
+    lost: float
+    """Share of the resamples in which the expert gained nothing."""
+
+
+def crossing(accuracy_R_K: Array, cost_K: Array, threshold_R: Array) -> tuple[Array, Flags]:
+    """Where each curve first reaches its threshold, and whether it does; else its last cost."""
+    above_R_K = accuracy_R_K >= threshold_R[:, None]
+    never_R = np.asarray(~above_R_K.any(1))
+    after_R = np.maximum(above_R_K.argmax(1), 1)
+    rows = np.arange(len(accuracy_R_K))
+    low_R, high_R = accuracy_R_K[rows, after_R - 1], accuracy_R_K[rows, after_R]
+    rise_R = np.where(high_R > low_R, high_R - low_R, 1.0)
+    part_R = np.clip((threshold_R - low_R) / rise_R, 0.0, 1.0)
+    found_R = cost_K[after_R - 1] + part_R * (cost_K[after_R] - cost_K[after_R - 1])
+    return np.where(never_R, cost_K[-1], found_R), never_R
+
+
+def speed(
+    first: Run,
+    second: Run,
+    expert_S_P: Array,
+    base_P: Array,
+    resamples: int,
+    rng: np.random.Generator,
+) -> Speed:
+    """By which factor (logarithm) the first run is faster than the second one.
+
+    The base's accuracies are `base_P`; a run's curve is one of S seeds, the same in all.
+    """
+    seeds, prompts = expert_S_P.shape
+    runs = (first, second)
+
+    def logs(seeds_R_S: Array, prompts_R_P: Array) -> tuple[Array, Flags, Flags]:
+        def mean(table_S_P: Array) -> Array:
+            return np.asarray(np.einsum("rs,rs->r", seeds_R_S, prompts_R_P @ table_S_P.T))
+
+        base_R = prompts_R_P @ base_P
+        gain_R = mean(expert_S_P) - base_R
+        times, nevers = [], []
+        for run in runs:
+            points = range(run.accuracy_S_K_P.shape[1])
+            curve_R_K = np.column_stack([mean(run.accuracy_S_K_P[:, k]) for k in points])
+            time_R, never_R = crossing(curve_R_K, run.cost_K, base_R + SHARE * gain_R)
+            times.append(np.maximum(time_R, 1e-9))
+            nevers.append(never_R)
+        ratio_R = np.where(gain_R > 0, np.log(times[1] / times[0]), np.nan)
+        return ratio_R, nevers[0], nevers[1]
+
+    all_seeds, all_prompts = np.full((1, seeds), 1 / seeds), np.full((1, prompts), 1 / prompts)
+    value, first_never, second_never = (part[0] for part in logs(all_seeds, all_prompts))
+    by_seeds, by_prompts = [], []
+    for seeds_R_S, prompts_R_P in weights(seeds, prompts, resamples, rng):
+        rows = len(seeds_R_S)
+        by_seeds.append(logs(seeds_R_S, np.repeat(all_prompts, rows, 0))[0])
+        by_prompts.append(logs(np.repeat(all_seeds, rows, 0), prompts_R_P)[0])
+    seeds_R, prompts_R = np.concatenate(by_seeds), np.concatenate(by_prompts)
+    lost = float(np.isnan(np.append(seeds_R, prompts_R)).mean())
+    if math.isnan(value) or lost == 1.0:
+        return Speed(Effect(math.nan, (), seeds, prompts), True, True, 1.0)
+    parts = [Part(float(np.nanvar(prompts_R)), prompts - 1)]
+    if seeds > 1:
+        parts.append(Part(float(np.nanvar(seeds_R)) * seeds / (seeds - 1), seeds - 1))
+    effect = Effect(float(value), tuple(parts), seeds, prompts)
+    return Speed(effect, bool(first_never), bool(second_never), lost)

@@ -1,0 +1,130 @@
+"""The numbers of the theory's experiments that its claims are about."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from online_il.records import read_table
+from online_il.theory.tables import Alignment, Gaussian, Horizon, OfflineBound, Pessimism
+
+LEAST = 1e-6
+"""Risks below this are not fitted, as in the figure."""
+
+
+class Number(NamedTuple):
+    """A number with its Monte Carlo standard error (0: exact), and what it is."""
+
+    value: float
+    stderr: float
+    words: str
+    unit: str
+
+
+def gaussian_value(tables: Path, panel: str) -> Number:
+    """V of the reverse-KL projection."""
+    rows = read_table(tables / "gaussian" / f"{panel}.parquet", Gaussian)
+    value = rows.loc[rows["divergence"] == "reverse_kl", "value"].iloc[0]
+    return Number(float(value), 0.0, "reward of the reverse-KL projection", "reward")
+
+
+def rate_slope(tables: Path) -> Number:
+    """How far the slope of the offline learner's log risk over log rate is from 1, at most."""
+    rows = _offline(tables)
+    rows = rows[rows["risk_exact"] >= LEAST]
+    slopes = [
+        float(np.polyfit(np.log(part["rate"]), np.log(part["risk_exact"]), 1)[0])
+        for _, part in rows.groupby("sweep")
+        if part["rate"].nunique() > 1
+    ]
+    worst = max((abs(slope - 1) for slope in slopes), default=math.nan)
+    words = f"largest distance of the log-log slope from 1 over {len(slopes)} sweeps"
+    return Number(worst, 0.0, words, "slope")
+
+
+def rate_ratio(tables: Path) -> Number:
+    """The smallest ratio of the best offline learner's exact risk to the rate."""
+    ratio = float(_offline(tables)["ratio"].min())
+    return Number(ratio, 0.0, "smallest exact risk over C log K / N, all sweeps", "ratio")
+
+
+def online_over_offline(tables: Path) -> Number:
+    """The risk of the learner that queries the expert over that of the offline one."""
+    rows = read_table(tables / "offline_bound.parquet", OfflineBound)
+    risk = rows[rows["sweep"] == "centre"].set_index("learner")["risk_exact"].to_dict()
+    words = "exact risk of the querying learner over the offline one's, at the centre"
+    return Number(float(risk["on_policy"] / risk["offline"]), 0.0, words, "ratio")
+
+
+def alignment_violation(tables: Path) -> Number:
+    """By how much the worst policy near the optimum exceeds Theorem 2's bound, at most."""
+    rows = read_table(tables / "alignment.parquet", Alignment)
+    rows = rows[(rows["alpha"] > 0) & np.isfinite(rows["bound"])]
+    worst = float((rows["worst_risk"] - rows["bound"]).max())
+    words = "largest risk less the bound, all instances, alphas and epsilons"
+    return Number(worst, 0.0, words, "risk")
+
+
+def pessimism_violation(tables: Path) -> Number:
+    """By how much the learner with the theory's beta exceeds Theorem 5's bound, at most."""
+    rows = read_table(tables / "pessimism.parquet", Pessimism)
+    rows = rows[rows["is_theory_beta"]]
+    over = (rows["risk"] - rows["bound"]).to_numpy(float)
+    worst = int(over.argmax())
+    words = "largest risk less the bound over N, the theory's beta"
+    return Number(float(over[worst]), float(rows["risk_stderr"].iloc[worst]), words, "risk")
+
+
+def pessimism_gain(tables: Path) -> Number:
+    """Behaviour cloning's risk less the pessimistic learner's, at the most samples."""
+    rows = read_table(tables / "pessimism.parquet", Pessimism)
+    rows = rows[rows["samples"] == rows["samples"].max()]
+    cloning = rows[rows["learner"] == "behaviour_cloning"]
+    pessimistic = rows[rows["is_theory_beta"]]
+    words = f"cloning's risk less the pessimistic learner's at N = {rows['samples'].iloc[0]:,}"
+    return _less(cloning, pessimistic, words)
+
+
+def horizon_one_gain(tables: Path) -> Number:
+    """Behaviour cloning's risk less that of reverse KL at horizon 1, misspecified."""
+    rows = read_table(tables / "horizon.parquet", Horizon)
+    rows = rows[(rows["case"] == "misspecified") & (rows["horizon"] == 1)]
+    cloning, online = (rows[rows["learner"] == n] for n in ("behaviour_cloning", "reverse_kl"))
+    return _less(cloning, online, "cloning's risk less that of reverse KL at H = 1")
+
+
+NUMBERS: Mapping[str, object] = {
+    "rate-slope": rate_slope,
+    "rate-ratio": rate_ratio,
+    "online-over-offline": online_over_offline,
+    "alignment-violation": alignment_violation,
+    "pessimism-violation": pessimism_violation,
+    "pessimism-gain": pessimism_gain,
+    "horizon-one-gain": horizon_one_gain,
+}
+
+
+def number(tables: Path, statistic: str, panel: str) -> Number:
+    """A claim's number from the folder of the theory's tables. Raises `InputError`."""
+    if statistic == "gaussian-value":
+        return gaussian_value(tables, panel)
+    found = NUMBERS[statistic]
+    assert callable(found)
+    return found(tables)  # type: ignore[no-any-return]
+
+
+def _offline(tables: Path) -> pd.DataFrame:
+    """The Bayes-optimal offline learner wherever the rate is not at its ceiling."""
+    rows = read_table(tables / "offline_bound.parquet", OfflineBound)
+    return rows[(rows["sweep"] != "centre") & (rows["learner"] == "offline") & (rows["rate"] < 1)]
+
+
+def _less(one: pd.DataFrame, other: pd.DataFrame, words: str) -> Number:
+    if one.empty or other.empty:
+        return Number(math.nan, 0.0, words, "risk")
+    gap = float(one["risk"].iloc[0] - other["risk"].iloc[0])
+    stderr = math.hypot(one["risk_stderr"].iloc[0], other["risk_stderr"].iloc[0])
+    return Number(gap, stderr, words, "risk")

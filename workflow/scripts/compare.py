@@ -1,0 +1,61 @@
+"""Compare the results of two studies: other seeds, another config, another version.
+
+Shows for every evaluation that both have the final accuracies and their difference with a 95 %
+interval, paired by prompt where both answered the same prompts, the claims' verdicts, and the
+settings and versions that differ. A folder is a study's results, or holds one such folder.
+"""
+
+import argparse
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from online_il.claims.comparison import Section, compare, study
+from online_il.cli import main, parser
+from online_il.records import write_text
+
+
+def shown(section: Section) -> Table:
+    """A section in the terminal."""
+    table = Table(*section.columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    table.title, table.title_justify = section.title, "left"
+    for row in section.rows:
+        table.add_row(*row, style="bold" if {"differs", "changed"} & set(row) else None)
+    return table
+
+
+def markdown(section: Section) -> list[str]:
+    """A section as Markdown."""
+    head = ["", f"## {section.title}", ""]
+    if not section.rows:
+        return [*head, section.empty]
+    lines = [section.columns, ["---"] * len(section.columns), *section.rows]
+    return [
+        *head,
+        *("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines),
+    ]
+
+
+def run(options: argparse.Namespace) -> None:
+    one = study(options.a)
+    other = study(options.b, one.folder.name)
+    sections = compare(one, other)
+    console = Console(highlight=False, markup=False)
+    console.print(f"A: {one.folder}\nB: {other.folder}\n")
+    for section in sections:
+        console.print(shown(section) if section.rows else f"{section.title}: {section.empty}\n")
+    if options.output:
+        lines = ["# Two studies", "", f"A: `{one.folder}`, B: `{other.folder}`."]
+        lines += [line for section in sections for line in markdown(section)]
+        write_text("\n".join(lines) + "\n", options.output)
+        console.print(f"written: {options.output}")
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("a", type=Path, help="results of the first study")
+    arguments.add_argument("b", type=Path, help="results of the second study")
+    arguments.add_argument("--output", type=Path, help="Markdown file to write")
+    main(run, arguments)

@@ -1,0 +1,12 @@
+-- What did it take to reach each checkpoint? Means over seeds.
+-- Parameter: task.
+SELECT
+    run,
+    step,
+    avg(updates) AS updates,
+    avg(samples) AS samples,
+    avg(device_seconds) AS "device-seconds"
+FROM evaluations
+WHERE task = $1
+GROUP BY run, step
+ORDER BY run, step;
