@@ -13,7 +13,8 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke sweep compare download-paper test test-slurm test-browser test-vllm lint benchmark clean
+.PHONY: setup setup-gpu mini smoke sweep compare download-paper test test-faults test-slurm test-vllm \
+  test-browser lint benchmark clean
 
 setup: .venv/ready
 
@@ -48,8 +49,12 @@ compare: setup
 download-paper: setup
 	$(BIN)/python workflow/scripts/download.py --config config/paper.yaml
 
+# Two processes of one thread each: tests start real programs, and threads that fight are slow.
 test: setup
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+test-faults: setup
+	OMP_NUM_THREADS=1 ONLINE_IL_FAULTS=20 $(BIN)/pytest -s tests/faults
 
 test-slurm: setup
 	sh tests/slurm/install.sh

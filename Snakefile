@@ -29,6 +29,7 @@ from online_il.config.study import (
 )
 from online_il.environment import prepare
 from online_il.integrity import damaged
+from online_il.lock import hold
 from online_il.provenance import code_hash
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
@@ -42,6 +43,9 @@ except (ConfigError, SiteError) as error:
 R = f"results/{STUDY.scale}"
 if workflow.is_main_process and (broken := damaged(Path(R))):
     raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
+
+if workflow.is_main_process:
+    LOCK = hold(Path(".snakemake"))  # Until this process ends.
 
 prepare(ROOT, STUDY.hardware)
 

@@ -24,6 +24,7 @@ rule evaluate:
         settings=evaluation_settings,
         benchmarks=lambda wildcards: ",".join(TASKS[wildcards.task].benchmarks),
         generation=STUDY.generation.model_dump_json(),
+        state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}/evaluation",
         progress=f"{R}/progress/evaluate/{{task}}/{{run}}/seed{{seed}}.json",
     message:
         "evaluate {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
@@ -32,4 +33,4 @@ rule evaluate:
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --benchmarks {params.benchmarks} --checkpoints {input.checkpoints}"
         " --record {input.record} --prompts {input.prompts} --generation {params.generation:q}"
-        " --output {output} --progress {params.progress} > {log} 2>&1"
+        " --state {params.state} --output {output} --progress {params.progress} > {log} 2>&1"

@@ -46,6 +46,7 @@ rule respond:
         responses=lambda wildcards: SAMPLED[wildcards.task, wildcards.run].responses,
         sampling=sampling_of,
         generation=STUDY.generation.model_dump_json(),
+        state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}/responses.jsonl",
         progress=f"{R}/progress/respond/{{task}}/{{run}}/seed{{seed}}.json",
     message:
         "sample responses of {wildcards.run} to the benchmarks of {wildcards.task}"
@@ -53,8 +54,8 @@ rule respond:
         "python {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --checkpoints {input.checkpoints}"
         " --prompts {input.prompts} --splits {params.splits} --samples-per-prompt {params.responses}"
-        " --sampling {params.sampling:q} --generation {params.generation:q} --output {output}"
-        " --progress {params.progress} > {log} 2>&1"
+        " --sampling {params.sampling:q} --generation {params.generation:q} --state {params.state}"
+        " --output {output} --progress {params.progress} > {log} 2>&1"
 
 
 rule ask:

@@ -26,6 +26,7 @@ rule sample:
         demonstrations=demonstrations_count,
         sampling=demonstrations_settings,
         generation=STUDY.generation.model_dump_json(),
+        state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}/demonstrations.jsonl",
         progress=f"{R}/progress/sample/{{task}}/{{run}}/seed{{seed}}.json",
     message:
         "sample demonstrations of {wildcards.run} for {wildcards.task}, seed {wildcards.seed}"
@@ -33,7 +34,7 @@ rule sample:
         "python {params.script} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --checkpoints {input.checkpoints}"
         " --prompts {input.prompts} --count {params.demonstrations} --sampling {params.sampling:q}"
-        " --generation {params.generation:q} --output {output}"
+        " --generation {params.generation:q} --state {params.state} --output {output}"
         " --progress {params.progress} > {log} 2>&1"
 
 

@@ -1,5 +1,6 @@
 """The shipped profile on a real Slurm: requests, queues, cancelled jobs, time-outs and refusals."""
 
+import random
 import signal
 import subprocess
 import sys
@@ -8,12 +9,14 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
+import harness as faults
 import pytest
 import yaml
 from cluster import PARTITION, end, processes_of
 from conftest import PARTS, PATIENCE_S, checkout, finish, start, toy
 
 SAMPLES = "results/smoke/samples/countdown/expert/seed1.parquet"
+SCANCELS = 3
 SLOW_S = 100  # Longer than a minute's limit, which Slurm enforces up to 30 s late.
 
 
@@ -86,6 +89,31 @@ def test_the_same_command_finishes_the_study_and_redoes_nothing_that_was_done(cl
     rules = [job["Comment"].split("_wildcards")[0] for job in cluster.jobs()[before:]]
     assert sorted(rule for rule in rules if rule != "rule_slow") == ["rule_grpo", "rule_sample"]
     assert {path.name for path in folder.iterdir()} == {*PARTS, "results", ".snakemake"}
+
+
+def test_a_study_whose_jobs_are_cancelled_at_random_is_the_study_that_was_not(cluster, tmp_path):
+    seed = random.randrange(2**31)
+    draw = random.Random(seed)
+    alone = faults.checkout(tmp_path / "alone")
+    smoke = (SAMPLES, "--configfile", "config/smoke.yaml")
+    faults.run_to_its_end(alone, seed, 0, print, *smoke)
+    (tmp_path / "cancelled").mkdir()
+    folder = checkout(tmp_path / "cancelled")
+    command = (*smoke, "--retries", "0")
+    for _ in range(SCANCELS):
+        seen = len(cluster.jobs())
+        process = start(folder, cluster, *command)
+        wait_for(lambda process=process: process.poll() is not None or faults.jobs(folder))
+        time.sleep(draw.uniform(0.0, 5.0))
+        new = [job["JobId"] for job in cluster.jobs()[seen:]]
+        if new:
+            cluster.ask("scancel", *new)
+        status, output = finish(process)
+        print(f"seed {seed}: {len(new)} cancelled, status {status}")
+    status, output = finish(start(folder, cluster, *command))
+    assert status == 0, f"seed {seed}: {output[-3000:]}"
+    found = faults.artifacts(folder / "results" / "smoke")
+    assert found == faults.artifacts(alone / "results" / "smoke"), f"seed {seed}"
 
 
 def test_slurm_was_asked_for_what_the_config_and_the_site_say(cluster, cancelled):

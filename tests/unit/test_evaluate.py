@@ -27,6 +27,9 @@ class Recorder:
     def load(self, policy):
         self.calls.append(("load", policy.name))
 
+    def units(self, prompts, keys):
+        return [list(range(len(prompts)))]
+
     def respond(self, prompts, keys, *, sampling, seed):
         self.calls.append(("respond", (list(zip(prompts, keys, strict=True)), sampling, seed)))
         return [Response("", 1, "stop")] * len(prompts)
@@ -103,6 +106,7 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
             prompts=tmp_path / "prompts.parquet",
             generation=generation.model_dump_json(),
             output=tmp_path / "eval",
+            state=tmp_path / "state",
             progress=tmp_path / "progress.json",
         )
     )

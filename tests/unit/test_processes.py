@@ -3,9 +3,13 @@
 They are started as `accelerate launch` starts them on GPUs, by torch.distributed.run.
 """
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -185,3 +189,37 @@ def test_the_training_table_counts_all_processes(inputs, tmp_path):
     two = read_table(tmp_path / "two" / "training.parquet", Training)
     assert list(one["samples"]) == list(two["samples"]) == [8, 16]
     assert list(one["tokens"]) == list(two["tokens"])
+
+
+def test_two_processes_go_on_after_a_kill_to_what_they_would_have_trained(tmp_path):
+    """Sums over processes are not promised to be made in one order, so: up to rounding."""
+    save_policy(tiny(), word_tokenizer(WORDS), tmp_path / "base")
+    program = Path(__file__).with_name("train_process.py")
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
+    launch += ["--num_processes", "2", "--main_process_port", "0", "--mixed_precision", "no"]
+
+    def started(name: str) -> subprocess.Popen[bytes]:
+        command = [*launch, str(program), "sft", str(tmp_path / name), str(tmp_path / "base")]
+        with (tmp_path / f"{name}.log").open("ab") as log:
+            return subprocess.Popen([*command, "60", '{"minutes": 0}'], stderr=log)
+
+    def losses(name: str) -> list[float]:
+        rows = json.loads((tmp_path / name / "result.json").read_text())["rows"]
+        assert [row["update"] for row in rows] == list(range(1, 61))
+        return [row["loss"] for row in rows]
+
+    assert started("whole").wait(timeout=300) == 0, (tmp_path / "whole.log").read_text()[-3000:]
+    process = started("killed")
+    while not list((tmp_path / "killed" / "state").glob("update-*")):
+        assert process.poll() is None, (tmp_path / "killed.log").read_text()[-3000:]
+        time.sleep(0.01)
+    # The launcher gives its processes sessions of their own.
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(tmp_path / "killed").encode() in (place / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(place.name), signal.SIGKILL)
+    process.wait(timeout=60)
+    assert not (tmp_path / "killed" / "result.json").exists()
+    assert started("killed").wait(timeout=300) == 0, (tmp_path / "killed.log").read_text()[-3000:]
+    assert "going on after update" in (tmp_path / "killed.log").read_text()
+    assert losses("killed") == pytest.approx(losses("whole"), rel=1e-3)

@@ -11,6 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
+import torch
 from test_supervised import ROWS
 from training_runs import DISTILL, GRPO, PROMPTS, WORDS, arguments, reward, tiny
 
@@ -22,6 +23,10 @@ from online_il.training.common import main_process
 from online_il.training.resume import Saving
 
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+# Processes that share a CPU name their devices cpu:0, which torch itself cannot load tensors to.
+torch.serialization.register_package(
+    0, lambda storage: None, lambda storage, place: storage if place.startswith("cpu:") else None
+)
 method, folder, base, steps = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 options = json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
 generation = Generation(engine=options.pop("engine", "loop"), batch_size=64)

@@ -99,6 +99,7 @@ def test_sample_draws_every_demonstration_once_and_as_the_decode_loop_does(train
             sampling=GREEDY.model_dump_json(),
             generation=generation.model_dump_json(),
             output=output,
+            state=output.with_suffix(".jsonl"),
         )
         assert provenance(output)["generation"]["engine"] == generation.engine
         tables.append(read_table(output, Samples))
@@ -119,6 +120,7 @@ def test_evaluate_measures_every_checkpoint_as_the_decode_loop_does(trained):
             record=trained / "run.json",
             generation=generation.model_dump_json(),
             output=trained / generation.engine,
+            state=trained / f"state-{generation.engine}",
         )
     for name in ("step1/id", "step2/id", "step1/forgetting", "step2/forgetting"):
         texts = [(trained / kind / f"{name}.json").read_text() for kind in ("vllm", "loop")]

@@ -1,10 +1,16 @@
 """What every script shares: its arguments, its log and how it ends when something is wrong."""
 
 import argparse
+import fcntl
+import hashlib
 import logging
+import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from online_il.records import InputError
@@ -14,10 +20,15 @@ class ParameterError(ValueError):
     """A parameter out of its range; the text names the parameter and the range."""
 
 
-class Stopped(Exception):
-    """A program was asked to stop and has saved what it needs to go on; the text says so."""
+class Stopped(BaseException):
+    """A program was asked to stop and has saved what it needs to go on; the text says so.
+
+    No `Exception`, for it comes at any moment, also where a library catches all of those.
+    """
 
 
+WRITTEN = ("output", "output_stem", "out", "record", "database")
+"""Options that name what a program writes, the telling ones first."""
 AGAIN = 75
 """The status of a program that was asked to stop: starting it again goes on (EX_TEMPFAIL)."""
 
@@ -50,8 +61,11 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     options = arguments.parse_args()
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, _stop)
     try:
-        program(options)
+        with alone(options):
+            program(options)
     except Stopped as error:
         arguments.exit(AGAIN, f"{error}\n")
     except ParameterError as error:
@@ -61,6 +75,40 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
         sys.exit(f"error: {error.strerror or error}{name}")
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    """Ends a program that has nothing to save but what is on the disk already."""
+    raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
+
+
+@contextmanager
+def alone(options: argparse.Namespace) -> Iterator[None]:
+    """Lets one process at a time do a job: a second one waits until the first has ended.
+
+    A Snakemake that is killed leaves its jobs running, and the next one starts them again. The
+    lock is the kernel's and ends with its process. It is named after what the
+    program writes; one that is started elsewhere than in a Snakemake's folder has none.
+    """
+    folder = Path(".snakemake")
+    place = next((getattr(options, name, None) for name in WRITTEN if hasattr(options, name)), None)
+    first = os.environ.get("RANK", "0") == "0"  # Of the processes that train together.
+    if place is None or not folder.is_dir() or not first:
+        yield
+        return
+    name = hashlib.sha256(str(place).encode()).hexdigest()[:24]
+    path = folder / "online-il" / f"{name}.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as lock:
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logging.info("another process still makes %s; waiting until it ends", place)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            logging.warning("%s: no lock on this file system (%s)", path, error.strerror)
+        yield
 
 
 def newest_step(folder: Path) -> Path:

@@ -4,6 +4,7 @@ Writes, for each checkpoint, `step<n>/<benchmark>.json` (sampled from the policy
 `step<n>/<benchmark>.paper.json` (the paper's validation sampling), each with its responses as
 Parquet beside it. The same random numbers serve all policies, prompt by prompt.
 The forgetting benchmark is scored as MMLU is: the likeliest of a question's choices counts.
+After a kill, the same command goes on after the last batch that was whole.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.generation.chat import messages_of
 from online_il.generation.engines import Engine, open_engine
+from online_il.generation.resume import Resume, identity, loglikelihoods, respond
 from online_il.grading import graded_sample
 from online_il.models import weights_hash
 from online_il.progress import report
@@ -51,15 +53,18 @@ def sampled(
     sampling: Sampling,
     count: int,
     seed: int,
+    resume: Resume,
     options: argparse.Namespace,
 ) -> Rows:
     """Graded responses to the prompts, as many each as the benchmark has."""
     keys = [(p, s) for p in range(len(prompts)) for s in range(count)]
-    responses = engine.respond(
+    responses = respond(
+        engine,
         [prompts["text"][prompt] for prompt, _ in keys],
         keys,
         sampling=sampling,
         seed=seed,
+        resume=resume,
     )
     return [
         graded_sample(
@@ -74,12 +79,14 @@ def sampled(
     ]
 
 
-def chosen(engine: Engine, policy: str, prompts: pd.DataFrame, options: argparse.Namespace) -> Rows:
+def chosen(
+    engine: Engine, policy: str, prompts: pd.DataFrame, resume: Resume, options: argparse.Namespace
+) -> Rows:
     """The likeliest choice of every question."""
     answers = [json.loads(answer) for answer in prompts["answer"]]
     choices = [[str(choice) for choice in answer["choices"]] for answer in answers]
     continuations = [[f" {text}" for text in texts] for texts in choices]
-    scores = engine.loglikelihoods(list(prompts["text"]), continuations)
+    scores = loglikelihoods(engine, list(prompts["text"]), continuations, resume)
     rows = []
     for prompt_id, answer, texts, nats in zip(
         prompts["prompt_id"], answers, choices, scores, strict=True
@@ -136,10 +143,23 @@ def evaluate(
     drawn: Sampling = getattr(settings, sampling)
     choice = grader_of(prompts) == "choice"
     count = 1 if choice else settings.responses.get(benchmark, settings.samples_per_prompt)
+    name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
+    resume = Resume(
+        options.state / f"step{checkpoint.step}.{name}.jsonl",
+        identity(
+            **context,
+            weights=checkpoint.weights_hash,
+            benchmark=benchmark,
+            sampling=drawn.model_dump(),
+            count=count,
+            seed_of_samples=settings.seed,
+            generation=options.generation,
+        ),
+    )
     if choice:
-        rows = chosen(engine, policy, prompts, options)
+        rows = chosen(engine, policy, prompts, resume, options)
     else:
-        rows = sampled(engine, policy, prompts, drawn, count, settings.seed, options)
+        rows = sampled(engine, policy, prompts, drawn, count, settings.seed, resume, options)
     check_share, attempts = checks(rows, prompts)
     correct_N = np.array([row["correct"] for row in rows], dtype=float)
     strict_N = np.array([row["correct_strict"] for row in rows], dtype=float)
@@ -161,7 +181,6 @@ def evaluate(
         attempts=attempts,
         data_revision=str(prompts["revision"][0]),
     )
-    name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
     place = options.output / f"step{checkpoint.step}"
     write_table(rows, Samples, place / f"{name}.parquet", record.model_dump())
     write_json(record, place / f"{name}.json")
@@ -261,6 +280,7 @@ if __name__ == "__main__":
     arguments.add_argument("--record", type=Path, required=True, help="the run's manifest")
     arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
     arguments.add_argument("--generation", required=True, help="generation settings, JSON")
+    arguments.add_argument("--state", type=Path, required=True, help="what it goes on from; kept")
     arguments.add_argument("--output", type=Path, required=True, help="folder to write")
     arguments.add_argument("--progress", type=Path, required=True, help="progress file")
     main(run, arguments)

@@ -2,7 +2,8 @@
 
 Of the training prompts these are the demonstrations of SFT: unfiltered, at temperature 1 (decision
 8), --count in all, passing the prompts as often as it takes. With --samples-per-prompt every
-prompt has as many. Response j of a prompt is its sample j.
+prompt has as many. Response j of a prompt is its sample j. After a kill, the same command goes on
+after the last batch that was whole.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from online_il.cli import add_run, log, main, newest_step, parser
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.generation.engines import open_engine
+from online_il.generation.resume import Resume, identity, respond
 from online_il.grading import graded_sample
 from online_il.models import weights_hash
 from online_il.progress import report
@@ -31,13 +33,27 @@ def run(options: argparse.Namespace) -> None:
     policy = newest_step(options.checkpoints)
     report(options.progress, done=0, total=count, unit="response")
     generation = Generation.model_validate_json(options.generation)
+    provenance = {
+        "task": options.task,
+        "policy": f"{options.run}/{policy.name}",
+        "weights_hash": weights_hash(policy),
+        "prompts_hash": file_hash(options.prompts),
+        "sampling": sampling.model_dump(),
+        "generation": generation.model_dump(),
+        "seed": options.seed,
+        "code_hash": options.code,
+        "versions": versions(),
+    }
     engine = open_engine(generation)
     engine.load(policy)
-    responses = engine.respond(
+    responses = respond(
+        engine,
         [prompts["text"][prompt] for prompt, _ in keys],
         keys,
         sampling=sampling,
         seed=options.seed,
+        resume=Resume(options.state, identity(**provenance, keys=keys)),
+        done=lambda rows: report(options.progress, done=rows, total=count, unit="response"),
     )
     rows = [
         graded_sample(
@@ -51,17 +67,6 @@ def run(options: argparse.Namespace) -> None:
         for (prompt, index), response in zip(keys, responses, strict=True)
     ]
     log("sampled", responses=len(rows), accuracy=sum(r["correct"] for r in rows) / len(rows))
-    provenance = {
-        "task": options.task,
-        "policy": f"{options.run}/{policy.name}",
-        "weights_hash": weights_hash(policy),
-        "prompts_hash": file_hash(options.prompts),
-        "sampling": sampling.model_dump(),
-        "generation": generation.model_dump(),
-        "seed": options.seed,
-        "code_hash": options.code,
-        "versions": versions(),
-    }
     write_table(rows, Samples, options.output, provenance)
     report(options.progress, done=count, total=count, unit="response")
 
@@ -77,6 +82,7 @@ if __name__ == "__main__":
     amount.add_argument("--samples-per-prompt", type=int, help="number of responses a prompt")
     arguments.add_argument("--sampling", required=True, help="sampling settings, JSON")
     arguments.add_argument("--generation", required=True, help="generation settings, JSON")
+    arguments.add_argument("--state", type=Path, required=True, help="what it goes on from; kept")
     arguments.add_argument("--output", type=Path, required=True, help="table to write")
     arguments.add_argument("--progress", type=Path, required=True, help="progress file")
     main(run, arguments)

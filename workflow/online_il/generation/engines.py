@@ -32,9 +32,11 @@ class Engine(Protocol):
     ) -> list[Response]:
         """One response a prompt; `keys[i]` = (prompt number, sample index) of row i.
 
-        Seed and key name the random numbers of a row (the transformers engine has one stream for
-        all rows instead).
+        Seed and key name the random numbers of a row.
         """
+
+    def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
+        """The numbers of the rows, cut into what is generated together and kept at once."""
 
     def loglikelihoods(
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]

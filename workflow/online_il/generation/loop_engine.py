@@ -51,6 +51,11 @@ class LoopEngine:
             for ids in responses
         ]
 
+    def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
+        """The batches of the decode loop."""
+        rows = [self._tokens.prompt(prompt) for prompt in prompts]
+        return list(decode.batches(rows, self._batch_size))
+
     def loglikelihoods(
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:

@@ -1,4 +1,8 @@
-"""`generate` of transformers as an engine: any model, on a GPU where there is one."""
+"""`generate` of transformers as an engine: any model, on a GPU where there is one.
+
+`generate` draws all rows of a batch from one stream. Here a row draws from its own seed, as in the
+decode loop: a logits processor chooses the row's token and leaves no other.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,15 +10,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from transformers import LogitsProcessor
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.generation import decode
 from online_il.generation.response import Response, finish_reason
 from online_il.generation.tokens import Tokens
 
 
 class TransformersEngine:
-    """Batches padded on the left; the random numbers are one stream, so responses depend on it."""
+    """Batches padded on the left."""
 
     def __init__(self, settings: Generation) -> None:
         self._batch_size = settings.batch_size
@@ -39,34 +45,40 @@ class TransformersEngine:
         sampling: Sampling,
         seed: int,
     ) -> list[Response]:
-        """One response a prompt; the keys are not looked at."""
-        from transformers import GenerationConfig, set_seed
+        """One response a prompt; keys as in `Engine`."""
+        from transformers import GenerationConfig, LogitsProcessorList
 
-        set_seed(seed)
-        greedy = sampling.temperature == 0.0
         ends = self._tokens.ends
         config = GenerationConfig(
-            do_sample=not greedy,
-            temperature=None if greedy else sampling.temperature,
-            top_k=None if greedy else sampling.top_k,
-            top_p=None if greedy else sampling.top_p,
+            do_sample=False,
             max_new_tokens=sampling.max_new_tokens,
             eos_token_id=ends,
             pad_token_id=ends[0],
         )
-        rows = [self._tokens.prompt(prompt) for prompt in prompts]
         responses = []
-        for start in range(0, len(rows), self._batch_size):
-            ids_B_T, mask_B_T = self._padded(rows[start : start + self._batch_size])
+        for rows in self.units(prompts, keys):
+            ids_B_T, mask_B_T = self._padded([self._tokens.prompt(prompts[row]) for row in rows])
+            uniform_B_T = decode.uniforms(
+                seed, [keys[row] for row in rows], sampling.max_new_tokens
+            ).to(self._device)
+            chosen = LogitsProcessorList([Chosen(sampling, uniform_B_T, ids_B_T.shape[1])])
             with torch.inference_mode():
                 out_B_T = self._model.generate(
-                    input_ids=ids_B_T, attention_mask=mask_B_T, generation_config=config
+                    input_ids=ids_B_T,
+                    attention_mask=mask_B_T,
+                    generation_config=config,
+                    logits_processor=chosen,
                 )
             for row in out_B_T[:, ids_B_T.shape[1] :].tolist():
                 length = next((t + 1 for t, token in enumerate(row) if token in ends), len(row))
                 ids = row[:length]
                 responses.append(Response(self._tokens.text(ids), length, finish_reason(ids, ends)))
         return responses
+
+    def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
+        """Batches of consecutive rows."""
+        starts = range(0, len(prompts), self._batch_size)
+        return [list(range(len(prompts)))[start : start + self._batch_size] for start in starts]
 
     @torch.inference_mode()
     def loglikelihoods(
@@ -107,3 +119,18 @@ class TransformersEngine:
             [torch.ones_like(row) for row in tensors], batch_first=True, padding_side="left"
         )
         return ids_B_T.to(self._device), mask_B_T.to(self._device)
+
+
+class Chosen(LogitsProcessor):
+    """Leaves each row the one token that its own random numbers choose."""
+
+    def __init__(self, sampling: Sampling, uniform_B_T: Tensor, prompt_length: int) -> None:
+        self._sampling, self._uniform_B_T = sampling, uniform_B_T
+        self._prompt_length = prompt_length
+
+    def __call__(self, ids_B_T: Tensor, logits_B_V: Tensor) -> Tensor:
+        """Logits (B, V) that are 0 at the chosen token and minus infinity elsewhere."""
+        uniform_B = self._uniform_B_T[:, ids_B_T.shape[1] - self._prompt_length]
+        chosen_B = decode.choose(logits_B_V.float(), self._sampling, uniform_B)
+        one_hot_B_V = torch.full_like(logits_B_V, -torch.inf)
+        return one_hot_B_V.scatter(1, chosen_B[:, None], 0.0)

@@ -23,6 +23,8 @@ from online_il.records import InputError
 
 # A list of this many ids at most may be asked for at one place (vllm.sampling_params).
 MAX_CHOICES = 128
+UNIT_BATCHES = 8
+"""Full batches of a unit that is kept at once."""
 
 
 class VllmEngine:
@@ -132,6 +134,18 @@ class VllmEngine:
         if len(complete) != len(keys):
             raise InputError(f"vLLM gave {len(complete)} responses to {len(keys)} prompts")
         return complete
+
+    def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
+        """Whole prompts, many batches at once, for a unit's end waits for its longest response."""
+        of_prompt: dict[int, list[int]] = {}
+        for row in sorted(range(len(keys)), key=lambda row: keys[row]):
+            of_prompt.setdefault(keys[row][0], []).append(row)
+        units: list[list[int]] = []
+        for rows in of_prompt.values():
+            if not units or len(units[-1]) >= UNIT_BATCHES * self._settings.batch_size:
+                units.append([])
+            units[-1] += rows
+        return units
 
     def loglikelihoods(
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]

@@ -1,0 +1,188 @@
+"""Kills the real DAG at random moments until it finishes, and tells what its artifacts are.
+
+Used by the test beside it and, with a larger count, by benchmarks/faults.py.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as parquet
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "slurm")
+KINDS = ("snakemake", "group", "job", "stop")
+"""What is killed: Snakemake alone; it and all its jobs, as when the machine dies; one job; one job
+that is asked to stop first, as before the end of its time."""
+CLOCKS = ("device_seconds", "wall_seconds", "cost_seconds")
+"""What measures time, and so differs from run to run."""
+LONGEST = 9.0
+"""Seconds from the first job of a start to the kill, at most."""
+PATIENCE = 900.0
+
+
+def checkout(folder: Path) -> Path:
+    """What a clone holds, in a folder of its own."""
+    folder.mkdir(parents=True)
+    for name in PARTS:
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
+    return folder
+
+
+def start(folder: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Snakemake in a session of its own, always with the same command."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            command, cwd=folder, stdout=stream, stderr=stream, start_new_session=True
+        )
+
+
+def jobs(folder: Path) -> list[int]:
+    """The processes of a checkout's scripts."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            is_script = command[1:2] and command[1].startswith(b"workflow/scripts/")
+            if is_script and (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+        except OSError:
+            continue  # Ended meanwhile.
+    return found
+
+
+def kill(kind: str, snakemake: subprocess.Popen[bytes], folder: Path, draw: random.Random) -> bool:
+    """Kill once; whether there was something to kill. Then Snakemake is dead, or has ended."""
+    if kind in ("job", "stop"):
+        running = jobs(folder)
+        if running:
+            end(draw.choice(running), signal.SIGTERM if kind == "stop" else signal.SIGKILL)
+        snakemake.wait(timeout=PATIENCE)
+        return bool(running)
+    snakemake.kill()
+    snakemake.wait(timeout=PATIENCE)
+    while kind == "group" and (session := in_session(snakemake.pid, folder)):
+        for process in session:
+            end(process, signal.SIGKILL)
+        time.sleep(0.02)
+    return True
+
+
+def end(process: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def in_session(session: int, folder: Path) -> list[int]:
+    """The living processes of a session, and a checkout's scripts."""
+    found = set(jobs(folder))
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.add(int(process.name))
+    return sorted(found)
+
+
+def run_to_its_end(
+    folder: Path, seed: int, kills: int, say: Callable[[str], None], *arguments: str
+) -> int:
+    """Start a study, kill it `kills` times at most and start it again until it finishes.
+
+    Returns the number of kills. Raises `AssertionError` where a start fails that nobody killed.
+    """
+    draw = random.Random(seed)
+    log = folder / "snakemake.txt"
+    done = 0
+    while True:
+        kind = KINDS[draw.randrange(len(KINDS))]
+        delay = draw.uniform(0.0, LONGEST)
+        before = log.stat().st_size if log.exists() else 0
+        snakemake = start(folder, log, *arguments)
+        if done < kills and _first_job(snakemake, folder):
+            try:
+                snakemake.wait(timeout=delay)
+            except subprocess.TimeoutExpired:
+                if kill(kind, snakemake, folder, draw):
+                    done += 1
+                    say(f"seed {seed}, kill {done}: {kind} after {delay:.2f} s")
+                continue
+        status = snakemake.wait(timeout=PATIENCE)
+        told = log.read_bytes()[before:].decode(errors="replace")
+        assert status == 0, f"seed {seed}, after {done} kills:\n{told[-4000:]}"
+        return done
+
+
+def _first_job(snakemake: subprocess.Popen[bytes], folder: Path) -> bool:
+    """Wait for a job of this start; False where it ends without one."""
+    while snakemake.poll() is None:
+        if jobs(folder):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def artifacts(results: Path) -> dict[str, str]:
+    """The hash of every artifact, without what its making took in time."""
+    left_out = ("logs", "benchmarks", "progress", "state", "preflight")
+    return {
+        str(path.relative_to(results)): hashlib.sha256(_content(path)).hexdigest()[:16]
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and path.relative_to(results).parts[0] not in left_out
+    }
+
+
+def _content(path: Path) -> bytes:
+    if path.suffix == ".parquet":
+        table = parquet.read_table(path).to_pandas()
+        origin = (parquet.read_schema(path).metadata or {}).get(b"online_il", b"{}")
+        table = table.drop(columns=[name for name in CLOCKS if name in table])
+        return table.to_json().encode() + _json(json.loads(origin))
+    if path.suffix == ".duckdb":
+        return _database(path)
+    if path.suffix == ".json":
+        return _json(json.loads(path.read_text()))
+    if path.suffix == ".html":  # A figure's specification stands in it as JSON.
+        clocks = "|".join(CLOCKS)
+        return re.sub(rf'"({clocks})": ?[0-9.e-]+', "", path.read_text()).encode()
+    return path.read_bytes()
+
+
+def _database(path: Path) -> bytes:
+    with duckdb.connect(str(path), read_only=True) as database:
+        tables = [
+            name for (name,) in database.sql("select table_name from duckdb_tables()").fetchall()
+        ]
+        content = {}
+        for name in sorted(tables):
+            rows = database.sql(f'select * from "{name}"').df()
+            rows = rows.drop(columns=[clock for clock in CLOCKS if clock in rows])
+            content[name] = sorted(map(str, rows.to_dict("records")))
+    return json.dumps(content).encode()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(_without_clocks(value), sort_keys=True).encode()
+
+
+def _without_clocks(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_clocks(v) for k, v in value.items() if k not in CLOCKS}
+    return [_without_clocks(v) for v in value] if isinstance(value, list) else value

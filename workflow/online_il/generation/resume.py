@@ -1,0 +1,163 @@
+"""Generation that goes on after a kill: what was generated stays.
+
+The rows are cut into units beforehand, as the engine takes its batches, and a unit's result is one
+line of a file that is on the disk before the next unit begins. So a kill loses one unit at most. A
+row draws from its own seed, and a unit always holds the same rows: with the decode loop and with
+transformers' `generate` the samples are those of a job that was never stopped, bit for bit. vLLM's
+depend on what else it computes at the time; with it, too, no sample is missing or there twice.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from online_il.config.sampling import Sampling
+from online_il.generation.engines import Engine
+from online_il.generation.response import Response
+
+SCORED = 512
+"""Prompts of one unit where continuations are scored."""
+
+
+class Resume(NamedTuple):
+    """Where a job keeps what it generated, and what that is a function of."""
+
+    path: Path
+    """A file in a folder that Snakemake does not know, or it would delete it with the outputs."""
+    identity: str
+    """Hash of the policy, prompts, settings, code and versions; another's results are not taken."""
+
+
+def respond(
+    engine: Engine,
+    prompts: Sequence[str],
+    keys: Sequence[tuple[int, int]],
+    *,
+    sampling: Sampling,
+    seed: int,
+    resume: Resume,
+    done: Callable[[int], None] = lambda rows: None,
+) -> list[Response]:
+    """`Engine.respond`, unit by unit; `done` hears after each how many rows are there."""
+    units = engine.units(prompts, keys)
+    responses: dict[int, Response] = {}
+
+    def make(rows: list[int]) -> list[Response]:
+        return engine.respond(
+            [prompts[row] for row in rows],
+            [keys[row] for row in rows],
+            sampling=sampling,
+            seed=seed,
+        )
+
+    with Units(resume, len(units)) as kept:
+        for number, rows in enumerate(units):
+            result = kept.result(number, lambda rows=rows: make(rows))  # type: ignore[misc]
+            for row, response in zip(rows, result, strict=True):
+                responses[row] = Response(*response)
+            done(len(responses))
+    return [responses[row] for row in range(len(prompts))]
+
+
+def loglikelihoods(
+    engine: Engine,
+    prompts: Sequence[str],
+    continuations: Sequence[Sequence[str]],
+    resume: Resume,
+) -> list[list[float]]:
+    """`Engine.loglikelihoods` (nats), unit by unit."""
+    starts = range(0, len(prompts), SCORED)
+    scores: list[list[float]] = []
+    with Units(resume, len(starts)) as kept:
+        for number, start in enumerate(starts):
+            rows = slice(start, start + SCORED)
+            scores += kept.result(
+                number,
+                lambda rows=rows: engine.loglikelihoods(prompts[rows], continuations[rows]),  # type: ignore[misc]
+            )
+    return scores
+
+
+class Units:
+    """The results of a job's units, in a file of a line each; use it in a `with` statement."""
+
+    def __init__(self, resume: Resume, total: int) -> None:
+        self._results: list[Any] = []
+        resume.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = resume.path.open("a+b")
+        whole = self._read(resume)
+        self._file.truncate(whole)
+        if whole == 0:
+            self._write({"identity": resume.identity})
+        if self._results:
+            name = resume.path.stem
+            logging.info("%s: going on after batch %d of %d", name, len(self._results), total)
+
+    def __enter__(self) -> "Units":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def result(self, number: int, make: Callable[[], Any]) -> Any:
+        """The result of a unit: as it is kept, or made now and kept. Units come in their order."""
+        if number < len(self._results):
+            return self._results[number]
+        result = make()
+        self._write({"result": result, "sha256": _hash(result)})
+        self._results.append(result)
+        return result
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _read(self, resume: Resume) -> int:
+        """Take in the whole lines from the start; returns where the last of them ends."""
+        self._file.seek(0)
+        head = self._file.readline()
+        if not head:
+            return 0
+        if _parsed(head) != {"identity": resume.identity}:
+            logging.info("%s is of another job (code, settings or inputs): not taken", resume.path)
+            return 0
+        place = len(head)
+        for line in self._file:
+            kept = _parsed(line)
+            if (
+                not line.endswith(b"\n")
+                or kept is None
+                or _hash(kept.get("result")) != kept.get("sha256")
+            ):
+                logging.warning(
+                    "%s, line %d is damaged: it and what follows is generated again",
+                    resume.path,
+                    len(self._results) + 2,
+                )
+                break
+            self._results.append(kept["result"])
+            place += len(line)
+        return place
+
+
+def identity(**parts: Any) -> str:
+    """A hash of all that a job's results are a function of."""
+    return _hash(parts)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """A line of the file; empty where it is none of ours."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
