@@ -31,12 +31,14 @@ class Opened(NamedTuple):
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of three runs and three seeds, with theory, claims and a hostile response."""
+    import altair as alt
     import duckdb
+    import pandas as pd
     from test_report import CLAIM, HOSTILE, NOTHING, write_claims
     from test_store import fake_study
 
     from online_il.charts import curves
-    from online_il.charts.style import save
+    from online_il.charts.style import save, themed
     from online_il.config.study import load
     from online_il.report.page import page
     from online_il.store import build
@@ -54,9 +56,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *({**CLAIM, "id": verdict, "verdict": verdict} for verdict in verdicts),
         {**CLAIM, **NOTHING, "verdict": "not run", "note": "nobody ran it", "family": "theory"},
     )
-    # Figures that rules have drawn, with rows and columns; which ones does not matter here.
-    for name in ("theorem1", "figure3"):
-        save(curves.figure1(results / "measurements.duckdb"), results / "figures" / name, None)
+    # Figures that rules have drawn, with rows and columns; what is on them does not matter here.
+    save(curves.figure1(results / "measurements.duckdb"), results / "figures" / "theorem1", None)
+    points = alt.Chart(pd.DataFrame({"x": range(9), "y": range(9)})).mark_point()
+    row = points.encode(x="x:Q", y="y:Q") | points.encode(x="y:Q", y="x:Q")
+    pairs = alt.vconcat(row.properties(title="a and b"), row.properties(title="a and c"))
+    save(themed(pairs.properties(title="How far apart")), results / "figures" / "figure3", None)
     for rule in ("pretrain", "grpo", "evaluate", "aggregate"):
         path = results / "benchmarks" / f"{rule}.tsv"
         path.parent.mkdir(exist_ok=True)

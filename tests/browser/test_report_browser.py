@@ -86,6 +86,7 @@ def test_pages_fit_and_nobody_is_shut_out(
     page, console, _ = opened(width, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true })")
+    assert page.locator(".chart svg").count() == page.locator(".chart").count()
     page.screenshot(path=tmp_path / f"report-{width}-{scheme}.png", full_page=True)
     found = Axe().run(page).response["violations"]
     wrong = [

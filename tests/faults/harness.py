@@ -22,7 +22,7 @@ import duckdb
 import pyarrow.parquet as parquet
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "slurm")
+PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "docs", "profiles", "slurm")
 KINDS = ("snakemake", "group", "job", "stop")
 """What is killed: Snakemake alone; it and all its jobs, as when the machine dies; one job; one job
 that is asked to stop first, as before the end of its time."""
@@ -140,8 +140,11 @@ def _first_job(snakemake: subprocess.Popen[bytes], folder: Path) -> bool:
 
 
 def artifacts(results: Path) -> dict[str, str]:
-    """The hash of every artifact, without what its making took in time."""
-    left_out = ("logs", "benchmarks", "progress", "state", "preflight")
+    """The hash of every artifact, without what its making took in time.
+
+    The report tells of little else than the others, and of that time.
+    """
+    left_out = ("logs", "benchmarks", "progress", "state", "preflight", "report.html")
     return {
         str(path.relative_to(results)): hashlib.sha256(_content(path)).hexdigest()[:16]
         for path in sorted(results.rglob("*"))

@@ -96,7 +96,13 @@ function narrow(node, columns, widest) {
 }
 
 async function drawAll(nodes) {
-  for (const node of nodes) await draw(node);
+  for (const node of nodes) {
+    // A chart that fails must not take the others with it.
+    await draw(node).catch((error) => {
+      node.textContent = `This chart cannot be drawn: ${error.message}`;
+      console.error(node.dataset.chart, error);
+    });
+  }
   document.documentElement.dataset.drawn = axis;
 }
 
