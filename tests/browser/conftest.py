@@ -60,8 +60,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(curves.figure1(results / "measurements.duckdb"), results / "figures" / "theorem1", None)
     points = alt.Chart(pd.DataFrame({"x": range(9), "y": range(9)})).mark_point()
     row = points.encode(x="x:Q", y="y:Q") | points.encode(x="y:Q", y="x:Q")
-    pairs = alt.vconcat(row.properties(title="a and b"), row.properties(title="a and c"))
-    save(themed(pairs.properties(title="How far apart")), results / "figures" / "figure3", None)
+    heads = [alt.TitleParams(name, subtitle="12 prompts") for name in ("a and b", "a and c")]
+    pairs = alt.vconcat(*(row.properties(title=head) for head in heads))
+    title = alt.TitleParams("How far apart", subtitle=["Points", "on a line."])
+    save(themed(pairs.properties(title=title)), results / "figures" / "figure3", None)
     for rule in ("pretrain", "grpo", "evaluate", "aggregate"):
         path = results / "benchmarks" / f"{rule}.tsv"
         path.parent.mkdir(exist_ok=True)

@@ -220,9 +220,10 @@ def test_a_figure_of_rows_becomes_a_chart_a_row(tmp_path: Path) -> None:
         "title": {"text": "How far", "subtitle": ["Left:", "lengths."]},
         "vconcat": [
             {**row, "title": {"text": "a and b", "subtitle": "12 prompts"}},
-            {"data": {"name": "d2"}, "mark": "bar", "title": {"text": "a and c"}},
+            {"mark": "bar", "title": {"text": "a and c"}},
         ],
-        "datasets": {"d1": [{"x": 1}], "d2": [{"x": 2}]},
+        "data": {"name": "d2"},
+        "datasets": {"d1": [{"x": 1}], "d2": [{"x": 2}], "d3": []},
         "config": {"background": "white", "axis": {}},
     }
     (tmp_path / "figures" / "figure3.vl.json").write_text(json.dumps(spec))
@@ -232,7 +233,7 @@ def test_a_figure_of_rows_becomes_a_chart_a_row(tmp_path: Path) -> None:
     assert (first.title, first.subtitle, second.title) == ("a and b", "12 prompts", "a and c")
     assert first.spec["hconcat"] == row["hconcat"] and "vconcat" not in first.spec
     assert (first.spec["datasets"], second.spec["datasets"]) == (
-        {"d1": [{"x": 1}]},
+        {"d1": [{"x": 1}], "d2": [{"x": 2}]},
         {"d2": [{"x": 2}]},
     )
     assert "background" not in first.spec["config"]

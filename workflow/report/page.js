@@ -70,6 +70,12 @@ async function draw(node) {
     node.view = (await vegaEmbed(node, wrapped(spec, columns), options)).view;
     if (node.querySelector("svg").getBoundingClientRect().width <= width) break;
   }
+  // The text alternative stands on the element around the drawing; its parts have no names.
+  const drawing = node.querySelector("svg");
+  for (const part of [drawing, ...drawing.querySelectorAll("[role]")]) {
+    for (const name of ["role", "aria-roledescription", "aria-label"]) part.removeAttribute(name);
+  }
+  drawing.setAttribute("aria-hidden", "true");
   const wide = node.parentElement.scrollWidth > node.parentElement.clientWidth;
   node.parentElement.toggleAttribute("tabindex", wide);
   if (wide) node.parentElement.tabIndex = 0;

@@ -204,9 +204,10 @@ def rows_of(chart: Chart) -> list[Chart]:
     found = []
     for index, row in enumerate(spec.get("vconcat", [])):
         title = row.get("title", {})
-        used = {name: rows for name, rows in datasets.items() if f'"{name}"' in json.dumps(row)}
         shared = {key: value for key, value in spec.items() if key not in ("vconcat", "datasets")}
-        drawn = {key: value for key, value in row.items() if key != "title"}
+        drawn = shared | {key: value for key, value in row.items() if key != "title"}
+        text_of = json.dumps(drawn)
+        used = {name: rows for name, rows in datasets.items() if f'"{name}"' in text_of}
         text, subtitle = title.get("text", ""), title.get("subtitle", "")
         found.append(
             chart._replace(
@@ -214,7 +215,7 @@ def rows_of(chart: Chart) -> list[Chart]:
                 title=text,
                 subtitle=subtitle,
                 alternative=f"{chart.title}: {text}, {subtitle}. {chart.subtitle}",
-                spec={**shared, **drawn, "datasets": used},
+                spec={**drawn, "datasets": used},
             )
         )
     return found
