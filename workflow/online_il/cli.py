@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from online_il.exhausted import Exhausted, sentence
 from online_il.records import InputError
 
 
@@ -46,21 +47,36 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
     """Run a script; what is wrong ends it with one line that says what to do.
 
     The status is 2 for a parameter, 75 for a program that was asked to stop, and 1 for an input
-    file or the system.
+    file or the system, a full disk and a full memory among it.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     options = arguments.parse_args()
     try:
-        program(options)
+        _told(program, options, Path(arguments.prog).stem)
     except Stopped as error:
         arguments.exit(AGAIN, f"{error}\n")
     except ParameterError as error:
         arguments.exit(2, f"error: {error}\n")
-    except (InputError, FloatingPointError) as error:
+    except (InputError, FloatingPointError, Exhausted) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
         sys.exit(f"error: {error.strerror or error}{name}")
+
+
+def _told(
+    program: Callable[[argparse.Namespace], None], options: argparse.Namespace, name: str
+) -> None:
+    """Run a program; raises `Exhausted` where it fails because something ran out."""
+    try:
+        program(options)
+        return
+    except Exception as error:
+        line = sentence(error, options, name)
+        if line is None:
+            raise
+    # Here, for while an error is handled it keeps what the program held.
+    raise Exhausted(line)
 
 
 def newest_step(folder: Path) -> Path:

@@ -6,6 +6,8 @@ carries in its metadata where it comes from.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -182,10 +184,8 @@ def write_table(
     frame = table.validate(frame[order], lazy=True)
     data = arrow.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(data.schema.metadata or {}), PROVENANCE: json.dumps(provenance).encode()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    parquet.write_table(data.replace_schema_metadata(metadata), aside)
-    aside.replace(path)
+    with written_aside(path) as aside:
+        parquet.write_table(data.replace_schema_metadata(metadata), aside)
 
 
 def read_table(path: Path, table: type[Table]) -> pd.DataFrame:
@@ -213,7 +213,18 @@ def write_json(record: BaseModel, path: Path) -> None:
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file, complete or not at all."""
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A file to write that gets the name `path` at the end; half a one is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)  # On a full disk, the program's last words need the space.
+        raise
