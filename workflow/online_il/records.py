@@ -176,13 +176,23 @@ def write_table(
     path: Path,
     provenance: dict[str, Any],
 ) -> None:
-    """Validate rows against their table and write them as Parquet with their provenance."""
-    frame, columns = pd.DataFrame(rows), list(table.to_schema().columns)
-    # In the table's order; a column too many stays, so that it is refused rather than dropped.
-    order = [name for name in columns if name in frame]
-    order += [name for name in frame if name not in columns]
-    frame = table.validate(frame[order], lazy=True)
-    data = arrow.Table.from_pandas(frame, preserve_index=False)
+    """Validate rows against their table and write them as Parquet with their provenance.
+
+    Raises `InputError` for a text that UTF-8 cannot hold.
+    """
+    try:
+        frame, columns = pd.DataFrame(rows), list(table.to_schema().columns)
+        # In the table's order; a column too many stays, so that it is refused rather than dropped.
+        order = [name for name in columns if name in frame]
+        order += [name for name in frame if name not in columns]
+        frame = table.validate(frame[order], lazy=True)
+        data = arrow.Table.from_pandas(frame, preserve_index=False)
+    except UnicodeEncodeError as error:
+        broken = str(error.object)[max(0, error.start - 20) : error.start + 20]
+        raise InputError(
+            f"{path}: cannot be written, for half a character is in a text ({broken!a}); mend it "
+            "in the file that the rows come from"
+        ) from None
     metadata = {**(data.schema.metadata or {}), PROVENANCE: json.dumps(provenance).encode()}
     with written_aside(path) as aside:
         parquet.write_table(data.replace_schema_metadata(metadata), aside)
