@@ -170,8 +170,8 @@ HOSTILE = {
     "10 MB": "7" * LONG,
     "10 MB of tags": "<answer>" * (LONG // 8),
     "10 MB in an answer": "<answer>" + "1+" * (LONG // 2) + "6</answer>",
-    "10 MB of attempts": "<think> " + "1 + 1 = 2 ok " * (LONG // 13),
-    "one equation of 10 MB": "<think> 1 " + "+ 1 = 2 " * (LONG // 8) + "ok </think>",
+    "many attempts": "<think> " + "1 + 1 = 2 ok " * 50_000,
+    "one long equation": "<think> 1 " + "+ 1 = 2 " * 50_000 + "ok </think>",
     "parentheses": "<answer>" + "(" * 100_000 + "7" + ")" * 100_000 + "</answer>",
     "exponents": "<answer>9**9**9**9</answer> \\boxed{9^{9^{9^9}}} #### 1e999999999",
     "long claim": "<think> 1 + 1 = " + "9" * 100_000 + " ok </think>",
@@ -182,21 +182,24 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("grader", ANSWERS)
-def test_hostile_text_is_wrong_and_can_be_written_and_read(name, grader, tmp_path):
-    row = graded_sample(
-        prompt_id="p",
-        sample_index=0,
-        policy="x",
-        seed=1,
-        answer=ANSWERS[grader],
-        response=Response(HOSTILE[name], 9, "stop"),
-    )
-    assert not row["correct"]
-    miniature.check_rate(row["text"], 7)
+def test_hostile_text_is_wrong_and_can_be_written_and_read(name, tmp_path):
+    rows = [
+        graded_sample(
+            prompt_id=grader,
+            sample_index=0,
+            policy="x",
+            seed=1,
+            answer=answer,
+            response=Response(HOSTILE[name], 9, "stop"),
+        )
+        for grader, answer in ANSWERS.items()
+    ]
+    assert not any(row["correct"] for row in rows)
+    miniature.check_rate(rows[0]["text"], 7)
     path = tmp_path / "samples.parquet"
-    write_table([row], Samples, path, {})
-    assert read_table(path, Samples)["text"][0] == whole(HOSTILE[name])
+    write_table(rows, Samples, path, {})
+    assert set(read_table(path, Samples)["text"]) == {whole(HOSTILE[name])}
+    write_table(rows[:1], Samples, path, {})
     found = read([path], keywords=["ok", "*"], tokenizer=None, keep_empty=True)
     assert len(found.length_N) == 1 and not list(tmp_path.glob("pwned"))
 
