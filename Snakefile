@@ -49,6 +49,13 @@ if workflow.is_main_process:
 
 prepare(ROOT, STUDY.hardware)
 
+# A process that the kernel kills, for want of memory, cannot say so itself.
+shell.prefix(
+    "set -euo pipefail; trap '[ $? != 137 ] || echo \"error: the job was killed (SIGKILL), most likely"
+    " because no memory was left: raise resources.<rule>.mem_mb in the config, or lower"
+    " micro_batch_size or generation.batch_size, and start again: it goes on\" >&2' EXIT; "
+)
+
 
 wildcard_constraints:
     seed=r"\d+",

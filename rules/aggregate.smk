@@ -29,5 +29,5 @@ for stored, tasks in DATABASES.items():
         message:
             "gather everything that was measured in {output}"
         shell:
-            "python {params.script} --results {params.results} --policies {params.policies}"
+            "python {params.script:q} --results {params.results} --policies {params.policies}"
             " --code {params.code} --database {output} > {log} 2>&1"

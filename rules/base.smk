@@ -31,7 +31,7 @@ rule pretrain:
     message:
         "train the base of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        "python {params.script} --task {wildcards.task} --run base --seed {wildcards.seed}"
+        "python {params.script:q} --task {wildcards.task} --run base --seed {wildcards.seed}"
         " --code {params.code} --settings {params.settings:q} --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
         " --record {output.record} {params.how} --state {params.state}"

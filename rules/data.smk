@@ -22,7 +22,7 @@ rule prompts:
     message:
         "draw the prompts of {wildcards.task}"
     shell:
-        "python {params.script} --task {wildcards.task} --settings {params.settings:q}"
+        "python {params.script:q} --task {wildcards.task} --settings {params.settings:q}"
         " --code {params.code} --output {output} > {log} 2>&1"
 
 
@@ -47,5 +47,5 @@ rule convert:
     message:
         "make prompts of the rows of {wildcards.task}"
     shell:
-        "python {params.script} --task {wildcards.task} --kind {params.kind}"
+        "python {params.script:q} --task {wildcards.task} --kind {params.kind}"
         " --settings {params.settings:q} --code {params.code} --output {output} > {log} 2>&1"

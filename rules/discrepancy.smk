@@ -27,7 +27,7 @@ rule discrepancy:
     message:
         "compare the responses of {wildcards.expert} and {wildcards.student}, {wildcards.task}"
     shell:
-        "python {params.script} --expert {params.expert} --student {params.student}"
+        "python {params.script:q} --expert {params.expert} --student {params.student}"
         " --expert-name {wildcards.expert} --student-name {wildcards.student}"
         " --tokenizer {input.tokenizer}/step0 --bin-width {params.bin_width} {params.keywords:q}"
         " --resamples {params.resamples} --seed {params.seed} --keep-empty --code {params.code}"
@@ -57,7 +57,7 @@ rule table1:
     message:
         "write Table 1: discrepancy against performance gap"
     shell:
-        "python {params.script} --tables {input} --code {params.code} --output {output} > {log} 2>&1"
+        "python {params.script:q} --tables {input} --code {params.code} --output {output} > {log} 2>&1"
 
 
 rule figure3:
@@ -78,5 +78,5 @@ rule figure3:
     message:
         "draw Figure 3: lengths, keywords and the performance gap"
     shell:
-        "python {params.script} --tables {input} --code {params.code}"
+        "python {params.script:q} --tables {input} --code {params.code}"
         " --output-stem {params.stem} > {log} 2>&1"

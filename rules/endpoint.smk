@@ -26,7 +26,7 @@ rule demonstrate:
     message:
         "ask {wildcards.run} for demonstrations of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --endpoint {params.endpoint:q}"
         " --prompts {input.prompts} --splits train --count {params.demonstrations}"
         " --sampling {params.sampling:q} --journal {params.journal} --output {output}"

@@ -29,7 +29,7 @@ rule evaluate:
     message:
         "evaluate {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --benchmarks {params.benchmarks} --checkpoints {input.checkpoints}"
         " --record {input.record} --prompts {input.prompts} --generation {params.generation:q}"

@@ -38,7 +38,7 @@ rule grpo:
     message:
         "train {wildcards.run} of {wildcards.task} with GRPO, seed {wildcards.seed}"
     shell:
-        "{params.launch} {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "{params.launch} {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
         " {params.how}"

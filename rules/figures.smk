@@ -19,7 +19,7 @@ rule figure1:
     message:
         "draw Figure 1: accuracy in distribution"
     shell:
-        "python {params.script} --database {input} --code {params.code}"
+        "python {params.script:q} --database {input} --code {params.code}"
         " --output-stem {params.stem} > {log} 2>&1"
 
 
@@ -42,7 +42,7 @@ rule figure2:
     message:
         "draw Figure 2: accuracy out of distribution, and forgetting"
     shell:
-        "python {params.script} --database {input} --code {params.code}"
+        "python {params.script:q} --database {input} --code {params.code}"
         " --chance {params.chance:q} --output-stem {params.stem} > {log} 2>&1"
 
 
@@ -63,5 +63,5 @@ rule summary:
     message:
         "write the table of final accuracies"
     shell:
-        "python {params.script} --database {input} --code {params.code}"
+        "python {params.script:q} --database {input} --code {params.code}"
         " --output {output} > {log} 2>&1"

@@ -20,7 +20,7 @@ rule fetch:
     message:
         "fetch {wildcards.model} of {wildcards.task}"
     shell:
-        "python {params.script} --settings {params.settings:q} --code {params.code}"
+        "python {params.script:q} --settings {params.settings:q} --code {params.code}"
         " --output {output} > {log} 2>&1"
 
 
@@ -47,7 +47,7 @@ rule adopt:
     message:
         "take the model of {wildcards.task} for its base"
     shell:
-        "python {params.script} --task {wildcards.task} --run base --seed {wildcards.seed}"
+        "python {params.script:q} --task {wildcards.task} --run base --seed {wildcards.seed}"
         " --code {params.code} --settings {params.settings:q} --model {input.model}"
         " --prompts {input.prompts} --checkpoints {output.checkpoints}"
         " --training {output.training} --record {output.record} > {log} 2>&1"
@@ -83,7 +83,7 @@ rule finetune:
     message:
         "fine-tune the base of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        "{params.launch} {params.script} --task {wildcards.task} --run base"
+        "{params.launch} {params.script:q} --task {wildcards.task} --run base"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --model {input.model} --prompts {input.prompts} {params.how}"
         " --checkpoints {output.checkpoints} --training {output.training}"

@@ -23,5 +23,5 @@ rule plan:
     message:
         "say what the study costs"
     shell:
-        "python {params.script} --config {params.config:q} --overrides {params.overrides:q}"
+        "python {params.script:q} --config {params.config:q} --overrides {params.overrides:q}"
         " --code {params.code} --output {output} 2>&1 | tee {log}"

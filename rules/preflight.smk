@@ -27,7 +27,7 @@ rule preflight_task:
     message:
         "check what {wildcards.task} needs"
     shell:
-        "python {params.script} --config {params.config:q} --overrides {params.overrides:q}"
+        "python {params.script:q} --config {params.config:q} --overrides {params.overrides:q}"
         " --task {wildcards.task} --results {params.results} {params.slurm}"
         " --code {params.code} --checked {params.checked} --output {output} 2>&1 | tee {log}"
 
@@ -49,5 +49,5 @@ rule preflight:
     message:
         "check what the study needs"
     shell:
-        "python {params.script} --config {params.config:q} --overrides {params.overrides:q}"
+        "python {params.script:q} --config {params.config:q} --overrides {params.overrides:q}"
         " --results {params.results} {params.slurm} --output {params.report} 2>&1 | tee {log}"

@@ -18,7 +18,7 @@ rule tokenizer:
     message:
         "fetch the tokenizer that counts the tokens of {wildcards.expert} and {wildcards.student}"
     shell:
-        "python {params.script} --settings {params.settings:q} --code {params.code}"
+        "python {params.script:q} --settings {params.settings:q} --code {params.code}"
         " --output {output} > {log} 2>&1"
 
 
@@ -51,7 +51,7 @@ rule respond:
     message:
         "sample responses of {wildcards.run} to the benchmarks of {wildcards.task}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --checkpoints {input.checkpoints}"
         " --prompts {input.prompts} --splits {params.splits} --samples-per-prompt {params.responses}"
         " --sampling {params.sampling:q} --generation {params.generation:q} --state {params.state}"
@@ -83,7 +83,7 @@ rule ask:
     message:
         "ask {wildcards.run} the benchmarks of {wildcards.task}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --endpoint {params.endpoint:q}"
         " --prompts {input.prompts} --splits {params.splits} --samples-per-prompt {params.responses}"
         " --sampling {params.sampling:q} --journal {params.journal} --output {output}"

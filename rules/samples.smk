@@ -31,7 +31,7 @@ rule sample:
     message:
         "sample demonstrations of {wildcards.run} for {wildcards.task}, seed {wildcards.seed}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --checkpoints {input.checkpoints}"
         " --prompts {input.prompts} --count {params.demonstrations} --sampling {params.sampling:q}"
         " --generation {params.generation:q} --state {params.state} --output {output}"
@@ -58,7 +58,7 @@ rule solve:
     message:
         "solve the training prompts of {wildcards.task} exactly, seed {wildcards.seed}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --prompts {input.prompts}"
         " --count {params.demonstrations} --output {output} > {log} 2>&1"
 
@@ -84,6 +84,6 @@ rule solve_benchmark:
     message:
         "let {wildcards.run} answer the {wildcards.split} prompts of {wildcards.task}"
     shell:
-        "python {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --prompts {input.prompts}"
         " --split {wildcards.split} --count {params.number} --output {output} > {log} 2>&1"

@@ -37,7 +37,7 @@ rule sft:
     message:
         "train {wildcards.run} of {wildcards.task} by SFT, seed {wildcards.seed}"
     shell:
-        "{params.launch} {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "{params.launch} {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
         " {params.how}"
@@ -88,7 +88,7 @@ rule distill:
         "train {wildcards.run} of {wildcards.task} by on-policy distillation,"
         " seed {wildcards.seed}"
     shell:
-        "{params.launch} {params.script} --task {wildcards.task} --run {wildcards.run}"
+        "{params.launch} {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
         " {params.how}"

@@ -32,7 +32,7 @@ rule theory_gaussian:
     message:
         "project the Gaussian expert of panel {wildcards.panel}"
     shell:
-        "python {params.script} {params.flags} --code {params.code} --out {output} > {log} 2>&1"
+        "python {params.script:q} {params.flags} --code {params.code} --out {output} > {log} 2>&1"
 
 
 for table in THEOREMS.values():
@@ -55,4 +55,4 @@ for table in THEOREMS.values():
         message:
             "compute {output}"
         shell:
-            "python {params.script} {params.flags} --code {params.code} --out {output} > {log} 2>&1"
+            "python {params.script:q} {params.flags} --code {params.code} --out {output} > {log} 2>&1"

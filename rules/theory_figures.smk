@@ -21,7 +21,7 @@ rule figure4:
     message:
         "draw Figure 4: Gaussian experts and students"
     shell:
-        "python {params.script} --tables {input} --titles {params.titles:q} --code {params.code}"
+        "python {params.script:q} --tables {input} --titles {params.titles:q} --code {params.code}"
         " --output-stem {params.stem} > {log} 2>&1"
 
 
@@ -48,7 +48,7 @@ for drawn, table in THEOREMS.items():
         message:
             "draw {params.stem}"
         shell:
-            "python {params.script} --table {input} --code {params.code}"
+            "python {params.script:q} --table {input} --code {params.code}"
             " --output-stem {params.stem} > {log} 2>&1"
 
 
@@ -69,4 +69,4 @@ rule slopes:
     message:
         "fit how fast each learner's risk falls with Theorem 1's rate"
     shell:
-        "python {params.script} --table {input} --code {params.code} --output {output} > {log} 2>&1"
+        "python {params.script:q} --table {input} --code {params.code} --output {output} > {log} 2>&1"

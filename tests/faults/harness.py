@@ -68,7 +68,7 @@ def jobs(folder: Path) -> list[int]:
 def kill(kind: str, snakemake: subprocess.Popen[bytes], folder: Path, draw: random.Random) -> bool:
     """Kill once; whether there was something to kill. Then Snakemake is dead, or has ended."""
     if kind in ("job", "stop"):
-        running = jobs(folder)
+        running = first_jobs(snakemake, folder)
         if running:
             end(draw.choice(running), signal.SIGTERM if kind == "stop" else signal.SIGKILL)
         snakemake.wait(timeout=PATIENCE)
@@ -116,7 +116,7 @@ def run_to_its_end(
         delay = draw.uniform(0.0, LONGEST)
         before = log.stat().st_size if log.exists() else 0
         snakemake = start(folder, log, *arguments)
-        if done < kills and _first_job(snakemake, folder):
+        if done < kills and first_jobs(snakemake, folder):
             try:
                 snakemake.wait(timeout=delay)
             except subprocess.TimeoutExpired:
@@ -130,13 +130,13 @@ def run_to_its_end(
         return done
 
 
-def _first_job(snakemake: subprocess.Popen[bytes], folder: Path) -> bool:
-    """Wait for a job of this start; False where it ends without one."""
+def first_jobs(snakemake: subprocess.Popen[bytes], folder: Path) -> list[int]:
+    """Wait for jobs; none where Snakemake ends without one."""
     while snakemake.poll() is None:
-        if jobs(folder):
-            return True
+        if running := jobs(folder):
+            return running
         time.sleep(0.05)
-    return False
+    return []
 
 
 def artifacts(results: Path) -> dict[str, str]:

@@ -69,7 +69,10 @@ def test_an_override_is_checked_and_named_as_such(tmp_path: Path) -> None:
     assert "command line: sclae = \"x\": unknown key; did you mean 'scale'?" in message
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
+STUDIES = sorted(set((ROOT / "config").glob("*.yaml")) - {ROOT / "config" / "claims.yaml"})
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.name)
 def test_the_shipped_configs_load(path: Path) -> None:
     assert load(path).scale
 

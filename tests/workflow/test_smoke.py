@@ -65,7 +65,7 @@ def planned(output: str) -> set[str]:
 
 
 def test_every_run_is_evaluated_on_every_benchmark_with_both_samplings(study):
-    with duckdb.connect(str(study / "results.duckdb"), read_only=True) as database:
+    with duckdb.connect(str(study / "measurements.duckdb"), read_only=True) as database:
         rows = database.sql(
             "select distinct run, benchmark, sampling from evaluations"
             " where task = 'countdown' order by all"
@@ -154,6 +154,22 @@ def test_the_figures_and_the_summary_are_there(study):
     table = (study / "tables" / "table1.md").read_text()
     assert "## expert / sft-added" in table and "## solver / sft-unrealizable" in table
     assert "| offline, Bayes-optimal |" in (study / "tables" / "theorem1.md").read_text()
+
+
+def test_the_claims_are_judged_or_not_run(study):
+    claims = {
+        claim["id"]: claim for claim in json.loads((study / "claims.json").read_text())["claims"]
+    }
+    # One seed of untrained models shows nothing about runs; the theory is exact.
+    assert claims["countdown-sft-realizable-matches"]["verdict"] == "undecided"
+    assert claims["countdown-length-above-gap"]["runs"] == ["solver", "sft-unrealizable"]
+    assert claims["aime-length-above-gap"]["runs"] == ["one", "other"]
+    assert claims["gaussian-class-a"]["verdict"] == "supported"
+    assert claims["gsm8k-sft-realizable-matches"]["note"] == "gsm8k has no run sft-realizable."
+    with duckdb.connect(str(study / "results.duckdb"), read_only=True) as database:
+        rows = database.sql("select id, verdict from claims").fetchall()
+        assert database.sql("select count(*) from evaluations").fetchone()[0] > 0
+    assert dict(rows) == {name: claim["verdict"] for name, claim in claims.items()}
 
 
 def test_a_second_call_does_nothing(study):

@@ -1,18 +1,16 @@
 """What every script shares: its arguments, its log and how it ends when something is wrong."""
 
 import argparse
-import fcntl
-import hashlib
 import logging
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from online_il.exhausted import Exhausted, sentence
+from online_il.lock import alone
 from online_il.records import InputError
 
 
@@ -27,8 +25,6 @@ class Stopped(BaseException):
     """
 
 
-WRITTEN = ("output", "output_stem", "out", "record", "database")
-"""Options that name what a program writes, the telling ones first."""
 AGAIN = 75
 """The status of a program that was asked to stop: starting it again goes on (EX_TEMPFAIL)."""
 
@@ -57,7 +53,7 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
     """Run a script; what is wrong ends it with one line that says what to do.
 
     The status is 2 for a parameter, 75 for a program that was asked to stop, and 1 for an input
-    file or the system.
+    file or the system, a full disk and a full memory among it.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     options = arguments.parse_args()
@@ -65,12 +61,12 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
         signal.signal(number, _stop)
     try:
         with alone(options):
-            program(options)
+            _told(program, options, Path(arguments.prog).stem)
     except Stopped as error:
         arguments.exit(AGAIN, f"{error}\n")
     except ParameterError as error:
         arguments.exit(2, f"error: {error}\n")
-    except (InputError, FloatingPointError) as error:
+    except (InputError, FloatingPointError, Exhausted) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
@@ -82,33 +78,19 @@ def _stop(number: int, _: FrameType | None) -> None:
     raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
 
 
-@contextmanager
-def alone(options: argparse.Namespace) -> Iterator[None]:
-    """Lets one process at a time do a job: a second one waits until the first has ended.
-
-    A Snakemake that is killed leaves its jobs running, and the next one starts them again. The
-    lock is the kernel's and ends with its process. It is named after what the
-    program writes; one that is started elsewhere than in a Snakemake's folder has none.
-    """
-    folder = Path(".snakemake")
-    place = next((getattr(options, name, None) for name in WRITTEN if hasattr(options, name)), None)
-    first = os.environ.get("RANK", "0") == "0"  # Of the processes that train together.
-    if place is None or not folder.is_dir() or not first:
-        yield
+def _told(
+    program: Callable[[argparse.Namespace], None], options: argparse.Namespace, name: str
+) -> None:
+    """Run a program; raises `Exhausted` where it fails because something ran out."""
+    try:
+        program(options)
         return
-    name = hashlib.sha256(str(place).encode()).hexdigest()[:24]
-    path = folder / "online-il" / f"{name}.lock"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a") as lock:
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logging.info("another process still makes %s; waiting until it ends", place)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError as error:
-            logging.warning("%s: no lock on this file system (%s)", path, error.strerror)
-        yield
+    except Exception as error:
+        line = sentence(error, options, name)
+        if line is None:
+            raise
+    # Here, for while an error is handled it keeps what the program held.
+    raise Exhausted(line)
 
 
 def newest_step(folder: Path) -> Path:

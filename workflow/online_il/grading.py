@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from online_il.generation.response import Response
+from online_il.generation.response import Response, whole
 from online_il.tasks import boxed, countdown, harness
 
 
@@ -55,15 +55,16 @@ def graded_sample(
     response: Response,
 ) -> dict[str, Any]:
     """A row of the samples table for a response to a prompt with this answer."""
+    text = whole(response.text)
     return {
         "prompt_id": prompt_id,
         "sample_index": sample_index,
         "policy": policy,
         "seed": seed,
-        "text": response.text,
+        "text": text,
         "n_tokens": response.n_tokens,
         "finish_reason": response.finish_reason,
-        **grade(response.text, answer)._asdict(),
+        **grade(text, answer)._asdict(),
     }
 
 

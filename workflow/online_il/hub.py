@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.settings import Settings
+from online_il.exhausted import cause_of
 from online_il.records import InputError
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt"]
@@ -134,9 +135,16 @@ def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataS
     The only function here that uses the network. What has a `folder` is passed over. A gated
     repository needs HF_TOKEN in the environment. Raises `InputError` for what cannot be had.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import get_token, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    token = get_token()
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        # The HTTP library would quote it in its error.
+        raise InputError(
+            "HF_TOKEN holds no token: there are spaces, line breaks or letters beyond ASCII in it; "
+            "put a token of the hub in it, or unset it"
+        )
     for source in sources:
         if source.folder is not None:
             continue
@@ -149,7 +157,10 @@ def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataS
                 allow_patterns=_patterns(source),
             )
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
+            if cause_of(error):
+                raise
+            reason = " ".join(str(error).split())
+            reason = (reason.replace(token, "***") if token else reason)[:200]
             raise InputError(
                 f"{'model' if is_model else 'data set'} {source.repo}@{source.revision}: cannot be "
                 f"downloaded ({reason}); look at the network and the name, and for a gated "

@@ -147,19 +147,24 @@ def save_policy(
     aside.mkdir(parents=True)
     # The trainers turn the cache off; whoever loads the policy to generate wants it on.
     model.config.use_cache, trained_with = True, model.config.use_cache
-    if state is None:
-        model.save_pretrained(aside)
-    else:
-        weights = dict(state)
-        if model.config.tie_word_embeddings:  # Gathered, they no longer share their memory.
-            weights.pop("lm_head.weight", None)
-        dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
-        model.save_pretrained(aside, state_dict=weights)  # Empties the mapping.
-        config = model_config(aside)
-        config["dtype"] = dtype
-        (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    model.config.use_cache = trained_with
-    tokenizer.save_pretrained(aside)
+    try:
+        if state is None:
+            model.save_pretrained(aside)
+        else:
+            weights = dict(state)
+            if model.config.tie_word_embeddings:  # Gathered, they no longer share their memory.
+                weights.pop("lm_head.weight", None)
+            dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
+            model.save_pretrained(aside, state_dict=weights)  # Empties the mapping.
+            config = model_config(aside)
+            config["dtype"] = dtype
+            (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        tokenizer.save_pretrained(aside)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    finally:
+        model.config.use_cache = trained_with
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
 

@@ -4,17 +4,16 @@ import json
 import time
 from pathlib import Path
 
+from online_il.records import write_text
+
 STARTED = time.time()
 """When this process began, seconds since 1970: from it follows how long the job will take."""
 
 
 def report(path: Path, *, done: int, total: int, unit: str, **numbers: float | None) -> None:
     """Tell whoever watches how far this job is, in a small JSON file that is replaced each time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
     state = {"done": done, "total": total, "unit": unit, "started": STARTED, "time": time.time()}
-    aside.write_text(json.dumps(state | numbers))
-    aside.replace(path)
+    write_text(json.dumps(state | numbers), path)
 
 
 def summary_of(results: Path) -> str:

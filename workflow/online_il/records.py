@@ -6,6 +6,8 @@ carries in its metadata where it comes from.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -174,18 +176,26 @@ def write_table(
     path: Path,
     provenance: dict[str, Any],
 ) -> None:
-    """Validate rows against their table and write them as Parquet with their provenance."""
-    frame, columns = pd.DataFrame(rows), list(table.to_schema().columns)
-    # In the table's order; a column too many stays, so that it is refused rather than dropped.
-    order = [name for name in columns if name in frame]
-    order += [name for name in frame if name not in columns]
-    frame = table.validate(frame[order], lazy=True)
-    data = arrow.Table.from_pandas(frame, preserve_index=False)
+    """Validate rows against their table and write them as Parquet with their provenance.
+
+    Raises `InputError` for a text that UTF-8 cannot hold.
+    """
+    try:
+        frame, columns = pd.DataFrame(rows), list(table.to_schema().columns)
+        # In the table's order; a column too many stays, so that it is refused rather than dropped.
+        order = [name for name in columns if name in frame]
+        order += [name for name in frame if name not in columns]
+        frame = table.validate(frame[order], lazy=True)
+        data = arrow.Table.from_pandas(frame, preserve_index=False)
+    except UnicodeEncodeError as error:
+        broken = str(error.object)[max(0, error.start - 20) : error.start + 20]
+        raise InputError(
+            f"{path}: cannot be written, for half a character is in a text ({broken!a}); mend it "
+            "in the file that the rows come from"
+        ) from None
     metadata = {**(data.schema.metadata or {}), PROVENANCE: json.dumps(provenance).encode()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    parquet.write_table(data.replace_schema_metadata(metadata), aside)
-    aside.replace(path)
+    with written_aside(path) as aside:
+        parquet.write_table(data.replace_schema_metadata(metadata), aside)
 
 
 def read_table(path: Path, table: type[Table]) -> pd.DataFrame:
@@ -213,7 +223,18 @@ def write_json(record: BaseModel, path: Path) -> None:
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file, complete or not at all."""
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A file to write that gets the name `path` at the end; half a one is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)  # On a full disk, the program's last words need the space.
+        raise

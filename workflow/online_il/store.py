@@ -16,6 +16,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 from pydantic import BaseModel, ValidationError
 
+from online_il.exhausted import cause_of
 from online_il.records import (
     Evaluation,
     InputError,
@@ -69,6 +70,8 @@ def build(results: Path, database: Path, policies: Sequence[str] = EVERY) -> Non
             _check_responses(connection, results)
     except duckdb.Error as error:
         _remove(aside)
+        if cause_of(error):
+            raise
         for path, table in _tables(files):
             read_table(path, table)  # The damaged one says so.
         raise InputError(f"{results}: {_reason(error)}; is it the results folder?") from None

@@ -27,6 +27,9 @@ from online_il.claims.records import ClaimVerdict
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
 
+LARGEST = 50.0
+"""Logarithm of the largest factor that is written."""
+
 
 @dataclass
 class Draft:
@@ -59,7 +62,8 @@ def measure(draft: Draft, effect: Effect, holds: tuple[float, float], *, ratio: 
     draft.fields |= dict(
         zip(
             ("effect", "low", "high", "detectable"),
-            map(math.exp, shown) if ratio else shown,
+            # No factor is beyond this; an interval may be, in a study of a few answers.
+            (math.exp(min(x, LARGEST)) for x in shown) if ratio else shown,
             strict=True,
         )
     )

@@ -1,7 +1,7 @@
 """Every claim of config/claims.yaml in every task of a study: measured, judged or not run."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from online_il.claims.drafts import (
     measure_curve,
     region,
 )
-from online_il.claims.effects import Effect, Part, best_of_others, mean_effect
+from online_il.claims.effects import LEVEL, Array, Effect, Part, best_of_others, mean_effect
 from online_il.claims.measured import BASE, Measured, Store
 from online_il.claims.records import ClaimVerdict
 from online_il.claims.speed import Run, speed
@@ -189,14 +189,18 @@ def _measure_runs(
         return
     draft.fields |= {"n_seeds": len(seeds), "n_prompts": prompts}
 
-    def table(name: str) -> np.ndarray:
+    def table(name: str) -> Array:
         run = measured[name]
         if name == BASE:
             return np.repeat(run.accuracy_S_K_P[:1, -1:], len(seeds), axis=0)
         return run.accuracy_S_K_P[[run.seeds.index(seed) for seed in seeds]]
 
-    if claim.statistic in RATIOS:
-        _measure_speed(draft, claim, store, task, measured, table, resamples, rng)
+    if isinstance(claim, Difference) and claim.statistic in RATIOS:
+        costs = {
+            name: store.cost(task, name, claim.statistic, measured[name].steps)
+            for name in claim.runs
+        }
+        _measure_speed(draft, claim, costs, table, resamples, rng)
     elif isinstance(claim, Degradation):
         run, base = table(claim.runs[0]), table(BASE)
         if claim.statistic == "worst-drop":
@@ -212,13 +216,17 @@ def _measure_runs(
         measure(draft, mean_effect(first - second), holds, ratio=False)
 
 
-def _measure_speed(draft, claim, store, task, measured, table, resamples, rng) -> None:  # type: ignore[no-untyped-def]
+def _measure_speed(
+    draft: Draft,
+    claim: Difference,
+    costs: dict[str, Array],
+    table: Callable[[str], Array],
+    resamples: int,
+    rng: np.random.Generator,
+) -> None:
     base = table(BASE)
     first, second = (
-        Run(
-            np.concatenate([base, table(name)], axis=1),
-            np.append(0.0, store.cost(task, name, claim.statistic, measured[name].steps)),
-        )
+        Run(np.concatenate([base, table(name)], axis=1), np.append(0.0, costs[name]))
         for name in claim.runs
     )
     found = speed(first, second, table(EXPERT)[:, -1], base[0, 0], resamples, rng)
@@ -238,7 +246,7 @@ def _measure_speed(draft, claim, store, task, measured, table, resamples, rng) -
     for name, never in zip(claim.runs, nevers, strict=True):
         if never:
             draft.notes.append(f"{name} never gets there; its whole training stands for the time.")
-    if found.lost > 1 - 0.95:
+    if found.lost > 1 - LEVEL:
         draft.barred |= {SUPPORTED, CONTRADICTED}
         draft.notes.append("The expert's gain cannot be told from none.")
 

@@ -21,12 +21,11 @@ from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from online_il.cli import ParameterError
+from online_il.generation.response import whole
+from online_il.tasks import verifier
 
 BATCH = 500
 KEYS = ("prompt_id", "text", "correct", "answer", "reference", "finish_reason")
-MAX_MATCHED_CHARS = 100_000
-"""Longest answer that math-verify is asked about; a longer one is wrong."""
-
 Row = dict[str, Any]
 Place = str
 
@@ -157,7 +156,7 @@ def _text(place: Place, row: Row, names: Mapping[str, str], keep_empty: bool) ->
         raise ParameterError(
             f"{place}: an empty response; take it out, or count it with --keep-empty"
         )
-    return text
+    return whole(text)
 
 
 def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
@@ -173,17 +172,8 @@ def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
             f"{place}: no grade: neither '{names['correct']}' nor both '{names['answer']}' and "
             f"'{names['reference']}'; there are: {there}; name yours with --key KEY=NAME"
         )
-    return _verified(str(row[names["answer"]]), str(row[names["reference"]]))
-
-
-def _verified(answer: str, reference: str) -> float:
-    """Whether math-verify takes the answer for the reference."""
-    from math_verify import parse, verify
-
-    if len(answer) > MAX_MATCHED_CHARS:
-        return 0.0
-    found = parse(answer, parsing_timeout=5)
-    return float(bool(verify(parse(f"${reference}$", parsing_timeout=5), found, timeout_seconds=5)))
+    answer, reference = str(row[names["answer"]]), str(row[names["reference"]])
+    return float(verifier.equal(answer, reference, boxed=False))
 
 
 def _length_of(tokenizer: str | None) -> Callable[[list[str]], list[int]]:

@@ -4,6 +4,7 @@ A kill loses at most the requests in flight. A request is known by the hash of e
 decides its answer, so that a changed one is asked again and an old answer is never taken for it.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -92,7 +93,8 @@ class Journal:
         place = self._file.seek(0, os.SEEK_END)
         line = entry.model_dump_json().encode() + b"\n"
         if self._file.write(line) != len(line):
-            raise OSError(0, "the disk took half a line; is it full?", str(self.path))
+            # What is there of the line is cut off at the next start.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         os.fsync(self._file.fileno())
         self._remember(entry, place)
 

@@ -18,7 +18,7 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
-from online_il.tasks.countdown import Instance, evaluate_expression, solve
+from online_il.tasks.countdown import MAX_ANSWER_CHARS, Instance, evaluate_expression, solve
 
 LARGEST = 99
 """The largest number that the language can write; every intermediate value lies in 0..LARGEST."""
@@ -253,8 +253,10 @@ def _honest_value(tokens: list[str]) -> Fraction | None:
         return None
     running = evaluate_expression(parts[0])
     for part in parts[1:]:
-        claimed = part.split()[0] if part.split() else ""
-        if running is None or not claimed.isdecimal() or running[0] != int(claimed):
+        claimed = (part.split() or [""])[0]
+        # Python refuses to read a number of more than some thousand digits.
+        number = len(claimed) <= MAX_ANSWER_CHARS and claimed.isascii() and claimed.isdecimal()
+        if running is None or not number or running[0] != int(claimed):
             return None
         running = evaluate_expression(part)
     return running[0] if running is not None else None

@@ -26,7 +26,9 @@ HARD_SECONDS = 30.0
 START_SECONDS = 120.0
 MEMORY_BYTES = 2 << 30
 MAX_CHARS = 1_000
-"""Longest answer that is looked at."""
+"""Longest answer in a box, and longest reference, that is looked at."""
+MAX_SENTENCE_CHARS = 100_000
+"""Longest sentence with an answer in it that is looked at."""
 
 
 class Verifier:
@@ -36,17 +38,19 @@ class Verifier:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def equal(self, answer: str, reference: str) -> bool:
+    def equal(self, answer: str, reference: str, *, boxed: bool = True) -> bool:
         """Whether math-verify takes the answer for the reference; False in doubt. Never raises.
 
-        Both are the contents of a box, in LaTeX.
+        Both are the contents of a box, in LaTeX; if not `boxed`, the answer is a sentence in which
+        math-verify looks for one.
         """
-        if max(len(answer), len(reference)) > MAX_CHARS or "\0" in answer:
+        longest = MAX_CHARS if boxed else MAX_SENTENCE_CHARS
+        if len(answer) > longest or len(reference) > MAX_CHARS or "\0" in answer:
             return False
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._start()
-            reply = self._ask([reference, answer], HARD_SECONDS)
+            reply = self._ask([reference, answer, boxed], HARD_SECONDS)
             if reply is None:
                 self.close()
         return reply == b"1"
@@ -67,11 +71,11 @@ class Verifier:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # A Ctrl-C is not for the child.
         )
-        if self._ask(["1", "1"], START_SECONDS) != b"1":
+        if self._ask(["1", "1", True], START_SECONDS) != b"1":
             self.close()
             raise RuntimeError("math-verify does not start; look at `pip show math-verify`")
 
-    def _ask(self, question: list[str], seconds: float) -> bytes | None:
+    def _ask(self, question: list[str | bool], seconds: float) -> bytes | None:
         """The child's reply, one byte; None when it died or took too long."""
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
@@ -93,12 +97,12 @@ atexit.register(_verifier.close)
 os.register_at_fork(after_in_child=_verifier.__init__)  # type: ignore[misc]
 
 
-def equal(answer: str, reference: str) -> bool:
+def equal(answer: str, reference: str, *, boxed: bool = True) -> bool:
     """As `Verifier.equal`, by one child process for all callers."""
-    return _verifier.equal(answer, reference)
+    return _verifier.equal(answer, reference, boxed=boxed)
 
 
-def _equal(reference: str, answer: str) -> bool:
+def _equal(reference: str, answer: str, boxed: bool) -> bool:
     from math_verify import (
         ExprExtractionConfig,
         LatexExtractionConfig,
@@ -110,11 +114,16 @@ def _equal(reference: str, answer: str) -> bool:
         targets = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig())
         return parse(f"\\boxed{{{content}}}", targets, parsing_timeout=SOFT_SECONDS)
 
-    return bool(verify(parsed(reference), parsed(answer), timeout_seconds=SOFT_SECONDS))
+    if boxed:
+        known, found = parsed(reference), parsed(answer)
+    else:
+        known = parse(f"${reference}$", parsing_timeout=SOFT_SECONDS)
+        found = parse(answer, parsing_timeout=SOFT_SECONDS)
+    return bool(verify(known, found, timeout_seconds=SOFT_SECONDS))
 
 
 def _serve() -> None:
-    """Answer questions, JSON pairs of reference and answer, with 1 or 0, until the input ends."""
+    """Answer questions, JSON lists of `_equal`'s arguments, with 1 or 0 until the input ends."""
     logging.disable()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

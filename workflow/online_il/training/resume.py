@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from transformers import Trainer, TrainerCallback
 
 from online_il.cli import Stopped
+from online_il.exhausted import size
 from online_il.models import weights_hash
 from online_il.provenance import file_hash
 from online_il.records import Checkpoint, InputError, write_text
@@ -80,8 +81,14 @@ def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -
         shutil.rmtree(saving.folder, ignore_errors=True)
     saver = Saver(trainer, recorder, saving, boundary)
     trainer.add_callback(saver)
-    with saver:
-        trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    try:
+        with saver:
+            trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    except Exception as error:
+        if main_process():  # Half of a checkpoint is of no use and may fill the disk.
+            shutil.rmtree(saving.folder / "trainer", ignore_errors=True)
+            error.add_note(_needs(trainer, recorder))
+        raise
     if saver.stopped and trainer.state.global_step < trainer.args.max_steps:
         raise Stopped(
             f"stopped by {saver.stopped} after update {trainer.state.global_step} of "
@@ -93,6 +100,17 @@ def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -
         # The trainer's own checkpoints are large, and nothing goes on from them any more.
         for path in [*_newest_first(saving.folder), saving.folder / "trainer"]:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _needs(trainer: Trainer, recorder: Recorder) -> str:
+    """What a training takes on the disk, for whoever finds it full."""
+    # Weights and AdamW's two moments, in single precision.
+    checkpoint = 12 * sum(parameter.numel() for parameter in trainer.model.parameters())
+    return (
+        f"{KEPT} kept checkpoints and the one being written take about "
+        f"{size((KEPT + 1) * checkpoint)}, and so many policies are published: "
+        f"{len(recorder.steps)} (`checkpoints`)"
+    )
 
 
 class Saver(TrainerCallback):

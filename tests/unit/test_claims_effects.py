@@ -1,0 +1,221 @@
+"""Effects against statsmodels and SciPy, errors by simulation, curves and clocks by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from scipy import stats
+from statsmodels.stats.anova import anova_lm
+
+from online_il.claims.effects import (
+    Effect,
+    Part,
+    best_of_others,
+    independent_effect,
+    largest_moves,
+    mean_effect,
+    simultaneous_p,
+    simultaneous_tail,
+)
+from online_il.claims.speed import Run, crossing, speed
+
+
+def single(values: np.ndarray) -> Effect:
+    """The effect of independent values: one part of variance, as in a one-sample t test."""
+    part = Part(float(values.var(ddof=1)) / len(values), len(values) - 1)
+    return Effect(float(values.mean()), (part,), 3, len(values))
+
+
+# ---- effects ----
+
+
+def test_both_parts_are_the_mean_squares_of_the_two_way_analysis_of_variance():
+    rng = np.random.default_rng(1)
+    table = np.array([[-0.3], [0.0], [0.2]]) + rng.normal(0, 0.2, 50) + rng.normal(0, 0.3, (3, 50))
+    long = pd.DataFrame(
+        [(s, p, table[s, p]) for s in range(3) for p in range(50)], columns=["s", "p", "y"]
+    )
+    squares = anova_lm(smf.ols("y ~ C(s) + C(p)", long).fit())
+    squares = squares["sum_sq"] / squares["df"]
+    found = mean_effect(table)
+    expected = (squares["C(s)"] - squares["Residual"] / 2) / 150
+    assert found.value == pytest.approx(table.mean())
+    assert found.parts[0].variance == pytest.approx(expected)
+    # The two added prompts are in the prompts' part alone.
+    added = 3 * np.append(table.mean(0), [1, -1]).var(ddof=1)
+    assert found.parts[1].variance == pytest.approx((added - squares["Residual"] / 2) / 150)
+    assert [part.freedom for part in found.parts] == [2, 49]
+
+
+def test_seeds_that_agree_by_chance_do_not_lower_the_variance_below_the_prompts_noise():
+    noise = np.array([[1.0, -1, 1, -1], [-1, 1, -1, 1], [1, -1, -1, 1]]) / 2
+    found = mean_effect(noise)  # All seeds' means are 0.
+    residual = ((noise - noise.mean(0)) ** 2).sum() / 6
+    assert found.parts[0].variance == pytest.approx(residual / 2 / 12)
+
+
+def test_prompts_that_all_agree_still_have_a_width():
+    found = mean_effect(np.zeros((3, 400)))
+    # Two of 402 prompts differ: variance 2 / 401, over 400 prompts.
+    assert found.stderr == pytest.approx(math.sqrt(2 / 401 / 400))
+
+
+def test_the_quantile_is_the_weighted_mean_of_both_t():
+    found = Effect(0.0, (Part(3.0, 2), Part(1.0, 399)), 3, 400)
+    expected = 0.75 * stats.t.isf(0.025, 2) + 0.25 * stats.t.isf(0.025, 399)
+    assert found.quantile(0.025) == pytest.approx(expected)
+    assert found.interval()[1] == pytest.approx(2 * expected)
+
+
+def test_a_single_part_is_students_t_test():
+    values = np.random.default_rng(2).normal(0.3, 1, 20)
+    test = stats.ttest_1samp(values, 0.1)
+    found = single(values)
+    assert found.p_value(found.value - 0.1) == pytest.approx(test.pvalue)
+    assert found.interval() == pytest.approx(tuple(test.confidence_interval(0.95)))
+
+
+def test_p_and_interval_say_the_same():
+    found = Effect(0.2, (Part(0.002, 2), Part(0.001, 99)), 3, 100)
+    low, _ = found.interval()
+    assert found.p_value(found.value - low) == pytest.approx(0.05, rel=1e-6)
+
+
+def test_power_is_four_fifths_at_the_detectable_effect():
+    rng = np.random.default_rng(3)
+    draws = rng.normal(0, 1, (20_000, 30))
+    detectable = single(draws[0] / draws[0].std(ddof=1)).detectable
+    assert 0.45 < detectable < 0.6
+    moved = draws + detectable
+    reject = moved.mean(1) / (moved.std(1, ddof=1) / math.sqrt(30)) > stats.t.isf(0.025, 29)
+    assert abs(reject.mean() - 0.8) < 0.03
+
+
+def simulated(rng: np.random.Generator, between: float, count: int = 600) -> np.ndarray:
+    """Studies of 3 seeds and 100 prompts without any difference."""
+    prompt = rng.normal(0, 0.2, (count, 1, 100))
+    seed = rng.normal(0, between, (count, 3, 1))
+    return prompt + seed + rng.normal(0, 0.4, (count, 3, 100))
+
+
+@pytest.mark.parametrize("between", [0.0, 0.05, 0.2])
+def test_few_seeds_do_not_make_differences_out_of_nothing(between):
+    rng = np.random.default_rng(4)
+    errors = 0
+    for table in simulated(rng, between):
+        low, high = mean_effect(table).interval()
+        errors += not low <= 0 <= high
+    # Two standard errors of 600 studies above 5.6 %, the most that was ever measured.
+    assert errors / 600 < 0.056 + 2 * math.sqrt(0.056 * 0.944 / 600)
+
+
+def test_the_plain_bootstrap_does():
+    rng = np.random.default_rng(5)
+    errors = 0
+    for table in simulated(rng, 0.2, 200):
+        seeds = rng.integers(0, 3, (400, 3))
+        low, high = np.percentile(table.mean(1)[seeds].mean(1), [2.5, 97.5])
+        errors += not low <= 0 <= high
+    assert errors / 200 > 0.12
+
+
+def test_independent_runs_of_unlike_seeds_are_welchs_test_of_the_seeds():
+    """Without any difference of prompts only the two runs' seeds are left."""
+    one, other = np.array([0.1, 0.2, 0.4]), np.array([0.5, 0.55])
+    found = independent_effect(
+        np.repeat(one[:, None], 1_000_000, 1), np.repeat(other[:, None], 1_000_000, 1), paired=True
+    )
+    assert found.value == pytest.approx(other.mean() - one.mean())
+    welch = math.sqrt(one.var(ddof=1) / 3 + other.var(ddof=1) / 2)
+    assert found.stderr == pytest.approx(welch, rel=1e-3)
+
+
+def test_pairs_by_prompt_take_out_what_prompts_share():
+    rng = np.random.default_rng(6)
+    hard = rng.normal(0, 0.4, 300)
+    one, other = (hard + rng.normal(0, 0.05, (3, 300)) for _ in range(2))
+    both = [independent_effect(one, other, paired=paired).stderr for paired in (True, False)]
+    assert both[0] < both[1] / 3
+
+
+# ---- curves ----
+
+
+def test_the_best_checkpoint_is_that_of_the_other_seeds():
+    accuracy = np.array([[0.9, 0.1, 0.2], [0.3, 0.2, 0.8], [0.3, 0.4, 0.7]])[:, :, None]
+    # For the first seed the others are best at the last; for the others 0.9 + 0.3 at the first.
+    assert best_of_others(accuracy)[:, 0].tolist() == [0.2, 0.3, 0.3]
+
+
+def test_luck_is_no_drop():
+    rng = np.random.default_rng(7)
+    flat = rng.normal(0.5, 0.1, (300, 3, 8, 40))
+    drops = [(best_of_others(one[:, :-1]) - one[:, -1]).mean() for one in flat]
+    lucky = [(one[:, :-1].mean(2).max(1) - one[:, -1].mean(1)).mean() for one in flat]
+    assert abs(np.mean(drops)) < 0.003 < 0.015 < np.mean(lucky)
+
+
+def test_points_that_move_together_need_no_wider_interval():
+    rng = np.random.default_rng(8)
+    table = rng.normal(0, 0.3, (3, 1, 200))
+    together = largest_moves(np.repeat(table, 6, 1), 4000, rng)
+    apart = largest_moves(rng.normal(0, 0.3, (3, 6, 200)), 4000, rng)
+    assert simultaneous_tail(together) == pytest.approx(0.025, abs=0.006)
+    # Six independent points: Sidak's 1 - 0.95^(1/6), half of it on a side.
+    assert simultaneous_tail(apart) == pytest.approx((1 - 0.95 ** (1 / 6)) / 2, abs=0.0025)
+    assert simultaneous_p(0.01, apart) > 0.04 > simultaneous_p(0.01, together)
+
+
+# ---- speed ----
+
+
+def test_where_a_curve_crosses_its_threshold():
+    cost = np.array([0.0, 10, 20, 40])
+    curves = np.array([[0.0, 0.2, 0.6, 0.5], [0.0, 0.1, 0.2, 0.3], [0.9, 0.9, 0.9, 0.9]])
+    found, never = crossing(curves, cost, np.array([0.4, 0.9, 0.9]))
+    assert found.tolist() == [15.0, 40.0, 0.0] and never.tolist() == [False, True, False]
+
+
+def curve(rng: np.random.Generator, levels: list[float], seeds: int = 3) -> np.ndarray:
+    level = np.array(levels)[None, :, None]
+    return (rng.random((seeds, len(levels), 300)) < level).astype(float)
+
+
+def test_half_the_cost_is_twice_as_fast():
+    rng = np.random.default_rng(13)
+    accuracy = curve(rng, [0.1, 0.4, 0.6, 0.7, 0.7])
+    cost = np.array([0.0, 10, 20, 40, 80])
+    found = speed(
+        Run(accuracy, cost / 2), Run(accuracy, cost), accuracy[:, -1], accuracy[0, 0], 1000, rng
+    )
+    assert math.exp(found.effect.value) == pytest.approx(2)
+    assert not found.first_never and not found.second_never and found.lost == 0
+    # The same answers in both: their ratio is certain.
+    assert found.effect.stderr == pytest.approx(0, abs=1e-12)
+
+
+def test_the_time_of_three_seeds_is_known_as_three_seeds_allow():
+    rng = np.random.default_rng(14)
+    cost = np.array([0.0, 10, 20, 40, 80])
+    steep, flat = ([0.1, 0.6, 0.7, 0.7, 0.7], [0.1, 0.3, 0.5, 0.66, 0.7])
+    runs = [Run(curve(rng, levels), cost) for levels in (steep, flat)]
+    found = speed(*runs, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
+    assert found.effect.value > 0 and [part.freedom for part in found.effect.parts] == [299, 2]
+    assert all(part.variance > 0 for part in found.effect.parts)
+
+
+def test_a_run_that_never_gets_there_is_said_so():
+    rng = np.random.default_rng(15)
+    cost = np.array([0.0, 10, 20])
+    good, bad = Run(curve(rng, [0.1, 0.6, 0.7]), cost), Run(curve(rng, [0.1, 0.1, 0.2]), cost)
+    found = speed(good, bad, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
+    assert (found.first_never, found.second_never) == (False, True)
+
+
+def test_an_expert_without_gain_has_no_yardstick():
+    rng = np.random.default_rng(16)
+    flat = np.zeros((3, 2, 50))
+    run = Run(flat, np.array([0.0, 10]))
+    assert math.isnan(speed(run, run, flat[:, 0], flat[0, 0], 1000, rng).effect.value)

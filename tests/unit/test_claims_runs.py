@@ -1,0 +1,137 @@
+"""Claims about runs on tables made by hand: what is paired, what a run that ends early decides."""
+
+import numpy as np
+import pytest
+
+from online_il.claims.judge import Evidence, judge
+from online_il.claims.measured import Measured
+from online_il.claims.records import ClaimVerdict
+from online_il.config.claims import Claims
+
+PROMPTS = 200
+
+
+class Tables:
+    """A study of one task whose tables are given."""
+
+    tasks = ("task",)
+
+    def __init__(self, runs: dict[str, Measured], costs: dict[str, list[float]] | None = None):
+        self._runs, self._costs = runs, costs or {}
+
+    def benchmarks(self, task, group):
+        return ["id"] if group == "in-distribution" else []
+
+    def runs(self, task, benchmark):
+        return self._runs
+
+    def cost(self, task, run, unit, steps):
+        return np.array(self._costs[run])
+
+
+def measured(levels: list[float], seeds: list[int], rng: np.random.Generator) -> Measured:
+    chance = np.array(levels)[None, :, None]
+    answers = rng.random((len(seeds), len(levels), PROMPTS)) < chance
+    return Measured(seeds, list(range(len(levels))), answers.astype(float))
+
+
+def only(evidence: Tables, **claim) -> ClaimVerdict:
+    whole = {"id": "c", "title": "T", "family": "f", "source": "S"} | claim
+    claims = Claims.model_validate({"resamples": 1000, "seed": 1, "claims": [whole]})
+    (found,) = judge(claims, Evidence(evidence, None, []))
+    return found
+
+
+ACCURACY = {
+    "kind": "superiority",
+    "benchmarks": "in-distribution",
+    "statistic": "accuracy",
+    "runs": ["a", "b"],
+    "margin": 0.05,
+}
+CLOCK = ACCURACY | {"kind": "non-inferiority", "statistic": "samples", "margin": 1.5}
+
+
+def test_runs_are_paired_by_the_seeds_that_both_have():
+    rng = np.random.default_rng(1)
+    one, other = measured([0.6], [1, 2, 3], rng), measured([0.3], [3, 2], rng)
+    found = only(Tables({"a": one, "b": other}), **ACCURACY)
+    pairs = one.accuracy_S_K_P[[2, 1], -1] - other.accuracy_S_K_P[[0, 1], -1]
+    assert found.n_seeds == 2 and found.effect == pytest.approx(pairs.mean())
+
+
+def test_seeds_that_move_together_narrow_the_interval():
+    rng = np.random.default_rng(2)
+    seed = np.array([-0.1, 0.0, 0.1])[:, None, None]
+    hard = rng.random((1, 1, PROMPTS)) * 0.4 + 0.2
+    expert = Measured([1, 2, 3], [0], hard + seed + rng.normal(0, 0.02, (3, 1, PROMPTS)))
+    student = Measured([1, 2, 3], [0], expert.accuracy_S_K_P + rng.normal(0, 0.02, (3, 1, PROMPTS)))
+    other = Measured([3, 1, 2], [0], student.accuracy_S_K_P)  # The same, wrongly named.
+    close, far = (only(Tables({"a": expert, "b": run}), **ACCURACY) for run in (student, other))
+    assert close.high - close.low < (far.high - far.low) / 5
+
+
+def test_no_common_seed_and_no_run_and_no_benchmark_are_not_run():
+    rng = np.random.default_rng(3)
+    one, other = measured([0.6], [1], rng), measured([0.3], [2], rng)
+    found = only(Tables({"a": one, "b": other}), **ACCURACY)
+    assert found.verdict == "not run" and "no seed that all of them have" in found.note
+    assert only(Tables({"a": one}), **ACCURACY).note == "task has no run b."
+    found = only(Tables({"a": one}), **ACCURACY | {"benchmarks": "forgetting"})
+    assert (found.verdict, found.note) == ("not run", "task has no benchmark of forgetting.")
+
+
+@pytest.mark.parametrize(
+    ("a_never", "a_cost", "verdict"),
+    [
+        # It never gets there within more time than the other one took: no faster.
+        (True, [100.0, 400.0], "supported"),
+        # It is given up early: how fast it would have been is not known.
+        (True, [1.0, 2.0], "undecided"),
+        (False, [1.0, 2.0], "contradicted"),
+    ],
+)
+def test_a_run_that_ends_early_decides_only_what_it_bounds(a_never, a_cost, verdict):
+    rng = np.random.default_rng(4)
+    seeds = [1, 2, 3]
+    runs = {
+        "base": measured([0.1], [1], rng),
+        "expert": measured([0.8], seeds, rng),
+        "a": measured([0.2, 0.3] if a_never else [0.2, 0.8], seeds, rng),
+        "b": measured([0.2, 0.8], seeds, rng),
+    }
+    found = only(Tables(runs, {"a": a_cost, "b": [50.0, 100.0]}), **CLOCK)
+    assert found.verdict == verdict
+    assert ("a never gets there" in found.note) == a_never
+
+
+def test_a_factor_is_shown_as_a_factor():
+    rng = np.random.default_rng(5)
+    runs = {
+        "base": measured([0.1], [1], rng),
+        "expert": measured([0.8], [1, 2, 3], rng),
+        "a": measured([0.2, 0.8], [1, 2, 3], rng),
+    }
+    runs["b"] = runs["a"]
+    found = only(Tables(runs, {"a": [10.0, 20.0], "b": [40.0, 80.0]}), **CLOCK)
+    assert found.unit == "factor" and found.effect == pytest.approx(4)
+    assert found.verdict == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("statistic", "curve", "verdict"),
+    [
+        ("final-drop", [0.8, 0.4], "supported"),
+        ("final-drop", [0.3, 0.8], "contradicted"),
+        ("drop-from-best", [0.95, 0.5], "supported"),
+        ("drop-from-best", [0.5, 0.95], "contradicted"),
+        ("worst-drop", [0.95, 0.95], "supported"),
+        # The last checkpoint has recovered; the claim is about all of them.
+        ("worst-drop", [0.3, 0.95], "contradicted"),
+    ],
+)
+def test_drops_are_of_the_checkpoints_that_they_name(statistic, curve, verdict):
+    rng = np.random.default_rng(6)
+    runs = {"base": measured([0.8], [1], rng), "a": measured(curve, [1, 2, 3], rng)}
+    claim = ACCURACY | {"kind": "degradation", "statistic": statistic, "runs": ["a"]}
+    assert only(Tables(runs), **claim).verdict == verdict

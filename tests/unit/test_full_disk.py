@@ -1,0 +1,242 @@
+"""A full disk ends a program with one line, and nothing that was published is damaged."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+import torch
+from safetensors.torch import save_file
+from training_runs import WORDS, tiny
+
+from online_il.exhausted import cause_of, sentence
+from online_il.generation.journal import Entry, Journal
+from online_il.generation.response import Response
+from online_il.grading import graded_sample
+from online_il.models import save_policy, word_tokenizer
+from online_il.provenance import file_hash
+from online_il.records import Prompts, Samples, read_table, write_table, write_text
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "workflow" / "scripts"
+STEPS = 6
+SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 8}
+
+
+# ---- a small disk ----
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 4 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(disk: Path, free: int) -> Path:
+    """A file that leaves so many bytes free."""
+    filler = disk / "filler"
+    there = os.statvfs(disk)
+    filler.write_bytes(b"0" * max(0, there.f_bavail * there.f_frsize - free))
+    return filler
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Path:
+    """A base, prompts and demonstrations."""
+    folder = tmp_path_factory.mktemp("inputs")
+    save_policy(tiny(), word_tokenizer(WORDS), folder / "base" / "step0")
+    answer = {"numbers": [1, 2, 3], "target": 6}
+    prompts = [
+        {
+            "prompt_id": f"train-{letter}",
+            "task": "t",
+            "split": "train",
+            "text": f"<bos> {letter}",
+            "answer": json.dumps(answer),
+            "source": "made here",
+            "revision": "1",
+        }
+        for letter in "abcdefgh"
+    ]
+    write_table(prompts, Prompts, folder / "prompts.parquet", {})
+    samples = [
+        graded_sample(
+            prompt_id=prompt["prompt_id"],
+            sample_index=0,
+            policy="solver",
+            seed=1,
+            answer=answer,
+            response=Response("d e f", 4, "stop"),
+        )
+        for prompt in prompts
+    ]
+    write_table(samples, Samples, folder / "samples.parquet", {})
+    return folder
+
+
+def sft(inputs: Path, folder: Path) -> list[object]:
+    settings = {
+        "batch_size": 8,
+        "micro_batch_size": 4,
+        "demonstrations": 8,
+        "max_grad_norm": 1.0,
+        "checkpoints": [2, STEPS],
+    }
+    return [
+        *(SCRIPTS / "sft.py", "--task", "t", "--run", "sft", "--seed", 3, "--code", "x"),
+        *("--settings", json.dumps(settings), "--steps", STEPS, "--learning-rate", 0.03),
+        *("--keep", f"2,{STEPS}", "--base", inputs / "base" / "step0"),
+        *("--prompts", inputs / "prompts.parquet", "--checkpoints", folder / "checkpoints"),
+        *("--training", folder / "training.parquet", "--record", folder / "run.json"),
+        *("--state", folder / "state", "--save-minutes", 0),
+        *("--progress", folder / "progress.json"),
+        *("--expert", "solver", "--demonstrations", inputs / "samples.parquet"),
+    ]
+
+
+def sample(inputs: Path, folder: Path) -> list[object]:
+    return [
+        *(SCRIPTS / "sample.py", "--task", "t", "--run", "base", "--seed", 3, "--code", "x"),
+        *("--checkpoints", inputs / "base", "--prompts", inputs / "prompts.parquet"),
+        *("--count", 4000, "--sampling", json.dumps(SAMPLING)),
+        *("--generation", json.dumps({"engine": "loop", "batch_size": 500})),
+        *("--output", folder / "samples.parquet", "--progress", folder / "progress.json"),
+    ]
+
+
+def start(command: list[object], **options: object) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, *map(str, command)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=300, **options)
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line of a program that failed, which is its only line of error."""
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == done.stderr.splitlines()[-1:]
+    return errors[0]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs, tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert start(sft(inputs, folder)).returncode == 0
+    return hashes(folder)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): file_hash(path)
+        for path in sorted(folder.glob("checkpoints/*/model.safetensors"))
+    }
+
+
+@pytest.mark.parametrize("free", [8_000, 60_000, 200_000])
+def test_a_training_on_a_full_disk_says_so_and_goes_on_when_there_is_space(
+    free, disk, inputs, undisturbed
+):
+    filler = fill(disk, free)
+    line = said(start(sft(inputs, disk)))
+    assert f"no space is left on the disk of {disk}" in line
+    assert "`results`" in line and "of 4.0 MiB are free" in line
+    for policy in (disk / "state" / "published").glob("step*"):
+        assert file_hash(policy / "model.safetensors") in undisturbed.values()
+    assert not list(disk.rglob("*.partial")) and not (disk / "state" / "trainer").exists()
+    filler.unlink()
+    done = start(sft(inputs, disk))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert hashes(disk) == undisturbed
+
+
+def test_sampling_to_a_full_disk_keeps_the_table_that_was_there(disk, inputs):
+    table = disk / "samples.parquet"
+    table.write_bytes((inputs / "samples.parquet").read_bytes())
+    before = file_hash(table)
+    filler = fill(disk, 12_000)
+    line = said(start(sample(inputs, disk)))
+    assert f"no space is left on the disk of {disk}" in line
+    assert file_hash(table) == before and not list(disk.glob(".*partial"))
+    filler.unlink()
+    assert start(sample(inputs, disk)).returncode == 0
+    assert len(read_table(table, Samples)) == 4000
+
+
+def test_a_log_on_the_full_disk_gets_the_line_too(disk, inputs):
+    """Half-written files are removed first, so that there is space for the last words."""
+    log = disk / "log.txt"
+    fill(disk, 24_000)
+    with log.open("w") as stream:
+        words = [sys.executable, *map(str, sft(inputs, disk))]
+        assert subprocess.run(words, stdout=stream, stderr=stream, timeout=300).returncode == 1
+    assert log.read_text().splitlines()[-1].startswith("error: no space is left")
+
+
+def test_a_journal_on_a_full_disk_keeps_its_answers(disk):
+    def entry(number: int) -> Entry:
+        return Entry(
+            prompt_id="p",
+            sample_index=number,
+            request=str(number),
+            text="x" * 3_000,
+            finish_reason="stop",
+            input_tokens=1,
+            output_tokens=1,
+            served_by=None,
+        )
+
+    with Journal(disk / "journal.jsonl") as journal:
+        filler = fill(disk, 20_000)
+        with pytest.raises(OSError) as caught:
+            for number in range(20):
+                journal.add(entry(number))
+    kept = number
+    assert 0 < kept < 19 and cause_of(caught.value)[0] == "disk"
+    filler.unlink()
+    with Journal(disk / "journal.jsonl") as journal:
+        assert [str(n) in journal for n in range(20)] == [n < kept for n in range(20)]
+        journal.add(entry(kept))
+        assert journal.entry(str(kept)) == entry(kept)
+
+
+def writers(folder: Path) -> dict[str, object]:
+    """What the libraries do that write results, each on one large thing."""
+    ones = torch.ones(200_000)
+    rows = read_table(folder.parent / "samples.parquet", Samples)
+
+    def database() -> None:
+        with duckdb.connect(str(folder / "d.duckdb")) as connection:
+            connection.execute("CREATE TABLE t AS SELECT range, hash(range) h FROM range(900000)")
+
+    return {
+        "safetensors": lambda: save_file({"x": ones}, folder / "x.safetensors"),
+        "torch": lambda: torch.save(ones, folder / "x.pt"),
+        "arrow": lambda: write_table(rows, Samples, folder / "x.parquet", {"x": "y" * 900_000}),
+        "text": lambda: write_text("x" * 900_000, folder / "x.txt"),
+        "duckdb": database,
+    }
+
+
+@pytest.mark.parametrize("library", ["safetensors", "torch", "arrow", "text", "duckdb"])
+def test_every_library_that_writes_says_that_the_disk_is_full(library, disk, inputs):
+    folder = disk / "out"
+    folder.mkdir()
+    (disk / "samples.parquet").write_bytes((inputs / "samples.parquet").read_bytes())
+    fill(disk, 100_000)
+    with pytest.raises(Exception) as caught:
+        writers(folder)[library]()
+    assert cause_of(caught.value)[0] == "disk", caught.value
+    line = sentence(caught.value, argparse.Namespace(out=folder), "aggregate")
+    assert f"disk of {disk}" in line and "\n" not in line
