@@ -27,6 +27,7 @@ CPU_ALONE = {
     "mypy",
     "pandas-stubs",
     "playwright",
+    "pytest-xdist",
     "ruff",
     "snakefmt",
     "snakemake-executor-plugin-slurm",
