@@ -5,8 +5,8 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
-import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -82,7 +82,6 @@ include: "rules/figures.smk"
 
 # On a cluster these run on the machine that submits: they take seconds or need the network.
 localrules:
-    preflight_task,
     preflight,
     plan,
     prompts,
@@ -133,6 +132,10 @@ rule all:
         discrepancy_outputs(),
         theory_outputs(),
         claims_outputs(),
+
+
+onstart:
+    check()
 
 
 onsuccess:
