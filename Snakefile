@@ -5,8 +5,8 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
-import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -82,7 +82,6 @@ include: "rules/figures.smk"
 
 # On a cluster these run on the machine that submits: they take seconds or need the network.
 localrules:
-    preflight_task,
     preflight,
     plan,
     prompts,
@@ -136,6 +135,10 @@ rule all:
         theory_outputs(),
         claims_outputs(),
         f"{R}/report.html",
+
+
+onstart:
+    check()
 
 
 onsuccess:

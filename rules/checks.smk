@@ -1,26 +1,34 @@
-# What the plan and the checks before a study read of the config, and the gate to a task's jobs.
+# What the plan and the checks before a study read of the config, and the checks before its first job.
 
-STARTED = time.time_ns()
 CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan"}
 
 
-def checked(wildcards):
-    """What the checks of a task read of the config, as a name that its report ends with.
+def check():
+    """Check what the tasks need of which something is about to be done; start nothing if one lacks it.
 
-    The name is another one at every start until the checks have passed for these settings: for
-    Snakemake a failed job ran with its parameters, too.
+    No job does this, because Snakemake 9.27 takes everything after a job for done that runs again
+    while its old output is there and is marked as ancient, missing files and all.
     """
+    names = {job.wildcards_dict.get("task") for job in workflow.dag.needrun_jobs()}
+    failed = [task for task in TASKS if task in names and not passes(task)]
+    if failed:
+        raise WorkflowError(f"nothing was started: see above what {', '.join(failed)} needs")
+
+
+def passes(task):
+    """Whether a task has what it needs; its report, once there is nothing to say, ends with a name
+    of all that was read, so that it is not asked again."""
     shared = STUDY.model_dump_json(include=CHECKED)
-    where = submitted(wildcards) + code("preflight")
-    name = hash_of(shared + TASKS[wildcards.task].model_dump_json() + where)
-    last = Path(f"{R}/preflight/{wildcards.task}.txt")
-    passed = last.read_text().split()[-1] if last.is_file() else ""
-    return passed if passed.startswith(name) else f"{name}-{STARTED}"
-
-
-def gate():
-    """The report that a task's first jobs wait for; a new one makes nothing anew."""
-    return ancient(f"{R}/preflight/{{task}}.txt")
+    name = hash_of(shared + TASKS[task].model_dump_json() + submitted(None) + code("preflight"))
+    last = Path(f"{R}/preflight/{task}.txt")
+    if last.is_file() and last.read_text().split()[-1] == name:
+        return True
+    words = ["--config", os.path.relpath(CONFIG), "--task", task, "--results", R]
+    words += ["--overrides", json.dumps(workflow.config_settings.config), *submitted(None).split()]
+    words += ["--checked", name, "--output", str(last)]
+    print(f"check what {task} needs", flush=True)
+    done = subprocess.run(["python", script("preflight"), *words], stderr=subprocess.STDOUT)
+    return done.returncode == 0
 
 
 def submitted(wildcards):

@@ -3,8 +3,6 @@
 
 
 rule prompts:
-    input:
-        gate(),
     output:
         f"{R}/data/{{task}}/prompts.parquet",
     log:
@@ -27,8 +25,6 @@ rule prompts:
 
 
 rule convert:
-    input:
-        gate(),
     output:
         f"{R}/data/{{task}}/prompts.parquet",
     log:

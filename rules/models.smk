@@ -3,8 +3,6 @@
 
 
 rule fetch:
-    input:
-        gate(),
     output:
         directory(f"{R}/models/{{task}}/{{model}}"),
     log:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from test_smoke import ROOT, copy_of_project, snakemake
+from test_smoke import ROOT, copy_of_project, planned, snakemake
 
 from online_il.config.study import load
 from online_il.cost.jobs import figures, jobs_of
@@ -129,7 +129,7 @@ def test_preflight_lists_every_problem_and_nothing_else_starts(tmp_path, monkeyp
         assert part in report and part in output
     assert "secret" not in report + output
     assert "Traceback" not in output
-    # A figure's jobs wait for the same checks, task by task.
+    # The same checks stand before a figure's jobs, task by task.
     status, output = snakemake(project, "results/broken/data/gsm8k/prompts.parquet", *config)
     assert status == 1
     assert "openai/gsm8k@" in output and "Qwen2.5-3B" not in output
@@ -137,37 +137,46 @@ def test_preflight_lists_every_problem_and_nothing_else_starts(tmp_path, monkeyp
     assert not (project / "results" / "broken" / "preflight" / "gsm8k.txt").exists()
 
 
-def test_the_checks_run_again_without_making_anything_anew(tmp_path):
+def test_the_checks_stand_before_a_tasks_jobs_and_make_nothing_anew(tmp_path):
     project = copy_of_project(tmp_path)
     target = "results/smoke/data/gsm8k/prompts.parquet"
     study = project / "config" / "smoke.yaml"
     raw = yaml.safe_load(study.read_text())
     task = next(task for task in raw["tasks"] if task["name"] == "gsm8k")
 
-    def make(seed: int, **base: str) -> tuple[int, str]:
+    def make(seed: int, *options: str, **base: str) -> tuple[int, str]:
         """Make the prompts, with a base of a certain seed."""
         task["base"] |= {"seed": seed, "chat_template": None, **base}
         study.write_text(yaml.safe_dump(raw))
-        return snakemake(project, target, "--configfile", "config/smoke.yaml")
+        return snakemake(project, target, "--configfile", "config/smoke.yaml", *options)
 
     status, output = make(1)
     assert status == 0, output
-    gate = project / "results" / "smoke" / "preflight" / "gsm8k.txt"
-    assert "no problem" in gate.read_text()
+    assert "check what gsm8k needs" in output and "what countdown needs" not in output
     made = (project / target).stat().st_mtime_ns
-    # Other settings, and none of the prompts': the checks run again, and the prompts stay.
-    status, output = make(2)
-    assert status == 0, output
-    assert "check what gsm8k needs" in output
-    # They fail, every time, and the prompts stay after all the same.
+    # Other settings, and none of the prompts': they stay, and what is not started needs no checks.
+    assert "Nothing to be done" in make(2)[1]
+    # Something to do, the same settings as in the last checks: not asked again.
+    status, output = make(1, "--forcerun", "convert")
+    assert status == 0 and "check what" not in output, output
+    # The checks fail, every time, before anything starts.
     for _ in range(2):
-        status, output = make(2, chat_template="missing.jinja")
-        assert status == 1 and "there is no file missing.jinja" in output
-    status, output = make(3)
-    assert status == 0, output
-    assert "check what gsm8k needs" in output and "make prompts" not in output
-    assert "Nothing to be done" in make(3)[1]
-    assert (project / target).stat().st_mtime_ns == made
+        status, output = make(2, "--forcerun", "convert", chat_template="missing.jinja")
+        assert status == 1 and "there is no file missing.jinja" in output, output
+        assert "nothing was started" in output and "Traceback" not in output
+        assert "Error in rule" not in output
+    assert (project / target).is_file() and (project / target).stat().st_mtime_ns > made
+
+
+def test_checks_that_are_due_hide_nothing_that_is_missing(tmp_path):
+    """Snakemake takes what follows a job that runs again beside its outputs for done."""
+    project = copy_of_project(tmp_path)
+    config = ("--configfile", "config/smoke.yaml")
+    assert snakemake(project, "results/smoke/data/gsm8k/prompts.parquet", *config)[0] == 0
+    (project / "results" / "smoke" / "preflight" / "gsm8k.txt").write_text("of other settings\n")
+    status, output = snakemake(project, "-n", *config)
+    assert status == 0
+    assert {"pretrain", "finetune", "grpo", "evaluate", "figure1"} <= planned(output)
 
 
 def test_the_theory_needs_no_preflight(tmp_path):

@@ -178,6 +178,29 @@ def test_a_second_call_does_nothing(study):
     assert "Nothing to be done" in output
 
 
+def test_a_student_more_trains_that_student_and_nothing_else(study):
+    config = study.parents[1] / "config" / "smoke.yaml"
+    whole = config.read_text()
+    config.write_text(
+        whole
+        + """
+      - name: sft-longer
+        method: sft
+        expert: expert
+        steps: 3
+        learning_rate: 0.001
+"""
+    )
+    try:
+        status, output = again(study, "-n")
+    finally:
+        config.write_text(whole)
+    assert status == 0, output
+    assert {"sft", "evaluate", "aggregate", "figure1", "all"} <= planned(output)
+    assert not {"pretrain", "grpo", "distill", "sample", "prompts"} & planned(output)
+    assert "train sft-longer of countdown" in output and "train sft-realizable" not in output
+
+
 def unnested() -> dict[str, str]:
     """The environment without what an outer `make test` tells an inner make."""
     return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
         check_slurm(study, tasks, options.slurm, report)
     text = report.text(f"{study.scale}, {', '.join(task.name for task in tasks)}")
     print(text, end="")
-    # A task's report opens the gate to its jobs; the whole study's is there to be read.
+    # A task's report lets its jobs start; the whole study's is there to be read.
     if options.task is None or not report.problems:
         ending = f"  passed: {options.checked}\n" if options.checked else ""
         write_text(text + ending, options.output)
@@ -62,6 +62,5 @@ if __name__ == "__main__":
     arguments.add_argument("--results", type=Path, required=True, help="folder of the results")
     arguments.add_argument("--slurm", type=Path, help="profile of the cluster; none without it")
     arguments.add_argument("--checked", help="name of these settings, to end the report with")
-    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
     arguments.add_argument("--output", type=Path, required=True, help="report to write")
     main(run, arguments)
