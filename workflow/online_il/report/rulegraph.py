@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 BOX = (134, 34)  # Width and height, pixels.
 ACROSS, DOWN = 12, 32  # Between boxes.
-BENCHMARKS = {"preflight_task": "preflight", "aggregate_figure2": "aggregate"}
+BENCHMARKS = {"aggregate_figure2": "aggregate"}
 """Rules whose benchmark files lie under another name than their own."""
 
 Edges = set[tuple[str, str]]
