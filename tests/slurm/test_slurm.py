@@ -91,31 +91,6 @@ def test_the_same_command_finishes_the_study_and_redoes_nothing_that_was_done(cl
     assert {path.name for path in folder.iterdir()} == {*PARTS, "results", ".snakemake"}
 
 
-def test_a_study_whose_jobs_are_cancelled_at_random_is_the_study_that_was_not(cluster, tmp_path):
-    seed = random.randrange(2**31)
-    draw = random.Random(seed)
-    alone = faults.checkout(tmp_path / "alone")
-    smoke = (SAMPLES, "--configfile", "config/smoke.yaml")
-    faults.run_to_its_end(alone, seed, 0, print, *smoke)
-    (tmp_path / "cancelled").mkdir()
-    folder = checkout(tmp_path / "cancelled")
-    command = (*smoke, "--retries", "0")
-    for _ in range(SCANCELS):
-        seen = len(cluster.jobs())
-        process = start(folder, cluster, *command)
-        wait_for(lambda process=process: process.poll() is not None or faults.jobs(folder))
-        time.sleep(draw.uniform(0.0, 5.0))
-        new = [job["JobId"] for job in cluster.jobs()[seen:]]
-        if new:
-            cluster.ask("scancel", *new)
-        status, output = finish(process)
-        print(f"seed {seed}: {len(new)} cancelled, status {status}")
-    status, output = finish(start(folder, cluster, *command))
-    assert status == 0, f"seed {seed}: {output[-3000:]}"
-    found = faults.artifacts(folder / "results" / "smoke")
-    assert found == faults.artifacts(alone / "results" / "smoke"), f"seed {seed}"
-
-
 def test_slurm_was_asked_for_what_the_config_and_the_site_say(cluster, cancelled):
     folder, _, _ = cancelled
     grpo, sample = jobs_of(cluster, "grpo")[-1], jobs_of(cluster, "sample")[-1]
@@ -259,3 +234,28 @@ def test_a_time_out_is_reported_and_the_next_attempt_has_more_time_and_memory(cl
     assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("400M", "800M")
     # The second attempt went on where the first had come to.
     assert (folder / "seconds.txt").read_text() == "second\n" * SLOW_S
+
+
+def test_a_study_whose_jobs_are_cancelled_at_random_is_the_study_that_was_not(cluster, tmp_path):
+    seed = random.randrange(2**31)
+    draw = random.Random(seed)
+    alone = faults.checkout(tmp_path / "alone")
+    smoke = (SAMPLES, "--configfile", "config/smoke.yaml")
+    faults.run_to_its_end(alone, seed, 0, print, *smoke)
+    (tmp_path / "cancelled").mkdir()
+    folder = checkout(tmp_path / "cancelled")
+    command = (*smoke, "--retries", "0")
+    for _ in range(SCANCELS):
+        seen = len(cluster.jobs())
+        process = start(folder, cluster, *command)
+        wait_for(lambda process=process: process.poll() is not None or faults.jobs(folder))
+        time.sleep(draw.uniform(0.0, 5.0))
+        new = [job["JobId"] for job in cluster.jobs()[seen:]]
+        if new:
+            cluster.ask("scancel", *new)
+        status, output = finish(process)
+        print(f"seed {seed}: {len(new)} cancelled, status {status}")
+    status, output = finish(start(folder, cluster, *command))
+    assert status == 0, f"seed {seed}: {output[-3000:]}"
+    found = faults.artifacts(folder / "results" / "smoke")
+    assert found == faults.artifacts(alone / "results" / "smoke"), f"seed {seed}"
