@@ -27,7 +27,7 @@ rule claims:
     message:
         "judge the paper's claims"
     shell:
-        "python {params.script:q} --scale {params.scale} --claims {input.claims}"
+        "python {params.script:q} --scale {params.scale:q} --claims {input.claims}"
         " --measurements {input.measurements} {params.theory} --discrepancy {input.discrepancy}"
         " --code {params.code} --database {output.database} --json {output.json}"
         " --markdown {output.markdown} > {log} 2>&1"

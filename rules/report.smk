@@ -35,6 +35,6 @@ rule report_page:
     message:
         "write the report, {output}"
     shell:
-        "python {params.script} --results {params.results} --config {params.config:q}"
+        "python {params.script:q} --results {params.results} --config {params.config:q}"
         " --overrides {params.overrides:q} --deviations {input.deviations:q}"
         " --chance {params.chance:q} --code {params.code} --output {output} > {log} 2>&1"

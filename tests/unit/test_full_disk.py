@@ -112,6 +112,7 @@ def sample(inputs: Path, folder: Path) -> list[object]:
         *("--checkpoints", inputs / "base", "--prompts", inputs / "prompts.parquet"),
         *("--count", 4000, "--sampling", json.dumps(SAMPLING)),
         *("--generation", json.dumps({"engine": "loop", "batch_size": 500})),
+        *("--state", folder / "samples.jsonl"),
         *("--output", folder / "samples.parquet", "--progress", folder / "progress.json"),
     ]
 

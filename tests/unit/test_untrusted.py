@@ -109,7 +109,7 @@ SAFE = {
     *("code", "launch", "how", "state", "progress", "journal", "steps", "keep", "stem"),
     *("learning_rate", "expert", "student", "demonstrations", "splits", "responses", "number"),
     *("bin_width", "resamples", "seed", "results", "policies", "kind", "flags", "checked"),
-    *("benchmarks", "slurm", "report"),
+    *("benchmarks", "slurm", "report", "theory"),
 }
 
 

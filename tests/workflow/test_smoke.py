@@ -168,7 +168,7 @@ def test_the_claims_are_judged_or_not_run(study):
     assert claims["gsm8k-sft-realizable-matches"]["note"] == "gsm8k has no run sft-realizable."
     with duckdb.connect(str(study / "results.duckdb"), read_only=True) as database:
         rows = database.sql("select id, verdict from claims").fetchall()
-        assert database.sql("select count(*) from evaluations").fetchone()[0] > 0
+        assert database.sql("select count(*) from evaluations").fetchall() != [(0,)]
     assert dict(rows) == {name: claim["verdict"] for name, claim in claims.items()}
 
 
