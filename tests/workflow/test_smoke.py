@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import duckdb
@@ -170,6 +171,19 @@ def test_the_claims_are_judged_or_not_run(study):
         rows = database.sql("select id, verdict from claims").fetchall()
         assert database.sql("select count(*) from evaluations").fetchall() != [(0,)]
     assert dict(rows) == {name: claim["verdict"] for name, claim in claims.items()}
+
+
+def test_snakemake_packs_a_report_with_captions(study):
+    status, output = again(study, "--report", "packed.zip")
+    assert status == 0, output[-2000:]
+    packed = study.parents[1] / "packed.zip"
+    with zipfile.ZipFile(packed) as archive:
+        (page,) = [name for name in archive.namelist() if name.count("/") == 1]
+        text = archive.read(page).decode()
+    packed.unlink()
+    assert "figure1.svg" in text and "table1.md" in text
+    caption = (ROOT / "workflow" / "report" / "figure1.rst").read_text().split()
+    assert " ".join(caption[:5]) in text
 
 
 def test_a_second_call_does_nothing(study):
