@@ -81,26 +81,6 @@ async function draw(node) {
   if (wide) node.parentElement.tabIndex = 0;
 }
 
-// A specification for a narrow place: shorter labels, legends of few columns, lines that break.
-function narrow(node, columns, widest) {
-  if (Array.isArray(node)) return node.map((part) => narrow(part, columns, widest));
-  if (!node || typeof node !== "object") return node;
-  const changed = {
-    datasets: (value) => value,
-    labelLimit: (value) => Math.min(value, 130) || 130,
-    legend: (value) => value && { ...value, columns },
-    text: (value) => (typeof value === "string" ? value.split(/(?= and )/) : narrow(value, columns, widest)),
-    subtitle: (value) => (typeof value === "string" ? value.split(/(?<=,) /) : value),
-    width: (value) => (typeof value === "number" ? Math.min(value, widest) : value),
-  };
-  return Object.fromEntries(
-    Object.entries(node).map(([key, value]) => [
-      key,
-      key in changed ? changed[key](value) : narrow(value, columns, widest),
-    ]),
-  );
-}
-
 async function drawAll(nodes) {
   for (const node of nodes) {
     // A chart that fails must not take the others with it.
