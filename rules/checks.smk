@@ -1,5 +1,7 @@
 # What the plan and the checks before a study read of the config, and the checks before its first job.
 
+import subprocess
+
 CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan"}
 
 

@@ -17,6 +17,7 @@ rule claims:
         f"{R}/logs/claims.log",
     benchmark:
         f"{R}/benchmarks/claims.tsv"
+    localrule: True
     conda:
         CONDA
     params:

@@ -1,5 +1,16 @@
 # What the other files here share, namely the runs, where their files lie, what a job asks for.
 
+from online_il.config.site import gpu_job
+from online_il.config.study import resources_of, seeds_of
+from online_il.provenance import code_hash
+
+# A process that the kernel kills, for want of memory, cannot say so itself.
+shell.prefix(
+    "set -euo pipefail; trap '[ $? != 137 ] || echo \"error: the job was killed (SIGKILL), most likely"
+    " because no memory was left: raise resources.<rule>.mem_mb in the config, or lower"
+    " micro_batch_size or generation.batch_size, and start again: it goes on\" >&2' EXIT; "
+)
+
 TASKS = {task.name: task for task in STUDY.tasks}
 RUNS = {(task.name, run.name): run for task in STUDY.tasks for run in task.runs}
 EXPERTS = {(task.name, expert.name): expert for task in STUDY.tasks for expert in task.experts}

@@ -11,6 +11,7 @@ rule prompts:
         f"{R}/benchmarks/prompts/{{task}}.tsv"
     wildcard_constraints:
         task=tasks_with("data", "miniature"),
+    localrule: True
     conda:
         CONDA
     params:
@@ -33,6 +34,7 @@ rule convert:
         f"{R}/benchmarks/convert/{{task}}.tsv"
     wildcard_constraints:
         task=tasks_with("data", "countdown", "gsm8k", "deepscaler", "aime"),
+    localrule: True
     conda:
         CONDA
     params:

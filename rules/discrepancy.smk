@@ -49,6 +49,7 @@ rule table1:
         f"{R}/logs/table1.log",
     benchmark:
         f"{R}/benchmarks/table1.tsv"
+    localrule: True
     conda:
         CONDA
     params:
@@ -69,6 +70,7 @@ rule figure3:
         f"{R}/logs/figure3.log",
     benchmark:
         f"{R}/benchmarks/figure3.tsv"
+    localrule: True
     conda:
         CONDA
     params:

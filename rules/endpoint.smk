@@ -13,6 +13,7 @@ rule demonstrate:
         f"{R}/benchmarks/demonstrate/{{task}}/{{run}}/seed{{seed}}.tsv"
     wildcard_constraints:
         run=experts_of("endpoint"),
+    localrule: True
     conda:
         CONDA
     params:

@@ -10,6 +10,7 @@ rule figure1:
         f"{R}/logs/figure1.log",
     benchmark:
         f"{R}/benchmarks/figure1.tsv"
+    localrule: True
     conda:
         CONDA
     params:
@@ -32,6 +33,7 @@ rule figure2:
         f"{R}/logs/figure2.log",
     benchmark:
         f"{R}/benchmarks/figure2.tsv"
+    localrule: True
     conda:
         CONDA
     params:
@@ -55,6 +57,7 @@ rule summary:
         f"{R}/logs/summary.log",
     benchmark:
         f"{R}/benchmarks/summary.tsv"
+    localrule: True
     conda:
         CONDA
     params:

@@ -9,6 +9,7 @@ rule fetch:
         f"{R}/logs/fetch/{{task}}/{{model}}.log",
     benchmark:
         f"{R}/benchmarks/fetch/{{task}}/{{model}}.tsv"
+    localrule: True
     conda:
         CONDA
     params:
@@ -36,6 +37,7 @@ rule adopt:
         f"{R}/benchmarks/adopt/{{task}}/base/seed{{seed}}.tsv"
     wildcard_constraints:
         task=adopted(),
+    localrule: True
     conda:
         CONDA
     params:

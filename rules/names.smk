@@ -1,5 +1,7 @@
 # Which names the rules answer to: wildcard constraints.
 
+import re
+
 
 def any_of(names):
     """Wildcard constraint: one of some names."""

@@ -11,6 +11,7 @@ rule plan:
         f"{R}/logs/plan.log",
     benchmark:
         f"{R}/benchmarks/plan.tsv"
+    localrule: True
     conda:
         CONDA
     params:

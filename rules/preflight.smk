@@ -8,6 +8,7 @@
 rule preflight:
     log:
         f"{R}/logs/preflight.log",
+    localrule: True
     conda:
         CONDA
     params:

@@ -21,6 +21,7 @@ rule report_page:
         f"{R}/logs/report.log",
     benchmark:
         f"{R}/benchmarks/report_page.tsv"
+    localrule: True
     conda:
         CONDA
     params:

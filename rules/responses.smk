@@ -9,6 +9,7 @@ rule tokenizer:
         f"{R}/logs/tokenizer/{{task}}/{{expert}}/{{student}}.log",
     benchmark:
         f"{R}/benchmarks/tokenizer/{{task}}/{{expert}}/{{student}}.tsv"
+    localrule: True
     conda:
         CONDA
     params:
@@ -69,6 +70,7 @@ rule ask:
         f"{R}/benchmarks/ask/{{task}}/{{run}}/seed{{seed}}.tsv"
     wildcard_constraints:
         run=experts_of("endpoint"),
+    localrule: True
     conda:
         CONDA
     params:

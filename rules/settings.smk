@@ -1,5 +1,9 @@
 # The parts of the config that jobs get, as JSON.
 
+import hashlib
+
+from online_il.config.study import checkpoints_of, evaluation_of, method_of
+
 
 def hash_of(text):
     """A short hash of settings that a job reads from the file: a change reruns the job."""

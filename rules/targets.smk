@@ -1,5 +1,7 @@
 # What figures need, what the optional parts of a study add to `all`, options of programs.
 
+from online_il import benchmarks
+
 BEYOND = (*benchmarks.OUT_OF_DISTRIBUTION, *benchmarks.FORGETTING)
 DATABASES = {"measurements": [name for name, task in TASKS.items() if task.runs]}
 # Figure 2 needs only the tasks that have its benchmarks.

@@ -11,6 +11,7 @@ rule figure4:
         f"{R}/logs/figure4.log",
     benchmark:
         f"{R}/benchmarks/figure4.tsv"
+    localrule: True
     conda:
         CONDA
     params:
@@ -61,6 +62,7 @@ rule slopes:
         f"{R}/logs/slopes.log",
     benchmark:
         f"{R}/benchmarks/slopes.tsv"
+    localrule: True
     conda:
         CONDA
     params:

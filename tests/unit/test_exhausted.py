@@ -23,7 +23,7 @@ from online_il.exhausted import KEYS, cause_of
 from online_il.records import InputError, Prompts, read_table
 
 ROOT = Path(__file__).parents[2]
-SNAKEFILE = (ROOT / "Snakefile").read_text()
+COMMON = (ROOT / "rules" / "common.smk").read_text()
 
 
 def ended(program, capsys, name: str = "grpo", **options: object) -> str:
@@ -143,8 +143,8 @@ def test_a_real_program_without_memory_ends_with_the_line(what):
 
 
 def prefix() -> str:
-    """What the Snakefile puts before every command."""
-    return ast.literal_eval(re.search(r"shell\.prefix(\(.*?\n\))", SNAKEFILE, re.DOTALL)[1])
+    """What the rules put before every command."""
+    return ast.literal_eval(re.search(r"shell\.prefix(\(.*?\n\))", COMMON, re.DOTALL)[1])
 
 
 @pytest.mark.parametrize("command", ["bash -c 'kill -9 $$' > {}", "bash -c 'kill -9 $$' | tee {}"])

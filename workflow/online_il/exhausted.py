@@ -2,7 +2,7 @@
 
 The libraries say it each in their own way: as an `OSError`, as `MemoryError`, as an error of their
 own with the system's words in it. The line names what was needed, what there was, and the keys of
-the config to turn. A process that the kernel kills for memory cannot speak; the Snakefile speaks
+the config to turn. A process that the kernel kills for memory cannot speak; the rules speak
 for it.
 """
 
@@ -102,7 +102,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _disk(cause: BaseException, error: BaseException, options: argparse.Namespace) -> str:
     named = getattr(cause, "filename", None)
     place = Path(named) if isinstance(named, str) else _fullest(options)
-    folder = next(path for path in [place, *place.absolute().parents] if path.is_dir())
+    folder = nearest_folder(place)
     usage = shutil.disk_usage(folder)
     needs = [note for one in _chain(error) for note in getattr(one, "__notes__", [])]
     quota = getattr(cause, "errno", None) == errno.EDQUOT or "quota" in str(cause)
@@ -118,13 +118,12 @@ def _fullest(options: argparse.Namespace) -> Path:
     """Of the places that a program is told of, and that of temporary files, the fullest."""
     told = [path for path in vars(options).values() if isinstance(path, Path)]
     places = [*told, Path(tempfile.gettempdir())]
+    return min(places, key=lambda path: shutil.disk_usage(nearest_folder(path)).free)
 
-    def free(path: Path) -> int:
-        return shutil.disk_usage(
-            next(p for p in [path, *path.absolute().parents] if p.exists())
-        ).free
 
-    return min(places, key=free)
+def nearest_folder(path: Path) -> Path:
+    """A folder itself, or the nearest one above a path that is there: it lies on the same disk."""
+    return next(place for place in [path, *path.absolute().parents] if place.is_dir())
 
 
 def _memory(cause: BaseException, program: str) -> str:
