@@ -13,9 +13,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "common"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "faults"))
 
-from harness import artifacts, checkout, run_to_its_end
+from harness import artifacts, run_to_its_end
+from project import copy_of_project
 
 SMOKE = ("--configfile", "config/smoke.yaml")
 
@@ -34,14 +36,14 @@ def main() -> int:
         print(text, flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        alone = checkout(Path(folder) / "alone")
+        alone = copy_of_project(Path(folder) / "alone")
         started = time.monotonic()
         run_to_its_end(alone, options.seed, 0, say, *SMOKE)
         print(f"left alone: {time.monotonic() - started:.0f} s", flush=True)
         expected = artifacts(alone / "results" / "smoke")
         kills, studies, wrong = 0, 0, 0
         while kills < options.kills:
-            study = checkout(Path(folder) / f"killed{studies}")
+            study = copy_of_project(Path(folder) / f"killed{studies}")
             started = time.monotonic()
             seed = options.seed + studies
             taken = run_to_its_end(study, seed, options.kills - kills, say, *SMOKE)

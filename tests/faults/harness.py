@@ -9,7 +9,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +20,6 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as parquet
 
-ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "docs", "profiles", "slurm")
 KINDS = ("snakemake", "group", "job", "stop")
 """What is killed: Snakemake alone; it and all its jobs, as when the machine dies; one job; one job
 that is asked to stop first, as before the end of its time."""
@@ -37,15 +34,6 @@ DRAWN = (
 LONGEST = 9.0
 """Seconds from the first job of a start to the kill, at most."""
 PATIENCE = 900.0
-
-
-def checkout(folder: Path) -> Path:
-    """What a clone holds, in a folder of its own."""
-    folder.mkdir(parents=True)
-    for name in PARTS:
-        source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
-    return folder
 
 
 def start(folder: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:

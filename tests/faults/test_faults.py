@@ -5,7 +5,8 @@ import random
 from pathlib import Path
 
 import pytest
-from harness import artifacts, checkout, run_to_its_end
+from harness import artifacts, run_to_its_end
+from project import copy_of_project
 
 KILLS = int(os.environ.get("ONLINE_IL_FAULTS", "0"))
 SEED = int(os.environ.get("ONLINE_IL_FAULTS_SEED", "0")) or random.randrange(1, 2**31)
@@ -19,13 +20,13 @@ def say(text: str) -> None:
 @pytest.mark.skipif(not KILLS, reason="`make test-faults` runs it")
 def test_a_study_that_was_killed_is_the_study_that_was_not(tmp_path: Path) -> None:
     say(f"\nONLINE_IL_FAULTS_SEED={SEED} repeats these kills")
-    alone = checkout(tmp_path / "alone")
+    alone = copy_of_project(tmp_path / "alone")
     assert run_to_its_end(alone, SEED, 0, say, *SMOKE) == 0
     expected = artifacts(alone / "results" / "smoke")
     assert len(expected) > 200
     kills, study = 0, 0
     while kills < KILLS:
-        folder = checkout(tmp_path / f"killed{study}")
+        folder = copy_of_project(tmp_path / f"killed{study}")
         kills += run_to_its_end(folder, SEED + study, KILLS - kills, say, *SMOKE)
         found = artifacts(folder / "results" / "smoke")
         assert found.keys() == expected.keys()

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 from cluster import PARTITION, Cluster, processes_of
+from project import ROOT, copy_of_project
 
-ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "docs", "profiles", "slurm")
 PATIENCE_S = 500
 # The first look at a job comes sooner than in the profile, or the tests would mostly wait.
 SOON = ("--slurm-init-seconds-before-status-checks", "3")
@@ -72,9 +71,7 @@ def site(folder: Path, **facts: object) -> None:
 
 def checkout(folder: Path) -> Path:
     """What a clone holds, set up for the cluster of the tests."""
-    for name in PARTS:
-        source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
+    copy_of_project(folder)
     site(folder, gpu_model="a100", cpus_per_gpu=2, gpu_partition=PARTITION)
     return folder
 

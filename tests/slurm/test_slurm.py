@@ -13,7 +13,8 @@ import harness as faults
 import pytest
 import yaml
 from cluster import PARTITION, end, processes_of
-from conftest import PARTS, PATIENCE_S, checkout, finish, start, toy
+from conftest import PATIENCE_S, checkout, finish, start, toy
+from project import PARTS, copy_of_project
 
 SAMPLES = "results/smoke/samples/countdown/expert/seed1.parquet"
 SCANCELS = 3
@@ -239,10 +240,9 @@ def test_a_time_out_is_reported_and_the_next_attempt_has_more_time_and_memory(cl
 def test_a_study_whose_jobs_are_cancelled_at_random_is_the_study_that_was_not(cluster, tmp_path):
     seed = random.randrange(2**31)
     draw = random.Random(seed)
-    alone = faults.checkout(tmp_path / "alone")
+    alone = copy_of_project(tmp_path / "alone")
     smoke = (SAMPLES, "--configfile", "config/smoke.yaml")
     faults.run_to_its_end(alone, seed, 0, print, *smoke)
-    (tmp_path / "cancelled").mkdir()
     folder = checkout(tmp_path / "cancelled")
     command = (*smoke, "--retries", "0")
     for _ in range(SCANCELS):

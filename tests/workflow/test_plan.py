@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from test_smoke import ROOT, copy_of_project, planned, snakemake
+from project import ROOT, copy_of_project
+from test_smoke import planned, snakemake
 
 from online_il.config.study import load
 from online_il.cost.jobs import figures, jobs_of

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_smoke import copy_of_project, planned
+from project import copy_of_project
+from test_smoke import planned
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("sh", "bash", "env", "which")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from project import ROOT, copy_of_project
 
-ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "config" / "smoke.yaml"
 GSM8K_RUNS = ["base", "distill-realizable", "expert", "sft-unrealizable"]
 RUNS = ["base", "distill-realizable", "expert", "sft-realizable", "sft-self", "sft-unrealizable"]
@@ -23,14 +22,6 @@ def snakemake(checkout: Path, *arguments: str):
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, timeout=900)
     return done.returncode, done.stdout + done.stderr
-
-
-def copy_of_project(folder: Path) -> Path:
-    """What a clone holds, without what an earlier run left in this one."""
-    for name in ("Snakefile", "rules", "workflow", "config", "envs", "docs", "profiles", "slurm"):
-        source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
-    return folder
 
 
 @pytest.fixture(scope="module")
