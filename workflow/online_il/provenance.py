@@ -7,11 +7,13 @@ caption's layout or a docstring retrains nothing.
 
 import ast
 import hashlib
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from online_il import __version__
 
@@ -33,6 +35,11 @@ def code_hash(script: Path) -> str:
     for path in sorted(seen):
         digest.update(path.name.encode() + _syntax(path).encode())
     return digest.hexdigest()[:16]
+
+
+def identity(**parts: Any) -> str:
+    """A hash of all that a job's results are a function of."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @cache

@@ -6,7 +6,7 @@ carries in its metadata where it comes from.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -219,6 +219,15 @@ def provenance(path: Path) -> dict[str, Any]:
 def write_json(record: BaseModel, path: Path) -> None:
     """Write a record as JSON, complete or not at all."""
     write_text(record.model_dump_json(indent=2) + "\n", path)
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table; a bar in a cell stays part of it."""
+    head, *body = (
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+        for line in (columns, *rows)
+    )
+    return [head, "|" + "---|" * len(columns), *body]
 
 
 def write_text(text: str, path: Path) -> None:

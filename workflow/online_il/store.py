@@ -83,14 +83,14 @@ def build(results: Path, database: Path, policies: Sequence[str] = EVERY) -> Non
     aside.replace(database)
 
 
-def query(database: Path, sql_or_name: str) -> pd.DataFrame:
-    """The rows of a table or view, or of an SQL query."""
+def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of a table or view, or of an SQL query with its parameters. Raises `InputError`."""
     sql = f"FROM {sql_or_name}" if re.fullmatch(r"\w+", sql_or_name) else sql_or_name
     if not database.is_file():
         raise InputError(f"{database}: there is no such database; make it with aggregate.py")
     try:
         with duckdb.connect(str(database), read_only=True) as connection:
-            rows: pd.DataFrame = connection.execute(sql).df()
+            rows: pd.DataFrame = connection.execute(sql, list(parameters)).df()
             return rows
     except duckdb.IOException as error:
         raise InputError(

@@ -18,7 +18,7 @@ from online_il.claims.records import ClaimVerdicts
 from online_il.cli import log, main, parser
 from online_il.config.claims import ConfigError, load_claims
 from online_il.provenance import versions
-from online_il.records import InputError, write_json, write_text
+from online_il.records import InputError, write_json, write_text, written_aside
 
 
 def run(options: argparse.Namespace) -> None:
@@ -44,15 +44,13 @@ def run(options: argparse.Namespace) -> None:
 
 def add_table(measurements: Path, claims: Path, database: Path) -> None:
     """The database of measurements with the table `claims`; complete or absent."""
-    aside = database.with_name(f".{database.name}.partial")
-    shutil.copyfile(measurements, aside)
     try:
-        with duckdb.connect(str(aside)) as connection:
-            connection.execute("SET VARIABLE claims = $1", [claims.as_posix()])
-            connection.execute((SQL / "claims.sql").read_text(encoding="utf-8"))
-        aside.replace(database)
+        with written_aside(database) as aside:
+            shutil.copyfile(measurements, aside)
+            with duckdb.connect(str(aside)) as connection:
+                connection.execute("SET VARIABLE claims = $1", [claims.as_posix()])
+                connection.execute((SQL / "claims.sql").read_text(encoding="utf-8"))
     except duckdb.Error as error:
-        aside.unlink()
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{measurements}: {reason}; delete it and start again") from None
 

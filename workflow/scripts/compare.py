@@ -14,7 +14,7 @@ from rich.table import Table
 
 from online_il.claims.comparison import Section, compare, study
 from online_il.cli import main, parser
-from online_il.records import write_text
+from online_il.records import markdown_table, write_text
 
 
 def shown(section: Section) -> Table:
@@ -31,11 +31,7 @@ def markdown(section: Section) -> list[str]:
     head = ["", f"## {section.title}", ""]
     if not section.rows:
         return [*head, section.empty]
-    lines = [section.columns, ["---"] * len(section.columns), *section.rows]
-    return [
-        *head,
-        *("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines),
-    ]
+    return [*head, *markdown_table(section.columns, section.rows)]
 
 
 def run(options: argparse.Namespace) -> None:

@@ -24,11 +24,11 @@ from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.generation.chat import messages_of
 from online_il.generation.engines import Engine, open_engine
-from online_il.generation.resume import Resume, identity, loglikelihoods, respond
+from online_il.generation.resume import Resume, loglikelihoods, respond
 from online_il.grading import graded_sample
 from online_il.models import weights_hash
 from online_il.progress import report
-from online_il.provenance import file_hash, versions
+from online_il.provenance import file_hash, identity, versions
 from online_il.records import (
     Checkpoint,
     Evaluation,

@@ -14,11 +14,11 @@ from online_il.cli import add_run, log, main, newest_step, parser
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.generation.engines import open_engine
-from online_il.generation.resume import Resume, identity, respond
+from online_il.generation.resume import Resume, respond
 from online_il.grading import graded_sample
 from online_il.models import weights_hash
 from online_il.progress import report
-from online_il.provenance import file_hash, versions
+from online_il.provenance import file_hash, identity, versions
 from online_il.records import InputError, Prompts, Samples, read_table, write_table
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 from online_il.progress import summary_of
+from online_il.records import markdown_table
 
 LOOKS = {
     "supported": ("✔", "green"),
@@ -44,11 +45,16 @@ def show(results: Path) -> None:
         print(f"report: {report}")
 
 
-def counted(claims: ClaimVerdicts) -> str:
+def counts(claims: ClaimVerdicts) -> dict[str, int]:
     """How many claims have each verdict."""
-    verdicts = [claim.verdict for claim in claims.claims]
-    counts = [f"{verdicts.count(name)} {name}" for name in LOOKS if name in verdicts]
-    return f"{len(verdicts)} claims of the paper: {', '.join(counts)}"
+    verdicts: list[str] = [claim.verdict for claim in claims.claims]
+    return {name: verdicts.count(name) for name in LOOKS}
+
+
+def counted(claims: ClaimVerdicts) -> str:
+    """The same in words, without verdicts that no claim has."""
+    parts = [f"{count} {name}" for name, count in counts(claims).items() if count]
+    return f"{len(claims.claims)} claims of the paper: {', '.join(parts)}"
 
 
 def effect(claim: ClaimVerdict) -> str:
@@ -80,11 +86,7 @@ def markdown(claims: ClaimVerdicts) -> str:
     ]
     for family in dict.fromkeys(claim.family for claim in claims.claims):
         rows = [claim for claim in claims.claims if claim.family == family]
-        lines += ["", f"## {family}", "", "| " + " | ".join(COLUMNS) + " |"]
-        lines.append("|" + "---|" * len(COLUMNS))
-        lines += [
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(r)) + " |" for r in rows
-        ]
+        lines += ["", f"## {family}", "", *markdown_table(COLUMNS, map(_cells, rows))]
         lines += ["", *(f"- `{row.id}`: {row.note}" for row in rows if row.note)]
     return "\n".join(lines) + "\n"
 

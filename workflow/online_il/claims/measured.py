@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import duckdb
 import pandas as pd
 
 from online_il import benchmarks
 from online_il.claims.effects import Array
 from online_il.records import InputError
+from online_il.store import query
 
 SQL = Path(__file__).parents[2] / "sql" / "claims"
 BASE = "base"
@@ -83,15 +83,5 @@ class Store:
 
 def ask(database: Path, question: str, *parameters: str) -> pd.DataFrame:
     """The answer to a question of workflow/sql/claims. Raises `InputError`."""
-    if not database.is_file():
-        raise InputError(f"{database}: there is no such database; make it with aggregate.py")
     sql = (SQL / f"{question}.sql").read_text(encoding="utf-8")
-    try:
-        with duckdb.connect(str(database), read_only=True) as connection:
-            rows: pd.DataFrame = connection.execute(sql, list(parameters)).df()
-            return rows
-    except duckdb.Error as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(
-            f"{database}: {reason}; delete it and start again: Snakemake makes it anew"
-        ) from None
+    return query(database, sql, parameters)

@@ -9,6 +9,7 @@ from online_il.cost import jobs as jobs_module
 from online_il.cost import memory as memory_module
 from online_il.cost import shape as shape_module
 from online_il.cost.totals import PlannedRuns, sentence
+from online_il.records import markdown_table
 
 Runs = Sequence[Mapping[str, Any]]
 Totals = dict[str, dict[str, dict[str, float]]]
@@ -103,15 +104,10 @@ def markdown(runs: Runs, totals: Totals, plan: Plan, title: str) -> str:
     parts = [
         f"# {title}",
         "\n".join(f"- {line}" for line in figure_sentences(totals, plan)),
-        _markdown_table(head, rows),
-        _markdown_table(HEAD, [cells(run) for run in runs]),
+        "\n".join(markdown_table(head, rows)),
+        "\n".join(markdown_table(HEAD, [cells(run) for run in runs])),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def page(runs: Runs, totals: Totals, plan: Plan, title: str) -> str:

@@ -5,7 +5,7 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from online_il.discrepancy.measures import SHARE
-from online_il.records import Table
+from online_il.records import Table, markdown_table
 
 
 class Discrepancy(Table):
@@ -76,11 +76,7 @@ def markdown(rows: pd.DataFrame, notes: dict[str, str]) -> str:
     lines: list[str] = []
     for (expert, student), part in rows.groupby(["expert", "student"], sort=False):
         lines += [f"## {expert} / {student}", "", notes.get(f"{expert} / {student}", ""), ""]
-        lines.append("| " + " | ".join(COLUMNS) + " |")
-        lines.append("|" + "---|" * len(COLUMNS))
-        for _, row in part.iterrows():
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in shown(row)) + " |")
-        lines.append("")
+        lines += [*markdown_table(COLUMNS, (shown(row) for _, row in part.iterrows())), ""]
     return "\n".join(lines)
 
 

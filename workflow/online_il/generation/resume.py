@@ -7,7 +7,6 @@ transformers' `generate` the samples are those of a job that was never stopped, 
 depend on what else it computes at the time; with it, too, no sample is missing or there twice.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 from online_il.config.sampling import Sampling
 from online_il.generation.engines import Engine
 from online_il.generation.response import Response
+from online_il.provenance import identity
 
 SCORED = 512
 """Prompts of one unit where continuations are scored."""
@@ -145,13 +145,8 @@ class Units:
         return place
 
 
-def identity(**parts: Any) -> str:
-    """A hash of all that a job's results are a function of."""
-    return _hash(parts)
-
-
 def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return identity(result=value)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -77,8 +77,8 @@ class TransformersEngine:
 
     def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
         """Batches of consecutive rows."""
-        starts = range(0, len(prompts), self._batch_size)
-        return [list(range(len(prompts)))[start : start + self._batch_size] for start in starts]
+        rows = list(range(len(prompts)))
+        return [rows[i : i + self._batch_size] for i in range(0, len(rows), self._batch_size)]
 
     @torch.inference_mode()
     def loglikelihoods(

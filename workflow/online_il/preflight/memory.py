@@ -17,6 +17,7 @@ from online_il.config.training import Distill, Grpo
 from online_il.cost.jobs import finetuning_of
 from online_il.cost.memory import GIB, PUBLISHED_BYTES, Memory, training, vllm_least
 from online_il.cost.shape import parameters
+from online_il.exhausted import nearest_folder
 from online_il.preflight.models import shape_of
 from online_il.preflight.report import Report
 
@@ -151,10 +152,7 @@ def checkpoint_bytes(study: Study, task: Task, results: Path) -> float:
 def check_disk(study: Study, tasks: list[Task], results: Path, report: Report) -> None:
     """The checkpoints of these tasks fit the disk that the results lie on."""
     needed = sum(checkpoint_bytes(study, task, results) for task in tasks)
-    place = results.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(nearest_folder(results)).free
     names = ", ".join(task.name for task in tasks)
     if needed > free:
         report.problem(

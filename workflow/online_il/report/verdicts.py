@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from online_il.claims.board import LOOKS, margin
+from online_il.claims.board import LOOKS, counts, margin
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 
 FAMILIES = {
@@ -52,9 +52,8 @@ def board(path: Path) -> Board | None:
         FAMILIES.get(name, name): [_row(claim) for claim in facts.claims if claim.family == name]
         for name in names
     }
-    verdicts: list[str] = [claim.verdict for claim in facts.claims]
     return Board(
-        {word: verdicts.count(word) for word in LOOKS},
+        counts(facts),
         {name: rows for name, rows in grouped.items() if rows},
         facts,
     )

@@ -11,7 +11,6 @@ Only boundaries: TRL does not save the rollouts that wait for their second updat
 prompts is planned beforehand, so that the place in it follows from the number of the update.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -53,11 +52,6 @@ class Saving(NamedTuple):
     def published(self) -> Path:
         """The policies that the run has published so far."""
         return self.folder / "published"
-
-
-def identity(**parts: Any) -> str:
-    """A hash of all that a run is a function of."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -> None:
