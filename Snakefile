@@ -23,7 +23,7 @@ from online_il.lock import hold
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 try:
     STUDY = load(CONFIG, workflow.config_settings.config)
-    load_claims(ROOT / "config" / "claims.yaml")
+    CLAIMED = load_claims(ROOT / "config" / "claims.yaml")
     SITE = load_site(ROOT / "slurm" / "config.yaml")
 except (ConfigError, SiteError) as error:
     raise WorkflowError(str(error)) from None

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_il.claims.drafts import CONTRADICTED, SUPPORTED, region
-from online_il.claims.effects import weights
 from online_il.claims.judge import Evidence, judge, side_of
 from online_il.claims.measured import Measured
 from online_il.config.claims import Claims, load_claims
+from online_il.statistics import weights
 
 CLAIMS = Path(__file__).parents[1] / "config" / "claims.yaml"
 CLOCK = "distill-no-faster-samples"

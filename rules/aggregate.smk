@@ -25,9 +25,12 @@ for stored, tasks in DATABASES.items():
             script=script("aggregate"),
             code=code("aggregate"),
             results=lambda wildcards, output: os.path.dirname(output[0]),
+            resamples=CLAIMED.resamples,
+            seed=CLAIMED.seed,
             policies=",".join(f"{task}/{run}/seed{seed}" for task, run, seed in policies(tasks)),
         message:
             "gather everything that was measured in {output}"
         shell:
             "python {params.script:q} --results {params.results} --policies {params.policies}"
+            " --resamples {params.resamples} --seed {params.seed}"
             " --code {params.code} --database {output} > {log} 2>&1"

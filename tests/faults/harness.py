@@ -22,7 +22,8 @@ import pyarrow.parquet as parquet
 
 KINDS = ("snakemake", "group", "job", "stop")
 """What is killed: Snakemake alone; it and all its jobs, as when the machine dies; one job; one job
-that is asked to stop first, as before the end of its time."""
+that is asked to stop first, as before the end of its time. After a job Snakemake, too, should it
+still be going on."""
 CLOCKS = ("device_seconds", "datasets", "files")
 """What holds measured times and so differs from run to run: the times, the data of a drawing, and
 the hashes of files that hold times (the files themselves are compared without)."""
@@ -65,8 +66,11 @@ def kill(kind: str, snakemake: subprocess.Popen[bytes], folder: Path, draw: rand
         running = first_jobs(snakemake, folder)
         if running:
             end(draw.choice(running), signal.SIGTERM if kind == "stop" else signal.SIGKILL)
-        snakemake.wait(timeout=PATIENCE)
-        return bool(running)
+        # Snakemake goes on with all that does not need that job, which may be most of the study.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            snakemake.wait(timeout=LONGEST)
+        if not running or snakemake.poll() is not None:
+            return bool(running)
     snakemake.kill()
     snakemake.wait(timeout=PATIENCE)
     while kind == "group" and (session := in_session(snakemake.pid, folder)):

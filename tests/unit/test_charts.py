@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from test_store import RUNS, fake_study
 
-from online_il.charts.curves import figure1, figure2
+from online_il.charts.curves import AXES, figure1, figure2
 from online_il.charts.style import KNOWN, save, styles
 from online_il.records import InputError
-from online_il.store import build, intervals
+from online_il.store import build, learning_curves
 
 CHANCE = {"countdown": 0.25, "gsm8k": 0.5}
 
@@ -90,15 +90,15 @@ def test_figure1_shows_both_samplings_on_three_axes(study: Path) -> None:
 
 def test_figure1_holds_the_means_and_their_intervals(study: Path) -> None:
     spec = figure1(study).to_dict()
-    truth = intervals(study).query("benchmark == 'id' and sampling == 'policy'")
+    truth = learning_curves(study).query("benchmark == 'id' and sampling == 'policy'")
     truth = truth.set_index(["run", "step"])
     panel = layers(spec)[0]
     for layer in marked(panel, "area") + marked(panel, "point"):
         shown = rows(spec, layer)
         assert len(shown) == 2 * 3  # Two runs: the base's point and two checkpoints of their own.
         for row in shown:
-            expected = truth.loc[("base" if row["step"] == 0 else row["run"], row["step"])]
-            for key in ("accuracy", "low", "high", "samples", "updates", "device_seconds"):
+            expected = truth.loc[(row["run"], row["step"])]
+            for key in ("accuracy", "band_low", "band_high", *AXES):
                 assert row[key] == pytest.approx(expected[key])
         starts = [row for row in shown if row["step"] == 0]
         assert {row["run"] for row in starts} == {"expert", "sft-realizable"}
@@ -108,7 +108,7 @@ def test_figure1_holds_the_means_and_their_intervals(study: Path) -> None:
 
 
 def test_levels_stand_at_the_final_accuracies(study: Path) -> None:
-    truth = intervals(study).set_index(["benchmark", "sampling", "run", "step"])["accuracy"]
+    truth = learning_curves(study).set_index(["benchmark", "sampling", "run", "step"])["accuracy"]
     spec = figure1(study).to_dict()
     for panel, sampling in zip(layers(spec), ["policy"] * 3 + ["paper"] * 3, strict=True):
         (rule,) = marked(panel, "rule")

@@ -14,12 +14,11 @@ from online_il.claims.effects import (
     Part,
     best_of_others,
     independent_effect,
-    largest_moves,
     mean_effect,
     simultaneous_p,
-    simultaneous_tail,
 )
 from online_il.claims.speed import Run, crossing, speed
+from online_il.statistics import largest_moves, simultaneous_tail
 
 
 def single(values: np.ndarray) -> Effect:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from online_il.intervals import curve_tail
 from online_il.records import (
     Checkpoint,
     Evaluation,
@@ -20,7 +21,7 @@ from online_il.records import (
     write_table,
 )
 from online_il.statistics import mean_over_seeds
-from online_il.store import build, intervals, query
+from online_il.store import build, learning_curves, query
 
 VERSIONS = {"online_il": "0"}
 # run: method, expert, checkpoints (step, updates, samples), accuracy at the end
@@ -242,12 +243,22 @@ def test_numbers_agree_with_the_files(results: Path, tmp_path: Path) -> None:
         check_names=False,
         check_index_type=False,
     )
-    spread = intervals(database).set_index(["run", "step", "benchmark", "sampling"])
+    spread = learning_curves(database).set_index(["run", "step", "benchmark", "sampling"])
     by_seed = chosen.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy()
     row = spread.loc[("expert", 6, "id", "paper")]
     assert (row["accuracy"], row["stderr"], row["low"], row["high"]) == pytest.approx(
         tuple(mean_over_seeds(by_seed))
     )
+    tables = [
+        prompts.query(
+            f"run == '{run}' and step == {step} and benchmark == 'id' and sampling == 'paper'"
+        ).pivot(index="seed", columns="prompt_id", values="accuracy")
+        for run, step in (("base", 0), ("expert", 2), ("expert", 6))
+    ]
+    tail = curve_tail([table.to_numpy() for table in tables], 1000, np.random.default_rng(0))
+    band = mean_over_seeds(by_seed, tail)
+    assert (row["band_low"], row["band_high"]) == pytest.approx((band.low, band.high))
+    assert row["band_low"] < row["low"] < row["high"] < row["band_high"]
     training = query(database, "training")
     assert len(training) == 9 * 2
     assert training["loss"].unique().tolist() == [1.0, 0.5]
@@ -293,7 +304,7 @@ def test_runs_that_left_the_config_are_not_gathered(results: Path, tmp_path: Pat
 def test_one_seed(tmp_path: Path) -> None:
     fake_study(tmp_path / "r", seeds=(1,))
     build(tmp_path / "r", tmp_path / "d.duckdb")
-    rows = intervals(tmp_path / "d.duckdb")
+    rows = learning_curves(tmp_path / "d.duckdb")
     assert (rows["seeds"] == 1).all()
     assert (rows["low"] <= rows["accuracy"]).all() and (rows["stderr"] > 0).any()
 

@@ -60,6 +60,8 @@ try:
 except Stopped as stopped:
     print(stopped, file=sys.stderr)
     sys.exit(AGAIN)
+if torch.distributed.is_initialized():
+    sys.exit("the processes have not parted; one of them may be aborted as it ends")
 if main_process():
     kept = [checkpoint.model_dump() for checkpoint in recorder.checkpoints]
     (folder / "result.json").write_text(json.dumps({"rows": recorder.rows, "kept": kept}))

@@ -2,7 +2,7 @@
 
 `build` checks that the files under a results folder are whole and belong together, and runs the
 files of `workflow/sql` over them; the tables hold the data itself, so the database serves without
-the folder. `query` and `intervals` read it.
+the folder. `query` and `learning_curves` read it.
 """
 
 import re
@@ -17,6 +17,8 @@ import pyarrow.parquet as parquet
 from pydantic import BaseModel, ValidationError
 
 from online_il.exhausted import cause_of
+from online_il.intervals import KEY as CURVE
+from online_il.intervals import add_intervals
 from online_il.records import (
     Evaluation,
     InputError,
@@ -26,13 +28,13 @@ from online_il.records import (
     Training,
     read_table,
 )
-from online_il.statistics import mean_over_seeds
 
 SQL = Path(__file__).parents[1] / "sql"
 # Later files read the tables of earlier ones.
 ORDER = ("evaluations", "samples", "prompt_accuracy", "runs", "training", "curves", "final")
 EVERY = ["*/*/seed*"]
 KEY = ["task", "run", "seed", "step", "benchmark", "sampling"]
+BASE = "base"
 REMEDY = "delete {} and start again: Snakemake makes it anew"
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -47,8 +49,17 @@ class Files(NamedTuple):
     training: list[Path]
 
 
-def build(results: Path, database: Path, policies: Sequence[str] = EVERY) -> None:
+def build(
+    results: Path,
+    database: Path,
+    policies: Sequence[str] = EVERY,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> None:
     """Gather the evaluations, responses and runs of the policies under `results` in a database.
+
+    The curves' intervals take so many resamples, drawn from the seed.
 
     A policy is `<task>/<run>/seed<k>`, stars allowed; what else lies there, of runs that have left
     the config, is not gathered. The database is complete or absent. Raises `InputError` for a
@@ -68,6 +79,7 @@ def build(results: Path, database: Path, policies: Sequence[str] = EVERY) -> Non
             for name in ORDER:
                 connection.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
             _check_responses(connection, results)
+            add_intervals(connection, resamples, seed)
     except duckdb.Error as error:
         _remove(aside)
         if cause_of(error):
@@ -101,19 +113,19 @@ def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> p
         raise InputError(f"{database}: {_reason(error)}; {REMEDY.format('it')}") from None
 
 
-def intervals(database: Path) -> pd.DataFrame:
-    """The rows of `curves` with the standard error and 95 % interval of their mean accuracy.
+def learning_curves(database: Path) -> pd.DataFrame:
+    """The rows of `curves` with their `intervals`; the base's also as step 0 of every run."""
+    curves = query(database, "curves")
+    rows = pd.concat([curves[curves["run"] == BASE], from_base(curves)], ignore_index=True)
+    return rows.merge(query(database, "intervals"), on=[*CURVE, "step"], validate="one_to_one")
 
-    Adds the columns stderr, low and high (`statistics.mean_over_seeds`).
-    """
-    key = ["task", "benchmark", "sampling", "run", "step"]
-    rows = []
-    for names, part in query(database, "prompt_accuracy").groupby(key):
-        accuracy_S_P = part.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy()
-        _, stderr, low, high = mean_over_seeds(accuracy_S_P)
-        rows.append((*names, stderr, low, high))
-    spread = pd.DataFrame(rows, columns=[*key, "stderr", "low", "high"])
-    return query(database, "curves").merge(spread, on=key, validate="one_to_one")
+
+def from_base(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of all runs but the base, whose rows become step 0 of every run that has the same."""
+    base, trained = rows[rows["run"] == BASE], rows[rows["run"] != BASE]
+    named = trained[[*CURVE, "method", "expert"]].drop_duplicates()
+    starts = base.drop(columns=["run", "method", "expert"]).merge(named, on=CURVE[:-1])
+    return pd.concat([starts, trained], ignore_index=True)[rows.columns]
 
 
 def _files(results: Path, policies: Sequence[str]) -> Files:

@@ -11,7 +11,6 @@ from pathlib import Path
 import duckdb
 
 from online_il.claims.board import counted, markdown
-from online_il.claims.effects import LEVEL
 from online_il.claims.judge import Evidence, judge
 from online_il.claims.measured import SQL, Store
 from online_il.claims.records import ClaimVerdicts
@@ -19,6 +18,7 @@ from online_il.cli import log, main, parser
 from online_il.config.claims import ConfigError, load_claims
 from online_il.provenance import versions
 from online_il.records import InputError, write_json, write_text, written_aside
+from online_il.statistics import LEVEL
 
 
 def run(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from online_il.benchmarks import IN_DISTRIBUTION, ORDER
 from online_il.cli import main, parser
 from online_il.records import write_text
-from online_il.store import intervals, query
+from online_il.store import learning_curves, query
 
 FIRST = ["base", "expert"]
 INSIDE = [*IN_DISTRIBUTION, "validation"]
@@ -81,7 +81,7 @@ def check_lines(rows: pd.DataFrame) -> list[str]:
 
 def run(options: argparse.Namespace) -> None:
     last = query(options.database, "SELECT DISTINCT task, run, step FROM final")
-    rows = intervals(options.database).merge(last, on=["task", "run", "step"])
+    rows = learning_curves(options.database).merge(last, on=["task", "run", "step"])
     text = io.StringIO()
     console = Console(file=text, width=120, color_system=None, highlight=False, markup=False)
     for task, part in rows.groupby("task"):

@@ -6,9 +6,9 @@ consumed, which is the paper's axis, against optimizer updates and against devic
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import altair as alt
 import pandas as pd
@@ -16,9 +16,9 @@ import pandas as pd
 from online_il.benchmarks import FORGETTING, IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, TITLES
 from online_il.charts.style import DASHES, GREY, INK, Style, styles, themed
 from online_il.records import InputError
-from online_il.store import intervals, query
+from online_il.store import BASE, from_base, learning_curves, query
 
-BASE, EXPERT = "base", "expert"
+EXPERT = "expert"
 AXES = {
     "samples": "samples consumed (the paper's axis)",
     "updates": "optimizer updates",
@@ -74,10 +74,10 @@ def measures(
 ) -> Iterator[Measure]:
     """The measures of some benchmarks: each task that has one, in each of its samplings.
 
-    Means over seeds with their intervals, and single seeds. A benchmark of what is forgotten is
+    Means over seeds with their bands, and single seeds. A benchmark of what is forgotten is
     one of choices, of which the likeliest counts; `chance` is the accuracy of guessing there.
     """
-    means, seeds = intervals(database), query(database, "evaluations")
+    means, seeds = learning_curves(database), query(database, "evaluations")
     if not means["benchmark"].isin(benchmarks).any():
         raise InputError(
             f"{database}: no evaluation on {' or '.join(benchmarks)}; "
@@ -120,24 +120,15 @@ def _panels(shown: list[Measure], labelled: list[str]) -> list[list[alt.LayerCha
     return panels
 
 
-def from_base(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of all runs but the base, whose rows become step 0 of every run."""
-    base, trained = rows[rows["run"] == BASE], rows[rows["run"] != BASE]
-    starts = [base.assign(run=run) for run in trained["run"].unique()]
-    rows = pd.concat([*starts, trained], ignore_index=True)
-    methods = dict(zip(trained["run"], trained["method"], strict=True))
-    return rows.assign(method=rows["run"].map(methods))
-
-
 def panel(
     measure: Measure, axis: str, looks: dict[str, Style], *, labelled: bool
 ) -> alt.LayerChart:
     """One panel: lines, bands and single seeds of all runs, with the levels they compare to."""
-    means = from_base(measure.means)
-    means["interval"] = [
-        f"[{low:.3f}, {high:.3f}]" for low, high in zip(means["low"], means["high"], strict=True)
-    ]
-    keep = ["run", "method", "seeds", "step", *AXES, "accuracy", "low", "high", "interval"]
+    # The base is where the other runs start, not a run of its own.
+    means = measure.means[measure.means["run"] != BASE]
+    means = means.assign(interval=[band(row) for row in means.to_dict("records")])
+    keep = ["run", "method", "seeds", "step", *AXES, "accuracy", "band_low", "band_high"]
+    keep += ["interval"]
     top = _top(measure)
     names = list(looks)
     colour = alt.Color("run:N").scale(domain=names, range=[look.colour for look in looks.values()])
@@ -155,7 +146,7 @@ def panel(
     curves = alt.Chart(means[keep])
     layers = [
         curves.mark_area(clip=True).encode(
-            x, y=alt.Y("low:Q"), y2="high:Q", color=colour, opacity=_faded(0.11)
+            x, y=alt.Y("band_low:Q"), y2="band_high:Q", color=colour, opacity=_faded(0.11)
         ),
         seeds.mark_line(strokeWidth=0.7, clip=True).encode(
             x, y, color=colour, detail="seed:N", opacity=_faded(0.35)
@@ -178,11 +169,16 @@ def panel(
                 alt.Tooltip("samples:Q", format=",.0f"),
                 alt.Tooltip("device_seconds:Q", title="device-seconds", format=",.1f"),
                 alt.Tooltip("accuracy:Q", format=".3f"),
-                alt.Tooltip("interval:N", title="95 % interval"),
+                alt.Tooltip("interval:N", title="95 % band"),
             ],
         ),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+
+
+def band(point: dict[Hashable, Any]) -> str:
+    """A point's part of its curve's band, in words."""
+    return f"[{point['band_low']:.3f}, {point['band_high']:.3f}]"
 
 
 def _faded(opacity: float) -> alt.Opacity:
@@ -192,7 +188,8 @@ def _faded(opacity: float) -> alt.Opacity:
 
 def _top(measure: Measure) -> float:
     """The upper end of the accuracy axis: the next tenth above all that is drawn, at most 1."""
-    highest = max(*measure.means["high"], *measure.seeds["accuracy"], measure.chance or 0.0, 0.05)
+    drawn = [*measure.means["band_high"], *measure.seeds["accuracy"]]
+    highest = max(*drawn, measure.chance or 0.0, 0.05)
     return min(1.0, math.ceil(10 * float(highest)) / 10)
 
 
@@ -243,8 +240,8 @@ def _finished(
     trained = means[means["run"] != BASE]
     several = trained["seeds"].max() > 1
     notes = [
-        f"Mean over {_range(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % interval "
-        f"over {'seeds and prompts' if several else 'prompts'}"
+        f"Mean over {_range(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for all "
+        f"of a curve at once, over {'seeds and prompts' if several else 'prompts'}"
         + ("; thin lines: single seeds." if several else "."),
         "Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; all start from the base.",
         "Device-seconds are those of a run's own training, without its expert's.",

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from online_il.claims.effects import Array, independent_effect
+from online_il.claims.effects import independent_effect
 from online_il.claims.measured import Store, ask
 from online_il.claims.records import read_claims
 from online_il.records import InputError
+from online_il.statistics import Array
 
 NAMES = ("results.duckdb", "measurements.duckdb")
 KEY = ["task", "benchmark", "run"]

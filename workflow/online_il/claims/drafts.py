@@ -14,16 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from online_il.claims.effects import (
-    LEVEL,
-    Array,
-    Effect,
-    largest_moves,
-    mean_effect,
-    simultaneous_p,
-    simultaneous_tail,
-)
+from online_il.claims.effects import Effect, mean_effect, simultaneous_p
 from online_il.claims.records import ClaimVerdict
+from online_il.statistics import LEVEL, Array, largest_moves, simultaneous_tail
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
 

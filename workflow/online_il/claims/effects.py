@@ -5,26 +5,20 @@ bootstrap misses the truth in more than 12 studies of 100 instead of 5 (test_cla
 the variance is the two-way analysis of variance's, whose part of the seeds is never below the
 prompts' noise in it, and the quantile is Cochran and Cox's (Experimental Designs, 1950): the mean
 of t with S - 1 and with P - 1 degrees of freedom, weighted by the two parts. benchmarks/claims.py
-measures how often that errs. Curves take the joint bootstrap of seeds and prompts for how their
-points move together.
+measures how often that errs. Curves are simultaneous over their points (statistics.largest_moves).
 
 Letters in the names: S seeds, P prompts, K checkpoints, R resamples.
 """
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-Array = NDArray[np.float64]
+from online_il.statistics import LEVEL, Array
 
-LEVEL = 0.95
 POWER = 0.8
-CHUNK_NUMBERS = 8_000_000
-"""Weights of prompts held at once: some 64 MB."""
 
 
 class Part(NamedTuple):
@@ -133,42 +127,6 @@ def best_of_others(accuracy_S_K_P: Array) -> Array:
     mean_S_K = accuracy_S_K_P.mean(2)
     others_S_K = mean_S_K.sum(0) - mean_S_K if len(mean_S_K) > 1 else mean_S_K
     return np.asarray(accuracy_S_K_P[np.arange(len(mean_S_K)), others_S_K.argmax(1)])
-
-
-def weights(
-    seeds: int, prompts: int, resamples: int, rng: np.random.Generator
-) -> Iterator[tuple[Array, Array]]:
-    """Shares (R, S) and (R, P) of seeds and prompts drawn with replacement, in chunks."""
-    size = max(1, CHUNK_NUMBERS // prompts)
-    for start in range(0, resamples, size):
-        rows = min(size, resamples - start)
-        seeds_R_S = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=rows) / seeds
-        prompts_R_P = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=rows) / prompts
-        yield seeds_R_S, prompts_R_P
-
-
-def largest_moves(difference_S_K_P: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """The largest |deviation| over a curve's points, in their standard errors, a resample each.
-
-    The joint bootstrap of seeds and prompts; it says how the points move together, so that an
-    interval holds for all of them at once, and not how wide each is.
-    """
-    seeds, points, prompts = difference_S_K_P.shape
-    flat = difference_S_K_P.reshape(seeds * points, prompts).T
-    drawn_R_K = np.concatenate(
-        [
-            np.einsum("rs,rsk->rk", seeds_R_S, (prompts_R_P @ flat).reshape(-1, seeds, points))
-            for seeds_R_S, prompts_R_P in weights(seeds, prompts, resamples, rng)
-        ]
-    )
-    spread_K = drawn_R_K.std(0)
-    moves_R_K = np.abs(drawn_R_K - difference_S_K_P.mean((0, 2))) / np.where(spread_K, spread_K, 1)
-    return np.asarray(moves_R_K.max(1))
-
-
-def simultaneous_tail(moves_R: Array) -> float:
-    """The tail of a single point whose quantile all points of a curve keep within at `LEVEL`."""
-    return float(stats.norm.sf(np.quantile(moves_R, LEVEL)))
 
 
 def simultaneous_p(p_value: float, moves_R: Array) -> float:

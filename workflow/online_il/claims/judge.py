@@ -20,8 +20,8 @@ from online_il.claims.drafts import (
     measure_curve,
     region,
 )
-from online_il.claims.effects import LEVEL, Array, Effect, Part, best_of_others, mean_effect
-from online_il.claims.measured import BASE, Measured, Store
+from online_il.claims.effects import Effect, Part, best_of_others, mean_effect
+from online_il.claims.measured import Measured, Store
 from online_il.claims.records import ClaimVerdict
 from online_il.claims.speed import Run, speed
 from online_il.claims.theory import number
@@ -36,6 +36,8 @@ from online_il.config.claims import (
 )
 from online_il.discrepancy.tables import Discrepancy as DiscrepancyTable
 from online_il.records import provenance, read_table
+from online_il.statistics import LEVEL, Array
+from online_il.store import BASE
 
 EXPERT = "expert"
 """The run whose gain over the base is the yardstick of speed."""

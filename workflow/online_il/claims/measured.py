@@ -10,12 +10,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from online_il import benchmarks
-from online_il.claims.effects import Array
 from online_il.records import InputError
+from online_il.statistics import Array
 from online_il.store import query
 
 SQL = Path(__file__).parents[2] / "sql" / "claims"
-BASE = "base"
 GROUPS = {
     "in-distribution": benchmarks.IN_DISTRIBUTION,
     "out-of-distribution": benchmarks.OUT_OF_DISTRIBUTION,

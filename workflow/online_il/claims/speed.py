@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_il.claims.effects import Array, Effect, Part, weights
+from online_il.claims.effects import Effect, Part
+from online_il.statistics import Array, weights
 
 Flags = NDArray[np.bool_]
 

@@ -15,15 +15,14 @@ import pandas as pd
 from online_il.benchmarks import FORGETTING, IN_DISTRIBUTION, OUT_OF_DISTRIBUTION
 from online_il.charts.curves import (
     AXES,
-    BASE,
     PICKED,
     Measure,
-    from_base,
+    band,
     measures,
     panel,
 )
 from online_il.charts.style import Style, styles, themed
-from online_il.store import query
+from online_il.store import BASE, from_base, query
 
 POINTS = 120
 """A training curve has at most so many points a seed; each is the mean of its neighbours."""
@@ -88,10 +87,7 @@ def _accuracy(name: str, measure: Measure, looks: dict[str, Style]) -> Chart:
     chart = alt.layer(hover, *lines.layer).add_params(PICKED).properties(**SIZE)
     last = measure.means.sort_values("step").groupby("run").tail(1)
     last = last.sort_values("accuracy", ascending=False)
-    ends = [
-        f"{row.run} {row.accuracy:.3f} [{row.low:.3f}, {row.high:.3f}]"
-        for row in last.itertuples(index=False)
-    ]
+    ends = [f"{row['run']} {row['accuracy']:.3f} {band(row)}" for row in last.to_dict("records")]
     rows = [
         [
             row["run"],
@@ -100,7 +96,7 @@ def _accuracy(name: str, measure: Measure, looks: dict[str, Style]) -> Chart:
             f"{row['samples']:,.0f}",
             f"{row['device_seconds']:,.1f}",
             f"{row['accuracy']:.3f}",
-            f"[{row['low']:.3f}, {row['high']:.3f}]",
+            band(row),
         ]
         for row in measure.means.sort_values(["run", "step"]).to_dict("records")
     ]
@@ -113,7 +109,7 @@ def _accuracy(name: str, measure: Measure, looks: dict[str, Style]) -> Chart:
         + ".",
         _bare(themed(chart)),
         True,
-        ["run", "step", "updates", "samples", "device-seconds", "accuracy", "95 % interval"],
+        ["run", "step", "updates", "samples", "device-seconds", "accuracy", "95 % band"],
         rows,
     )
 

@@ -8,9 +8,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from online_il.benchmarks import IN_DISTRIBUTION
-from online_il.store import query
-
-BASE = "base"
+from online_il.store import BASE, query
 
 
 class Spent(NamedTuple):

@@ -61,6 +61,17 @@ def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -
     job is asked to stop (SIGTERM, SIGUSR1), once it has saved.
     """
     recorder.trainer = trainer
+    try:
+        _train(trainer, recorder, saving, boundary)
+    except Stopped:
+        trainer.accelerator.end_training()
+        raise
+    # Processes that trained together part here. One that just ended would now and then be aborted
+    # by its own communication threads. After an error they do not part: that waits for the others.
+    trainer.accelerator.end_training()
+
+
+def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -> None:
     if restore(recorder, saving.folder / "finished", saving):
         logging.info("this run is finished; its policies are published again")
         shutil.rmtree(saving.folder / "trainer", ignore_errors=True)

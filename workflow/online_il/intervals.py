@@ -1,0 +1,73 @@
+"""Intervals of the learning curves: a row a point, each for itself and for its whole curve.
+
+A curve is a run on a benchmark, from the base on. Its band leaves out any point of the true curve
+in at most 5 of 100 studies; a point's own interval leaves out that point so often.
+
+Letters in the names: S seeds, P prompts, K checkpoints.
+"""
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from online_il.statistics import TAIL, Array, largest_moves, mean_over_seeds, simultaneous_tail
+
+KEY = ["task", "benchmark", "sampling", "run"]
+
+
+def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: int) -> None:
+    """Make the table `intervals` of a database that has `prompt_accuracy`.
+
+    A row each point of each curve, the base as step 0 of every run and by itself: stderr, low and
+    high (95 %, `statistics.mean_over_seeds`), band_low and band_high (95 % for the whole curve).
+    """
+    rows = []
+    curves = f"SELECT DISTINCT {', '.join(KEY)} FROM prompt_accuracy ORDER BY ALL"
+    for curve in connection.execute(curves).fetchall():
+        points_K = _points(connection, *curve)
+        # Every curve takes the same resamples: its band does not depend on which others there are.
+        tail = curve_tail(list(points_K.values()), resamples, np.random.default_rng(seed))
+        for step, accuracy_S_P in points_K.items():
+            _, stderr, low, high = mean_over_seeds(accuracy_S_P)
+            band = mean_over_seeds(accuracy_S_P, tail)
+            rows.append((*curve, step, stderr, low, high, band.low, band.high))
+    columns = [*KEY, "step", "stderr", "low", "high", "band_low", "band_high"]
+    connection.register("rows", pd.DataFrame(rows, columns=columns))
+    connection.execute("CREATE TABLE intervals AS FROM rows")
+    connection.unregister("rows")
+
+
+def curve_tail(points_K: list[Array], resamples: int, rng: np.random.Generator) -> float:
+    """The tail of a point's interval that makes the intervals of all points hold at once.
+
+    Points are tables (S, P). One of a single seed stands for all seeds, as the base does. Points of
+    other seeds or other prompts than the rest cannot be resampled together; then Bonferroni's.
+    """
+    seeds, prompts = (max(point.shape[axis] for point in points_K) for axis in (0, 1))
+    if len(points_K) == 1:
+        return TAIL
+    if any(point.shape not in {(seeds, prompts), (1, prompts)} for point in points_K):
+        return TAIL / len(points_K)
+    accuracy_S_K_P = np.stack(
+        [np.broadcast_to(point, (seeds, prompts)) for point in points_K], axis=1
+    )
+    # No wider than Bonferroni's, which holds for any dependence, and no narrower than a point's.
+    tail = simultaneous_tail(largest_moves(accuracy_S_K_P, resamples, rng))
+    return min(max(tail, TAIL / len(points_K)), TAIL)
+
+
+def _points(
+    connection: duckdb.DuckDBPyConnection, task: str, benchmark: str, sampling: str, run: str
+) -> dict[int, Array]:
+    """A table (S, P) for each step of a curve, the base's first."""
+    rows = connection.execute(
+        """
+        SELECT step, seed, prompt_id, accuracy FROM prompt_accuracy
+        WHERE task = $1 AND benchmark = $2 AND sampling = $3 AND run IN ($4, 'base')
+        """,
+        [task, benchmark, sampling, run],
+    ).df()
+    return {
+        int(step): part.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy()
+        for step, part in rows.groupby("step")
+    }
