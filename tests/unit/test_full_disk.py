@@ -5,12 +5,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import duckdb
 import pytest
 import torch
 from safetensors.torch import save_file
+from test_store import fake_study
 from training_runs import WORDS, tiny
 
 from online_il.exhausted import cause_of, sentence
@@ -20,6 +23,7 @@ from online_il.grading import graded_sample
 from online_il.models import save_policy, word_tokenizer
 from online_il.provenance import file_hash
 from online_il.records import Prompts, Samples, read_table, write_table, write_text
+from online_il.store import query
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -86,24 +90,35 @@ def inputs(tmp_path_factory) -> Path:
     return folder
 
 
-def sft(inputs: Path, folder: Path) -> list[object]:
-    settings = {
-        "batch_size": 8,
-        "micro_batch_size": 4,
-        "demonstrations": 8,
-        "max_grad_norm": 1.0,
-        "checkpoints": [2, STEPS],
-    }
-    return [
-        *(SCRIPTS / "sft.py", "--task", "t", "--run", "sft", "--seed", 3, "--code", "x"),
-        *("--settings", json.dumps(settings), "--steps", STEPS, "--learning-rate", 0.03),
+UPDATES = {"micro_batch_size": 4, "max_grad_norm": 1.0, "checkpoints": [2, STEPS]}
+ROLLOUTS = {"temperature": 1.0, "max_new_tokens": 8}
+METHODS: dict[str, dict] = {
+    "sft": UPDATES | {"batch_size": 8, "demonstrations": 8},
+    "distill": UPDATES | ROLLOUTS | {"batch_size": 8},
+    "grpo": UPDATES
+    | ROLLOUTS
+    | {"prompts_per_step": 2, "rollouts_per_prompt": 4, "updates_per_step": 1}
+    | {"kl_coefficient": 0.1, "clip_ratio": 0.2, "entropy_coefficient": 0.01},
+}
+
+
+def train(method: str, inputs: Path, folder: Path) -> list[object]:
+    command: list[object] = [
+        *(SCRIPTS / f"{method}.py", "--task", "t", "--run", method, "--seed", 3, "--code", "x"),
+        *("--settings", json.dumps(METHODS[method]), "--steps", STEPS, "--learning-rate", 0.03),
         *("--keep", f"2,{STEPS}", "--base", inputs / "base" / "step0"),
         *("--prompts", inputs / "prompts.parquet", "--checkpoints", folder / "checkpoints"),
         *("--training", folder / "training.parquet", "--record", folder / "run.json"),
         *("--state", folder / "state", "--save-minutes", 0),
         *("--progress", folder / "progress.json"),
-        *("--expert", "solver", "--demonstrations", inputs / "samples.parquet"),
     ]
+    if method == "sft":
+        command += ["--demonstrations", inputs / "samples.parquet"]
+    else:
+        command += ["--generation", json.dumps({"engine": "loop", "batch_size": 16})]
+    if method == "distill":
+        command += ["--expert-checkpoints", inputs / "base"]
+    return command if method == "grpo" else [*command, "--expert", "an expert"]
 
 
 def sample(inputs: Path, folder: Path) -> list[object]:
@@ -132,10 +147,14 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(inputs, tmp_path_factory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    assert start(sft(inputs, folder)).returncode == 0
-    return hashes(folder)
+def undisturbed(inputs, tmp_path_factory) -> Callable[[str], dict[str, str]]:
+    @cache
+    def trained(method: str) -> dict[str, str]:
+        folder = tmp_path_factory.mktemp(method)
+        assert start(train(method, inputs, folder)).returncode == 0
+        return hashes(folder)
+
+    return trained
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -145,21 +164,25 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("free", [8_000, 60_000, 200_000])
+@pytest.mark.parametrize(
+    ("method", "free"),
+    [*(("sft", free) for free in (8_000, 60_000, 200_000)), ("grpo", 90_000), ("distill", 90_000)],
+)
 def test_a_training_on_a_full_disk_says_so_and_goes_on_when_there_is_space(
-    free, disk, inputs, undisturbed
+    method, free, disk, inputs, undisturbed
 ):
+    expected = undisturbed(method)
     filler = fill(disk, free)
-    line = said(start(sft(inputs, disk)))
+    line = said(start(train(method, inputs, disk)))
     assert f"no space is left on the disk of {disk}" in line
     assert "`results`" in line and "of 4.0 MiB are free" in line
     for policy in (disk / "state" / "published").glob("step*"):
-        assert file_hash(policy / "model.safetensors") in undisturbed.values()
+        assert file_hash(policy / "model.safetensors") in expected.values()
     assert not list(disk.rglob("*.partial")) and not (disk / "state" / "trainer").exists()
     filler.unlink()
-    done = start(sft(inputs, disk))
+    done = start(train(method, inputs, disk))
     assert done.returncode == 0, done.stderr[-3000:]
-    assert hashes(disk) == undisturbed
+    assert hashes(disk) == expected != {}
 
 
 def test_sampling_to_a_full_disk_keeps_the_table_that_was_there(disk, inputs):
@@ -175,12 +198,60 @@ def test_sampling_to_a_full_disk_keeps_the_table_that_was_there(disk, inputs):
     assert len(read_table(table, Samples)) == 4000
 
 
+def test_an_evaluation_on_a_full_disk_keeps_its_batches_and_goes_on(disk, inputs, tmp_path):
+    assert start(train("sft", inputs, tmp_path)).returncode == 0
+    settings = {"seed": 5, "samples_per_prompt": 60, "policy": SAMPLING, "paper": None}
+
+    def evaluate(folder: Path) -> list[object]:
+        return [
+            *(SCRIPTS / "evaluate.py", "--task", "t", "--run", "sft", "--seed", 3, "--code", "x"),
+            *("--settings", json.dumps(settings), "--benchmarks", "train"),
+            *("--checkpoints", tmp_path / "checkpoints", "--record", tmp_path / "run.json"),
+            *("--prompts", inputs / "prompts.parquet"),
+            *("--generation", json.dumps({"engine": "loop", "batch_size": 50})),
+            *("--state", folder / "state", "--output", folder / "evaluation"),
+            *("--progress", folder / "progress.json"),
+        ]
+
+    alone = start(evaluate(tmp_path / "alone"))
+    assert alone.returncode == 0, alone.stderr[-3000:]
+    filler = fill(disk, 24_000)
+    assert f"no space is left on the disk of {disk}" in said(start(evaluate(disk)))
+    assert list(disk.glob("state/*.jsonl")) and not list(disk.rglob(".*partial"))
+    filler.unlink()
+    assert start(evaluate(disk)).returncode == 0
+    for name in ("step2/train", f"step{STEPS}/train"):
+        first, second = (
+            read_table(folder / "evaluation" / f"{name}.parquet", Samples)
+            for folder in (tmp_path / "alone", disk)
+        )
+        assert first.equals(second)
+
+
+def test_a_database_on_a_full_disk_is_absent_and_then_whole(disk, tmp_path):
+    fake_study(tmp_path / "study")
+
+    def aggregate() -> list[object]:
+        return [
+            *(SCRIPTS / "aggregate.py", "--results", tmp_path / "study"),
+            *("--policies", "*/*/seed*", "--resamples", 1000, "--seed", 1),
+            *("--database", disk / "d.duckdb"),
+        ]
+
+    filler = fill(disk, 100_000)
+    assert f"no space is left on the disk of {disk}" in said(start(aggregate()))
+    assert [path.name for path in disk.iterdir()] == ["filler"]
+    filler.unlink()
+    assert start(aggregate()).returncode == 0
+    assert len(query(disk / "d.duckdb", "curves")) == 25
+
+
 def test_a_log_on_the_full_disk_gets_the_line_too(disk, inputs):
     """Half-written files are removed first, so that there is space for the last words."""
     log = disk / "log.txt"
     fill(disk, 24_000)
     with log.open("w") as stream:
-        words = [sys.executable, *map(str, sft(inputs, disk))]
+        words = [sys.executable, *map(str, train("sft", inputs, disk))]
         assert subprocess.run(words, stdout=stream, stderr=stream, timeout=300).returncode == 1
     assert log.read_text().splitlines()[-1].startswith("error: no space is left")
 

@@ -19,6 +19,7 @@ _DISK = re.compile(
     r"No space left on device|Disk quota exceeded|os error (28|122)\b"
     # What torch.save says of a full disk: not why, but that not all was written.
     r"|PytorchStreamWriter failed writing|inline_container\.cc.*(file write failed|unexpected pos)"
+    r"|basic_ios::clear: iostream error"
     r"|Could not write (all|file)",
     re.DOTALL,
 )
