@@ -1,6 +1,6 @@
 # What the other files here share, namely the runs, where their files lie, what a job asks for.
 
-from online_il.config.site import gpu_job
+from online_il.config.site import gpu_job, granted
 from online_il.config.study import resources_of, seeds_of
 from online_il.provenance import code_hash
 
@@ -37,8 +37,12 @@ def asks(rule):
         return lambda wildcards: gpu_job(SITE, settings(wildcards).gpu).get(key)
 
     return {
-        "mem_mb": lambda wildcards, attempt: settings(wildcards).mem_mb * attempt,
-        "runtime": lambda wildcards, attempt: settings(wildcards).runtime * attempt,
+        "mem_mb": lambda wildcards, attempt: granted(
+            settings(wildcards).mem_mb, attempt, SITE.max_mem_mb
+        ),
+        "runtime": lambda wildcards, attempt: granted(
+            settings(wildcards).runtime, attempt, SITE.max_runtime
+        ),
         "gpu": lambda wildcards: settings(wildcards).gpu,
         **{key: of_site(key) for key in ("gpu_model", "cpus_per_gpu", "nodes", "slurm_partition")},
     }

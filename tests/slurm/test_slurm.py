@@ -99,7 +99,7 @@ def test_slurm_was_asked_for_what_the_config_and_the_site_say(cluster, cancelled
     assert (grpo["NumCPUs"], sample["NumCPUs"]) == ("4", "2")
     assert (grpo["NumNodes"], grpo["NodeList"], grpo["Partition"]) == ("1", "nodea", PARTITION)
     assert (grpo["MinMemoryNode"], sample["MinMemoryNode"]) == ("1500M", "1000M")
-    assert grpo["TimeLimit"] == "00:05:00"
+    assert grpo["TimeLimit"] == "00:04:00"
     # A job without GPUs asks for no model; one whose config has two threads gets two CPUs.
     (pretrain,) = jobs_of(cluster, "pretrain")
     assert "TresPerJob" not in pretrain and "gpu" not in pretrain["TRES"]

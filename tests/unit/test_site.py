@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from online_il.config.site import Site, SiteError, gpu_job, load_site
+from online_il.config.site import Site, SiteError, gpu_job, granted, load_site
 
 PROFILE = Path(__file__).parents[2] / "slurm" / "config.yaml"
 FACTS = {
@@ -15,6 +15,8 @@ FACTS = {
     "cpu_partition": "cpu",
     "account": "lab",
     "qos": None,
+    "max_runtime": 1440,
+    "max_mem_mb": None,
 }
 
 
@@ -44,6 +46,12 @@ def test_a_job_with_gpus_asks_for_the_model_on_one_node_and_one_without_does_not
         "nodes": 1,
     }
     assert gpu_job(site, 0) == {"slurm_partition": "cpu"}
+
+
+def test_another_attempt_asks_for_more_up_to_what_the_site_grants():
+    assert [granted(1000, attempt, 1440) for attempt in (1, 2, 3)] == [1000, 1440, 1440]
+    assert granted(2000, 1, 1440) == 1440
+    assert granted(1000, 3, None) == 3000
 
 
 def test_everything_wrong_with_a_site_is_reported_at_once(tmp_path):

@@ -30,6 +30,8 @@ class Site(Settings):
     )
     account: str | None = Field(description="Account that pays; null: the user's.", pattern=NAME)
     qos: str | None = Field(description="Quality of service; null: the default.", pattern=NAME)
+    max_runtime: int | None = Field(description="Longest time limit, minutes; null: none.", gt=0)
+    max_mem_mb: int | None = Field(description="Most memory of a job, MiB; null: no limit.", gt=0)
 
 
 class SiteError(ValueError):
@@ -65,6 +67,15 @@ def gpu_job(site: Site, gpus: int) -> dict[str, Any]:
         "cpus_per_gpu": site.cpus_per_gpu,
         "nodes": 1,
     }
+
+
+def granted(amount: int, attempt: int, most: int | None) -> int:
+    """What an attempt asks for: as many times the amount, but not more than the site grants.
+
+    Slurm refuses a job that asks for more, or lets it wait forever. A training that runs into the
+    longest time limit goes on in the next attempt.
+    """
+    return amount * attempt if most is None else min(amount * attempt, most)
 
 
 def _sentence(problem: Any) -> str:
