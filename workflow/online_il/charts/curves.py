@@ -237,7 +237,7 @@ def _finished(
     """The whole figure with its title, and below it what the reader must know to read it."""
     means = pd.concat([measure.means for measure in shown])
     prompts = _range(means["n_prompts"], "prompt")
-    trained = means[means["run"] != BASE]
+    trained = means[means["step"] > 0]  # The one base serves all seeds.
     several = trained["seeds"].max() > 1
     notes = [
         f"Mean over {_range(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for all "
