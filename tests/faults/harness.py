@@ -144,10 +144,13 @@ def artifacts(results: Path) -> dict[str, str]:
     what they are drawn from is compared, and the figures' specifications without their data.
     """
     left_out = ("logs", "benchmarks", "progress", "state", "preflight")
+    mark = ".snakemake_timestamp"  # Empty: when Snakemake saw a folder, if it lived long enough.
     return {
         str(path.relative_to(results)): hashlib.sha256(_content(path)).hexdigest()[:16]
         for path in sorted(results.rglob("*"))
-        if path.is_file() and path.relative_to(results).parts[0] not in left_out
+        if path.is_file()
+        and path.name != mark
+        and path.relative_to(results).parts[0] not in left_out
     }
 
 
