@@ -109,7 +109,7 @@ def _accuracy(name: str, measure: Measure, looks: dict[str, Style]) -> Chart:
         + ".",
         _bare(themed(chart)),
         True,
-        ["run", "step", "updates", "samples", "device-seconds", "accuracy", "95 % band"],
+        ["run", "step", "updates", "samples", "device-seconds", "accuracy", "95 % interval"],
         rows,
     )
 
