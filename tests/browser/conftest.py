@@ -34,8 +34,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import altair as alt
     import duckdb
     import pandas as pd
+    from fake_study import fake_study
     from test_report import CLAIM, HOSTILE, NOTHING, write_claims
-    from test_store import fake_study
 
     from online_il.charts import curves
     from online_il.charts.style import save, themed

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from test_store import RUNS, fake_study
+from fake_study import RUNS, fake_study
 
 from online_il.charts.curves import AXES, figure1, figure2
 from online_il.charts.style import KNOWN, save, styles

@@ -10,10 +10,10 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from fake_study import RUNS, fake_study
 from rich.console import Console
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
-from test_store import RUNS, fake_study
 
 from online_il.claims import theory
 from online_il.claims.board import board

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_store import RUNS, edit, fake_study
+from fake_study import RUNS, edit, fake_study
 
 from online_il.claims.comparison import compare, study
 from online_il.records import InputError

@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 import torch
+from fake_study import fake_study
 from safetensors.torch import save_file
-from test_store import fake_study
 from training_runs import WORDS, tiny
 
 from online_il.exhausted import cause_of, sentence

@@ -21,6 +21,12 @@ def study(rng: np.random.Generator, between: float) -> list[np.ndarray]:
     return points
 
 
+def held(points: list[np.ndarray], tail: float) -> bool:
+    """Whether the intervals of all points hold the truth."""
+    intervals = [mean_over_seeds(point, tail) for point in points]
+    return all(one.low <= level <= one.high for one, level in zip(intervals, LEVELS, strict=True))
+
+
 @pytest.mark.parametrize("between", [0.0, 0.04])
 def test_a_band_holds_the_whole_curve_and_points_by_themselves_do_not(between):
     rng = np.random.default_rng(11)
@@ -28,12 +34,8 @@ def test_a_band_holds_the_whole_curve_and_points_by_themselves_do_not(between):
     studies = 300
     for _ in range(studies):
         points = study(rng, between)
-        for tail in (curve_tail(points, 1000, rng), TAIL):
-            intervals = [mean_over_seeds(point, tail) for point in points]
-            held = all(
-                one.low <= level <= one.high for one, level in zip(intervals, LEVELS, strict=True)
-            )
-            whole, single = (whole, single + held) if tail == TAIL else (whole + held, single)
+        whole += held(points, curve_tail(points, 1000, rng))
+        single += held(points, TAIL)
     assert whole / studies >= 0.93
     assert single / studies < 0.9
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from test_store import RUNS, fake_study
+from fake_study import RUNS, fake_study
 
 from online_il.config.study import load
 from online_il.records import InputError

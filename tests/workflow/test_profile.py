@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import copy_of_project
+from project import ROOT, copy_of_project
 from test_smoke import planned
 
-ROOT = Path(__file__).parents[2]
 TOOLS = ("sh", "bash", "env", "which")
 
 
