@@ -14,7 +14,7 @@ import pytest
 import torch
 from fake_study import fake_study
 from safetensors.torch import save_file
-from training_runs import WORDS, tiny
+from training_runs import SCRIPTS, WORDS, program, tiny
 
 from online_il.exhausted import cause_of, sentence
 from online_il.generation.journal import Entry, Journal
@@ -25,8 +25,6 @@ from online_il.provenance import file_hash
 from online_il.records import Prompts, Samples, read_table, write_table, write_text
 from online_il.store import query
 
-ROOT = Path(__file__).parents[2]
-SCRIPTS = ROOT / "workflow" / "scripts"
 STEPS = 6
 SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 8}
 
@@ -103,22 +101,16 @@ METHODS: dict[str, dict] = {
 
 
 def train(method: str, inputs: Path, folder: Path) -> list[object]:
-    command: list[object] = [
-        *(SCRIPTS / f"{method}.py", "--task", "t", "--run", method, "--seed", 3, "--code", "x"),
-        *("--settings", json.dumps(METHODS[method]), "--steps", STEPS, "--learning-rate", 0.03),
-        *("--keep", f"2,{STEPS}", "--base", inputs / "base" / "step0"),
-        *("--prompts", inputs / "prompts.parquet", "--checkpoints", folder / "checkpoints"),
-        *("--training", folder / "training.parquet", "--record", folder / "run.json"),
-        *("--state", folder / "state", "--save-minutes", 0),
-        *("--progress", folder / "progress.json"),
-    ]
-    if method == "sft":
-        command += ["--demonstrations", inputs / "samples.parquet"]
-    else:
-        command += ["--generation", json.dumps({"engine": "loop", "batch_size": 16})]
-    if method == "distill":
-        command += ["--expert-checkpoints", inputs / "base"]
-    return command if method == "grpo" else [*command, "--expert", "an expert"]
+    return program(
+        method,
+        inputs,
+        folder,
+        METHODS[method],
+        task="t",
+        expert=inputs / "base",
+        learning_rate=0.03,
+        save_minutes=0,
+    )
 
 
 def sample(inputs: Path, folder: Path) -> list[object]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import WORDS, tiny
+from training_runs import SCRIPTS, WORDS, program, tiny
 
 from online_il.config.training import Architecture
 from online_il.generation.response import Response
@@ -25,10 +25,8 @@ from online_il.records import Prompts, Samples, read_table, write_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import compact_prompt
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 SHAPE = Architecture(hidden_size=16, intermediate_size=32, layers=1, heads=2, head_dim=8)
 CONFIG = SCRIPTS.parents[1] / "config" / "accelerate" / "fsdp.yaml"
-GENERATION = json.dumps({"engine": "loop", "batch_size": 16})
 METHODS: dict[str, dict] = {
     "sft": {"batch_size": 8, "demonstrations": 16},
     "distill": {"batch_size": 8, "temperature": 1.0, "max_new_tokens": 12},
@@ -78,23 +76,17 @@ def inputs(tmp_path_factory) -> Path:
 
 def train(method: str, inputs: Path, folder: Path, processes: int) -> dict[str, torch.Tensor]:
     """The weights after two steps of a method with some processes."""
-    settings = METHODS[method] | {"max_grad_norm": 1.0, "checkpoints": [2], "micro_batch_size": 2}
-    command = [str(SCRIPTS / f"{method}.py"), "--task", "countdown", "--run", method]
-    command += ["--seed", "3", "--code", "x", "--settings", json.dumps(settings), "--steps", "2"]
-    command += ["--learning-rate", "0.01", "--keep", "2", "--base", str(inputs / "base" / "step0")]
-    command += ["--prompts", str(inputs / "prompts.parquet")]
-    command += ["--checkpoints", str(folder / "checkpoints")]
-    command += ["--training", str(folder / "training.parquet")]
-    command += ["--record", str(folder / "run.json"), "--state", str(folder / "state")]
-    command += ["--progress", str(folder / "progress.json")]
-    if method == "sft":
-        demonstrations = str(inputs / "samples.parquet")
-        command += ["--expert", "solver", "--demonstrations", demonstrations]
-    else:
-        command += ["--generation", GENERATION]
-    if method == "distill":
-        command += ["--expert", "expert", "--expert-checkpoints", str(inputs / "expert")]
-    start(command, processes)
+    command = program(
+        method,
+        inputs,
+        folder,
+        METHODS[method] | {"max_grad_norm": 1.0, "checkpoints": [2], "micro_batch_size": 2},
+        task="countdown",
+        expert=inputs / "expert",
+        learning_rate=0.01,
+        save_minutes=10,
+    )
+    start([str(word) for word in command], processes)
     return weights(folder)
 
 
@@ -140,14 +132,14 @@ def test_two_processes_train_what_one_does(method, inputs, tmp_path):
 def two_and_one(method: str, folder: Path, precision: str) -> tuple[list[dict], list[dict]]:
     """The training tables of one process, and of two in some precision."""
     save_policy(tiny(), word_tokenizer(WORDS), folder / "base")
-    program = str(Path(__file__).with_name("train_process.py"))
+    trainer = str(Path(__file__).with_name("train_process.py"))
     # With one update a step it does not matter which rollouts TRL puts into which update.
     plain = {"updates_per_step": 1, "entropy_coefficient": 0.0}
     tables = []
     for name, processes in (("one", 1), ("two", 2)):
         place, used = folder / name, precision if processes > 1 else "no"
         settings = json.dumps(plain | {"bf16": used == "bf16"})
-        command = [program, method, str(place), str(folder / "base"), "2", settings]
+        command = [trainer, method, str(place), str(folder / "base"), "2", settings]
         start(command, processes, used)
         (place / "checkpoints").symlink_to(place / "state" / "published")
         tables.append(json.loads((place / "result.json").read_text())["rows"])
@@ -194,12 +186,12 @@ def test_the_training_table_counts_all_processes(inputs, tmp_path):
 def test_two_processes_go_on_after_a_kill_to_what_they_would_have_trained(tmp_path):
     """Sums over processes are not promised to be made in one order, so: up to rounding."""
     save_policy(tiny(), word_tokenizer(WORDS), tmp_path / "base")
-    program = Path(__file__).with_name("train_process.py")
+    trainer = Path(__file__).with_name("train_process.py")
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
     launch += ["--num_processes", "2", "--main_process_port", "0", "--mixed_precision", "no"]
 
     def started(name: str) -> subprocess.Popen[bytes]:
-        command = [*launch, str(program), "sft", str(tmp_path / name), str(tmp_path / "base")]
+        command = [*launch, str(trainer), "sft", str(tmp_path / name), str(tmp_path / "base")]
         with (tmp_path / f"{name}.log").open("ab") as log:
             return subprocess.Popen([*command, "60", '{"minutes": 0}'], stderr=log)
 

@@ -1,6 +1,8 @@
 """Tiny training runs, and plain torch to hold them against."""
 
+import json
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
@@ -37,6 +39,43 @@ DISTILL = Distill(
 LOOP = Generation(engine="loop", batch_size=64)
 TRANSFORMERS = Generation(engine="transformers", batch_size=64)
 PROMPTS = ["<bos> a b c", "<bos> d", "<bos> e f", "<bos> g h i a b"]
+
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+
+
+def program(
+    method: str,
+    inputs: Path,
+    folder: Path,
+    settings: dict,
+    *,
+    task: str,
+    expert: Path,
+    learning_rate: float,
+    save_minutes: float,
+) -> list[object]:
+    """The command of a training program, to the last of the checkpoints in its settings.
+
+    `inputs` has base/step0, prompts.parquet and samples.parquet; `folder` gets all that is written.
+    """
+    kept = settings["checkpoints"]
+    command: list[object] = [
+        *(SCRIPTS / f"{method}.py", "--task", task, "--run", method, "--seed", 3, "--code", "x"),
+        *("--settings", json.dumps(settings), "--steps", kept[-1]),
+        *("--learning-rate", learning_rate, "--keep", ",".join(map(str, kept))),
+        *("--base", inputs / "base" / "step0", "--prompts", inputs / "prompts.parquet"),
+        *("--checkpoints", folder / "checkpoints", "--training", folder / "training.parquet"),
+        *("--record", folder / "run.json", "--progress", folder / "progress.json"),
+        *("--state", folder / "state", "--save-minutes", save_minutes),
+    ]
+    if method == "sft":
+        command += ["--demonstrations", inputs / "samples.parquet"]
+    else:
+        command += ["--generation", json.dumps({"engine": "loop", "batch_size": 16})]
+    if method == "distill":
+        command += ["--expert-checkpoints", expert]
+    return command if method == "grpo" else [*command, "--expert", "an expert"]
 
 
 def tiny(seed: int = 0):
