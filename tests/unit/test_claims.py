@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -23,13 +24,13 @@ from online_il.claims.effects import (
     Part,
     mean_effect,
 )
-from online_il.claims.judge import conjunction
+from online_il.claims.judge import Evidence, conjunction, judge
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.config.claims import Conjunction, load_claims
 from online_il.discrepancy.tables import Discrepancy
 from online_il.records import InputError, write_table
 from online_il.store import build
-from online_il.theory.tables import Gaussian, OfflineBound
+from online_il.theory.tables import Gaussian, Horizon, OfflineBound
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "config" / "claims.yaml"
@@ -220,6 +221,32 @@ def gaussian(folder: Path, value: float) -> None:
         for divergence in ("forward_kl", "reverse_kl")
     ]
     write_table(rows, Gaussian, folder / "gaussian" / "class-a.parquet", {})
+
+
+def test_a_discrepancy_is_told_with_the_gap_of_rewards_taken_off(tmp_path):
+    gaussian(tmp_path, 0.47725)
+    found = theory.number(tmp_path, "gaussian-excess", "class-a")
+    assert found.value == pytest.approx(0.68 - 0.5)
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(0.0, "undecided"), (0.02, "supported")])
+def test_no_excess_does_not_support_that_there_is_one(tmp_path, gain, verdict):
+    row = {"case": "misspecified", "coverage": 1.0, "labels": 2, "horizon": 1}
+    row |= {"risk_stderr": 0.0, "step_error": 0.0}
+    write_table(
+        [
+            row | {"learner": learner, "risk": risk}
+            for learner, risk in (("behaviour_cloning", 0.3 + gain), ("reverse_kl", 0.3))
+        ],
+        Horizon,
+        tmp_path / "horizon.parquet",
+        {},
+    )
+    claims = load_claims(CLAIMS)
+    kept = [claim for claim in claims.claims if claim.id == "remark3-horizon-one"]
+    evidence = Evidence(SimpleNamespace(tasks=[]), tmp_path, [])
+    found = judge(claims.model_copy(update={"claims": kept}), evidence)
+    assert [one.verdict for one in found] == [verdict]
 
 
 def pair(folder: Path, excess: float, above_noise: bool = True) -> Path:

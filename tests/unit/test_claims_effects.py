@@ -8,6 +8,7 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.power import TTestPower
 
 from online_il.claims.effects import (
     Effect,
@@ -85,11 +86,38 @@ def test_p_and_interval_say_the_same():
 def test_power_is_four_fifths_at_the_detectable_effect():
     rng = np.random.default_rng(3)
     draws = rng.normal(0, 1, (20_000, 30))
-    detectable = single(draws[0] / draws[0].std(ddof=1)).detectable
+    detectable = single(draws[0] / draws[0].std(ddof=1)).detectable()
     assert 0.45 < detectable < 0.6
     moved = draws + detectable
     reject = moved.mean(1) / (moved.std(1, ddof=1) / math.sqrt(30)) > stats.t.isf(0.025, 29)
     assert abs(reject.mean() - 0.8) < 0.03
+
+
+@pytest.mark.parametrize(("count", "tail"), [(3, 0.025), (3, 0.00625), (30, 0.025)])
+def test_the_detectable_effect_is_that_of_the_noncentral_t(count, tail):
+    found = Effect(0.0, (Part(1 / count, count - 1),), 3, count).detectable(tail)
+    power = TTestPower().solve_power(nobs=count, alpha=tail, power=0.8, alternative="larger")
+    assert found == pytest.approx(power, rel=0.01)
+
+
+@pytest.mark.parametrize("tail", [0.025, 0.00625])
+def test_power_is_four_fifths_with_the_variance_of_three_seeds(tail):
+    true = Effect(0.0, (Part(0.0004, 2), Part(0.0002, 255)), 3, 256)
+    rng = np.random.default_rng(17)
+    shift, seen = true.detectable(tail), []
+    for _ in range(4000):
+        parts = tuple(
+            Part(part.variance * rng.chisquare(part.freedom) / part.freedom, part.freedom)
+            for part in true.parts
+        )
+        seen.append(Effect(rng.normal(shift, true.stderr), parts, 3, 256).interval(tail)[0] > 0)
+    # Three standard errors of 4,000 studies.
+    assert np.mean(seen) == pytest.approx(0.8, abs=0.02)
+
+
+def test_a_difference_without_any_variance_is_certain():
+    found = Effect(1.0, (Part(0.0, 59),), 3, 60)
+    assert found.p_value(0.9) < 1e-9 and found.p_value(0.0) == 1.0
 
 
 def simulated(rng: np.random.Generator, between: float, count: int = 600) -> np.ndarray:
@@ -190,7 +218,7 @@ def test_half_the_cost_is_twice_as_fast():
         Run(accuracy, cost / 2), Run(accuracy, cost), accuracy[:, -1], accuracy[0, 0], 1000, rng
     )
     assert math.exp(found.effect.value) == pytest.approx(2)
-    assert not found.first_never and not found.second_never and found.lost == 0
+    assert found.first_never == found.second_never == found.lost == 0
     # The same answers in both: their ratio is certain.
     assert found.effect.stderr == pytest.approx(0, abs=1e-12)
 
@@ -210,7 +238,19 @@ def test_a_run_that_never_gets_there_is_said_so():
     cost = np.array([0.0, 10, 20])
     good, bad = Run(curve(rng, [0.1, 0.6, 0.7]), cost), Run(curve(rng, [0.1, 0.1, 0.2]), cost)
     found = speed(good, bad, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
-    assert (found.first_never, found.second_never) == (False, True)
+    assert (found.first_never, found.second_never) == (0, 1)
+
+
+def test_a_run_that_got_there_by_luck_is_said_so():
+    """One of three seeds crosses the threshold, by so much that their mean just does."""
+    rng = np.random.default_rng(18)
+    cost = np.array([0.0, 10, 20])
+    ends = [curve(rng, [0.1, 0.5, level], seeds=1) for level in (0.8, 0.6, 0.6)]
+    barely = Run(np.concatenate(ends), cost)
+    good = Run(curve(rng, [0.1, 0.7, 0.7]), cost)
+    found = speed(barely, good, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
+    # All three draws of the mean, of 27, are those without the good seed: 8 of 27 never cross.
+    assert 0.2 < found.first_never < 1 and found.second_never == 0
 
 
 def test_an_expert_without_gain_has_no_yardstick():

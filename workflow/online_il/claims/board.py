@@ -82,7 +82,8 @@ def markdown(claims: ClaimVerdicts) -> str:
         f"{counted(claims)}. Intervals are at {100 * claims.level:g} %, over curves for all",
         "checkpoints at once; p is two-sided, of the margin's nearest end, corrected within its",
         "family (Holm); detectable is the distance from the margin that 80 % of such studies would",
-        "see. docs/paper.md says when a claim is supported, contradicted or undecided.",
+        "see with that correction. docs/paper.md says when a claim is supported, contradicted or",
+        "undecided.",
     ]
     for family in dict.fromkeys(claim.family for claim in claims.claims):
         rows = [claim for claim in claims.claims if claim.family == family]

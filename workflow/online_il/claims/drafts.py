@@ -8,7 +8,7 @@ each at 2.5 %. Within a family Holm corrects the p values; what is neither is un
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from online_il.claims.effects import Effect, mean_effect, simultaneous_p
 from online_il.claims.records import ClaimVerdict
-from online_il.statistics import LEVEL, Array, largest_moves, simultaneous_tail
+from online_il.statistics import LEVEL, TAIL, Array, largest_moves, simultaneous_tail
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
 
@@ -35,6 +35,8 @@ class Draft:
     barred: set[str] = field(default_factory=set)
     """Verdicts that these data cannot give, whatever p is."""
     notes: list[str] = field(default_factory=list)
+    detectable: Callable[[float], float] | None = None
+    """The distance that such studies would see, of the tail that an interval leaves."""
 
 
 def region(side: str, margin: float) -> tuple[float, float]:
@@ -51,15 +53,9 @@ def measure(draft: Draft, effect: Effect, holds: tuple[float, float], *, ratio: 
     low, high = effect.interval()
     inside = min(effect.value - holds[0], holds[1] - effect.value)
     draft.side = SUPPORTED if inside > 0 else CONTRADICTED
-    shown = (effect.value, low, high, effect.detectable)
-    draft.fields |= dict(
-        zip(
-            ("effect", "low", "high", "detectable"),
-            # No factor is beyond this; an interval may be, in a study of a few answers.
-            (math.exp(min(x, LARGEST)) for x in shown) if ratio else shown,
-            strict=True,
-        )
-    )
+    draft.detectable = lambda tail: in_unit(effect.detectable(tail), ratio=ratio)
+    for name, number in (("effect", effect.value), ("low", low), ("high", high)):
+        draft.fields[name] = in_unit(number, ratio=ratio)
     draft.fields["p"] = effect.p_value(inside)
     reach = effect.value - low
     if math.isfinite(holds[0]) and math.isfinite(holds[1]) and reach > holds[1]:
@@ -97,10 +93,16 @@ def measure_curve(
         "effect": effect.value,
         "low": max(one.interval(tail)[0] for one in effects_K),
         "high": max(one.interval()[1] for one in effects_K),
-        "detectable": max(one.detectable for one in effects_K),
         "p": p,
     }
+    draft.detectable = lambda tail: max(one.detectable(tail) for one in effects_K)
     _few_seeds(draft, effect.seeds)
+
+
+def in_unit(number: float, *, ratio: bool) -> float:
+    """A number as it is shown; `ratio`: it is the logarithm of a factor."""
+    # No factor is beyond this; an interval may be, in a study of a few answers.
+    return math.exp(min(number, LARGEST)) if ratio else number
 
 
 def _few_seeds(draft: Draft, seeds: int) -> None:
@@ -128,6 +130,9 @@ def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
         corrected = holm(np.array([draft.fields["p"] for draft in members]))
         for draft, p_holm in zip(members, corrected, strict=True):
             draft.fields["p_holm"] = float(p_holm)
+            if draft.detectable:
+                # At Holm's first and hardest step: seen whatever the family's other claims are.
+                draft.fields["detectable"] = draft.detectable(TAIL / len(members))
     return [_verdict(draft, families) for draft in drafts]
 
 

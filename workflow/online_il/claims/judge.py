@@ -36,7 +36,7 @@ from online_il.config.claims import (
 )
 from online_il.discrepancy.tables import Discrepancy as DiscrepancyTable
 from online_il.records import provenance, read_table
-from online_il.statistics import LEVEL, Array
+from online_il.statistics import LEVEL, TAIL, Array
 from online_il.store import BASE
 
 EXPERT = "expert"
@@ -239,15 +239,18 @@ def _measure_speed(
     margin = math.log(claim.margin)
     measure(draft, found.effect, region(side_of(claim), margin), ratio=True)
     # A run that never gets there took at least all its time: a bound on the factor from one side.
+    # So does one that gets there in this study and in too many of the resampled ones not.
     above = found.effect.value > margin
-    if (found.first_never and above) or (found.second_never and not above):
+    shares = (found.first_never, found.second_never)
+    first_never, second_never = (share > TAIL for share in shares)
+    if (first_never and (above or second_never)) or (second_never and not above):
         draft.barred |= {SUPPORTED, CONTRADICTED}
-    if found.first_never and found.second_never:
-        draft.barred |= {SUPPORTED, CONTRADICTED}
-    nevers = (found.first_never, found.second_never)
-    for name, never in zip(claim.runs, nevers, strict=True):
-        if never:
-            draft.notes.append(f"{name} never gets there; its whole training stands for the time.")
+    for name, share in zip(claim.runs, shares, strict=True):
+        if share > TAIL:
+            often = "never" if share == 1.0 else f"in {share:.0%} of the resampled studies never"
+            draft.notes.append(
+                f"{name} {often} gets there; its whole training stands for the time."
+            )
     if found.lost > 1 - LEVEL:
         draft.barred |= {SUPPORTED, CONTRADICTED}
         draft.notes.append("The expert's gain cannot be told from none.")
@@ -331,7 +334,8 @@ def _of_theory(claim: Theory, tables: Path | None) -> Draft:
     low, high = value - 1.96 * found.stderr, value + 1.96 * found.stderr
     holds = region(side_of(claim), claim.margin)
     draft.fields |= {"effect": value, "low": low, "high": high}
-    if holds[0] <= low and high <= holds[1]:
+    # Nothing is no excess, but a risk at its bound is not above it.
+    if holds[0] < low and high <= holds[1]:
         draft.side = SUPPORTED
     else:
         draft.side = CONTRADICTED if high < holds[0] or low > holds[1] else UNDECIDED

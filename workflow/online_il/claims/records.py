@@ -33,7 +33,7 @@ class ClaimVerdict(BaseModel):
     p: float | None = Field(None, description="Two-sided, of the nearest end of the margin.")
     p_holm: float | None = Field(None, description="The same, corrected within the family.")
     detectable: float | None = Field(
-        None, description="Distance from the margin that 80 % of such studies would see."
+        None, description="Distance from the margin that 80 % of such studies would see, corrected."
     )
     n_seeds: int | None = None
     n_prompts: int | None = None

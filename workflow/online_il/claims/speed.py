@@ -32,11 +32,12 @@ class Run(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """The effect in logarithms, and which of the two runs never got there."""
+    """The effect in logarithms, and in which share of the resamples each run never got there."""
 
     effect: Effect
-    first_never: bool
-    second_never: bool
+    first_never: float
+    """1 where the run itself never did."""
+    second_never: float
     lost: float
     """Share of the resamples in which the expert gained nothing."""
 
@@ -86,18 +87,24 @@ def speed(
         return ratio_R, nevers[0], nevers[1]
 
     all_seeds, all_prompts = np.full((1, seeds), 1 / seeds), np.full((1, prompts), 1 / prompts)
-    value, first_never, second_never = (part[0] for part in logs(all_seeds, all_prompts))
+    value, *missed = (part[0] for part in logs(all_seeds, all_prompts))
     by_seeds, by_prompts = [], []
     for seeds_R_S, prompts_R_P in weights(seeds, prompts, resamples, rng):
         rows = len(seeds_R_S)
-        by_seeds.append(logs(seeds_R_S, np.repeat(all_prompts, rows, 0))[0])
-        by_prompts.append(logs(np.repeat(all_seeds, rows, 0), prompts_R_P)[0])
-    seeds_R, prompts_R = np.concatenate(by_seeds), np.concatenate(by_prompts)
+        by_seeds.append(logs(seeds_R_S, np.repeat(all_prompts, rows, 0)))
+        by_prompts.append(logs(np.repeat(all_seeds, rows, 0), prompts_R_P))
+    seeds_R, *seeds_never = (np.concatenate(part) for part in zip(*by_seeds, strict=True))
+    prompts_R, *prompts_never = (np.concatenate(part) for part in zip(*by_prompts, strict=True))
     lost = float(np.isnan(np.append(seeds_R, prompts_R)).mean())
     if math.isnan(value) or lost == 1.0:
-        return Speed(Effect(math.nan, (), seeds, prompts), True, True, 1.0)
+        return Speed(Effect(math.nan, (), seeds, prompts), 1.0, 1.0, 1.0)
     parts = [Part(float(np.nanvar(prompts_R)), prompts - 1)]
     if seeds > 1:
         parts.append(Part(float(np.nanvar(seeds_R)) * seeds / (seeds - 1), seeds - 1))
     effect = Effect(float(value), tuple(parts), seeds, prompts)
-    return Speed(effect, bool(first_never), bool(second_never), lost)
+    # Where other seeds or other prompts would not have got there, this study did so by luck.
+    first_never, second_never = (
+        1.0 if one else max(float(two_R.mean()), float(three_R.mean()))
+        for one, two_R, three_R in zip(missed, seeds_never, prompts_never, strict=True)
+    )
+    return Speed(effect, first_never, second_never, lost)

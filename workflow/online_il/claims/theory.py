@@ -31,6 +31,15 @@ def gaussian_value(tables: Path, panel: str) -> Number:
     return Number(float(value), 0.0, "reward of the reverse-KL projection", "reward")
 
 
+def gaussian_excess(tables: Path, panel: str) -> Number:
+    """TV of the expert and its reverse-KL projection, less the gap of their rewards."""
+    rows = read_table(tables / "gaussian" / f"{panel}.parquet", Gaussian)
+    row = rows[rows["divergence"] == "reverse_kl"].iloc[0]
+    excess = row["total_variation"] - abs(row["value_expert"] - row["value"])
+    words = "TV of the expert and the reverse-KL projection, less the gap of rewards"
+    return Number(float(excess), 0.0, words, "probability")
+
+
 def rate_slope(tables: Path) -> Number:
     """How far the slope of the offline learner's log risk over log rate is from 1, at most."""
     rows = _offline(tables)
@@ -96,6 +105,7 @@ def horizon_one_gain(tables: Path) -> Number:
     return _less(cloning, online, "cloning's risk less that of reverse KL at H = 1")
 
 
+OF_PANEL = {"gaussian-value": gaussian_value, "gaussian-excess": gaussian_excess}
 NUMBERS: Mapping[str, object] = {
     "rate-slope": rate_slope,
     "rate-ratio": rate_ratio,
@@ -109,8 +119,8 @@ NUMBERS: Mapping[str, object] = {
 
 def number(tables: Path, statistic: str, panel: str) -> Number:
     """A claim's number from the folder of the theory's tables. Raises `InputError`."""
-    if statistic == "gaussian-value":
-        return gaussian_value(tables, panel)
+    if statistic in OF_PANEL:
+        return OF_PANEL[statistic](tables, panel)
     found = NUMBERS[statistic]
     assert callable(found)
     return found(tables)  # type: ignore[no-any-return]

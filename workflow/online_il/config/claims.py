@@ -90,6 +90,7 @@ class Theory(Claim):
     kind: Literal["theory"]
     statistic: Literal[
         "gaussian-value",
+        "gaussian-excess",
         "rate-slope",
         "rate-ratio",
         "online-over-offline",

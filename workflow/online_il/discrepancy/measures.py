@@ -182,7 +182,8 @@ def _measure(
         over = value - abs(float(actual[GAP][0]))
         # What cannot be told from noise is not said to be larger than anything.
         over, stderr_over = _corrected(over, samples - np.abs(drawn[GAP]), n_prompts)
-        above = over > float(stats.t.ppf(0.95, n_prompts - 1)) * stderr_over
+        # Two-sided, as the claims are judged; but here it is one pair's measure by itself.
+        above = over > float(stats.t.ppf(0.975, n_prompts - 1)) * stderr_over
         above_gap = above and p_value < 0.05
     own = actual.get(f"_values {name}")
     return Measure(

@@ -12,6 +12,7 @@ FAMILIES = {
     "figure1": "Accuracy in distribution (Figure 1)",
     "section2": "Speed of learning (Section 2)",
     "figure2": "Out of distribution and forgetting (Figure 2)",
+    "control": "Why: the data or the algorithm (Section 2.2)",
     "table1": "Discrepancy against performance (Table 1, Figure 3)",
     "figure4": "Gaussian experts and students (Figure 4)",
     "theorem1": "What offline imitation cannot learn (Theorem 1)",
