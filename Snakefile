@@ -21,8 +21,11 @@ from online_il.integrity import damaged
 from online_il.lock import hold
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
+OVERRIDES = dict(workflow.config_settings.config)
+# Asked for with `--config partial=true`: the page of a study of which not all runs are there.
+PARTIAL = bool(OVERRIDES.pop("partial", False))
 try:
-    STUDY = load(CONFIG, workflow.config_settings.config)
+    STUDY = load(CONFIG, OVERRIDES)
     CLAIMED = load_claims(ROOT / "config" / "claims.yaml")
     SITE = load_site(ROOT / "slurm" / "config.yaml")
 except (ConfigError, SiteError) as error:
@@ -32,16 +35,13 @@ R = f"results/{STUDY.scale}"
 if workflow.is_main_process:
     if broken := damaged(Path(R)):
         raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
-    LOCK = hold(Path(".snakemake"))  # Until this process ends.
+    hold(Path(".snakemake"))
 
 prepare(ROOT, STUDY.hardware)
 
 
-wildcard_constraints:
-    seed=r"\d+",
-
-
 include: "rules/common.smk"
+include: "rules/partial.smk"
 include: "rules/names.smk"
 include: "rules/settings.smk"
 include: "rules/targets.smk"
@@ -94,3 +94,7 @@ onstart:
 
 onsuccess:
     show(Path(R))
+
+
+onerror:
+    hint()

@@ -1,9 +1,9 @@
-"""Locks that end with their owners: of Snakemake's folder, and of a job.
+"""Locks that end with their owners: Snakemake's own, and that of a job.
 
-Snakemake locks its folder with plain files, which outlive it, and asks for `--unlock` by hand. The
-kernel's locks do not: every Snakemake of this project holds a shared one while it lives. Who gets
-it alone for a moment knows that no other is alive, on this machine or, where the file system knows
-such locks, on another, and may take the files away.
+Snakemake locks what it reads and writes with plain files, which outlive it, and asks for `--unlock`
+by hand. The kernel's locks do not: every Snakemake of this project holds one on each of its lock
+files while it lives, on this machine or, where the file system knows such locks, on another. Who
+gets that lock of a file knows that its owner is dead, and takes the file away.
 
 A Snakemake that is killed leaves its jobs running, and the next one starts them again. So a job
 holds a lock, too, and a second process of it waits until the first has ended.
@@ -14,39 +14,78 @@ import fcntl
 import hashlib
 import logging
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 SNAKEMAKE = Path(".snakemake")
 WRITTEN = ("output", "output_stem", "out", "record", "database")
 """Options that name what a program writes, the telling ones first."""
+TURN = "online-il/turn.lock"
+"""Who holds it may look at the lock files of the folder and change them; held for moments."""
 
 
-def hold(folder: Path) -> IO[str] | None:
-    """Hold the lock of Snakemake's folder; clear what dead ones left. Keep what it returns.
+def hold(folder: Path) -> None:
+    """Clear the locks of dead Snakemakes, and have this one hold its own while it lives.
 
-    None where no lock can be had (a folder that is not ours to write, a file system without locks):
-    then nothing is cleared, and Snakemake's own rules are all there is.
+    Where no lock can be had (a folder that is not ours to write, a file system without locks),
+    nothing is cleared, and Snakemake's own rules are all there is.
     """
+    # Jobs import this file as well, and need no Snakemake.
+    from snakemake.logging import logger  # type: ignore[import-untyped]
+    from snakemake.persistence.file import FilePersistence  # type: ignore[import-untyped]
+
     try:
-        (folder / "online-il").mkdir(parents=True, exist_ok=True)
-        lock = (folder / "online-il" / "snakemake.lock").open("a")
-    except OSError:
-        return None
+        (folder / TURN).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / TURN).open("a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            for file in (folder / "locks").glob("*.lock"):
+                _clear(file)
+    except OSError as error:
+        logger.warning(f"locks of dead Snakemakes are not cleared in {folder} ({error.strerror})")
+        return
+    # It is made after the Snakefile was read.
+    FilePersistence.lock = _held
+    FilePersistence._delete_locks = _delete_own
+
+
+def _clear(file: Path) -> None:
+    """Take away a lock file that no living Snakemake holds."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder / "locks", ignore_errors=True)
-        (folder / "locks").mkdir(exist_ok=True)
-    except BlockingIOError:
-        pass  # Another one lives.
+        with file.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
     except OSError:
-        lock.close()
-        return None
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    return lock
+        pass  # A living one's, or not ours to take away.
+
+
+@contextmanager
+def _held(snakemake: Any) -> Iterator[None]:
+    """Snakemake's own lock, with a lock of the kernel's on each of its files.
+
+    It looks for others' locks and writes its own in one turn: of two that start at once one is
+    refused, and a file that is not held yet is not taken for a dead one's.
+    """
+    from snakemake.persistence import PersistenceBase  # type: ignore[import-untyped]
+
+    with (snakemake.path / TURN).open("a") as turn, ExitStack() as held:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with PersistenceBase.lock(snakemake):
+            for file in snakemake._lockfile.values():
+                fcntl.flock(held.enter_context(Path(file).open()), fcntl.LOCK_SH)
+            fcntl.flock(turn, fcntl.LOCK_UN)
+            try:
+                yield
+            finally:
+                fcntl.flock(turn, fcntl.LOCK_EX)
+
+
+def _delete_own(snakemake: Any) -> None:
+    """Delete the lock files of this Snakemake; its own way is to delete those of others, too."""
+    for file in snakemake._lockfile.values():
+        Path(file).unlink(missing_ok=True)
+    snakemake._lockfile.clear()
 
 
 @contextmanager
