@@ -7,9 +7,9 @@ rule pretrain:
     input:
         prompts=f"{R}/data/{{task}}/prompts.parquet",
     output:
+        record=f"{BASE}/run.json",
         checkpoints=directory(f"{BASE}/checkpoints"),
         training=f"{BASE}/training.parquet",
-        record=f"{BASE}/run.json",
     log:
         f"{R}/logs/pretrain/{{task}}/base/seed{{seed}}.log",
     benchmark:
@@ -21,11 +21,12 @@ rule pretrain:
     threads: threads_of("pretrain")
     resources:
         **asks("pretrain"),
+        save_minutes=SAVE_MINUTES,
     params:
         script=script("pretrain"),
         code=code("pretrain"),
         settings=pretraining_settings,
-        how=trained_how(),
+        hardware=STUDY.hardware,
         state=f"{R}/state/{{task}}/base/seed{{seed}}",
         progress=f"{R}/progress/pretrain/{{task}}/base/seed{{seed}}.json",
     message:
@@ -34,5 +35,6 @@ rule pretrain:
         "python {params.script:q} --task {wildcards.task} --run base --seed {wildcards.seed}"
         " --code {params.code} --settings {params.settings:q} --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
-        " --record {output.record} {params.how} --state {params.state}"
-        " --progress {params.progress} > {log} 2>&1"
+        " --record {output.record}"
+        " --hardware {params.hardware} --save-minutes {resources.save_minutes}"
+        " --state {params.state} --progress {params.progress} > {log} 2>&1"

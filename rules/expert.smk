@@ -7,9 +7,9 @@ rule grpo:
         prompts=f"{R}/data/{{task}}/prompts.parquet",
         base=base,
     output:
+        record=f"{RUN}/run.json",
         checkpoints=directory(f"{RUN}/checkpoints"),
         training=f"{RUN}/training.parquet",
-        record=f"{RUN}/run.json",
     log:
         f"{R}/logs/grpo/{{task}}/{{run}}/seed{{seed}}.log",
     benchmark:
@@ -23,6 +23,7 @@ rule grpo:
     threads: threads_of("grpo")
     resources:
         **asks("grpo"),
+        save_minutes=SAVE_MINUTES,
     params:
         launch=launch,
         script=script("grpo"),
@@ -31,7 +32,7 @@ rule grpo:
         steps=of_run("steps"),
         learning_rate=of_run("learning_rate"),
         keep=keep,
-        how=trained_how(),
+        hardware=STUDY.hardware,
         generation=STUDY.generation.model_dump_json(),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/grpo/{{task}}/{{run}}/seed{{seed}}.json",
@@ -41,7 +42,7 @@ rule grpo:
         "{params.launch} {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
-        " {params.how}"
+        " --hardware {params.hardware} --save-minutes {resources.save_minutes}"
         " --generation {params.generation:q} --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
         " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"

@@ -16,6 +16,7 @@ rule fetch:
         script=script("fetch"),
         code=code("fetch"),
         settings=model_settings,
+        template=template_of,
     message:
         "fetch {wildcards.model} of {wildcards.task}"
     shell:
@@ -28,9 +29,9 @@ rule adopt:
         prompts=f"{R}/data/{{task}}/prompts.parquet",
         model=f"{R}/models/{{task}}/base",
     output:
+        record=f"{BASE}/run.json",
         checkpoints=directory(f"{BASE}/checkpoints"),
         training=f"{BASE}/training.parquet",
-        record=f"{BASE}/run.json",
     log:
         f"{R}/logs/adopt/{{task}}/base/seed{{seed}}.log",
     benchmark:
@@ -58,9 +59,9 @@ rule finetune:
         prompts=f"{R}/data/{{task}}/prompts.parquet",
         model=f"{R}/models/{{task}}/base",
     output:
+        record=f"{BASE}/run.json",
         checkpoints=directory(f"{BASE}/checkpoints"),
         training=f"{BASE}/training.parquet",
-        record=f"{BASE}/run.json",
     log:
         f"{R}/logs/finetune/{{task}}/base/seed{{seed}}.log",
     benchmark:
@@ -72,12 +73,13 @@ rule finetune:
     threads: threads_of("finetune")
     resources:
         **asks("finetune"),
+        save_minutes=SAVE_MINUTES,
     params:
         launch=launch,
         script=script("finetune"),
         code=code("finetune"),
         settings=finetuning_settings,
-        how=trained_how(),
+        hardware=STUDY.hardware,
         state=f"{R}/state/{{task}}/base/seed{{seed}}",
         progress=f"{R}/progress/finetune/{{task}}/base/seed{{seed}}.json",
     message:
@@ -85,6 +87,7 @@ rule finetune:
     shell:
         "{params.launch} {params.script:q} --task {wildcards.task} --run base"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
-        " --model {input.model} --prompts {input.prompts} {params.how}"
+        " --model {input.model} --prompts {input.prompts}"
+        " --hardware {params.hardware} --save-minutes {resources.save_minutes}"
         " --checkpoints {output.checkpoints} --training {output.training}"
         " --record {output.record} --state {params.state} --progress {params.progress} > {log} 2>&1"

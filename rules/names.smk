@@ -3,6 +3,10 @@
 import re
 
 
+wildcard_constraints:
+    seed=r"\d+",
+
+
 def any_of(names):
     """Wildcard constraint: one of some names."""
     return "|".join(sorted(map(re.escape, names))) or "(?!)"

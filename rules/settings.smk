@@ -36,6 +36,13 @@ def model_settings(wildcards):
     return (TASKS[task].base if model == "base" else EXPERTS[task, model]).model_dump_json()
 
 
+def template_of(wildcards):
+    """The hash of the file with such a model's chat template, where it has one of its own."""
+    path = json.loads(model_settings(wildcards)).get("chat_template")
+    # A file that is not there is for `preflight` to name.
+    return hash_of(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else ""
+
+
 def expert_settings(wildcards):
     """An expert that is no run."""
     return EXPERTS[wildcards.task, wildcards.run].model_dump_json()
@@ -62,6 +69,11 @@ def demonstrations_count(wildcards):
     return method_of(STUDY, TASKS[wildcards.task], "sft").demonstrations
 
 
+def of_run(key):
+    """A field of a run's row in the config."""
+    return lambda wildcards: getattr(RUNS[wildcards.task, wildcards.run], key)
+
+
 def keep(wildcards):
     """The steps that a run publishes, with commas between."""
     run = RUNS[wildcards.task, wildcards.run]
@@ -74,9 +86,9 @@ def demonstrations(wildcards):
     return f"{R}/samples/{wildcards.task}/{expert}/seed{wildcards.seed}.parquet"
 
 
-def trained_how():
-    """On what a program trains, and how often it saves what it goes on from."""
-    return f"--hardware {STUDY.hardware} --save-minutes {STUDY.save_minutes:g}"
+# How often a training saves what it goes on from. A resource and no parameter: it changes no number,
+# so that a change of it reruns nothing.
+SAVE_MINUTES = f"{STUDY.save_minutes:g}"
 
 
 def chance(task):

@@ -8,9 +8,9 @@ rule sft:
         base=base,
         demonstrations=demonstrations,
     output:
+        record=f"{RUN}/run.json",
         checkpoints=directory(f"{RUN}/checkpoints"),
         training=f"{RUN}/training.parquet",
-        record=f"{RUN}/run.json",
     log:
         f"{R}/logs/sft/{{task}}/{{run}}/seed{{seed}}.log",
     benchmark:
@@ -22,6 +22,7 @@ rule sft:
     threads: threads_of("sft")
     resources:
         **asks("sft"),
+        save_minutes=SAVE_MINUTES,
     params:
         launch=launch,
         script=script("sft"),
@@ -30,7 +31,7 @@ rule sft:
         steps=of_run("steps"),
         learning_rate=of_run("learning_rate"),
         keep=keep,
-        how=trained_how(),
+        hardware=STUDY.hardware,
         expert=of_run("expert"),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
         progress=f"{R}/progress/sft/{{task}}/{{run}}/seed{{seed}}.json",
@@ -40,7 +41,7 @@ rule sft:
         "{params.launch} {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
-        " {params.how}"
+        " --hardware {params.hardware} --save-minutes {resources.save_minutes}"
         " --expert {params.expert} --demonstrations {input.demonstrations}"
         " --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"
@@ -55,9 +56,9 @@ rule distill:
             wildcards.task, of_run("expert")(wildcards), wildcards.seed
         ),
     output:
+        record=f"{RUN}/run.json",
         checkpoints=directory(f"{RUN}/checkpoints"),
         training=f"{RUN}/training.parquet",
-        record=f"{RUN}/run.json",
     log:
         f"{R}/logs/distill/{{task}}/{{run}}/seed{{seed}}.log",
     benchmark:
@@ -71,6 +72,7 @@ rule distill:
     threads: threads_of("distill")
     resources:
         **asks("distill"),
+        save_minutes=SAVE_MINUTES,
     params:
         launch=launch,
         script=script("distill"),
@@ -79,7 +81,7 @@ rule distill:
         steps=of_run("steps"),
         learning_rate=of_run("learning_rate"),
         keep=keep,
-        how=trained_how(),
+        hardware=STUDY.hardware,
         expert=of_run("expert"),
         generation=STUDY.generation.model_dump_json(),
         state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}",
@@ -91,7 +93,7 @@ rule distill:
         "{params.launch} {params.script:q} --task {wildcards.task} --run {wildcards.run}"
         " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
         " --steps {params.steps} --learning-rate {params.learning_rate} --keep {params.keep}"
-        " {params.how}"
+        " --hardware {params.hardware} --save-minutes {resources.save_minutes}"
         " --expert {params.expert} --expert-checkpoints {input.expert} --generation {params.generation:q}"
         " --base {input.base}/step0 --prompts {input.prompts}"
         " --checkpoints {output.checkpoints} --training {output.training}"

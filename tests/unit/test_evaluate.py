@@ -93,23 +93,22 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
 
     monkeypatch.setattr(evaluate, "open_engine", open_engine)
     generation = Generation(engine="transformers", batch_size=3)
-    evaluate.run(
-        argparse.Namespace(
-            task="countdown",
-            run="expert",
-            seed=7,
-            code="0",
-            settings=settings.model_dump_json(),
-            benchmarks="id,forgetting",
-            checkpoints=tmp_path / "checkpoints",
-            record=tmp_path / "run.json",
-            prompts=tmp_path / "prompts.parquet",
-            generation=generation.model_dump_json(),
-            output=tmp_path / "eval",
-            state=tmp_path / "state",
-            progress=tmp_path / "progress.json",
-        )
+    options = argparse.Namespace(
+        task="countdown",
+        run="expert",
+        seed=7,
+        code="0",
+        settings=settings.model_dump_json(),
+        benchmarks="id,forgetting",
+        checkpoints=tmp_path / "checkpoints",
+        record=tmp_path / "run.json",
+        prompts=tmp_path / "prompts.parquet",
+        generation=generation.model_dump_json(),
+        output=tmp_path / "eval",
+        state=tmp_path / "state",
+        progress=tmp_path / "progress.json",
     )
+    evaluate.run(options)
     texts = {"a": rows[0][2], "b": rows[1][2]}
     asked = [(texts["a"], (0, 0)), (texts["a"], (0, 1)), (texts["b"], (1, 0)), (texts["b"], (1, 1))]
     work = [
@@ -122,3 +121,14 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
     assert engine.calls == [("load", "step1"), *work, ("load", "step5"), *work]
     scored = json.loads((tmp_path / "eval" / "step5" / "forgetting.json").read_text())
     assert scored["accuracy"] == 1.0
+    # One that is cut short leaves nothing under the name of a whole one.
+    options.output = tmp_path / "eval"
+    monkeypatch.setattr(engine, "respond", cut_short)
+    options.state = tmp_path / "other"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.run(options)
+    assert not (tmp_path / "eval").exists()
+
+
+def cut_short(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

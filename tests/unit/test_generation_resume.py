@@ -109,11 +109,15 @@ def damage(kind, path):
         path.write_bytes(b"".join(lines))
     elif kind == "foreign":
         path.write_bytes(b"".join(lines[:2]) + b'{"other": 1}\n' + b"".join(lines[3:]))
+    elif kind == "lost":
+        path.write_bytes(b"".join(lines[:1] + lines[2:]))
+    elif kind == "twice":
+        path.write_bytes(b"".join(lines[:2] + lines[1:]))
     elif kind == "binary":
         path.write_bytes(b"\x00\xff" * 100)
 
 
-@pytest.mark.parametrize("kind", ["torn", "flipped", "foreign", "binary"])
+@pytest.mark.parametrize("kind", ["torn", "flipped", "foreign", "lost", "twice", "binary"])
 def test_a_damaged_line_is_said_and_generated_again(policy, tmp_path, caplog, kind):
     engine = opened("loop", policy)
     whole = drawn(engine, tmp_path / "kept.jsonl")

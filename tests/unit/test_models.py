@@ -169,3 +169,15 @@ def test_pickled_weights_are_not_loaded(tokenizer, model, tmp_path):
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(OSError, match="safetensors"):
         models.load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "generation_config.json", "config.json"])
+def test_a_policy_is_another_one_with_another_form(saved, tmp_path, name):
+    other = tmp_path / "step4"
+    models.link_tree(saved, other)
+    assert models.policy_hash(other) == models.policy_hash(saved)
+    content = (other / name).read_text()
+    (other / name).unlink()  # A link: its content is the first one's, too.
+    (other / name).write_text(content + " ")
+    assert models.policy_hash(other) != models.policy_hash(saved)
+    assert models.weights_hash(other) == models.weights_hash(saved)

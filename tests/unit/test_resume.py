@@ -145,9 +145,25 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(
     assert f"going on after update {int(older.name.removeprefix('update-'))} of" in log
 
 
+def test_a_damaged_checkpoint_does_not_stand_in_the_place_of_a_whole_one(base, tmp_path):
+    folder = tmp_path / "run"
+    after(start("sft", folder, base, **EVERY_BOUNDARY), folder, 6, signal.SIGKILL)
+    older, newest = sorted((folder / "state").glob("update-*"))
+    (newest / "optimizer.pt").unlink()
+    # An hour until the next checkpoint; the stop saves one.
+    resumed = int(older.name.removeprefix("update-"))
+    (folder / "progress.json").unlink()
+    assert after(start("sft", folder, base), folder, resumed + 1, signal.SIGTERM) == AGAIN
+    kept = sorted((folder / "state").glob("update-*"))
+    assert kept[0] == older and len(kept) == 2
+    assert all((path / "optimizer.pt").is_file() for path in kept)
+
+
 def test_a_finished_training_is_not_trained_again(base, tmp_path):
     expected = whole("sft", tmp_path / "run", base)
     (tmp_path / "run" / "result.json").unlink()
+    # Killed after it was finished and before it had tidied up.
+    (tmp_path / "run" / "state" / "update-00000009").mkdir()
     made = (tmp_path / "run" / "progress.json").read_text()
     assert whole("sft", tmp_path / "run", base) == expected
     assert "published again" in log_of(tmp_path / "run")

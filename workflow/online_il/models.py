@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from online_il.config.training import Architecture
-from online_il.provenance import files_hash
-from online_il.records import InputError
+from online_il.provenance import file_hash, files_hash, identity
+from online_il.records import InputError, flush
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,17 @@ def weights_hash(folder: Path) -> str:
     if not files:
         raise InputError(f"{folder}: no weights (safetensors) in it; delete it and start again")
     return files_hash(files)
+
+
+def form_hash(folder: Path) -> str:
+    """Hash of what else makes a policy: its config, tokenizer, chat template, how it generates."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return identity(files={path.name: file_hash(path) for path in files if not path.match(PARTS)})
+
+
+def policy_hash(folder: Path) -> str:
+    """Hash of all that a policy is: what goes on from another one would be of another job."""
+    return identity(weights=weights_hash(folder), form=form_hash(folder))
 
 
 def word_tokenizer(vocabulary: tuple[str, ...]) -> "PreTrainedTokenizerFast":
@@ -165,8 +176,11 @@ def save_policy(
         raise
     finally:
         model.config.use_cache = trained_with
+    for path in [*aside.iterdir(), aside]:
+        flush(path)
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
+    flush(folder.parent)
 
 
 def link_tree(source: Path, target: Path) -> None:

@@ -13,7 +13,8 @@ STARTED = time.time()
 def report(path: Path, *, done: int, total: int, unit: str, **numbers: float | None) -> None:
     """Tell whoever watches how far this job is, in a small JSON file that is replaced each time."""
     state = {"done": done, "total": total, "unit": unit, "started": STARTED, "time": time.time()}
-    write_text(json.dumps(state | numbers), path)
+    # Written often, and of no use once the machine is gone.
+    write_text(json.dumps(state | numbers), path, lasting=False)
 
 
 def summary_of(results: Path) -> str:

@@ -6,6 +6,7 @@ carries in its metadata where it comes from.
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -230,20 +231,37 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> lis
     return [head, "|" + "---|" * len(columns), *body]
 
 
-def write_text(text: str, path: Path) -> None:
-    """Write a text file, complete or not at all."""
-    with written_aside(path) as aside:
+def write_text(text: str, path: Path, *, lasting: bool = True) -> None:
+    """Write a text file, complete or not at all; `lasting`: so that it outlives the machine."""
+    with written_aside(path, lasting=lasting) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A file to write that gets the name `path` at the end; half a one is removed."""
+def written_aside(path: Path, *, lasting: bool = True) -> Iterator[Path]:
+    """A file to write that gets the name `path` at the end; half a one is removed.
+
+    It is on the disk before it has its name, or a machine that fails would leave an empty file
+    under it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     try:
         yield aside
+        if lasting:
+            flush(aside)
         aside.replace(path)
+        if lasting:
+            flush(path.parent)
     except BaseException:
         aside.unlink(missing_ok=True)  # On a full disk, the program's last words need the space.
         raise
+
+
+def flush(path: Path) -> None:
+    """See to it that a file, or what a folder lists, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -6,7 +6,7 @@ from pathlib import Path
 from online_il.cli import main, newest_step, parser
 from online_il.config.generation import Generation
 from online_il.config.training import Distill
-from online_il.models import load_model, load_tokenizer, weights_hash
+from online_il.models import load_model, load_tokenizer, policy_hash, weights_hash
 from online_il.provenance import file_hash
 from online_il.records import InputError
 from online_il.training import distill
@@ -34,9 +34,9 @@ def run(options: argparse.Namespace) -> None:
     expert_hash = weights_hash(expert)
     saving = saving_of(
         options,
-        base=weights_hash(options.base),
+        base=policy_hash(options.base),
         prompts=file_hash(options.prompts),
-        expert=expert_hash,
+        expert=policy_hash(expert),
     )
     recorder = distill.train(
         student,

@@ -26,7 +26,7 @@ from online_il.generation.chat import messages_of
 from online_il.generation.engines import Engine, open_engine
 from online_il.generation.resume import Resume, loglikelihoods, respond
 from online_il.grading import graded_sample
-from online_il.models import weights_hash
+from online_il.models import form_hash, weights_hash
 from online_il.progress import report
 from online_il.provenance import file_hash, identity, versions
 from online_il.records import (
@@ -36,6 +36,7 @@ from online_il.records import (
     Prompts,
     RunRecord,
     Samples,
+    flush,
     read_table,
     write_json,
     write_table,
@@ -149,6 +150,7 @@ def evaluate(
         identity(
             **context,
             weights=checkpoint.weights_hash,
+            form=form_hash(options.checkpoints / f"step{checkpoint.step}"),
             benchmark=benchmark,
             sampling=drawn.model_dump(),
             count=count,
@@ -237,7 +239,11 @@ def run(options: argparse.Namespace) -> None:
         "code_hash": options.code,
         "versions": versions(),
     }
-    shutil.rmtree(options.output, ignore_errors=True)
+    # The folder is an output of its own: it has its name once it is whole.
+    whole = options.output
+    options.output = whole.with_name(f".{whole.name}.partial")
+    for folder in (whole, options.output):
+        shutil.rmtree(folder, ignore_errors=True)
     benchmarks = options.benchmarks.split(",")
     prompts = {b: table[table["split"] == b].reset_index(drop=True) for b in benchmarks}
     for benchmark in (name for name, rows in prompts.items() if rows.empty):
@@ -269,6 +275,8 @@ def run(options: argparse.Namespace) -> None:
             unit="evaluation",
             accuracy=result.accuracy if benchmark == benchmarks[0] else None,
         )
+    options.output.replace(whole)
+    flush(whole.parent)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from online_il import hub
 from online_il.cli import add_run, log, main, parser
 from online_il.config.training import Finetuning
 from online_il.generation.chat import as_text, messages_of, prompt_ids
-from online_il.models import load_model, load_tokenizer, weights_hash
+from online_il.models import load_model, load_tokenizer, policy_hash, weights_hash
 from online_il.provenance import file_hash, files_hash
 from online_il.records import InputError, Prompts, read_table
 from online_il.training import supervised
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(source)
     saving = saving_of(
         options,
-        base=weights_hash(source),
+        base=policy_hash(source),
         prompts=file_hash(options.prompts),
         rows=files_hash(hub.files(settings.dataset)),
     )

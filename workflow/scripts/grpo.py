@@ -6,7 +6,7 @@ from online_il.cli import main, parser
 from online_il.config.generation import Generation
 from online_il.config.training import Grpo
 from online_il.grading import reward
-from online_il.models import load_model, load_tokenizer, weights_hash
+from online_il.models import load_model, load_tokenizer, policy_hash
 from online_il.provenance import file_hash
 from online_il.training import grpo
 from online_il.training.common import arguments as trainer_arguments
@@ -18,7 +18,7 @@ from online_il.training.publish import add_training, kept, publish, saving_of
 def run(options: argparse.Namespace) -> None:
     settings = Grpo.model_validate_json(options.settings)
     tokenizer = load_tokenizer(options.base)
-    saving = saving_of(options, base=weights_hash(options.base), prompts=file_hash(options.prompts))
+    saving = saving_of(options, base=policy_hash(options.base), prompts=file_hash(options.prompts))
     recorder = grpo.train(
         load_model(options.base, precision(options.hardware)),
         tokenizer,

@@ -16,7 +16,7 @@ from online_il.config.sampling import Sampling
 from online_il.generation.engines import open_engine
 from online_il.generation.resume import Resume, respond
 from online_il.grading import graded_sample
-from online_il.models import weights_hash
+from online_il.models import form_hash, weights_hash
 from online_il.progress import report
 from online_il.provenance import file_hash, identity, versions
 from online_il.records import InputError, Prompts, Samples, read_table, write_table
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
         keys,
         sampling=sampling,
         seed=options.seed,
-        resume=Resume(options.state, identity(**provenance, keys=keys)),
+        resume=Resume(options.state, identity(**provenance, form=form_hash(policy), keys=keys)),
         done=lambda rows: report(options.progress, done=rows, total=count, unit="response"),
     )
     rows = [

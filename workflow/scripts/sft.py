@@ -6,7 +6,7 @@ from pathlib import Path
 from online_il.cli import main, parser
 from online_il.config.training import Sft
 from online_il.generation.chat import prompt_ids
-from online_il.models import load_model, load_tokenizer, weights_hash
+from online_il.models import load_model, load_tokenizer, policy_hash
 from online_il.provenance import file_hash
 from online_il.records import Prompts, Samples, read_table
 from online_il.training import supervised
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     expert_hash = file_hash(options.demonstrations)
     saving = saving_of(
         options,
-        base=weights_hash(options.base),
+        base=policy_hash(options.base),
         prompts=file_hash(options.prompts),
         expert=expert_hash,
     )

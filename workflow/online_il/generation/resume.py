@@ -108,7 +108,8 @@ class Units:
         if number < len(self._results):
             return self._results[number]
         result = make()
-        self._write({"result": result, "sha256": _hash(result)})
+        # With its number, or a line that is lost or there twice would move all that follow.
+        self._write({"unit": number, "result": result, "sha256": _hash(number, result)})
         self._results.append(result)
         return result
 
@@ -129,24 +130,25 @@ class Units:
         place = len(head)
         for line in self._file:
             kept = _parsed(line)
+            number, result = len(self._results), kept.get("result")
             if (
                 not line.endswith(b"\n")
-                or kept is None
-                or _hash(kept.get("result")) != kept.get("sha256")
+                or kept.get("unit") != number
+                or kept.get("sha256") != _hash(number, result)
             ):
                 logging.warning(
                     "%s, line %d is damaged: it and what follows is generated again",
                     resume.path,
-                    len(self._results) + 2,
+                    number + 2,
                 )
                 break
-            self._results.append(kept["result"])
+            self._results.append(result)
             place += len(line)
         return place
 
 
-def _hash(value: Any) -> str:
-    return identity(result=value)
+def _hash(number: int, result: Any) -> str:
+    return identity(unit=number, result=result)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 import trl.kernels.chunked_divergence
 import trl.trainer.utils
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
 
 from online_il.models import save_policy, weights_hash
@@ -128,6 +129,22 @@ def passes(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
     while len(order) < count:
         order += rng.sample(rows, len(rows))
     return order[:count]
+
+
+class Precision:
+    """Mixin for TRL's trainers: with FSDP, what a model returns and what is summed keep their bits.
+
+    accelerate would round the log-probabilities that TRL's models return, and the gradients that
+    micro-batches and devices add up, to bfloat16.
+    """
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()  # type: ignore[misc]
+        state = self.accelerator.state  # type: ignore[attr-defined]
+        if getattr(self.accelerator, "is_fsdp2", False) and self.args.bf16:  # type: ignore[attr-defined]
+            state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
+                param_dtype=torch.bfloat16, reduce_dtype=torch.float32, output_dtype=None
+            )
 
 
 class Recorder(TrainerCallback):

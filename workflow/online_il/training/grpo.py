@@ -16,12 +16,11 @@ from trl import GRPOConfig, GRPOTrainer
 from online_il.config.generation import Generation
 from online_il.config.training import Grpo
 from online_il.training import resume
-from online_il.training.common import Recorder, accumulation, spare_overhead
+from online_il.training.common import Precision, Recorder, accumulation, spare_overhead
 from online_il.training.resume import Saving
 from online_il.training.rollouts import (
     LengthGrouping,
     LoopGeneration,
-    Precision,
     PromptTokens,
     SortedScoring,
     colocated,

@@ -77,6 +77,8 @@ def publish(
     """Write the policies, the training table and the manifest of a finished run."""
     if not main_process():
         return
+    # What names the policies goes before them and comes after them.
+    options.record.unlink(missing_ok=True)
     lay_out(recorder, saving, options)
     record = RunRecord(
         task=options.task,
@@ -119,6 +121,7 @@ def publish_base(
     """
     if not main_process():
         return
+    options.record.unlink(missing_ok=True)
     shutil.rmtree(options.checkpoints, ignore_errors=True)
     options.checkpoints.mkdir(parents=True)
     link_tree(source, options.checkpoints / "step0")

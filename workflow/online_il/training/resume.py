@@ -13,7 +13,6 @@ prompts is planned beforehand, so that the place in it follows from the number o
 
 import json
 import logging
-import os
 import shutil
 import signal
 import time
@@ -28,7 +27,7 @@ from online_il.cli import Stopped
 from online_il.exhausted import size
 from online_il.models import weights_hash
 from online_il.provenance import file_hash
-from online_il.records import Checkpoint, InputError, write_text
+from online_il.records import Checkpoint, InputError, flush, write_text
 from online_il.training.common import Recorder, main_process, processes
 
 SEAL = "seal.json"
@@ -74,12 +73,14 @@ def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -
 def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -> None:
     if restore(recorder, saving.folder / "finished", saving):
         logging.info("this run is finished; its policies are published again")
-        shutil.rmtree(saving.folder / "trainer", ignore_errors=True)
+        _remove(*_newest_first(saving.folder), saving.folder / "trainer")
         return
     start = next((path for path in _newest_first(saving.folder) if _usable(path, saving)), None)
     if start is not None:
         restore(recorder, start, saving)
-        shutil.rmtree(saving.folder / "trainer", ignore_errors=True)  # Half of a checkpoint.
+        # Damaged ones, which would stand in the place of whole ones, and half of a checkpoint.
+        newer = [path for path in _newest_first(saving.folder) if path > start]
+        _remove(*newer, saving.folder / "trainer")
         done = int(start.name.removeprefix(PREFIX))
         logging.info("going on after update %d of %d", done, trainer.args.max_steps)
     elif main_process():
@@ -103,8 +104,13 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
         _write_recorded(recorder, saving.folder / "finished.partial")
         seal(saving.folder / "finished.partial", saving.folder / "finished", saving.identity)
         # The trainer's own checkpoints are large, and nothing goes on from them any more.
-        for path in [*_newest_first(saving.folder), saving.folder / "trainer"]:
-            shutil.rmtree(path, ignore_errors=True)
+        _remove(*_newest_first(saving.folder), saving.folder / "trainer")
+
+
+def _remove(*folders: Path) -> None:
+    if main_process():
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _needs(trainer: Trainer, recorder: Recorder) -> str:
@@ -158,8 +164,10 @@ class Saver(TrainerCallback):
         self.trainer.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()
         self.recorder.resumed_at = time.perf_counter()  # Saving is no training time.
-        if self.stopped:
+        # Not each by itself: a process that leaves alone lets the others wait for it.
+        if self._together(bool(self.stopped)):
             control.should_training_stop = True
+            self.stopped = self.stopped or "a signal to another process"
 
     def _together(self, wanted: bool) -> bool:
         """The first process decides for all, for their clocks differ."""
@@ -177,11 +185,11 @@ def seal(source: Path, place: Path, belongs_to: str) -> None:
     files = sorted(path for path in source.rglob("*") if path.is_file() and path.name != SEAL)
     hashes = {str(path.relative_to(source)): file_hash(path) for path in files}
     write_text(json.dumps({"identity": belongs_to, "files": hashes}), source / SEAL)
-    for path in [*files, source / SEAL, source]:
-        _flush(path)
+    for path in [*files, source]:
+        flush(path)
     shutil.rmtree(place, ignore_errors=True)
     source.rename(place)
-    _flush(place.parent)
+    flush(place.parent)
 
 
 def restore(recorder: Recorder, place: Path, saving: Saving) -> bool:
@@ -227,11 +235,3 @@ def _write_recorded(recorder: Recorder, folder: Path) -> None:
         "checkpoints": [kept.model_dump() for kept in recorder.checkpoints],
     }
     write_text(json.dumps(recorded), folder / RECORDED)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
@@ -83,22 +82,6 @@ class PromptTokens:
 
     def _tokenize_prompts(self, prompts: list[str]) -> Any:
         return prompt_ids(self.processing_class, prompts), None, {}  # type: ignore[attr-defined]
-
-
-class Precision:
-    """Mixin for TRL's trainers: with FSDP, what a model returns and what is summed keep their bits.
-
-    accelerate would round the log-probabilities that TRL's models return, and the gradients that
-    micro-batches and devices add up, to bfloat16.
-    """
-
-    def create_accelerator_and_postprocess(self) -> None:
-        super().create_accelerator_and_postprocess()  # type: ignore[misc]
-        state = self.accelerator.state  # type: ignore[attr-defined]
-        if getattr(self.accelerator, "is_fsdp2", False) and self.args.bf16:  # type: ignore[attr-defined]
-            state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
-                param_dtype=torch.bfloat16, reduce_dtype=torch.float32, output_dtype=None
-            )
 
 
 class LengthGrouping:

@@ -15,9 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
 from online_il.training import resume
-from online_il.training.common import Recorder, accumulation, passes, spare_overhead
+from online_il.training.common import Precision, Recorder, accumulation, passes, spare_overhead
 from online_il.training.resume import Saving
-from online_il.training.rollouts import Precision
 
 
 class Row(NamedTuple):
