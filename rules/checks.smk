@@ -26,7 +26,7 @@ def passes(task):
     if last.is_file() and last.read_text().split()[-1] == name:
         return True
     words = ["--config", os.path.relpath(CONFIG), "--task", task, "--results", R]
-    words += ["--overrides", json.dumps(workflow.config_settings.config), *submitted(None).split()]
+    words += ["--overrides", json.dumps(OVERRIDES), *submitted(None).split()]
     words += ["--checked", name, "--output", str(last)]
     print(f"check what {task} needs", flush=True)
     done = subprocess.run(["python", script("preflight"), *words], stderr=subprocess.STDOUT)

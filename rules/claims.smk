@@ -6,7 +6,7 @@ rule claims:
     input:
         measurements=f"{R}/measurements.duckdb",
         claims=CLAIMS,
-        discrepancy=pair_tables() if STUDY.discrepancy else [],
+        discrepancy=there(pair_tables()) if STUDY.discrepancy else [],
         theory=theory_tables(),
         queries=sorted(str(path) for path in (ROOT / "workflow" / "sql" / "claims").glob("*.sql")),
     output:

@@ -1,14 +1,17 @@
 # What the other files here share, namely the runs, where their files lie, what a job asks for.
 
-from online_il.config.site import gpu_job, granted
+from online_il.config.site import gpu_job, granted, warning
 from online_il.config.study import resources_of, seeds_of
 from online_il.provenance import code_hash
 
-# A process that the kernel kills, for want of memory, cannot say so itself.
+# Asked to stop, the shell waits for its program, which saves first. A process that the kernel kills,
+# for want of memory, cannot say so itself.
 shell.prefix(
-    "set -euo pipefail; trap '[ $? != 137 ] || echo \"error: the job was killed (SIGKILL), most likely"
-    " because no memory was left: raise resources.<rule>.mem_mb in the config, or lower"
-    " micro_batch_size or generation.batch_size, and start again: it goes on\" >&2' EXIT; "
+    "set -euo pipefail; trap : TERM USR1; trap '[ $? != 137 ] || echo"
+    " \"error: the job was killed (SIGKILL), most likely because no memory was left of what it asked"
+    " for, or of this machine with its $(grep MemTotal /proc/meminfo | tr -dc 0-9) KiB: raise"
+    " resources.<rule>.mem_mb in the config, or lower micro_batch_size or generation.batch_size, and"
+    " start again: it goes on\" >&2' EXIT; "
 )
 
 TASKS = {task.name: task for task in STUDY.tasks}
@@ -33,6 +36,9 @@ def asks(rule):
     def settings(wildcards):
         return resources_of(STUDY, TASKS[wildcards.task], rule)
 
+    def runtime(wildcards, attempt):
+        return granted(settings(wildcards).runtime, attempt, SITE.max_runtime)
+
     def of_site(key):
         return lambda wildcards: gpu_job(SITE, settings(wildcards).gpu).get(key)
 
@@ -40,9 +46,8 @@ def asks(rule):
         "mem_mb": lambda wildcards, attempt: granted(
             settings(wildcards).mem_mb, attempt, SITE.max_mem_mb
         ),
-        "runtime": lambda wildcards, attempt: granted(
-            settings(wildcards).runtime, attempt, SITE.max_runtime
-        ),
+        "runtime": runtime,
+        "slurm_extra": lambda wildcards, attempt: warning(runtime(wildcards, attempt)),
         "gpu": lambda wildcards: settings(wildcards).gpu,
         **{key: of_site(key) for key in ("gpu_model", "cpus_per_gpu", "nodes", "slurm_partition")},
     }
@@ -85,15 +90,3 @@ def checkpoints_of_policy(task, run, seed):
 def base(wildcards):
     """The checkpoints of the base that a run starts from."""
     return checkpoints_of_policy(wildcards.task, "base", wildcards.seed)
-
-
-def policies(tasks):
-    """Every trained policy of some tasks: (task, run, seed), bases included."""
-    bases = [(name, "base", TASKS[name].base.seed) for name in tasks if TASKS[name].base]
-    runs = [(t, run.name, seed) for (t, _), run in RUNS.items() for seed in seeds_of(TASKS[t], run)]
-    return bases + [policy for policy in runs if policy[0] in tasks]
-
-
-def of_run(key):
-    """A field of a run's row in the config."""
-    return lambda wildcards: getattr(RUNS[wildcards.task, wildcards.run], key)

@@ -18,7 +18,7 @@ rule plan:
         script=script("plan"),
         code=code("plan"),
         config=os.path.relpath(CONFIG),
-        overrides=json.dumps(workflow.config_settings.config),
+        overrides=json.dumps(OVERRIDES),
         # A change of the file makes the plan anew.
         study=hash_of(STUDY.model_dump_json()),
     message:

@@ -14,7 +14,7 @@ rule preflight:
     params:
         script=script("preflight"),
         config=os.path.relpath(CONFIG),
-        overrides=json.dumps(workflow.config_settings.config),
+        overrides=json.dumps(OVERRIDES),
         results=R,
         slurm=submitted,
         report=f"{R}/preflight.txt",

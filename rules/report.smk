@@ -6,7 +6,7 @@ PAGE = ROOT / "workflow" / "report"
 rule report_page:
     input:
         curves_outputs(),
-        discrepancy_outputs(),
+        there(discrepancy_outputs()),
         theory_outputs(),
         claims_outputs(),
         page=[str(path) for path in sorted(PAGE.iterdir()) if path.suffix != ".rst"],
@@ -28,7 +28,7 @@ rule report_page:
         script=script("report"),
         code=code("report"),
         config=os.path.relpath(CONFIG),
-        overrides=json.dumps(workflow.config_settings.config),
+        overrides=json.dumps(OVERRIDES),
         # A change of the file makes the page anew.
         study=hash_of(CONFIG.read_text(encoding="utf-8")),
         chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2}),

@@ -3,7 +3,7 @@
 from online_il import benchmarks
 
 BEYOND = (*benchmarks.OUT_OF_DISTRIBUTION, *benchmarks.FORGETTING)
-DATABASES = {"measurements": [name for name, task in TASKS.items() if task.runs]}
+DATABASES = {"measurements": [n for n, t in TASKS.items() if t.runs and policies([n])]}
 # Figure 2 needs only the tasks that have its benchmarks.
 with_figure2 = [
     name for name in DATABASES["measurements"] if set(TASKS[name].benchmarks) & set(BEYOND)

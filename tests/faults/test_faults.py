@@ -24,7 +24,7 @@ def test_a_study_that_was_killed_is_the_study_that_was_not(tmp_path: Path) -> No
     assert run_to_its_end(alone, SEED, 0, say, *SMOKE) == 0
     expected = artifacts(alone / "results" / "smoke")
     assert len(expected) > 200
-    kills, study = 0, 0
+    kills, study, resumed = 0, 0, 0
     while kills < KILLS:
         folder = copy_of_project(tmp_path / f"killed{study}")
         kills += run_to_its_end(folder, SEED + study, KILLS - kills, say, *SMOKE)
@@ -32,4 +32,9 @@ def test_a_study_that_was_killed_is_the_study_that_was_not(tmp_path: Path) -> No
         assert found.keys() == expected.keys()
         changed = {name for name in expected if found[name] != expected[name]}
         assert changed == set(), sorted(changed)
+        logs = (folder / "results" / "smoke" / "logs").rglob("*.log")
+        resumed += sum("going on after" in path.read_text() for path in logs)
         study += 1
+    # Where every job began anew, equal artifacts would say nothing of going on.
+    say(f"{resumed} logs tell of a job that went on from where it was")
+    assert resumed > 0

@@ -18,6 +18,7 @@ from project import PARTS, copy_of_project
 
 SAMPLES = "results/smoke/samples/countdown/expert/seed1.parquet"
 SCANCELS = 3
+UPDATES = 1500  # Of a training that is asked to stop: more than it makes until then.
 SLOW_S = 100  # Longer than a minute's limit, which Slurm enforces up to 30 s late.
 
 
@@ -209,6 +210,8 @@ def test_a_cluster_that_is_interrupted_leaves_nothing_running(how):
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell starts what runs in its background without SIGINT, and a child inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     folder = Path(process.stdout.readline().strip()).parent
     try:
@@ -235,6 +238,28 @@ def test_a_time_out_is_reported_and_the_next_attempt_has_more_time_and_memory(cl
     assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("400M", "800M")
     # The second attempt went on where the first had come to.
     assert (folder / "seconds.txt").read_text() == "second\n" * SLOW_S
+
+
+def test_a_training_that_slurm_asks_to_stop_saves_first(cluster, tmp_path):
+    """The signal that comes before a time limit goes to all processes of a job at once."""
+    folder = checkout(tmp_path / "asked")
+    config = folder / "config" / "smoke.yaml"
+    settings = yaml.safe_load(config.read_text())
+    settings["save_minutes"] = 60  # Without the signal nothing would be saved.
+    settings["tasks"][-1]["base"]["updates"] = UPDATES
+    config.write_text(yaml.safe_dump(settings, sort_keys=False))
+    place = "countdown/base/seed1"
+    command = (f"results/smoke/runs/{place}/run.json", "--configfile", "config/smoke.yaml")
+    process = start(folder, cluster, *command)
+    progress = folder / "results" / "smoke" / "progress" / "pretrain" / f"{place}.json"
+    wait_for(lambda: process.poll() is not None or progress.is_file())
+    (job,) = [job for job in jobs_of(cluster, "pretrain") if job["JobState"] == "RUNNING"]
+    cluster.ask("scancel", "--signal=TERM", job["JobId"])
+    status, output = finish(process)
+    assert status == 0, output[-3000:]
+    log = (folder / "results" / "smoke" / "logs" / "pretrain" / f"{place}.log").read_text()
+    (line,) = [line for line in log.splitlines() if "going on after update" in line]
+    assert 0 < int(line.split("after update ")[1].split()[0]) < UPDATES
 
 
 def test_a_study_whose_jobs_are_cancelled_at_random_is_the_study_that_was_not(cluster, tmp_path):

@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -178,3 +180,25 @@ def test_every_key_that_is_named_exists():
         named = [f"resources.{rule}.mem_mb", *keys.split(", ")]
         for part in {word for key in named for word in key.split(".")}:
             assert f'"{part}"' in properties, part
+
+
+SAVING = """
+import signal, sys, time
+def save(*_):
+    time.sleep(0.5)
+    sys.exit(75)
+signal.signal({number}, save)
+open("ready", "w").close()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_the_shell_of_a_job_that_is_asked_to_stop_waits_for_its_program(number, tmp_path):
+    (tmp_path / "program.py").write_text(SAVING.format(number=int(number)))
+    words = f"{prefix()} {sys.executable} program.py > log"
+    job = subprocess.Popen(["bash", "-c", words], cwd=tmp_path, start_new_session=True)
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.01)
+    os.killpg(job.pid, number)  # As Slurm does: all processes of the job.
+    assert job.wait(timeout=60) == 75

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -54,6 +55,11 @@ def planned(output: str) -> set[str]:
     """The rules in the table of jobs that Snakemake prints first."""
     rows = [line.split() for line in output.partition("Job stats:")[2].splitlines()]
     return {row[0] for row in rows if len(row) == 2 and row[1].isdigit()} - {"total"}
+
+
+def trained(output: str) -> set[str]:
+    """The runs of Countdown that a dry run would train."""
+    return set(re.findall(r"(?:train|distill) (\S+) of countdown", output))
 
 
 def test_every_run_is_evaluated_on_every_benchmark_with_both_samplings(study):
@@ -181,6 +187,13 @@ def test_a_second_call_does_nothing(study):
     status, output = again(study)
     assert status == 0
     assert "Nothing to be done" in output
+    # Where it would save at other times, or what it would go on from is gone, the page alone, which
+    # says with which settings the study was asked for, is made again.
+    state = study / "state"
+    state.rename(study / "state-elsewhere")
+    status, output = again(study, "-n", "--config", "save_minutes=3")
+    (study / "state-elsewhere").rename(state)
+    assert status == 0 and planned(output) == {"all", "report_page"}
 
 
 def test_a_student_more_trains_that_student_and_nothing_else(study):
@@ -252,9 +265,9 @@ def test_theory_plans_no_training(tmp_path, target):
 
 def test_editing_a_chart_draws_again_and_trains_nothing(study):
     library = study.parents[1] / "workflow" / "online_il"
-    trained = {"pretrain", "grpo", "sft", "distill", "sample", "evaluate"}
+    costly = {"pretrain", "grpo", "sft", "distill", "sample", "evaluate"}
 
-    def after_editing(module: str, text: str) -> set[str]:
+    def after_editing(module: str, text: str) -> tuple[set[str], set[str]]:
         whole = (library / module).read_text()
         (library / module).write_text(whole + text)
         try:
@@ -262,13 +275,16 @@ def test_editing_a_chart_draws_again_and_trains_nothing(study):
         finally:
             (library / module).write_text(whole)
         assert status == 0, output
-        return planned(output)
+        return planned(output), trained(output)
 
-    assert after_editing("training/grpo.py", "# A comment changes nothing.\n") == set()
-    chart = after_editing("charts/curves.py", "EDITED = 1\n")
-    assert {"figure1", "figure2"} <= chart and not trained & chart
-    loss = after_editing("training/grpo.py", "EDITED = 1\n")
-    assert {"grpo", "evaluate", "figure1"} <= loss and not {"pretrain", "solve"} & loss
+    rules, _ = after_editing("training/grpo.py", "# A comment changes nothing.\n")
+    assert rules == set()
+    rules, _ = after_editing("charts/curves.py", "EDITED = 1\n")
+    assert {"figure1", "figure2"} <= rules and not costly & rules
+    rules, runs = after_editing("training/grpo.py", "EDITED = 1\n")
+    assert {"grpo", "evaluate", "figure1"} <= rules and not {"pretrain", "solve"} & rules
+    # What imitates the solver or the base itself does not follow from GRPO.
+    assert runs == {"expert", "sft-realizable", "distill-realizable", "sft-added"}
 
 
 def test_damaged_weights_stop_everything_before_it_starts(study):
@@ -316,3 +332,31 @@ def test_bare_snakemake_plans_the_miniature_without_any_option():
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_part_of_a_study_has_a_page_that_says_what_is_missing(study):
+    gone = [study / place / "countdown" / "sft-unrealizable" for place in ("runs", "eval")]
+    for folder in gone:
+        folder.rename(folder.with_name(".elsewhere"))
+    try:
+        asked = ("report_page", "--config", "partial=true", "--configfile", "config/smoke.yaml")
+        status, output = snakemake(study.parents[1], *asked)
+        claims = json.loads((study / "claims.json").read_text())["claims"]
+        page = (study / "report.html").read_text()
+    finally:
+        for folder in gone:
+            folder.with_name(".elsewhere").rename(folder)
+    assert status == 0, output[-3000:]
+    assert not {"pretrain", "grpo", "sft", "distill", "sample", "evaluate"} & planned(output)
+    verdicts = {claim["id"]: claim for claim in claims}
+    missing = verdicts["countdown-sft-unrealizable-falls-short"]
+    assert missing["verdict"] == "not run" and "no run sft-unrealizable" in missing["note"]
+    assert verdicts["countdown-sft-realizable-matches"]["verdict"] != "not run"
+    assert "countdown has no run sft-unrealizable" in page
+    # The whole study again: the database and what follows, and no training.
+    status, output = again(study)
+    assert status == 0, output[-3000:]
+    assert "aggregate" in planned(output) and not {"sft", "evaluate"} & planned(output)
+    assert verdicts.keys() == {
+        claim["id"] for claim in json.loads((study / "claims.json").read_text())["claims"]
+    }

@@ -89,3 +89,12 @@ def _sentence(problem: Any) -> str:
         return f"{key}: a required key is missing; add: {field.description}"
     value = repr(problem["input"])
     return f"{key} = {value}: {problem['msg']}; {field.description} Text of digits needs quotes."
+
+
+def warning(minutes: int) -> str:
+    """How a job asks Slurm for SIGTERM before its time limit, so that it can save and leave.
+
+    A tenth of the limit before, at most ten minutes: a training saves once the batch of rollouts
+    that it is in has served, and what Slurm grants after the limit is seconds.
+    """
+    return f"--signal=TERM@{min(6 * minutes, 600)}"
