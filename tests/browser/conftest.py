@@ -30,15 +30,12 @@ class Opened(NamedTuple):
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of three runs and three seeds, with theory, claims and a hostile response."""
-    import altair as alt
+    """The report of three runs and three seeds: all figures, claims and a hostile response."""
     import duckdb
-    import pandas as pd
     from fake_study import fake_study
+    from figures import draw_discrepancy, draw_theory
     from test_report import CLAIM, HOSTILE, NOTHING, write_claims
 
-    from online_il.charts import curves
-    from online_il.charts.style import save, themed
     from online_il.config.study import load
     from online_il.report.page import page
     from online_il.store import build
@@ -56,14 +53,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *({**CLAIM, "id": verdict, "verdict": verdict} for verdict in verdicts),
         {**CLAIM, **NOTHING, "verdict": "not run", "note": "nobody ran it", "family": "theory"},
     )
-    # Figures that rules have drawn, with rows and columns; what is on them does not matter here.
-    save(curves.figure1(results / "measurements.duckdb"), results / "figures" / "theorem1", None)
-    points = alt.Chart(pd.DataFrame({"x": range(9), "y": range(9)})).mark_point()
-    row = points.encode(x="x:Q", y="y:Q") | points.encode(x="y:Q", y="x:Q")
-    heads = [alt.TitleParams(name, subtitle="12 prompts") for name in ("a and b", "a and c")]
-    pairs = alt.vconcat(*(row.properties(title=head) for head in heads))
-    title = alt.TitleParams("How far apart", subtitle=["Points", "on a line."])
-    save(themed(pairs.properties(title=title)), results / "figures" / "figure3", None)
+    draw_theory(results)
+    draw_discrepancy(results)
     for rule in ("pretrain", "grpo", "evaluate", "aggregate"):
         path = results / "benchmarks" / f"{rule}.tsv"
         path.parent.mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
 """The report in Chromium: charts draw and answer, nothing leaves the page, everybody can use it."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,41 @@ AXES = {
 }
 WIDTHS = (360, 800, 1400)
 SERIOUS = ("serious", "critical")
+# All charts of the page, and how many panels each has.
+PANELS = {
+    **dict.fromkeys(["figure1-0", "figure1-1", "figure2-0", "figure2-1", "figure2-2"], 1),
+    **dict.fromkeys(["figure3-0", "figure3-1", "figure4"], 4),
+    "theorem1": 3,
+    "theorem2": 3,
+    "theorem5": 1,
+    "horizon": 2,
+    **dict.fromkeys(["training-0", "training-1"], 1),
+}
+# Of each chart its name, its panels with a mark, its marks (axes and legends are none), and how
+# many things are wrong: layers without a mark, places that are no number.
+DRAWN = """[...document.querySelectorAll('.chart')].map((chart) => {
+  const groups = [...chart.querySelectorAll('svg .role-mark')];
+  const panel = (group) => (group.getAttribute('class').match(/concat_[0-9]+/g) || []).join();
+  const wrong = chart.innerHTML.match(/NaN|Infinity/g) || [];
+  const empty = groups.filter((group) => !group.childElementCount);
+  const marks = groups.reduce((sum, group) => sum + group.childElementCount, 0);
+  const panels = new Set(groups.map(panel)).size;
+  return [chart.dataset.chart, panels, marks, empty.length + wrong.length];
+})"""
+# Marks that have a tooltip, and a number in it; Figure 4 has its numbers above its panels instead.
+POINT, STEP = ".mark-symbol.role-mark path", ".mark-rule.role-mark line"
+TOLD = [
+    *((f"figure1-{i}", POINT, "accuracy") for i in range(2)),
+    *((f"figure2-{i}", POINT, "accuracy") for i in range(3)),
+    *((f"figure3-{i}", POINT, "p of being alike") for i in range(2)),
+    *((f"figure3-{i}", STEP, "student") for i in range(2)),
+    ("theorem1", POINT, "risk, exact"),
+    ("theorem2", POINT, "worst risk"),
+    ("theorem5", POINT, "its standard error"),
+    ("horizon", POINT, "risk"),
+    ("training-0", POINT, "reward"),
+    ("training-1", POINT, "entropy"),
+]
 Open = Callable[..., object]
 
 
@@ -22,16 +58,12 @@ def axis_titles(page, chart: str) -> str:
 
 def test_every_chart_draws_and_nothing_is_asked_of_the_network(opened: Open, report: Path) -> None:
     page, console, requests = opened()
-    charts = page.locator(".chart")
-    # Five of accuracy, Figure 3's two rows, one of theory, two of training.
-    assert charts.count() == 10
-    marks = page.evaluate(
-        "[...document.querySelectorAll('.chart')].map((chart) =>"
-        " chart.querySelectorAll('svg .mark-symbol path, svg .mark-line path').length)"
-    )
-    assert all(count > 5 for count in marks), marks
+    drawn = page.evaluate(DRAWN)
+    assert {name: panels for name, panels, *_ in drawn} == PANELS
+    assert all(marks > 5 and wrong == 0 for *_, marks, wrong in drawn), drawn
     assert console == []
     assert requests == [report.as_uri()]
+    assert report.stat().st_size < 8_000_000
 
 
 def test_pointing_at_a_mark_shows_its_numbers(opened: Open) -> None:
@@ -53,9 +85,32 @@ def test_pointing_at_a_mark_shows_its_numbers(opened: Open) -> None:
     assert console == []
 
 
+def test_every_chart_tells_the_numbers_of_a_mark(opened: Open) -> None:
+    page, console, _ = opened()
+    answering = page.evaluate(
+        """Object.keys(specs).filter((name) => JSON.stringify(specs[name]).includes('"tooltip"'))"""
+    )
+    assert set(answering) == {name for name, *_ in TOLD} == set(PANELS) - {"figure4"}
+    tooltip = page.locator("#vg-tooltip-element")
+    for name, kind, number in TOLD:
+        mark = page.locator(f'[data-chart="{name}"] {kind}').first
+        mark.evaluate("(mark) => mark.scrollIntoView({ block: 'center', behavior: 'instant' })")
+        box = mark.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        tooltip.locator("table").wait_for(state="visible")
+        keys, values = (tooltip.locator(f".{part}").all_inner_texts() for part in ("key", "value"))
+        told = dict(zip((key.rstrip(":") for key in keys), values, strict=True))
+        assert math.isfinite(float(told[number].rstrip("%").replace("−", "-"))), (name, told)
+        assert all(told.values()), (name, told)
+        page.mouse.move(0, 0)
+        tooltip.wait_for(state="hidden")
+    assert console == []
+
+
 def test_the_axis_switch_changes_all_curves(opened: Open) -> None:
     page, console, _ = opened()
-    theory = axis_titles(page, "theorem1")
+    theory = axis_titles(page, "theorem5")  # Its samples are others, of the same name.
+    assert "samples N" in theory
     for axis, title in (*AXES.items(), ("samples", AXES["samples"])):
         page.locator(f'input[name="axis-figure2"][value="{axis}"]').check()
         page.wait_for_function(f"document.documentElement.dataset.drawn === '{axis}'")
@@ -64,7 +119,7 @@ def test_the_axis_switch_changes_all_curves(opened: Open) -> None:
             assert title in titles and not set(titles) & (set(AXES.values()) - {title})
         for group in ("figure1", "figure2", "training"):
             assert page.locator(f'input[name="axis-{group}"]:checked').input_value() == axis
-    assert axis_titles(page, "theorem1") == theory
+    assert axis_titles(page, "theorem5") == theory
     assert console == []
 
 

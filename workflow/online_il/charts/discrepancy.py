@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from online_il.charts.style import GREY, INK, caption, themed
+from online_il.charts.style import GREY, INK, caption, themed, told
 from online_il.discrepancy.measures import GAP, SHARE, WITHIN
 from online_il.discrepancy.tables import Discrepancy
 from online_il.records import provenance, read_table
@@ -79,7 +79,18 @@ def _lengths(bins: dict[str, Any]) -> alt.VConcatChart:
         below, alt.Y("low:Q").title("difference"), x2="end:Q", y2="high:Q"
     )
     steps = base.mark_rule(color=INK, strokeWidth=2).encode(
-        below, y, x2="end:Q", tooltip=["start", "end", "expert", "student", "low", "high"]
+        below,
+        y,
+        x2="end:Q",
+        tooltip=told(
+            start=("tokens, from", ","),
+            end=("to", ","),
+            expert=("expert", ".1%"),
+            student=("student", ".1%"),
+            difference=("difference", "+.1%"),
+            low=("if both were one, above", "+.1%"),
+            high=("and below", "+.1%"),
+        ),
     )
     return alt.vconcat(
         alt.layer(*bars).properties(width=WIDTH, height=HEIGHT * 0.58),
@@ -125,6 +136,13 @@ def _strip(rows: pd.DataFrame) -> alt.LayerChart:
             x,
             y,
             fill=fill.scale(domain=["yes", "no"], range=[INK, "white"]),
-            tooltip=["measure", "estimate", "ci_low", "ci_high", "null_p95", "p_value"],
+            tooltip=told(
+                measure=("measure", ""),
+                estimate=("share", ".1%"),
+                ci_low=("95 % interval, from", ".1%"),
+                ci_high=("to", ".1%"),
+                null_p95=("95 % of pairs alike are below", ".1%"),
+                p_value=("p of being alike", ".2~g"),
+            ),
         ),
     ).properties(width=WIDTH, height=HEIGHT)

@@ -100,6 +100,16 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     )
 
 
+def told(**columns: tuple[str, str]) -> list[alt.Tooltip]:
+    """What pointing at a mark shows: each column's title and format, as none is for words."""
+    return [
+        alt.Tooltip(
+            f"{name}:{'Q' if form else 'N'}", title=title, **({"format": form} if form else {})
+        )
+        for name, (title, form) in columns.items()
+    ]
+
+
 def save(chart: alt.TopLevelMixin, stem: Path, code: str | None) -> None:
     """Write a chart as `<stem>.svg`, `.vl.json` and `.html`, which needs no network."""
     spec = chart.properties(usermeta={"code_hash": code}).to_dict()

@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from online_il.charts.style import GREY, INK, caption, themed
+from online_il.charts.style import GREY, INK, caption, themed, told
 from online_il.records import Table, provenance, read_table
 from online_il.theory.tables import Alignment, Horizon, OfflineBound, Pessimism
 
@@ -99,7 +99,15 @@ def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
             alt.Y("risk:Q"),
             color=colour,
             shape=shape,
-            tooltip=["learner", "contexts", "coverage", "samples", "rate", "risk_exact", "risk"],
+            tooltip=told(
+                learner=("learner", ""),
+                contexts=("contexts l (K = 2^l)", ","),
+                coverage=("coverage C", ".3~g"),
+                samples=("samples N", ","),
+                rate=("C log K / N", ".3~g"),
+                risk_exact=("risk, exact", ".3~g"),
+                risk=("risk, simulated", ".3~g"),
+            ),
         ),
     ).properties(width=WIDTH, height=HEIGHT, title=f"over the {title}")
 
@@ -151,7 +159,14 @@ def theorem2(table: Path) -> alt.TopLevelMixin:
         y = alt.Y("shown:Q").scale(type="log", domain=[floor, top]).title("risk")
         y = y.axis(tickCount=5, format="~g")
         one = alt.Chart(pd.DataFrame([{"y": 1.0}])).mark_rule(color=GREY, strokeDash=[2, 2])
-        tooltip = ["line", "epsilon", "alpha", "delta", "bound", "worst_risk"]
+        tooltip = told(
+            line=("line", ""),
+            epsilon=("ε", ".2~g"),
+            alpha=("α", ".3~g"),
+            delta=("δ(ε)", ".3~g"),
+            bound=("bound", ".3~g"),
+            worst_risk=("worst risk", ".3~g"),
+        )
         marks = chart.mark_line(point=False, strokeWidth=1.5).encode(x, y, color=colour)
         points = chart.mark_point(size=40, filled=True, opacity=1)
         points = points.encode(x, y, color=colour, shape=shape, tooltip=tooltip)
@@ -212,7 +227,16 @@ def theorem5(table: Path) -> alt.TopLevelMixin:
         band.mark_area(opacity=0.2).encode(x, alt.Y("low:Q"), y2="high:Q", color=colour),
         chart.mark_line(strokeWidth=1.6).encode(x, y, color=colour),
         chart.mark_point(size=36, filled=True, opacity=1).encode(
-            x, y, color=colour, shape=shape, tooltip=["name", "samples", "risk", "risk_stderr"]
+            x,
+            y,
+            color=colour,
+            shape=shape,
+            tooltip=told(
+                name=("learner", ""),
+                samples=("samples N", ","),
+                risk=("risk", ".3~g"),
+                risk_stderr=("its standard error", ".2~g"),
+            ),
         ),
     ).properties(width=3 * WIDTH + 40, height=270)
     return _finished(whole, "Theorem 5: pessimism at work", text)
@@ -257,7 +281,13 @@ def horizon(table: Path) -> alt.TopLevelMixin:
                 chart.mark_area(opacity=0.2).encode(x, alt.Y("low:Q"), y2="high:Q", color=colour),
                 chart.mark_line(strokeWidth=1.6).encode(x, y, color=colour),
                 chart.mark_point(size=40, filled=True, opacity=1).encode(
-                    x, y, color=colour, shape=shape, tooltip=["learner", "horizon", "risk"]
+                    x,
+                    y,
+                    color=colour,
+                    shape=shape,
+                    tooltip=told(
+                        learner=("learner", ""), horizon=("horizon H", ","), risk=("risk", ".3~g")
+                    ),
                 ),
             ).properties(
                 width=WIDTH + 85,
