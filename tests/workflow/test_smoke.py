@@ -53,8 +53,9 @@ def again(study: Path, *arguments: str):
 
 def planned(output: str) -> set[str]:
     """The rules in the table of jobs that Snakemake prints first."""
-    rows = [line.split() for line in output.partition("Job stats:")[2].splitlines()]
-    return {row[0] for row in rows if len(row) == 2 and row[1].isdigit()} - {"total"}
+    table = output.partition("Job stats:")[2].partition("\ntotal")[0]
+    rows = [line.split() for line in table.splitlines()]
+    return {row[0] for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
 def trained(output: str) -> set[str]:
