@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from training_runs import WORDS, tiny
@@ -15,6 +16,8 @@ from training_runs import WORDS, tiny
 from online_il.cli import AGAIN
 from online_il.models import save_policy, word_tokenizer
 from online_il.provenance import file_hash
+from online_il.training import resume
+from online_il.training.resume import Saving
 
 PROGRAM = Path(__file__).with_name("train_process.py")
 STEPS = 10
@@ -110,6 +113,21 @@ def test_at_most_the_work_since_the_last_boundary_is_lost(base, tmp_path):
     resumed = int(line.split("update ")[1].split(" ")[0])
     # Two updates a batch of rollouts; the checkpoint after the last boundary may be unfinished.
     assert resumed % 2 == 0 and made - resumed <= 3
+
+
+def test_a_checkpoint_is_due_at_the_first_boundary_after_its_minutes(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(resume.time, "monotonic", lambda: clock[0])
+    saver = resume.Saver(None, None, Saving(tmp_path, "", 10), boundary=2)
+
+    def saves(update: int, seconds: float) -> bool:
+        clock[0], control = seconds, SimpleNamespace(should_save=False)
+        saver.on_step_end(None, SimpleNamespace(global_step=update, max_steps=9), control)
+        return control.should_save
+
+    assert not saves(2, 599)
+    assert not saves(3, 601)  # In the middle of a batch of rollouts.
+    assert saves(4, 601)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
