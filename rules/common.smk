@@ -8,7 +8,7 @@ from online_il.provenance import code_hash
 # for want of memory, cannot say so itself.
 shell.prefix(
     "set -euo pipefail; trap : TERM USR1; trap '[ $? != 137 ] || echo"
-    " \"error: the job was killed (SIGKILL), most likely because no memory was left of what it asked"
+    ' "error: the job was killed (SIGKILL), most likely because no memory was left of what it asked'
     " for, or of this machine with its $(grep MemTotal /proc/meminfo | tr -dc 0-9) KiB: raise"
     " resources.<rule>.mem_mb in the config, or lower micro_batch_size or generation.batch_size, and"
     " start again: it goes on\" >&2' EXIT; "

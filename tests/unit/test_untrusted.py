@@ -106,7 +106,7 @@ def test_names_that_a_shell_would_read_are_refused(kind, name):
 
 SAFE = {
     # Ours alone: paths of this project, hashes, numbers, names that the config's patterns allow.
-    *("code", "launch", "how", "state", "progress", "journal", "steps", "keep", "stem"),
+    *("code", "launch", "hardware", "state", "progress", "journal", "steps", "keep", "stem"),
     *("learning_rate", "expert", "student", "demonstrations", "splits", "responses", "number"),
     *("bin_width", "resamples", "seed", "results", "policies", "kind", "flags", "checked"),
     *("benchmarks", "slurm", "report", "theory"),

@@ -7,6 +7,7 @@ carries in its metadata where it comes from.
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -255,6 +256,24 @@ def written_aside(path: Path, *, lasting: bool = True) -> Iterator[Path]:
             flush(path.parent)
     except BaseException:
         aside.unlink(missing_ok=True)  # On a full disk, the program's last words need the space.
+        raise
+
+
+@contextmanager
+def made_aside(folder: Path) -> Iterator[Path]:
+    """A folder to fill that gets the name `folder` once it is whole; half a one is removed.
+
+    What is in it is on the disk already, as all that is written here.
+    """
+    aside = folder.with_name(f".{folder.name}.partial")
+    for old in (folder, aside):
+        shutil.rmtree(old, ignore_errors=True)
+    try:
+        yield aside
+        aside.replace(folder)
+        flush(folder.parent)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
         raise
 
 

@@ -10,7 +10,6 @@ After a kill, the same command goes on after the last batch that was whole.
 import argparse
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from online_il.records import (
     Prompts,
     RunRecord,
     Samples,
-    flush,
+    made_aside,
     read_table,
     write_json,
     write_table,
@@ -239,11 +238,6 @@ def run(options: argparse.Namespace) -> None:
         "code_hash": options.code,
         "versions": versions(),
     }
-    # The folder is an output of its own: it has its name once it is whole.
-    whole = options.output
-    options.output = whole.with_name(f".{whole.name}.partial")
-    for folder in (whole, options.output):
-        shutil.rmtree(folder, ignore_errors=True)
     benchmarks = options.benchmarks.split(",")
     prompts = {b: table[table["split"] == b].reset_index(drop=True) for b in benchmarks}
     for benchmark in (name for name, rows in prompts.items() if rows.empty):
@@ -251,32 +245,32 @@ def run(options: argparse.Namespace) -> None:
     planned = plan(record.checkpoints, benchmarks, prompts, settings)
     engine = open_engine(Generation.model_validate_json(options.generation))
     loaded = None
-    for done, (checkpoint, benchmark, sampling) in enumerate(planned):
-        if checkpoint.step != loaded:
-            engine.load(options.checkpoints / f"step{checkpoint.step}")
-            loaded = checkpoint.step
-        asked = prompts[benchmark]
-        result = evaluate(
-            engine, checkpoint, benchmark, sampling, context, settings, asked, options
-        )
-        log(
-            "evaluated",
-            step=checkpoint.step,
-            benchmark=benchmark,
-            sampling=sampling,
-            accuracy=f"{result.accuracy:.3f}±{result.accuracy_stderr:.3f}",
-            length=result.mean_length,
-            checks=result.check_rate,
-        )
-        report(
-            options.progress,
-            done=done + 1,
-            total=len(planned),
-            unit="evaluation",
-            accuracy=result.accuracy if benchmark == benchmarks[0] else None,
-        )
-    options.output.replace(whole)
-    flush(whole.parent)
+    # The folder is an output of its own: it has its name once it is whole.
+    with made_aside(options.output) as options.output:
+        for done, (checkpoint, benchmark, sampling) in enumerate(planned):
+            if checkpoint.step != loaded:
+                engine.load(options.checkpoints / f"step{checkpoint.step}")
+                loaded = checkpoint.step
+            asked = prompts[benchmark]
+            result = evaluate(
+                engine, checkpoint, benchmark, sampling, context, settings, asked, options
+            )
+            log(
+                "evaluated",
+                step=checkpoint.step,
+                benchmark=benchmark,
+                sampling=sampling,
+                accuracy=f"{result.accuracy:.3f}±{result.accuracy_stderr:.3f}",
+                length=result.mean_length,
+                checks=result.check_rate,
+            )
+            report(
+                options.progress,
+                done=done + 1,
+                total=len(planned),
+                unit="evaluation",
+                accuracy=result.accuracy if benchmark == benchmarks[0] else None,
+            )
 
 
 if __name__ == "__main__":
