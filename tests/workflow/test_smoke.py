@@ -60,7 +60,7 @@ def planned(output: str) -> set[str]:
 
 def trained(output: str) -> set[str]:
     """The runs of Countdown that a dry run would train."""
-    return set(re.findall(r"(?:train|distill) (\S+) of countdown", output))
+    return set(re.findall(r"train (\S+) of countdown", output))
 
 
 def test_every_run_is_evaluated_on_every_benchmark_with_both_samplings(study):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from online_il.config.training import Architecture
 from online_il.provenance import file_hash, files_hash, identity
-from online_il.records import InputError, flush
+from online_il.records import InputError, flush, made_aside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,34 +153,26 @@ def save_policy(
     `state` holds the weights where they are not to be the model's own: gathered from several
     devices, or in another precision.
     """
-    aside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     # The trainers turn the cache off; whoever loads the policy to generate wants it on.
     model.config.use_cache, trained_with = True, model.config.use_cache
     try:
-        if state is None:
-            model.save_pretrained(aside)
-        else:
-            weights = dict(state)
-            if model.config.tie_word_embeddings:  # Gathered, they no longer share their memory.
-                weights.pop("lm_head.weight", None)
-            dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
-            model.save_pretrained(aside, state_dict=weights)  # Empties the mapping.
-            config = model_config(aside)
-            config["dtype"] = dtype
-            (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        tokenizer.save_pretrained(aside)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+        with made_aside(folder) as aside:
+            if state is None:
+                model.save_pretrained(aside)
+            else:
+                weights = dict(state)
+                if model.config.tie_word_embeddings:  # Gathered, they no longer share their memory.
+                    weights.pop("lm_head.weight", None)
+                dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
+                model.save_pretrained(aside, state_dict=weights)  # Empties the mapping.
+                config = model_config(aside)
+                config["dtype"] = dtype
+                (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+            tokenizer.save_pretrained(aside)
+            for path in [*aside.iterdir(), aside]:
+                flush(path)
     finally:
         model.config.use_cache = trained_with
-    for path in [*aside.iterdir(), aside]:
-        flush(path)
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.replace(folder)
-    flush(folder.parent)
 
 
 def link_tree(source: Path, target: Path) -> None:

@@ -261,15 +261,16 @@ def written_aside(path: Path, *, lasting: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def made_aside(folder: Path) -> Iterator[Path]:
-    """A folder to fill that gets the name `folder` once it is whole; half a one is removed.
+    """A folder to fill that takes the place of `folder` once it is whole; half a one is removed.
 
-    What is in it is on the disk already, as all that is written here.
+    Who fills it sees to it that its files are on the disk.
     """
     aside = folder.with_name(f".{folder.name}.partial")
-    for old in (folder, aside):
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
     try:
         yield aside
+        shutil.rmtree(folder, ignore_errors=True)
         aside.replace(folder)
         flush(folder.parent)
     except BaseException:

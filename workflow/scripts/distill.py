@@ -6,7 +6,7 @@ from pathlib import Path
 from online_il.cli import main, newest_step, parser
 from online_il.config.generation import Generation
 from online_il.config.training import Distill
-from online_il.models import load_model, load_tokenizer, policy_hash, weights_hash
+from online_il.models import form_hash, load_model, load_tokenizer, policy_hash, weights_hash
 from online_il.provenance import file_hash
 from online_il.records import InputError
 from online_il.training import distill
@@ -36,7 +36,8 @@ def run(options: argparse.Namespace) -> None:
         options,
         base=policy_hash(options.base),
         prompts=file_hash(options.prompts),
-        expert=policy_hash(expert),
+        expert=expert_hash,
+        expert_form=form_hash(expert),
     )
     recorder = distill.train(
         student,

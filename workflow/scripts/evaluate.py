@@ -10,6 +10,7 @@ After a kill, the same command goes on after the last batch that was whole.
 import argparse
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,7 @@ def run(options: argparse.Namespace) -> None:
         "code_hash": options.code,
         "versions": versions(),
     }
+    shutil.rmtree(options.output, ignore_errors=True)
     benchmarks = options.benchmarks.split(",")
     prompts = {b: table[table["split"] == b].reset_index(drop=True) for b in benchmarks}
     for benchmark in (name for name, rows in prompts.items() if rows.empty):
