@@ -32,6 +32,7 @@ setup-gpu: setup .venv-gpu/ready
 mini: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/mini -- \
 	  $(BIN)/snakemake --cores $(CORES)
+	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
 
 smoke: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml

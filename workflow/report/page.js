@@ -29,9 +29,29 @@ function wrapped(spec, columns) {
   const { hconcat, vconcat, ...rest } = spec;
   if (hconcat) {
     const concat = hconcat.map((part) => wrapped(part, columns));
-    return { ...rest, concat, columns, align: columns > 1 ? "all" : "none" };
+    return { ...rest, concat, columns, align: columns > 1 ? "each" : "none" };
   }
   return vconcat ? { ...rest, vconcat: vconcat.map((part) => wrapped(part, columns)) } : spec;
+}
+
+// The panels' widths together, in the widest of rows of at most so many.
+function panelWidths(spec, columns) {
+  if (spec.vconcat) return Math.max(...spec.vconcat.map((part) => panelWidths(part, columns)));
+  if (!spec.hconcat) return typeof spec.width === "number" ? spec.width : 0;
+  const widths = spec.hconcat.map((part) => panelWidths(part, columns));
+  const sums = widths.map((_, start) =>
+    start % columns ? 0 : widths.slice(start, start + columns).reduce((sum, one) => sum + one, 0),
+  );
+  return Math.max(...sums);
+}
+
+// Panels so many times as wide; a square one stays square.
+function stretched(spec, factor) {
+  const parts = spec.hconcat ? "hconcat" : "vconcat";
+  if (spec[parts]) return { ...spec, [parts]: spec[parts].map((part) => stretched(part, factor)) };
+  if (typeof spec.width !== "number") return spec;
+  const width = Math.floor(spec.width * factor);
+  return { ...spec, width, height: spec.height === spec.width ? width : spec.height };
 }
 
 // A specification for a narrow place: shorter labels, legends of few columns, lines that break.
@@ -65,10 +85,21 @@ async function draw(node) {
   const legend = { ...spec.config.legend, columns: room };
   spec.config = { ...spec.config, legend };
   const options = { mode: "vega-lite", renderer: "svg", actions: false };
-  for (let columns = side(spec); columns > 0; columns -= 1) {
+  const render = async (drawn) => {
     if (node.view) node.view.finalize();
-    node.view = (await vegaEmbed(node, wrapped(spec, columns), options)).view;
-    if (node.querySelector("svg").getBoundingClientRect().width <= width) break;
+    node.view = (await vegaEmbed(node, drawn, options)).view;
+    return node.querySelector("svg").getBoundingClientRect().width;
+  };
+  for (let columns = side(spec); columns > 0; columns -= 1) {
+    const drawn = await render(wrapped(spec, columns));
+    const panels = panelWidths(spec, columns);
+    const factor = panels ? Math.min(1.6, 1 + (width - 2 - drawn) / panels) : 1;
+    // Panels become wider or a quarter narrower to fill the place; else the row has fewer of them.
+    const fits = drawn <= width || (columns > 1 && factor > 0.75);
+    if (fits && Math.abs(factor - 1) > 0.02 && width >= 480) {
+      await render(wrapped(stretched(spec, factor), columns));
+    }
+    if (fits) break;
   }
   // The text alternative stands on the element around the drawing; its parts have no names.
   const drawing = node.querySelector("svg");

@@ -8,7 +8,6 @@ from online_il.claims.board import LOOKS, counts, margin
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 
 FAMILIES = {
-    "abstract": "The paper in two sentences",
     "figure1": "Accuracy in distribution (Figure 1)",
     "section2": "Speed of learning (Section 2)",
     "figure2": "Out of distribution and forgetting (Figure 2)",
@@ -20,8 +19,10 @@ FAMILIES = {
     "theorem5": "Pessimism (Theorem 5)",
     "remark3": "Misspecification without a horizon (Remark 3)",
 }
-"""The families in the order of the board; the abstract's claims answer the paper's question."""
-FACTOR = "factor"
+"""The families in the order of the board."""
+ANSWER = "abstract"
+"""The family whose claims answer the paper's question; they stand before the board."""
+FACTOR, ACCURACY = "factor", "accuracy"
 WIDTH = 220  # Of the drawing of an interval, pixels.
 
 
@@ -36,9 +37,10 @@ class Row(NamedTuple):
 
 
 class Board(NamedTuple):
-    """All claims: how many have which verdict, and the rows of each family."""
+    """All claims: how many have which verdict, those that answer, the rows of each other family."""
 
     counts: dict[str, int]
+    answer: list[Row]
     families: dict[str, list[Row]]
     facts: ClaimVerdicts
 
@@ -53,10 +55,9 @@ def board(path: Path) -> Board | None:
         FAMILIES.get(name, name): [_row(claim) for claim in facts.claims if claim.family == name]
         for name in names
     }
+    answer = grouped.pop(ANSWER, [])
     return Board(
-        counts(facts),
-        {name: rows for name, rows in grouped.items() if rows},
-        facts,
+        counts(facts), answer, {name: rows for name, rows in grouped.items() if rows}, facts
     )
 
 
@@ -65,13 +66,13 @@ def _row(claim: ClaimVerdict) -> Row:
 
 
 def _effect(claim: ClaimVerdict) -> str:
-    """The effect with its interval and unit; empty where nothing was measured."""
+    """The effect with its interval, and its unit where that is not accuracy; else nothing."""
     if claim.effect is None:
         return ""
     words = _number(claim.effect, claim.unit)
     if claim.low is not None and claim.high is not None and claim.low < claim.high:
         words += f" [{_number(claim.low, claim.unit)}, {_number(claim.high, claim.unit)}]"
-    return f"{words} {claim.unit}"
+    return words if claim.unit == ACCURACY else f"{words} {claim.unit}"
 
 
 def _number(value: float, unit: str) -> str:

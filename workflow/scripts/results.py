@@ -1,0 +1,88 @@
+"""Write what a finished study found as one Markdown page: docs/results.md, after `make mini`.
+
+Each claim with its verdict, effect and interval, the final accuracies, and where, when and from which
+commit they come. The page is made anew by every `make mini`; to keep one, commit it.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from online_il.claims.board import counted, effect, margin
+from online_il.claims.records import ClaimVerdict, read_claims
+from online_il.cli import main, parser
+from online_il.records import markdown_table, write_text
+from online_il.report.ledger import jobs
+
+COLUMNS = ["verdict", "claim", "effect [95 % interval]", "claimed", "in the paper"]
+
+
+def row(claim: ClaimVerdict) -> list[str]:
+    """One claim as a row of the page's table."""
+    name = claim.title if claim.task is None else f"{claim.task}: {claim.title}"
+    claimed = margin(claim).removeprefix("claimed ")
+    return [f"**{claim.verdict}**", name, effect(claim), claimed, claim.source]
+
+
+def commit(folder: Path) -> str:
+    """The commit of the code in a folder, and whether anything beside this page was changed since."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=7", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        status = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    changed = [line for line in status if not line.endswith("docs/results.md")]
+    return f"{found}, with changes" if changed else found
+
+
+def processor() -> str:
+    """The name of this machine's processor, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def run(options: argparse.Namespace) -> None:
+    claims = read_claims(options.results / "claims.json")
+    finished = (options.results / "claims.json").stat().st_mtime
+    day = datetime.datetime.fromtimestamp(finished).date().isoformat()
+    rules = jobs(options.results)
+    hours = sum(rule.cpu_hours for rule in rules)
+    table = (options.results / "summary.txt").read_text(encoding="utf-8").rstrip()
+    lines = [
+        f"# Results of the {claims.scale} scale",
+        "",
+        f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, {os.cpu_count()} cores, "
+        f"{hours:.1f} hours of processor time in {sum(rule.jobs for rule in rules)} jobs. "
+        f"{counted(claims).capitalize()}.",
+        "",
+        *markdown_table(COLUMNS, [row(claim) for claim in claims.claims]),
+        "",
+        *(f"- {claim.title}: {claim.note}" for claim in claims.claims if claim.note),
+        "",
+        "## Final accuracies, and what they took",
+        "",
+        "```text",
+        table,
+        "```",
+    ]
+    write_text("\n".join(lines) + "\n", options.output)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--results", type=Path, required=True, help="folder of a finished study")
+    arguments.add_argument("--output", type=Path, required=True, help="Markdown file to write")
+    main(run, arguments)
