@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
         "",
         f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, {os.cpu_count()} cores, "
         f"{hours:.1f} hours of processor time in {sum(rule.jobs for rule in rules)} jobs. "
-        f"{counted(claims).capitalize()}.",
+        f"{counted(claims)}.",
         "",
         *markdown_table(COLUMNS, [row(claim) for claim in claims.claims]),
         "",
