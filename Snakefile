@@ -57,7 +57,6 @@ include: "rules/endpoint.smk"
 include: "rules/students.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
-include: "rules/figures.smk"
 
 
 if STUDY.discrepancy:
@@ -70,9 +69,9 @@ if STUDY.discrepancy:
 if STUDY.theory:
 
     include: "rules/theory.smk"
-    include: "rules/theory_figures.smk"
 
 
+include: "rules/figures.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 

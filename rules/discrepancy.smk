@@ -1,5 +1,5 @@
-# Input: evaluations of two policies. Output: how far apart their responses are; Figure 3, Table 1.
-# Steps: compare each expert with each student on the same prompts, then gather and draw.
+# Input: evaluations of two policies. Output: how far apart their responses are; Table 1.
+# Steps: compare each expert with each student on the same prompts, then gather.
 
 
 rule discrepancy:
@@ -59,26 +59,3 @@ rule table1:
         "write Table 1: discrepancy against performance gap"
     shell:
         "python {params.script:q} --tables {input} --code {params.code} --output {output} > {log} 2>&1"
-
-
-rule figure3:
-    input:
-        pair_tables(),
-    output:
-        captioned("figure3", "Discrepancy"),
-    log:
-        f"{R}/logs/figure3.log",
-    benchmark:
-        f"{R}/benchmarks/figure3.tsv"
-    localrule: True
-    conda:
-        CONDA
-    params:
-        script=script("figure3"),
-        code=code("figure3"),
-        stem=lambda wildcards, output: output[0].removesuffix(".svg"),
-    message:
-        "draw Figure 3: lengths, keywords and the performance gap"
-    shell:
-        "python {params.script:q} --tables {input} --code {params.code}"
-        " --output-stem {params.stem} > {log} 2>&1"

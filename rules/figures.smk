@@ -1,51 +1,53 @@
-# Input: the database. Output: the figures (svg, vl.json, self-contained html) and the summary.
+# Input: the database, or the tables of comparisons and of the theory. Output: the figures (svg, vl.json,
+# self-contained html), and the summary. Steps: one program draws them all.
 
-
-rule figure1:
-    input:
-        f"{R}/measurements.duckdb",
-    output:
-        captioned("figure1", "Learning curves"),
-    log:
-        f"{R}/logs/figure1.log",
-    benchmark:
-        f"{R}/benchmarks/figure1.tsv"
-    localrule: True
-    conda:
-        CONDA
-    params:
-        script=script("figure1"),
-        code=code("figure1"),
-        stem=lambda wildcards, output: output[0].removesuffix(".svg"),
-    message:
-        "draw Figure 1: accuracy in distribution"
-    shell:
-        "python {params.script:q} --database {input} --code {params.code}"
-        " --output-stem {params.stem} > {log} 2>&1"
-
-
-rule figure2:
-    input:
+# By figure: what it is drawn from, its chapter in `snakemake --report`, its settings.
+FIGURES = {
+    "figure1": (f"{R}/measurements.duckdb", "Learning curves", {}),
+    "figure2": (
         drawn_from("figure2"),
-    output:
-        captioned("figure2", "Learning curves"),
-    log:
-        f"{R}/logs/figure2.log",
-    benchmark:
-        f"{R}/benchmarks/figure2.tsv"
-    localrule: True
-    conda:
-        CONDA
-    params:
-        script=script("figure2"),
-        code=code("figure2"),
-        chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2}),
-        stem=lambda wildcards, output: output[0].removesuffix(".svg"),
-    message:
-        "draw Figure 2: accuracy out of distribution, and forgetting"
-    shell:
-        "python {params.script:q} --database {input} --code {params.code}"
-        " --chance {params.chance:q} --output-stem {params.stem} > {log} 2>&1"
+        "Learning curves",
+        {"chance": {name: chance(TASKS[name]) for name in with_figure2}},
+    ),
+}
+if STUDY.discrepancy:
+    FIGURES["figure3"] = (pair_tables(), "Discrepancy", {})
+if STUDY.theory:
+    FIGURES["figure4"] = (
+        [f"{R}/theory/gaussian/{panel}.parquet" for panel in PANELS],
+        "Theory",
+        {"titles": [panel["title"] for panel in PANELS.values()]},
+    )
+    for drawn, table in THEOREMS.items():
+        FIGURES[drawn] = (f"{R}/theory/{table}.parquet", "Theory", {})
+
+for drawn, (tables, chapter, settings) in FIGURES.items():
+
+    rule:
+        name:
+            drawn
+        input:
+            tables,
+        output:
+            captioned(drawn, chapter),
+        log:
+            f"{R}/logs/{drawn}.log",
+        benchmark:
+            f"{R}/benchmarks/{drawn}.tsv"
+        localrule: True
+        conda:
+            CONDA
+        params:
+            script=script("draw"),
+            code=code("draw"),
+            figure=drawn,
+            settings=json.dumps(settings),
+            stem=lambda wildcards, output: output[0].removesuffix(".svg"),
+        message:
+            "draw {params.figure}"
+        shell:
+            "python {params.script:q} {params.figure} {input} --settings {params.settings:q}"
+            " --code {params.code} --output-stem {params.stem} > {log} 2>&1"
 
 
 rule summary:

@@ -1,4 +1,4 @@
-# Input: the config alone, nothing trained. Output: the theory's tables, Parquet.
+# Input: the config alone, nothing trained. Output: the theory's tables, and the slopes of Theorem 1.
 # Steps: one program a theorem, with the config's instances and sweeps as its options.
 
 THEORY = STUDY.theory.model_dump(exclude_none=True)
@@ -56,3 +56,24 @@ for table in THEOREMS.values():
             "compute {output}"
         shell:
             "python {params.script:q} {params.flags} --code {params.code} --out {output} > {log} 2>&1"
+
+
+rule slopes:
+    input:
+        f"{R}/theory/offline_bound.parquet",
+    output:
+        f"{R}/tables/theorem1.md",
+    log:
+        f"{R}/logs/slopes.log",
+    benchmark:
+        f"{R}/benchmarks/slopes.tsv"
+    localrule: True
+    conda:
+        CONDA
+    params:
+        script=script("slopes"),
+        code=code("slopes"),
+    message:
+        "fit how fast each learner's risk falls with Theorem 1's rate"
+    shell:
+        "python {params.script:q} --table {input} --code {params.code} --output {output} > {log} 2>&1"

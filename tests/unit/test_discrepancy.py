@@ -197,7 +197,7 @@ def test_the_program_alone_on_two_files(tmp_path):
     assert "| length, TV |" in text and "a note" in text
     assert latex(rows).count("\\\\") >= len(rows)
     assert "NaN" not in (tmp_path / "figure.svg").read_text()
-    assert len(figure3([out, out]).to_dict()["vconcat"]) == 2
+    assert len(figure3(out, out).to_dict()["vconcat"]) == 2
     shown = run(*common)
     assert "above the noise" in shown.stdout and "1 and 0 were cut off" in shown.stdout
 

@@ -44,7 +44,7 @@ def text(chart) -> str:
 
 
 def test_figure_4_says_the_values_of_both_projections(tables, tmp_path):
-    chart = figure4([tables["gaussian"], tables["mixture"]], ["one", "two"])
+    chart = figure4(tables["gaussian"], tables["mixture"], titles=["one", "two"])
     panels = chart.to_dict()["vconcat"][0]["hconcat"]
     heads = [" ".join(panel["title"]["subtitle"]) for panel in panels]
     assert "reverse KL V 0.977" in heads[0] and "forward KL V 0.977" in heads[0]
@@ -55,7 +55,7 @@ def test_figure_4_says_the_values_of_both_projections(tables, tmp_path):
 
 
 def test_contours_lie_one_and_two_deviations_from_the_mean(tables):
-    spec = figure4([tables["gaussian"]], ["one"]).to_dict()
+    spec = figure4(tables["gaussian"], titles=["one"]).to_dict()
     rows = next(data for data in spec["datasets"].values() if data and "line" in data[0])
     expert = pd.DataFrame(row for row in rows if row["who"] == "expert")
     radius = ((expert["x"] + 2) ** 2 + (expert["y"] - 2) ** 2) ** 0.5

@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
         from online_il.charts.discrepancy import figure3
         from online_il.charts.style import save
 
-        save(figure3([options.out]), options.figure.with_suffix(""), options.code)
+        save(figure3(options.out), options.figure.with_suffix(""), options.code)
     written = read_table(options.out, Discrepancy)
     if options.json:
         for row in written.to_dict("records"):

@@ -1,7 +1,7 @@
 """Write what a finished study found as one Markdown page: docs/results.md, after `make mini`.
 
-Each claim with its verdict, effect and interval, the final accuracies, and where, when and from which
-commit they come. The page is made anew by every `make mini`; to keep one, commit it.
+Each claim with its verdict, effect and interval, the final accuracies, and where, when and from
+which commit they come. The page is made anew by every `make mini`; to keep one, commit it.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def row(claim: ClaimVerdict) -> list[str]:
 
 
 def commit(folder: Path) -> str:
-    """The commit of the code in a folder, and whether anything beside this page was changed since."""
+    """The commit of the code in a folder, and whether files were changed since, this page aside."""
     command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=7", "--exclude=*"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -64,8 +64,8 @@ def run(options: argparse.Namespace) -> None:
     lines = [
         f"# Results of the {claims.scale} scale",
         "",
-        f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, {os.cpu_count()} cores, "
-        f"{hours:.1f} hours of processor time in {sum(rule.jobs for rule in rules)} jobs. "
+        f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, "
+        f"{os.cpu_count()} cores, {hours:.1f} hours of processor time in {sum(rule.jobs for rule in rules)} jobs. "
         f"{counted(claims)}.",
         "",
         *markdown_table(COLUMNS, [row(claim) for claim in claims.claims]),

@@ -15,7 +15,7 @@ EXPERT, STUDENT = "#0072B2", "#D55E00"
 WIDTH, HEIGHT = 210, 170  # Of a panel, pixels.
 
 
-def figure3(tables: list[Path]) -> alt.TopLevelMixin:
+def figure3(*tables: Path) -> alt.TopLevelMixin:
     """Three panels a pair: histograms of length, presence of keywords, all against the gap."""
     rows = [_pair(table) for table in tables]
     notes = provenance(tables[0])

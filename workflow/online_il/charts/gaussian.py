@@ -25,7 +25,7 @@ DEVIATIONS = (1.0, 2.0)
 """Contours lie where a single Gaussian's would: that many standard deviations from its mean."""
 
 
-def figure4(tables: list[Path], titles: list[str]) -> alt.TopLevelMixin:
+def figure4(*tables: Path, titles: list[str]) -> alt.TopLevelMixin:
     """A panel a table, two a row."""
     panels = [_panel(table, title) for table, title in zip(tables, titles, strict=True)]
     rows = [alt.hconcat(*panels[i : i + 2], spacing=20) for i in range(0, len(panels), 2)]
