@@ -59,13 +59,13 @@ def run(options: argparse.Namespace) -> None:
     finished = (options.results / "claims.json").stat().st_mtime
     day = datetime.datetime.fromtimestamp(finished).date().isoformat()
     rules = jobs(options.results)
-    hours = sum(rule.cpu_hours for rule in rules)
+    hours, count = sum(rule.cpu_hours for rule in rules), sum(rule.jobs for rule in rules)
     table = (options.results / "summary.txt").read_text(encoding="utf-8").rstrip()
     lines = [
         f"# Results of the {claims.scale} scale",
         "",
         f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, "
-        f"{os.cpu_count()} cores, {hours:.1f} hours of processor time in {sum(rule.jobs for rule in rules)} jobs. "
+        f"{os.cpu_count()} cores, {hours:.1f} hours of processor time in {count} jobs. "
         f"{counted(claims)}.",
         "",
         *markdown_table(COLUMNS, [row(claim) for claim in claims.claims]),
