@@ -217,6 +217,9 @@ def test_the_key_is_sent_and_written_nowhere(tmp_path, prompts):
         said = {"error": {"message": f"what is Bearer {KEY}?", "code": KEY}}
         if body["messages"][0]["content"] == "add 3 4":
             return handler.reply(400, said) or True
+        if number == 2:
+            choice = {"finish_reason": KEY, "message": {"content": [{"type": KEY}, "7"]}}
+            return handler.reply(200, completion(body, model=KEY, choices=[choice])) or True
         return number == 1 and (handler.reply(500, said, [("X-Key", KEY)]) or True)
 
     with Upstream(respond=respond) as server:

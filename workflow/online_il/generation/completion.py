@@ -72,19 +72,29 @@ async def complete(
         # Half an answer is no cause; a page in its place is.
         page = fault_of(raw.content, 200) if raw.content.lstrip().startswith(b"<") else None
         raise Failed(NOT_JSON + (page.said(secret) if page else "")) from None
+    whole = bool(reply.text) and reply.ended
+    reply = _without(reply, secret)
     billed = reply._replace(end="broken") if isinstance(said, dict) and counted(said) else None
-    if fault_there and not (reply.text and reply.ended):
+    if fault_there and not whole:
         return _refused(fault_there, endpoint, secret, _retry_after(raw.headers), billed)
     if not isinstance(said, dict):
         raise Failed(NOT_JSON)
     if not said.get("choices"):
         raise Failed("the answer holds no choice", billed=billed)
     if reply.end == "broken":
-        word = hidden(reply.word, secret)
-        raise Failed(f"the server broke the answer off ({word})", billed=billed)
+        raise Failed(f"the server broke the answer off ({reply.word})", billed=billed)
     if reply.word == "none" and reply.end == "stop" and not (reply.text or reply.reasoning):
         raise Failed("the answer holds no text", billed=billed)
-    return reply._replace(word=hidden(reply.word, secret))
+    return reply
+
+
+def _without(reply: Reply, key: str | None) -> Reply:
+    """A reply without the key in what is shown of it."""
+    return reply._replace(
+        word=hidden(reply.word, key),
+        served_by=reply.served_by and hidden(reply.served_by, key),
+        left_out=tuple(hidden(kind, key) for kind in reply.left_out),
+    )
 
 
 def _refused(
