@@ -44,8 +44,8 @@ def template_of(wildcards):
 
 
 def expert_settings(wildcards):
-    """An expert that is no run."""
-    return EXPERTS[wildcards.task, wildcards.run].model_dump_json()
+    """The endpoint of an expert behind one."""
+    return EXPERTS[wildcards.task, wildcards.run].model_dump_json(exclude={"name", "kind"})
 
 
 def method_settings(wildcards):

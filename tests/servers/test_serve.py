@@ -1,26 +1,22 @@
 """The endpoint engine against a server that is not ours: `transformers serve` on a tiny model.
 
-The model is a Llama, for the server reads a Qwen's answers through Qwen's own chat format, which a
-toy vocabulary does not have. It is drawn at random, so its answers mean nothing; but they must be
-those that the model gives when it is asked directly.
+The model is drawn at random, so its answers mean nothing; but they must be those that the model
+gives when it is asked directly.
 """
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from chat_model import save_chat_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from online_il.generation.chat import as_text
 from online_il.generation.endpoint import sample_seed
-from online_il.models import save_policy, word_tokenizer
 from online_il.records import Prompts, Samples, provenance, read_table, write_table
 
 ROOT = Path(__file__).parents[2]
@@ -35,63 +31,8 @@ TEXTS = [f"add {i} {j}" for i in range(3) for j in range(2)]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A saved chat model of random weights, far from uniform."""
-    folder = tmp_path_factory.mktemp("model") / "step0"
-    tokenizer = word_tokenizer(WORDS)
-    tokenizer.chat_template = TEMPLATE
-    torch.manual_seed(3)
-    llama = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=64,
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    )
-    with torch.no_grad():
-        for parameter in llama.parameters():
-            parameter *= 8
-    # The server takes from here what a request cannot say: whether to sample, and from how many.
-    llama.generation_config.do_sample, llama.generation_config.top_k = True, 0
-    save_policy(llama, tokenizer, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def url(model, tmp_path_factory):
-    """The address of a server for the model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("serve") / "log"
-    command = [Path(sys.executable).with_name("transformers"), "serve", model]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
-    with log.open("w") as stream:
-        server = subprocess.Popen(
-            command,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        for _ in range(1200):
-            assert server.poll() is None, log.read_text()
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health").close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        else:
-            raise AssertionError("the server did not come up:\n" + log.read_text())
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    """A saved chat model."""
+    return save_chat_model(tmp_path_factory.mktemp("model") / "step0", WORDS, TEMPLATE)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from online_il.config.endpoint import Endpoint
 from online_il.config.sampling import Sampling
+from online_il.generation import endpoint as engine
 from online_il.generation.endpoint import request, sample_seed
+from online_il.generation.journal import Journal
 
 FAULTS = (
     "429",
@@ -27,7 +29,7 @@ FAULTS = (
     "not json",
     "empty body",
     "no choices",
-    "no usage",
+    "error in a 200",
     "broken off",
     "twice",
 )
@@ -50,6 +52,14 @@ def completion(body, **parts):
     choice = {"index": 0, "finish_reason": "stop", "message": message}
     whole = {"id": "x", "object": "chat.completion", "created": 0, "model": body["model"]}
     return {**whole, "choices": [choice], "usage": TOKENS, **parts}
+
+
+def body_of(message="7", reason="stop", **parts):
+    """A whole response with one message, a text or as it stands."""
+    message = {"role": "assistant", "content": message} if isinstance(message, str) else message
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    usage = {"prompt_tokens": 11, "completion_tokens": 5}
+    return {"id": "x", "model": "m", "choices": [choice], "usage": usage, **parts}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -179,8 +189,8 @@ def broken(whole, fault):
     body = json.loads(whole)
     if fault == "no choices":
         body["choices"] = []
-    elif fault == "no usage":
-        del body["usage"]
+    elif fault == "error in a 200":
+        body = {"error": {"message": "not now", "code": 429}}
     elif fault == "broken off":
         body["choices"][0]["finish_reason"] = "insufficient_system_resource"
     elif fault == "not json":
@@ -211,6 +221,13 @@ def wanted(endpoint, n=12, sampling=SAMPLING, seed=1, texts=None):
         )
         for i in range(n)
     ]
+
+
+def ask(folder, requests, endpoint):
+    """The answers in the journal, after asking for what is missing there."""
+    with Journal(folder / "journal.jsonl") as journal:
+        engine.ask(iter(requests), len(requests), endpoint, journal, folder / "progress.json")
+        return [journal.entry(request.name) for request in requests]
 
 
 def lines(folder):

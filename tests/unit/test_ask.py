@@ -11,7 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
-from endpoint_server import SAMPLING, TOKENS, Upstream, answer_to, endpoint_at, lines
+from endpoint_server import (
+    SAMPLING,
+    TOKENS,
+    Upstream,
+    answer_to,
+    completion,
+    endpoint_at,
+    lines,
+)
 
 from online_il.generation import endpoint as engine
 from online_il.records import Prompts, Samples, provenance, read_table, write_table
@@ -139,6 +147,34 @@ def test_ask_answers_a_benchmark_some_times_a_prompt(tmp_path, prompts, upstream
     assert rows_of(tmp_path) == expected_rows(endpoint, keys, "id")
 
 
+def test_why_answers_ended_and_what_is_estimated_stands_in_the_provenance(tmp_path, prompts):
+    def respond(handler, body, _):
+        """`add 0 4` is cut, 1 filtered, 2 odd, 3 without a count, 4 without a word."""
+        number = int(body["messages"][0]["content"].split()[1])
+        whole = completion(body)
+        choice = whole["choices"][0]
+        choice["finish_reason"] = ["max_tokens", "content_filter", "odd", "eos", None][number % 5]
+        if number % 5 == 1:
+            choice["message"]["content"] = None
+        if number % 5 == 3:
+            del whole["usage"]
+        return handler.reply(200, whole) or True
+
+    with Upstream(respond=respond) as server:
+        done = run(tmp_path, prompts, endpoint_at(server, retries=8), number=("--count", "10"))
+        assert done.returncode == 0, done.stderr
+        assert len(server.bodies) == 10
+    table = read_table(tmp_path / "samples.parquet", Samples)
+    assert list(table["finish_reason"]) == ["length", "stop", "stop", "stop", "stop"] * 2
+    assert [text == "" for text in table["text"]] == [False, True, False, False, False] * 2
+    origin = provenance(tmp_path / "samples.parquet")
+    expected = {"max_tokens": 2, "content_filter": 2, "odd": 2, "eos": 2, "none": 2}
+    assert origin["ends"] == expected
+    assert (origin["filtered"], origin["estimated"]) == (2, 2)
+    assert done.stderr.count("'odd' is unknown") == 1
+    assert done.stderr.count("does not say why answers end") == 1
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_after_kills_no_sample_is_missing_or_twice_or_asked_again(tmp_path, prompts, seed):
     rng = random.Random(seed)
@@ -181,6 +217,9 @@ def test_the_key_is_sent_and_written_nowhere(tmp_path, prompts):
         said = {"error": {"message": f"what is Bearer {KEY}?", "code": KEY}}
         if body["messages"][0]["content"] == "add 3 4":
             return handler.reply(400, said) or True
+        if number == 2:
+            choice = {"finish_reason": KEY, "message": {"content": [{"type": KEY}, "7"]}}
+            return handler.reply(200, completion(body, model=KEY, choices=[choice])) or True
         return number == 1 and (handler.reply(500, said, [("X-Key", KEY)]) or True)
 
     with Upstream(respond=respond) as server:

@@ -14,6 +14,7 @@ from endpoint_server import (
     Proxy,
     Upstream,
     answer_to,
+    ask,
     completion,
     endpoint_at,
     lines,
@@ -24,8 +25,9 @@ from pydantic import ValidationError
 from online_il.config.endpoint import Endpoint
 from online_il.generation import endpoint as engine
 from online_il.generation.chat import as_text
-from online_il.generation.completion import _retry_after, answer_text
+from online_il.generation.completion import _retry_after
 from online_il.generation.journal import Journal, Usage
+from online_il.generation.reply import answer_text
 from online_il.records import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -42,13 +44,6 @@ def no_long_waits(monkeypatch):
 def upstream():
     with Upstream() as server:
         yield server
-
-
-def ask(folder, requests, endpoint):
-    """The answers in the journal, after asking for what is missing there."""
-    with Journal(folder / "journal.jsonl") as journal:
-        engine.ask(iter(requests), len(requests), endpoint, journal, folder / "progress.json")
-        return [journal.entry(request.name) for request in requests]
 
 
 # ---- what is sent, and what is made of the answer ----
@@ -284,7 +279,9 @@ def test_an_answer_that_a_filter_cut_is_kept_and_told(tmp_path):
         requests = wanted(endpoint, 2)
         assert [entry.text for entry in ask(tmp_path, requests, endpoint)] == ["3 +"] * 2
     with Journal(tmp_path / "journal.jsonl") as journal:
-        assert engine.tally(requests, journal) == (Usage(22, 10), 2, ["m"])
+        assert engine.tally(requests, journal) == (
+            *(Usage(22, 10), 2, ["m"], {"content_filter": 2}, 0),
+        )
 
 
 # ---- cost ----

@@ -63,3 +63,40 @@ def test_an_answer_without_text_is_billed_but_not_taken_for_an_answer(tmp_path):
         journal.add(entry(0))
     with Journal(tmp_path / "journal.jsonl") as journal:
         assert journal.entry("r0").text == "seven" and journal.billed("r0") == (4, 6)
+
+
+# As the version before `end` and `estimated` wrote them.
+OLD = (
+    '{"prompt_id":"p0","sample_index":0,"request":"r0","text":%s,"finish_reason":"%s",'
+    '"input_tokens":2,"output_tokens":3,"served_by":null}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "answered", "meaning"),
+    [
+        ("content_filter", True, "filtered"),
+        ("length", True, "length"),
+        ("insufficient_system_resource", False, "broken"),
+        # Its text, which was taken for no answer, was not written down.
+        ("eos", False, "broken"),
+        ("none", False, "broken"),
+    ],
+)
+def test_a_journal_of_an_older_version_is_read(tmp_path, reason, answered, meaning):
+    path = tmp_path / "journal.jsonl"
+    path.write_text(OLD % ("null", reason) * 9)
+    with Journal(path) as journal:
+        assert ("r0" in journal) == answered
+        # Nine attempts were paid for.
+        assert journal.billed("r0") == (18, 27)
+        if answered:
+            assert (journal.entry("r0").text, journal.entry("r0").meaning) == (None, meaning)
+
+
+def test_an_answer_that_an_older_version_asked_for_again_counts_before_the_empty_one(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_text(OLD % ("null", "length") + OLD % ('"seven"', "stop"))
+    with Journal(path) as journal:
+        assert (journal.entry("r0").text, journal.entry("r0").meaning) == ("seven", "stop")
+        assert journal.billed("r0") == (4, 6)

@@ -1,13 +1,19 @@
 """The paper's own scale, as far as it can be seen without a cluster: what is planned, and how."""
 
+import ast
+import importlib
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
+
+from online_il.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAPER = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
@@ -68,6 +74,52 @@ def test_every_training_is_launched_on_the_gpus_that_it_asks_for(everything):
             gpus[method, task] += 1
     assert gpus["grpo", "countdown"] == gpus["distill", "deepscaler"] == 3
     assert gpus["sft", "gsm8k"] == 6 and gpus["finetune", "gsm8k"] == 1
+
+
+def settings_read(script: str) -> tuple[dict[str, type[Settings]], list[type[Settings]]]:
+    """(the class that a script reads each of its arguments as, all settings that it imports)."""
+    tree = ast.parse((ROOT / "workflow" / "scripts" / f"{script}.py").read_text())
+    known = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("online_il.config"):
+            module = importlib.import_module(node.module)
+            known |= {name.asname or name.name: getattr(module, name.name) for name in node.names}
+    known = {n: v for n, v in known.items() if isinstance(v, type) and issubclass(v, Settings)}
+    read = {}
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        names = [n.id for n in ast.walk(call) if isinstance(n, ast.Name) and n.id in known]
+        for argument in call.args:
+            if names and ast.unparse(argument).startswith("options."):
+                read["--" + argument.attr] = known[names[0]]
+    return read, list(known.values())
+
+
+def test_every_script_takes_the_settings_that_its_rules_pass(everything):
+    met = set()
+    for line in everything.splitlines():
+        if not line.startswith("Shell command: ") or "workflow/scripts/" not in line:
+            continue
+        words = shlex.split(line.removeprefix("Shell command: "))
+        (script,) = [Path(word).stem for word in words if "workflow/scripts/" in word]
+        read, known = settings_read(script)
+        source = (ROOT / "workflow" / "scripts" / f"{script}.py").read_text()
+        for flag, value in pairwise(words):
+            if flag.startswith("--") and value.startswith("{"):
+                met.add((script, flag))
+                if flag in read:
+                    read[flag].model_validate_json(value)
+                elif f"json.loads(options.{flag[2:]})" not in source:
+                    # Data of some kind: one class takes it.
+                    kind = re.search('"kind":"(\\w+)"', value)[1]
+                    (taken,) = [c for c in known if kind in str(c.model_fields.get("kind"))]
+                    taken.model_validate_json(value)
+    expected = {
+        *(("ask", "--endpoint"), ("ask", "--sampling"), ("convert", "--settings")),
+        *((name, "--settings") for name in ("grpo", "sft", "distill", "evaluate", "finetune")),
+        *((name, "--generation") for name in ("grpo", "distill", "evaluate", "sample")),
+        *(("sample", "--sampling"), ("fetch", "--settings")),
+    }
+    assert expected <= met
 
 
 def test_figure_2_needs_no_deepscaler_job():

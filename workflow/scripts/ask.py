@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
         rows = []
         for (prompt, index), wanted in zip(keys_of(options, len(prompts)), requests(), strict=True):
             entry = journal.entry(wanted.name)
-            reason = "length" if entry.finish_reason == "length" else "stop"
+            reason = "length" if entry.meaning == "length" else "stop"
             rows.append(
                 graded_sample(
                     prompt_id=wanted.prompt_id,
@@ -110,6 +110,8 @@ def run(options: argparse.Namespace) -> None:
         "served_by": taken.served_by,
         "usage": {**taken.usage._asdict(), "dollars": dollars},
         "filtered": taken.filtered,
+        "ends": taken.ends,
+        "estimated": taken.estimated,
         "code_hash": options.code,
         "versions": versions(),
     }
@@ -119,6 +121,8 @@ def run(options: argparse.Namespace) -> None:
         responses=len(rows),
         accuracy=sum(row["correct"] for row in rows) / len(rows),
         filtered=taken.filtered,
+        ends=json.dumps(taken.ends),
+        estimated=taken.estimated,
         **taken.usage._asdict(),
         dollars=f"{dollars:.2f}",
     )

@@ -1,72 +1,24 @@
-"""One request to an OpenAI-compatible API: its answer, or why there is none.
+"""One request to an OpenAI-compatible API: its reply, or why there is none.
 
-Nothing that the server or the SDK says is shown as it is: an error may quote the key.
+Nothing that the SDK says is shown, and nothing of the server's as it is: it may quote the key.
 """
 
 import asyncio
 import email.utils
+import json
 import time
 from typing import Any
 
 import openai
-from pydantic import BaseModel, Field, ValidationError
 
 from online_il.config.endpoint import Endpoint
+from online_il.generation.journal import Usage
+from online_il.generation.refusal import Fault, fault_in, fault_of, hidden
+from online_il.generation.reply import Reply, counted, read
 
 REPEATED = {408, 409, 425, 429}
 """HTTP statuses below 500 that may pass."""
-WHOLE = {"stop", "length", "content_filter"}
-"""Reasons to end that leave an answer; any other is the server's trouble, and asked again."""
-
-
-class Message(BaseModel):
-    """What the model said."""
-
-    content: str | None = None
-    reasoning_content: str | None = None
-    """Reasoning, as DeepSeek names it."""
-    reasoning: str | None = None
-    """Reasoning, as vLLM names it."""
-
-
-class Choice(BaseModel):
-    """One answer."""
-
-    message: Message
-    finish_reason: str | None = None
-
-
-class Tokens(BaseModel):
-    """What is billed."""
-
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
-
-
-class Completion(BaseModel):
-    """What of a response's body is read."""
-
-    choices: list[Choice] | None = None
-    usage: Tokens | None = None
-    model: str | None = None
-    system_fingerprint: str | None = None
-
-    @property
-    def finish_reason(self) -> str:
-        """Why the answer ended, as the server says."""
-        return (self.choices[0].finish_reason if self.choices else None) or "none"
-
-    def text(self, primer: str) -> str:
-        """The answer, its reasoning between think tags, without the primer of its prompt."""
-        if not self.choices:
-            raise ValueError("this completion holds no choice")
-        message = self.choices[0].message
-        return answer_text(
-            message.content,
-            message.reasoning_content or message.reasoning,
-            cut=self.finish_reason == "length",
-            primer=primer,
-        )
+NOT_JSON = "the answer is not JSON of the OpenAI format"
 
 
 class Failed(Exception):
@@ -79,7 +31,7 @@ class Failed(Exception):
         passes: bool = True,
         stops: bool = False,
         wait: float | None = None,
-        billed: Completion | None = None,
+        billed: Reply | None = None,
     ) -> None:
         super().__init__(reason)
         self.passes = passes
@@ -89,88 +41,101 @@ class Failed(Exception):
         self.wait = wait
         """Seconds that the server asks to wait."""
         self.billed = billed
-        """A body that bills tokens, though it holds no whole answer."""
-
-
-def answer_text(content: str | None, reasoning: str | None, *, cut: bool, primer: str) -> str:
-    """A response's text from what a server returns: reasoning between think tags, then the rest.
-
-    `cut`: the response is as long as allowed, so reasoning that nothing follows is not closed.
-    """
-    text = content or ""
-    if reasoning:
-        thoughts = "<think>\n" + reasoning.strip("\n")
-        closed = thoughts + "\n</think>\n\n" + text.lstrip("\n")
-        text = thoughts if cut and not text else closed
-    if primer and text.startswith(primer):
-        return text.removeprefix(primer)
-    if primer.rstrip().endswith("<think>"):
-        return text.removeprefix("<think>")
-    return text
+        """A reply that bills tokens, though it is no whole answer."""
 
 
 async def complete(
     client: openai.AsyncOpenAI, body: dict[str, Any], endpoint: Endpoint, key: str
-) -> Completion:
-    """One request. Raises `Failed` unless there is a whole answer that says what it took."""
+) -> Reply:
+    """One request. Raises `Failed` unless there is a whole answer."""
+    secret = key if endpoint.key_variable else None
     try:
         # The SDK's own time-out starts anew with every byte; this one is for the whole.
         async with asyncio.timeout(endpoint.timeout_seconds):
             raw = await client.chat.completions.with_raw_response.create(**body)
-        completion = Completion.model_validate_json(raw.content)
     except (TimeoutError, openai.APITimeoutError):
         raise Failed(f"no whole answer within {endpoint.timeout_seconds:g} s") from None
     except openai.APIStatusError as error:
-        raise _refusal(error, endpoint, key) from None
+        response = error.response
+        wait = _retry_after(response.headers)
+        fault = fault_of(response.content, error.status_code, soon=wait is not None)
+        return _refused(fault, endpoint, secret, wait)
     except openai.APIConnectionError as error:
         # The class only: its text may quote what was sent.
         cause = type(error.__cause__ or error).__name__
         raise Failed(f"no connection to {endpoint.url}, or it was cut ({cause})") from None
-    except ValidationError:
-        raise Failed("the answer is not JSON of the OpenAI format") from None
-    if completion.usage is None:
-        raise Failed("the answer does not say how many tokens it took (usage)")
-    if not completion.choices:
-        raise Failed("the answer holds no choice", billed=completion)
-    if completion.finish_reason not in WHOLE:
-        reason = f"the server broke the answer off ({completion.finish_reason[:40]})"
-        raise Failed(reason, billed=completion)
-    message = completion.choices[0].message
-    if message.content is None and not (message.reasoning_content or message.reasoning):
-        raise Failed("the answer holds no text", billed=completion)
-    return completion
+    try:
+        said = json.loads(raw.content)
+        fault_there = fault_in(said)
+        reply = read(said if isinstance(said, dict) else {}, body)
+    except (ValueError, RecursionError):
+        # Half an answer is no cause; a page in its place is.
+        page = fault_of(raw.content, 200) if raw.content.lstrip().startswith(b"<") else None
+        raise Failed(NOT_JSON + (page.said(secret) if page else "")) from None
+    whole = bool(reply.text) and reply.ended
+    reply = _without(reply, secret)
+    billed = reply._replace(end="broken") if isinstance(said, dict) and counted(said) else None
+    if fault_there and not whole:
+        return _refused(fault_there, endpoint, secret, _retry_after(raw.headers), billed)
+    if not isinstance(said, dict):
+        raise Failed(NOT_JSON)
+    if not said.get("choices"):
+        raise Failed("the answer holds no choice", billed=billed)
+    if reply.end == "broken":
+        raise Failed(f"the server broke the answer off ({reply.word})", billed=billed)
+    if reply.word == "none" and reply.end == "stop" and not (reply.text or reply.reasoning):
+        raise Failed("the answer holds no text", billed=billed)
+    return reply
 
 
-def _refusal(error: openai.APIStatusError, endpoint: Endpoint, key: str) -> Failed:
+def _without(reply: Reply, key: str | None) -> Reply:
+    """A reply without the key in what is shown of it."""
+    return reply._replace(
+        word=hidden(reply.word, key),
+        served_by=reply.served_by and hidden(reply.served_by, key),
+        left_out=tuple(hidden(kind, key) for kind in reply.left_out),
+    )
+
+
+def _refused(
+    fault: Fault,
+    endpoint: Endpoint,
+    key: str | None,
+    wait: float | None,
+    billed: Reply | None = None,
+) -> Reply:
+    """The empty reply to a prompt that the filter refused; raises `Failed` for all else."""
+    if fault.filtered and not fault.spent:
+        usage = billed.usage if billed else Usage()
+        return Reply("", "", "content_filter", "filtered", usage, False, None, ())
+    failure = _failure(fault, endpoint, key)
+    failure.wait, failure.billed = wait, billed
+    raise failure from None
+
+
+def _failure(fault: Fault, endpoint: Endpoint, key: str | None) -> Failed:
     """What an HTTP status means and what to do about it."""
-    status, variable = error.status_code, endpoint.key_variable
-    if status in REPEATED or status >= 500:
-        return Failed(f"HTTP {status}", wait=_retry_after(error.response.headers))
-    said = _said(error, key if variable else None)
+    status, variable, said = fault.status, endpoint.key_variable, fault.said(key)
     lead = f"{endpoint.url}: HTTP {status}"
-    if status in {401, 403} and variable is None:
-        text = f"{lead}, a key is asked for; name its environment variable in key_variable"
+    if fault.spent or status == 402:
+        text = f"{lead}, no credit is left; top it up{said}"
+    elif status in REPEATED or status >= 500:
+        return Failed(f"HTTP {status}{said}")
+    elif status in {401, 403} and variable is None:
+        text = f"{lead}, a key is asked for; name its environment variable in key_variable{said}"
     elif status == 401:
+        # Without its words, which are about the key.
         text = f"{lead}, the key is refused; put a valid one in the environment variable {variable}"
-    elif status == 402:
-        text = f"{lead}, no credit is left; top it up"
     elif status == 403:
-        text = f"{lead}, refused; the key in {variable} needs access to the model {endpoint.model}"
+        text = (
+            f"{lead}, refused; the key in {variable} needs access to the model {endpoint.model}"
+            f"{said}"
+        )
     elif status in {404, 405}:
         text = f"{lead}{said}; check the endpoint's url and its model, {endpoint.model}"
     else:
         return Failed(f"refused with HTTP {status}{said}", passes=False)
     return Failed(text, passes=False, stops=True)
-
-
-def _said(error: openai.APIStatusError, key: str | None) -> str:
-    """The server's own words, short, and without the key."""
-    body = error.body
-    words = (body.get("message") or body.get("detail") or "") if isinstance(body, dict) else ""
-    text = " ".join(str(words).split())
-    if key:
-        text = text.replace(key, "***")
-    return f", {text[:200]!r}" if text else ""
 
 
 def _retry_after(headers: Any) -> float | None:

@@ -2,12 +2,16 @@
 
 What may pass (429, 5xx, time-outs, cut connections, bodies that are no answer) is asked again after
 a growing wait; what will not pass ends the request, or all, with a sentence that says what to do.
+An answer is paid for, so all that can be read is taken: without text where its end explains that
+(a filter, the longest length), with an end that we do not know, without a count of its tokens.
 
 Ours, since the paper does not say how its API experts were sampled: an API answers and does not
 continue, so a prompt's primer is not sent, and it is cut from the answer's start where the model
 says it too: primer and response read as one answer. Reasoning that the server returns apart stands
 in the text between think tags, as in DeepSeek-R1's own template. A response that the provider's
-filter cut counts as ended (`stop`); how many there are is told. Not every provider heeds `seed`.
+filter cut or refused counts as ended (`stop`), an end in no word that we know as `stop` too, or as
+`length` where it is as long as allowed; how many there are of each is told. Not every provider
+heeds `seed`.
 """
 
 import asyncio
@@ -17,6 +21,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +31,9 @@ import openai
 from online_il.config.endpoint import Endpoint
 from online_il.config.sampling import Sampling
 from online_il.generation.chat import messages_of, primer_of
-from online_il.generation.completion import Completion, Failed, complete
+from online_il.generation.completion import Failed, complete
 from online_il.generation.journal import Entry, Journal, Usage, canonical
+from online_il.generation.reply import Reply, ending
 from online_il.progress import report
 from online_il.records import InputError
 
@@ -57,9 +63,13 @@ class Tally(NamedTuple):
 
     usage: Usage
     filtered: int
-    """Responses that the provider's filter cut."""
+    """Responses that the provider's filter cut or refused."""
     served_by: list[str]
     """Models as the server names them."""
+    ends: dict[str, int]
+    """How many responses ended for each reason, in the server's words."""
+    estimated: int
+    """Responses whose tokens the server does not count, so that they are estimated."""
 
 
 def sample_seed(seed: int, prompt: int, sample: int) -> int:
@@ -140,13 +150,16 @@ def ask(
 
 def tally(requests: Iterable[Request], journal: Journal) -> Tally:
     """What the responses to requests took, attempts that were billed in vain included."""
-    usage, filtered, served_by = Usage(), 0, set()
+    usage, filtered, served_by, estimated = Usage(), 0, set(), 0
+    ends: Counter[str] = Counter()
     for wanted in requests:
         entry = journal.entry(wanted.name)
         usage = usage.plus(journal.billed(wanted.name))
-        filtered += entry.finish_reason == "content_filter"
+        filtered += entry.meaning == "filtered"
         served_by |= {entry.served_by} - {None}
-    return Tally(usage, filtered, sorted(map(str, served_by)))
+        ends[entry.finish_reason] += 1
+        estimated += entry.estimated
+    return Tally(usage, filtered, sorted(map(str, served_by)), dict(ends), estimated)
 
 
 class _Run:
@@ -167,6 +180,7 @@ class _Run:
         self.stopped = ""
         self.usage, self.new_tokens = Usage(), 0
         self.started, self.told = time.monotonic(), 0.0
+        self.named: set[str] = set()
         self.pending = self._unanswered(requests)
 
     def _unanswered(self, requests: Iterable[Request]) -> Iterator[Request]:
@@ -238,7 +252,7 @@ class _Run:
         """Ask until there is an answer, and write it down."""
         for attempt in range(self.endpoint.retries + 1):
             try:
-                completion = await complete(client, wanted.body, self.endpoint, self.key)
+                reply = await complete(client, wanted.body, self.endpoint, self.key)
             except Failed as failure:
                 if failure.billed:
                     self._record(wanted, failure.billed, text=None)
@@ -250,7 +264,8 @@ class _Run:
                 if attempt == self.endpoint.retries or self.stopped:
                     raise Failed(f"{failure} ({attempt + 1} attempts)") from None
             else:
-                self._record(wanted, completion, completion.text(wanted.primer))
+                self._record(wanted, reply, reply.answer(wanted.primer))
+                self._name(reply)
                 return
 
     async def _sleep(self, seconds: float) -> None:
@@ -261,22 +276,36 @@ class _Run:
         except TimeoutError:
             pass
 
-    def _record(self, wanted: Request, completion: Completion, text: str | None) -> None:
-        assert completion.usage
-        served_by = [part for part in (completion.model, completion.system_fingerprint) if part]
+    def _record(self, wanted: Request, reply: Reply, text: str | None) -> None:
         entry = Entry(
             prompt_id=wanted.prompt_id,
             sample_index=wanted.sample_index,
             request=wanted.name,
             text=text,
-            finish_reason=completion.finish_reason,
-            input_tokens=completion.usage.prompt_tokens,
-            output_tokens=completion.usage.completion_tokens,
-            served_by=" ".join(served_by) or None,
+            finish_reason=reply.word,
+            end=reply.end,
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+            estimated=reply.estimated,
+            served_by=reply.served_by,
         )
         self.journal.add(entry)
         self.usage = self.usage.plus(entry.usage)
         self.new_tokens += entry.output_tokens
+
+    def _name(self, reply: Reply) -> None:
+        """Say once what is odd about the server's answers, and what is made of it."""
+        odd = [f"parts of type {kind!r} hold no text: left out" for kind in reply.left_out]
+        if reply.word == "none":
+            odd.append("the server does not say why answers end: taken as whole")
+        elif ending(reply.word) is None:
+            odd.append(f"the server's reason to end {reply.word!r} is unknown: taken as an end")
+        if reply.estimated:
+            odd.append("the server does not count the tokens: estimated, 4 bytes of UTF-8 each")
+        for line in odd:
+            if line not in self.named:
+                self.named.add(line)
+                logging.warning("%s: %s", self.endpoint.url, line)
 
     def tell(self, *, always: bool = False) -> None:
         """Report how far it is, once a second at most."""

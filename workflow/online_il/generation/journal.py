@@ -9,11 +9,14 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from online_il.records import InputError
+
+End = Literal["stop", "length", "filtered", "broken"]
+"""How an answer ended: by itself, as long as allowed, cut by a filter, or not whole."""
 
 
 class Usage(NamedTuple):
@@ -43,13 +46,28 @@ class Entry(BaseModel):
     request: str
     """Hash of the request."""
     text: str | None
-    """The answer; none where the server billed tokens but gave no whole answer."""
+    """The answer; null where the server billed tokens but gave no whole answer."""
     finish_reason: str
-    """As the server says."""
+    """As the server says; `none` where it does not."""
+    end: End | None = None
+    """What that means; not there in the lines of older versions."""
     input_tokens: int
     output_tokens: int
+    estimated: bool = False
+    """Whether tokens are estimated from the text, for the server does not say them all."""
     served_by: str | None
     """Model and version as the server names them."""
+
+    @property
+    def meaning(self) -> End:
+        """How it ended. Older versions took three words of the server's for an end."""
+        old: dict[str, End] = {"stop": "stop", "length": "length", "content_filter": "filtered"}
+        return self.end or old.get(self.finish_reason, "broken")
+
+    @property
+    def answered(self) -> bool:
+        """Whether it is an answer. Older versions wrote no text where the end explains why."""
+        return self.text is not None or self.meaning in {"length", "filtered"}
 
     @property
     def usage(self) -> Usage:
@@ -67,6 +85,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._places: dict[str, int] = {}
+        # Of an older version, which asked again for them: an answer with text counts before it.
+        self._empty: dict[str, int] = {}
         self._billed: dict[str, Usage] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b", buffering=0)
@@ -84,7 +104,7 @@ class Journal:
         self._file.close()
 
     def __contains__(self, request: str) -> bool:
-        return request in self._places
+        return request in self._places or request in self._empty
 
     def add(self, entry: Entry) -> None:
         """Write a line; on return it is on the disk. A second answer to a request is an error."""
@@ -100,8 +120,9 @@ class Journal:
 
     def entry(self, request: str) -> Entry:
         """The answer to a request. Raises `KeyError` where there is none."""
+        places = self._places if request in self._places else self._empty
         with self.path.open("rb") as stream:
-            stream.seek(self._places[request])
+            stream.seek(places[request])
             return Entry.model_validate_json(stream.readline())
 
     def billed(self, request: str) -> Usage:
@@ -141,8 +162,8 @@ class Journal:
             self._file.truncate(place)
 
     def _remember(self, entry: Entry, place: int) -> None:
-        if entry.text is not None:
-            self._places.setdefault(entry.request, place)
+        if entry.answered:
+            (self._empty if entry.text is None else self._places).setdefault(entry.request, place)
         if any(entry.usage):
             self._billed[entry.request] = self.billed(entry.request).plus(entry.usage)
 
