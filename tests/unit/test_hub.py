@@ -89,6 +89,13 @@ def test_rows_are_read_in_order_and_other_columns_passed_over(kind, tmp_path):
     assert [row.model_dump() for row in found] == ROWS
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "json"])
+def test_a_byte_order_mark_is_passed_over(kind, tmp_path):
+    path = written(tmp_path, kind, ROWS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(list(hub.rows(source(tmp_path, "*"), Row))) == 2
+
+
 def test_several_files_are_read_by_name(tmp_path):
     for part in (1, 0):
         rows = [{"question": f"{part}?", "answer": part}]

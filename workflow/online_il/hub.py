@@ -207,10 +207,10 @@ def _read(path: Path, columns: list[str]) -> Iterator[Any]:
             for batch in table.iter_batches(_BATCH, columns=there):
                 yield from batch.to_pylist() if there else [{}]
         elif path.suffix == ".jsonl":
-            with path.open(encoding="utf-8") as lines:
+            with path.open(encoding="utf-8-sig") as lines:
                 yield from (json.loads(line) for line in lines if line.strip())
         elif path.suffix == ".json":
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
             if not isinstance(content, list):
                 raise InputError(f"{path}: not a JSON array of rows; correct `files`")
             yield from content

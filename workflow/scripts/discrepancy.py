@@ -3,8 +3,16 @@
     discrepancy.py --expert A.jsonl --student B.jsonl --keyword wait --keyword maybe --out TABLE
 
 Files are samples tables (Parquet) or JSON Lines with the keys prompt_id, text, and correct, or an
-answer and a reference to grade with math-verify. Lengths are words, or tokens with --tokenizer.
-Prompts weigh equally whatever their number of responses.
+answer and a reference to grade with math-verify; --key names yours. A JSON array, packed files and
+these are read, too:
+
+- lm-evaluation-harness's samples_*.jsonl, graded by its metric. Of its filters the first is read,
+  or the one of --key filter=NAME; --key correct=NAME chooses among several metrics.
+- OpenAI's and vLLM's batch output, where each line was given a grade, or a reference that is looked
+  for in the response.
+
+Lengths are words, or tokens with --tokenizer. Prompts weigh equally whatever their number of
+responses.
 """
 
 import argparse
@@ -14,6 +22,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 from rich.table import Table as Shown
+from rich.text import Text
 
 from online_il.cli import ParameterError, main, parser
 from online_il.discrepancy import measures
@@ -94,6 +103,7 @@ def run(options: argparse.Namespace) -> None:
         "weights": "all prompts weigh equally",
         "resamples": options.resamples,
         "seed": options.seed,
+        "filter": found.filter,
         "bins": {key: value.tolist() for key, value in found.bins._asdict().items()},
         "presence": [one._asdict() for one in found.presence],
     }
@@ -116,16 +126,18 @@ def run(options: argparse.Namespace) -> None:
 
 def show(rows: pd.DataFrame, facts: dict[str, object]) -> None:
     """The table for reading."""
-    table = Shown(*COLUMNS, title=f"{rows['expert'][0]} / {rows['student'][0]}")
+    table = Shown(*COLUMNS, title=Text(f"{rows['expert'][0]} / {rows['student'][0]}"))
     for _, row in rows.iterrows():
-        table.add_row(*shown(row))
+        table.add_row(*map(Text, shown(row)))  # A keyword may look like rich's markup.
     console = Console(width=150)
     console.print(table)
     console.print(
         f"{facts['n_prompts']} prompts; {facts['n_expert']} and {facts['n_student']} responses, of "
         f"which {facts['truncated_expert']} and {facts['truncated_student']} were cut off; lengths "
-        f"in {facts['length_unit']}, bins of {facts['bin_width']}; {facts['weights']}.",
+        f"in {facts['length_unit']}, bins of {facts['bin_width']}; {facts['weights']}."
+        + (f" Graded under the filter {facts['filter']}." if facts["filter"] else ""),
         highlight=False,
+        markup=False,
     )
 
 
@@ -138,8 +150,10 @@ if __name__ == "__main__":
         arguments.add_argument(f"--{model}-name", default=model, help="what the table calls it")
     arguments.add_argument("--tokenizer", help="folder or hub name; whitespace words when left out")
     arguments.add_argument("--bin-width", type=int, default=5000, help="width of a bin of length")
-    arguments.add_argument("--keyword", action="append", default=[], help="a word to look for")
-    arguments.add_argument("--key", action="append", default=[], help="a file's name, as KEY=NAME")
+    arguments.add_argument(
+        "--keyword", action="append", default=[], help="word, words or symbol to count"
+    )
+    arguments.add_argument("--key", action="append", default=[], help="your name of it, KEY=NAME")
     arguments.add_argument("--intersect", action="store_true", help="go on with common prompts")
     arguments.add_argument("--keep-empty", action="store_true", help="count empty responses")
     arguments.add_argument("--resamples", type=int, default=10_000, help="of each kind")

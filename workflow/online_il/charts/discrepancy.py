@@ -62,6 +62,10 @@ def _lengths(bins: dict[str, Any]) -> alt.VConcatChart:
         }
     )
     frame["difference"] = frame["expert"] - frame["student"]
+    # Empty bins beside each other are drawn as one: a long response may have made thousands.
+    empty = (frame[["expert", "student", "low", "high"]] == 0).all(axis=1)
+    run = (~(empty & empty.shift(fill_value=False))).cumsum()
+    frame = frame.groupby(run).agg(dict.fromkeys(frame.columns, "first") | {"end": "last"})
     base = alt.Chart(frame)
     x = alt.X("start:Q").title(None).axis(grid=False, tickCount=4, format="~s")
     below = x.title("length").scale(domain=[0, edges[-1]], nice=False)

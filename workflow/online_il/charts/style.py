@@ -112,7 +112,8 @@ def told(**columns: tuple[str, str]) -> list[alt.Tooltip]:
 
 def save(chart: alt.TopLevelMixin, stem: Path, code: str | None) -> None:
     """Write a chart as `<stem>.svg`, `.vl.json` and `.html`, which needs no network."""
-    spec = chart.properties(usermeta={"code_hash": code}).to_dict()
+    with alt.data_transformers.disable_max_rows():
+        spec = chart.properties(usermeta={"code_hash": code}).to_dict()
     version = alt.SCHEMA_VERSION.rpartition(".")[0]  # The minor version, such as v6.1.
     texts = {
         ".svg": vl_convert.vegalite_to_svg(spec, vl_version=version),

@@ -77,7 +77,7 @@ def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
     rows = rows[rows["risk_exact"] >= LEAST]
     rows = rows.assign(
         low=(rows["risk"] - 2 * rows["risk_stderr"]).clip(lower=LEAST),
-        high=rows["risk"] + 2 * rows["risk_stderr"],
+        high=(rows["risk"] + 2 * rows["risk_stderr"]).clip(upper=1),
     )
     x = alt.X("rate:Q").scale(type="log").title("C log K / N").axis(tickCount=3, format="~e")
     y = (
@@ -273,7 +273,7 @@ def horizon(table: Path) -> alt.TopLevelMixin:
         chart = alt.Chart(
             part.assign(
                 low=(part["risk"] - 2 * part["risk_stderr"]).clip(lower=0),
-                high=part["risk"] + 2 * part["risk_stderr"],
+                high=(part["risk"] + 2 * part["risk_stderr"]).clip(upper=1),
             )
         )
         panels.append(

@@ -55,7 +55,7 @@ def measure(draft: Draft, effect: Effect, holds: tuple[float, float], *, ratio: 
     draft.side = SUPPORTED if inside > 0 else CONTRADICTED
     draft.detectable = lambda tail: in_unit(effect.detectable(tail), ratio=ratio)
     for name, number in (("effect", effect.value), ("low", low), ("high", high)):
-        draft.fields[name] = in_unit(number, ratio=ratio)
+        draft.fields[name] = in_unit(number, ratio=ratio) if ratio else in_range(number)
     draft.fields["p"] = effect.p_value(inside)
     reach = effect.value - low
     if math.isfinite(holds[0]) and math.isfinite(holds[1]) and reach > holds[1]:
@@ -91,12 +91,17 @@ def measure_curve(
         draft.side, p = SUPPORTED, max(one.p_value(margin - one.value) for one in effects_K)
     draft.fields |= {
         "effect": effect.value,
-        "low": max(one.interval(tail)[0] for one in effects_K),
-        "high": max(one.interval()[1] for one in effects_K),
+        "low": in_range(max(one.interval(tail)[0] for one in effects_K)),
+        "high": in_range(max(one.interval()[1] for one in effects_K)),
         "p": p,
     }
     draft.detectable = lambda tail: max(one.detectable(tail) for one in effects_K)
     _few_seeds(draft, effect.seeds)
+
+
+def in_range(difference: float) -> float:
+    """A difference of shares as it is shown: none is beyond 1."""
+    return min(max(difference, -1.0), 1.0)
 
 
 def in_unit(number: float, *, ratio: bool) -> float:

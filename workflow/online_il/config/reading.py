@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from online_il.config.written import NUMBERS, Written, minutes, misread
+from online_il.text import decoded
+
 Keys = tuple[str | int, ...]
 Lines = dict[tuple[str, ...], int]
 Rows = list[tuple[int, dict[str, Any]]]
@@ -22,7 +25,7 @@ class _Absent:
 
 
 ABSENT = _Absent()
-MAX_CHARACTERS = 200  # No value is longer; Python refuses to print integers of thousands of digits.
+MAX_CHARACTERS = 200  # Of a number; Python refuses to print integers of thousands of digits.
 _INT = TypeAdapter(int)
 _INTS = TypeAdapter(list[int])
 
@@ -95,9 +98,13 @@ def pair(settings: object, key: str) -> tuple[int, int] | None:
 
 
 def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Lines, list[Problem]]:
-    """What the file says, on which line each key stands, and the keys that stand there twice."""
+    """What the file says, on which line each key stands, and what is wrong with it as YAML.
+
+    The problems are keys that stand there twice, and values that YAML takes for something else than
+    is written. All YAML of users is read here.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decoded(path.read_bytes())
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         raw = yaml.safe_load(text)
     except FileNotFoundError:
@@ -105,7 +112,8 @@ def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Line
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}; name a YAML file") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+        name = error.encoding.upper()
+        raise ConfigError(f"{path}: not {name} at byte {error.start}; save it as UTF-8") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -120,7 +128,7 @@ def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Line
             f"start from a copy of {example}"
         )
     lines: Lines = {}
-    duplicates: list[Problem] = []
+    problems: list[Problem] = []
     visited: set[int] = set()
 
     def walk(node: yaml.Node, keys: Keys) -> None:
@@ -133,18 +141,20 @@ def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Line
                 here = (*keys, str(key.value))
                 if _path(here) in lines:
                     again = f"this key stands here again, after line {lines[_path(here)]}"
-                    duplicates.append(Problem(here, ABSENT, again, "keep one of the two"))
+                    problems.append(Problem(here, ABSENT, again, "keep one of the two"))
                 lines[_path(here)] = key.start_mark.line + 1
                 walk(value, here)
         elif isinstance(node, yaml.SequenceNode):
             for index, value in enumerate(node.value):
                 walk(value, (*keys, index))
-        elif len(node.value) > MAX_CHARACTERS:
+        elif node.tag in NUMBERS and len(node.value) > MAX_CHARACTERS:
             place = f"{path}:{node.start_mark.line + 1}"
             raise ConfigError(f"{place}: no value has {len(node.value)} characters; shorten it")
+        elif isinstance(node, yaml.ScalarNode) and (other := misread(node)):
+            problems.append(Problem(keys, *other))
 
     walk(root, ())
-    return raw, lines, duplicates
+    return raw, lines, problems
 
 
 # ---- reporting ----
@@ -156,7 +166,7 @@ def refuse(
     """Raise a `ConfigError` with a sentence a problem, if there are any."""
     if problems:
         problems = sorted(problems, key=lambda problem: _line(problem.keys, lines))
-        listed = "\n".join(f"  {_sentence(problem, path, lines, changed)}" for problem in problems)
+        listed = "\n".join(f"  {sentence(problem, path, lines, changed)}" for problem in problems)
         noun = "problem" if len(problems) == 1 else "problems"
         raise ConfigError(f"{len(problems)} {noun} in {path}; nothing was started:\n{listed}")
 
@@ -173,14 +183,18 @@ def _path(keys: Keys) -> tuple[str, ...]:
     return tuple(map(str, keys))
 
 
-def _sentence(problem: Problem, path: Path, lines: Lines, changed: Collection[Keys]) -> str:
+def sentence(problem: Problem, path: Path, lines: Lines, changed: Collection[Keys] = ()) -> str:
+    """A problem in one line, with the place of its key."""
     keys = problem.keys
     name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
     # Escaped, so that odd characters in the file can be seen and printed.
     name = json.dumps(name)[1:-1] or "the file"
     overridden = any(keys[:length] in changed for length in range(1, len(keys) + 1))
     place = "command line" if overridden else f"{path}:{_line(keys, lines)}"
-    return f"{place}: {name}{_shown(problem.value)}: {problem.message}; {problem.remedy}"
+    remedy = problem.remedy
+    if type(problem.value) is str and (time := minutes(problem.value)):
+        remedy += f"; in minutes: {time}"
+    return f"{place}: {name}{_shown(problem.value)}: {problem.message}; {remedy}"
 
 
 def _shown(value: object) -> str:
@@ -190,5 +204,5 @@ def _shown(value: object) -> str:
         return " = {...}"
     if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         return " = [...]"
-    text = json.dumps(value, default=str)
+    text = str(value) if isinstance(value, Written) else json.dumps(value, default=str)
     return f" = {text if len(text) <= 60 else text[:57] + '...'}"

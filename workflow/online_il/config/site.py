@@ -7,10 +7,11 @@ rules read from here what a job with GPUs needs beside their number.
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
+from online_il.config.reading import ConfigError, read_yaml, sentence
 from online_il.config.settings import Settings
+from online_il.config.written import Number, minutes
 
 NAME = r"^[A-Za-z0-9_.,-]+$"
 
@@ -40,18 +41,36 @@ class SiteError(ValueError):
 
 def load_site(path: Path) -> Site:
     """The site block of a profile. Raises `SiteError` naming everything that is wrong."""
+    block, problems = site_block(path)
     try:
-        profile = yaml.safe_load(path.read_text())
-        return Site.model_validate(profile["site"])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SiteError(f"{path} cannot be read: {error}") from None
-    except (KeyError, TypeError):
-        raise SiteError(
-            f"{path}: there is no `site:` block; take it from the repository's file"
-        ) from None
+        site = Site.model_validate(block)
     except ValidationError as error:
-        problems = "\n".join(f"  {_sentence(problem)}" for problem in error.errors())
-        raise SiteError(f"{path}, block `site`:\n{problems}") from None
+        problems += [_sentence(problem) for problem in error.errors()]
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise SiteError(f"{path}, block `site`:\n{listed}")
+    return site
+
+
+def site_block(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The block as it stands in a profile, and where YAML takes something for what it is not.
+
+    Of the rest of the profile, which is Snakemake's, only numbers are looked at: a time limit there
+    is misread like one here. Raises `SiteError` where there is no block.
+    """
+    try:
+        profile, lines, problems = read_yaml(path, "a profile", "slurm/config.yaml")
+    except ConfigError as error:
+        raise SiteError(f"{error}: it cannot be read, so there is no `site:` block") from None
+    block = profile.get("site")
+    if not isinstance(block, dict):
+        raise SiteError(f"{path}: there is no `site:` block; take it from the repository's file")
+    told = [
+        problem
+        for problem in problems
+        if problem.keys[0] == "site" or isinstance(problem.value, Number)
+    ]
+    return block, [sentence(problem, path, lines) for problem in told]
 
 
 def gpu_job(site: Site, gpus: int) -> dict[str, Any]:
@@ -87,8 +106,10 @@ def _sentence(problem: Any) -> str:
         return f"{key}: unknown key; remove it, or use one of {known}"
     if problem["type"] == "missing":
         return f"{key}: a required key is missing; add: {field.description}"
-    value = repr(problem["input"])
-    return f"{key} = {value}: {problem['msg']}; {field.description} Text of digits needs quotes."
+    value = problem["input"]
+    time = minutes(value) if isinstance(value, str) else ""
+    hint = f"In minutes: {time}." if time else "Text of digits needs quotes."
+    return f"{key} = {value!r}: {problem['msg']}; {field.description} {hint}"
 
 
 def warning(minutes: int) -> str:

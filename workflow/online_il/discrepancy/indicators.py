@@ -1,6 +1,10 @@
 """What is measured of every response, as rows of indicators: the input of `measures`.
 
-Letters in the names: N responses of both models, P prompts, F indicators, V hashed words.
+Most indicators are 0, so they are kept sparse, and a bin of length without a response has none: one
+long response may not cost the square of its length.
+
+Letters in the names: N responses of both models, P prompts, F indicators, B bins of length that
+hold a response, V hashed words.
 """
 
 from collections.abc import Sequence
@@ -28,10 +32,12 @@ class Pool(NamedTuple):
     """Responses of the expert to each prompt."""
     student_P: NDArray[np.int64]
     length_N: NDArray[np.int64]
-    z_N_F: Array
+    z_N_F: sparse.csr_array
     columns: dict[str, slice]
+    bins_B: NDArray[np.int64]
+    """The bins of length that hold a response, sorted; the columns "bins" are theirs."""
     bin_N: NDArray[np.int64]
-    n_bins: int
+    """Which of `bins_B` a response is in."""
     keywords: tuple[str, ...]
 
 
@@ -66,16 +72,16 @@ def pooled(
     words = sparse.vstack(
         [m.words_N_V[rows] for m, rows in zip((expert, student), kept, strict=True)]
     )
-    bin_N = length_N // bin_width
+    bins_B, bin_N = np.unique(length_N // bin_width, return_inverse=True)
     presence_N_W = (counts_N_W > 0).astype(float)
     _, joint_N = np.unique(presence_N_W, axis=0, return_inverse=True)
-    _, cell_N = np.unique(np.column_stack([bin_N, joint_N.ravel()]), axis=0, return_inverse=True)
+    _, cell_N = np.unique(np.column_stack([bin_N, joint_N]), axis=0, return_inverse=True)
     parts = {
-        "bins": np.eye(int(bin_N.max()) + 1)[bin_N],
+        "bins": one_hot(bin_N),
         "presence": presence_N_W,
         "counts": counts_N_W.astype(float),
-        "joint": np.eye(int(joint_N.max()) + 1)[joint_N.ravel()],
-        "cells": np.eye(int(cell_N.max()) + 1)[cell_N.ravel()],
+        "joint": one_hot(joint_N),
+        "cells": one_hot(cell_N),
         "length": length_N[:, None].astype(float),
         "correct": joined("correct_N")[:, None],
         "told": told_apart(words.tocsr()[order], is_expert_N, prompt_N)[:, None],
@@ -90,12 +96,19 @@ def pooled(
         np.bincount(prompt_N[is_expert_N], minlength=n_prompts),
         np.bincount(prompt_N[~is_expert_N], minlength=n_prompts),
         length_N,
-        np.hstack(list(parts.values())),
+        sparse.hstack([sparse.csr_array(part) for part in parts.values()], format="csr"),
         columns,
+        bins_B,
         bin_N,
-        int(bin_N.max()) + 1,
         tuple(keywords),
     )
+
+
+def one_hot(index_N: NDArray[np.int64], weight_N: Array | None = None) -> sparse.csr_array:
+    """A sparse matrix with a column an index: in each row 1, or its weight, where its index is."""
+    n = len(index_N)
+    values = np.ones(n) if weight_N is None else weight_N
+    return sparse.csr_array((values, (np.arange(n), index_N)), shape=(n, int(index_N.max()) + 1))
 
 
 def told_apart(

@@ -7,7 +7,8 @@ matrix products over all resamples at once. All prompts weigh equally in both mo
 number of responses.
 
 Letters in the names: R resamples, N responses of both models, P prompts, F indicators, B bins of
-length, W keywords.
+length, W keywords. Empty bins are left out until the end: what is held grows with the responses and
+not with the longest one.
 """
 
 import math
@@ -16,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import stats
 
 from online_il.cli import ParameterError
-from online_il.discrepancy.indicators import Array, Pool, pooled
+from online_il.discrepancy.indicators import Array, Pool, one_hot, pooled
 from online_il.discrepancy.reading import Responses
 
 GAP = "performance gap"
@@ -83,12 +84,31 @@ class Comparison(NamedTuple):
     n_prompts: int
     n_expert: int
     n_student: int
+    filter: str | None
+    """Of lm-evaluation-harness, by which both models' responses are graded; None for no such."""
+
+
+def common_filter(expert: Responses, student: Responses) -> str | None:
+    """The harness's filter of both models' files. Raises `ParameterError` where they differ."""
+    filters = sorted({one.filter for one in (expert, student) if one.filter is not None})
+    if len(filters) > 1:
+        raise ParameterError(
+            f"the files are graded under different filters, {' and '.join(filters)}; choose one "
+            "with --key filter=NAME"
+        )
+    return filters[0] if filters else None
 
 
 def common_prompts(expert: Responses, student: Responses, intersect: bool) -> list[str]:
     """The prompts of both models, sorted. Raises `ParameterError` where they differ."""
     ours, theirs = set(expert.prompts), set(student.prompts)
     both = sorted(ours & theirs)
+    if not both:
+        raise ParameterError(
+            f"0 match of the {len(ours)} and {len(theirs)} prompts in the files: the expert's is "
+            f"{expert.prompts[0]!r:.60}, say, and the student's {student.prompts[0]!r:.60}; name "
+            "the key that holds the same ids in both with --key prompt_id=NAME"
+        )
     if ours != theirs and not intersect:
         raise ParameterError(
             f"the files do not have the same prompts: {len(both)} match, {len(ours - theirs)} are "
@@ -113,6 +133,7 @@ def compare(
     intersect: bool = False,
 ) -> Comparison:
     """Every measure of a pair, with `resamples` permutations and as many bootstrap samples."""
+    graded_by = common_filter(expert, student)
     pool = pooled(expert, student, common_prompts(expert, student, intersect), keywords, bin_width)
     rng = np.random.default_rng(seed)
     actual = _measured(pool, pool.is_expert_N[None])
@@ -123,12 +144,7 @@ def compare(
     measures = [_measure(name, actual, null, drawn, len(pool.expert_P)) for name in names]
     return Comparison(
         measures,
-        Bins(
-            np.arange(0, (pool.n_bins + 1) * bin_width, bin_width, dtype=np.float64),
-            actual["_expert_bins"][0],
-            actual["_student_bins"][0],
-            *(_quantiles(null["_expert_bins"] - null["_student_bins"], q) for q in (0.025, 0.975)),
-        ),
+        _bins(pool, bin_width, null["_bins"]),
         [
             Presence(
                 word, model, float(actual[f"_{model}_presence"][0, i]), float(low), float(high)
@@ -140,11 +156,18 @@ def compare(
         len(pool.expert_P),
         int(pool.expert_P.sum()),
         int(pool.student_P.sum()),
+        graded_by,
     )
 
 
-def _quantiles(values_R_B: Array, level: float) -> Array:
-    return np.asarray(np.quantile(values_R_B, level, axis=0), dtype=np.float64)
+def _bins(pool: Pool, bin_width: int, null_R_B: Array) -> Bins:
+    """Histograms and null band over all bins up to the longest response, empty ones among them."""
+    n_bins = int(pool.bins_B[-1]) + 1
+    found = np.zeros((4, n_bins))
+    for row, weight_N in enumerate(_weights(pool)):
+        found[row, pool.bins_B] = np.bincount(pool.bin_N, weight_N) / len(pool.expert_P)
+    found[2:, pool.bins_B] = np.quantile(null_R_B, [0.025, 0.975], axis=0)
+    return Bins(np.arange(n_bins + 1, dtype=np.float64) * bin_width, *found)
 
 
 def _corrected(value: float, samples_R: Array, n_prompts: int) -> tuple[float, float]:
@@ -173,10 +196,11 @@ def _measure(
     p_value = (1 + int((sizes >= size - 1e-12).sum())) / (1 + len(sizes))
     corrected, stderr = _corrected(value, samples, n_prompts)
     reach = float(stats.t.ppf(0.975, n_prompts - 1)) * stderr
-    low, high = corrected - reach, corrected + reach
-    if not signed:
-        top = 1.0 if unit == SHARE else np.inf
-        low, high, corrected = (float(np.clip(v, 0.0, top)) for v in (low, high, corrected))
+    # Shares and their differences end at 1, whatever the approximation says.
+    bottom, top = (-1.0 if signed else 0.0), (1.0 if unit == SHARE else np.inf)
+    low, high, corrected = (
+        float(np.clip(v, bottom, top)) for v in (corrected - reach, corrected + reach, corrected)
+    )
     above_gap = over = stderr_over = None
     if unit == SHARE and name not in (GAP, WITHIN):
         over = value - abs(float(actual[GAP][0]))
@@ -231,8 +255,7 @@ def _permutations(
 
 
 def _chunk(pool: Pool) -> int:
-    widest = max(len(pool.prompt_N), len(pool.expert_P) * pool.n_bins)
-    return max(1, CHUNK_NUMBERS // widest)
+    return max(1, CHUNK_NUMBERS // max(pool.z_N_F.shape))
 
 
 def _measured(pool: Pool, labels_R_N: NDArray[np.bool_]) -> dict[str, Array]:
@@ -240,17 +263,24 @@ def _measured(pool: Pool, labels_R_N: NDArray[np.bool_]) -> dict[str, Array]:
     n_prompts = len(pool.expert_P)
     expert_R_N = labels_R_N / (pool.expert_P * n_prompts)[pool.prompt_N]
     student_R_N = ~labels_R_N / (pool.student_P * n_prompts)[pool.prompt_N]
-    found = _from_means(pool, expert_R_N @ pool.z_N_F, student_R_N @ pool.z_N_F)
+    expert_R_F, student_R_F = expert_R_N @ pool.z_N_F, student_R_N @ pool.z_N_F
+    found = _from_means(pool, expert_R_F, student_R_F)
+    bins = pool.columns["bins"]
+    found["_bins"] = expert_R_F[:, bins] - student_R_F[:, bins]
     difference_R_N = expert_R_N - student_R_N
     found |= _from_lengths(pool, difference_R_N)
-    cell_N = pool.prompt_N * pool.n_bins + pool.bin_N
-    sums = sparse.csr_matrix(
-        (np.ones(len(cell_N)), (np.arange(len(cell_N)), cell_N)),
-        shape=(len(cell_N), n_prompts * pool.n_bins),
-    )
-    gaps_R_P_B = np.asarray((sums.T @ difference_R_N.T).T)
-    found[WITHIN] = np.abs(gaps_R_P_B).sum(1) / 2
+    # Of each prompt those bins alone that hold a response to it.
+    _, cell_N = np.unique(pool.prompt_N * len(pool.bins_B) + pool.bin_N, return_inverse=True)
+    found[WITHIN] = np.abs(difference_R_N @ one_hot(cell_N)).sum(1) / 2
     return found
+
+
+def _weights(pool: Pool) -> tuple[Array, Array]:
+    """Weights of the responses that give each prompt's means, the expert's and the student's."""
+    return (
+        pool.is_expert_N / pool.expert_P[pool.prompt_N],
+        ~pool.is_expert_N / pool.student_P[pool.prompt_N],
+    )
 
 
 def _bootstrapped(
@@ -258,22 +288,19 @@ def _bootstrapped(
 ) -> Iterator[dict[str, Array]]:
     """All measures on prompts drawn with replacement."""
     n_prompts = len(pool.expert_P)
-    own = np.arange(n_prompts)[:, None] == pool.prompt_N
-    expert_P_N = own * pool.is_expert_N / pool.expert_P[:, None]
-    student_P_N = own * ~pool.is_expert_N / pool.student_P[:, None]
-    expert_P_F, student_P_F = expert_P_N @ pool.z_N_F, student_P_N @ pool.z_N_F
-    bins = pool.columns["bins"]
-    tv_P = np.abs(expert_P_F[:, bins] - student_P_F[:, bins]).sum(1) / 2
-    weight_N = np.where(
-        pool.is_expert_N, 1 / pool.expert_P[pool.prompt_N], -1 / pool.student_P[pool.prompt_N]
+    expert_N, student_N = _weights(pool)
+    expert_P_F, student_P_F = (
+        one_hot(pool.prompt_N, weight_N).T @ pool.z_N_F for weight_N in (expert_N, student_N)
     )
+    bins = pool.columns["bins"]
+    tv_P = np.asarray(abs(expert_P_F[:, bins] - student_P_F[:, bins]).sum(1)) / 2
     size = _chunk(pool)
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
         times = rng.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=rows)
         share_R_P = times / n_prompts
         found = _from_means(pool, share_R_P @ expert_P_F, share_R_P @ student_P_F)
-        found |= _from_lengths(pool, share_R_P[:, pool.prompt_N] * weight_N)
+        found |= _from_lengths(pool, share_R_P[:, pool.prompt_N] * (expert_N - student_N))
         found[WITHIN] = share_R_P @ tv_P
         yield found
 
@@ -305,8 +332,6 @@ def _from_means(pool: Pool, expert_R_F: Array, student_R_F: Array) -> dict[str, 
         "length, Hellinger distance": np.sqrt(
             ((np.sqrt(one.clip(0)) - np.sqrt(other.clip(0))) ** 2).sum(1) / 2
         ),
-        "_expert_bins": one,
-        "_student_bins": other,
     }
     ours, theirs = both("presence")
     found |= {"_expert_presence": ours, "_student_presence": theirs}

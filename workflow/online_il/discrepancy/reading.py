@@ -1,33 +1,35 @@
 """Reading two models' responses: what is measured of each, without keeping its text.
 
-A file is one of our samples tables (Parquet) or JSON Lines. It is read in batches, so that memory
-holds one batch of texts and a few numbers a response.
+A file is one of our samples tables (Parquet), JSON, or another program's (`formats`). It is read in
+batches, so that memory holds one batch of texts and a few numbers a response.
 """
 
 import json
+import math
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
-import pyarrow as arrow
-import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from online_il.cli import ParameterError
+from online_il.discrepancy import formats
+from online_il.discrepancy.files import BATCH, Place, Row, rows
+from online_il.discrepancy.keywords import counter, words
 from online_il.generation.response import whole
 from online_il.tasks import verifier
 
-BATCH = 500
 KEYS = ("prompt_id", "text", "correct", "answer", "reference", "finish_reason")
-Row = dict[str, Any]
-Place = str
+FILTER = "filter"
+"""The one key whose value names no column but a filter of lm-evaluation-harness."""
 
 
 class Responses(NamedTuple):
@@ -41,6 +43,8 @@ class Responses(NamedTuple):
     truncated: int
     """Responses that were cut off at the longest length; they are counted like all others."""
     words_N_V: sparse.csr_matrix
+    filter: str | None
+    """Which filter's rows were read of lm-evaluation-harness's files; None for other files."""
 
 
 def read(
@@ -54,102 +58,93 @@ def read(
     """The responses in all `paths` together.
 
     Lengths are tokens of `tokenizer` (a folder or a hub name), or words without one. `mapping`
-    gives a file's own name for each of `KEYS`. Raises `ParameterError` naming file and line.
+    gives a file's own name for each of `KEYS`, and the `FILTER` to read. Raises `ParameterError`
+    naming file and line.
     """
-    names = {key: key for key in KEYS} | dict(mapping or {})
-    unknown = sorted(set(names) - set(KEYS))
-    if unknown:
-        raise ParameterError(f"--key {unknown[0]}: not a key; the keys are {', '.join(KEYS)}")
-    measure = _length_of(tokenizer)
-    patterns = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in keywords]
+    given = dict(mapping or {})
+    names = _names(given)
+    measure, count = _length_of(tokenizer), counter(keywords)
     hashing = HashingVectorizer(
-        n_features=2**16, alternate_sign=False, norm=None, token_pattern=r"\S+"
+        n_features=2**16, alternate_sign=False, norm=None, tokenizer=words, token_pattern=None
     )
     prompts: list[str] = []
     lengths: list[int] = []
     counts: list[list[int]] = []
     correct: list[float] = []
-    words: list[sparse.csr_matrix] = []
+    hashed: list[sparse.csr_matrix] = []
     truncated = 0
+    reader = formats.Reader(names, given)
     for path in paths:
-        rows, before = _rows(path, names), len(prompts)
-        while batch := list(islice(rows, BATCH)):
+        found, before = reader.rows(rows(path, {*names.values(), *formats.COLUMNS})), len(prompts)
+        while batch := list(islice(found, BATCH)):
             texts = [_text(place, row, names, keep_empty) for place, row in batch]
-            prompts += [str(_of(place, row, names, "prompt_id")) for place, row in batch]
+            prompts += [_prompt(place, row, names) for place, row in batch]
             correct += [_grade(place, row, names) for place, row in batch]
-            truncated += sum(row.get(names["finish_reason"]) == "length" for _, row in batch)
+            truncated += sum(formats.is_cut(row.get(names["finish_reason"])) for _, row in batch)
             lengths += measure(texts)
-            counts += [[len(pattern.findall(text)) for pattern in patterns] for text in texts]
-            words.append(hashing.transform(texts))
+            counts += [count(text) for text in texts]
+            hashed.append(hashing.transform(texts))
         if len(prompts) == before:
-            raise ParameterError(f"{path}: no response in it; name a file that holds some")
+            raise ParameterError(
+                f"{path}: no response in it{reader.left_out()}; name a file that holds some"
+            )
     return Responses(
         prompts,
         np.array(lengths, dtype=np.int64),
         np.array(counts, dtype=np.int64).reshape(len(prompts), len(keywords)),
         np.array(correct),
         truncated,
-        sparse.vstack(words).tocsr(),
+        sparse.vstack(hashed).tocsr(),
+        reader.chosen,
     )
 
 
-def _rows(path: Path, names: Mapping[str, str]) -> Iterator[tuple[Place, Row]]:
-    """The rows of a file, each with its place."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(4)
-    except OSError as error:
-        raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
-    if head == b"PAR1":
-        yield from _parquet_rows(path, names)
-        return
-    with path.open(encoding="utf-8") as lines:
-        number = 0
-        try:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield f"{path}:{number}", _json(path, number, line)
-        except UnicodeDecodeError:
-            place = f"{path}:{number + 1}"
-            raise ParameterError(f"{place}: not UTF-8 from about here; save it as UTF-8") from None
-
-
-def _json(path: Path, number: int, line: str) -> Row:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deeply")
-        raise ParameterError(f"{path}:{number}: not JSON: {reason}; mend this line") from None
-    if not isinstance(row, dict):
-        raise ParameterError(f"{path}:{number}: not a JSON object; a response is one a line")
-    return row
-
-
-def _parquet_rows(path: Path, names: Mapping[str, str]) -> Iterator[tuple[Place, Row]]:
-    try:
-        table = parquet.ParquetFile(path)
-        columns = [name for name in table.schema_arrow.names if name in set(names.values())]
-        number = 0
-        for batch in table.iter_batches(BATCH, columns=columns or table.schema_arrow.names):
-            for row in batch.to_pylist():
-                number += 1
-                yield f"{path}: row {number}", row
-    except (arrow.ArrowException, OSError):
-        raise ParameterError(f"{path}: not a whole Parquet file; make it anew") from None
+def _names(mapping: Mapping[str, str]) -> dict[str, str]:
+    """A file's own name for each key. Raises `ParameterError`."""
+    unknown = sorted(set(mapping) - {*KEYS, FILTER})
+    if unknown:
+        known = ", ".join((*KEYS, FILTER))
+        raise ParameterError(f"--key {unknown[0]}: not a key; the keys are {known}")
+    names = {key: mapping.get(key, key) for key in KEYS}
+    if names["answer"] == names["reference"]:
+        raise ParameterError(
+            f"--key reference={names['reference']}: this is read as the model's answer, too; say "
+            "where that stands with --key answer=NAME (answer=text: in the response)"
+        )
+    return names
 
 
 def _of(place: Place, row: Row, names: Mapping[str, str], key: str) -> Any:
+    """A row's value of a key, None where it is null or not a number, as data frames write null."""
     name = names[key]
-    if row.get(name) is None:
+    if name not in row:
         there = ", ".join(sorted(map(str, row))) or "none"
         raise ParameterError(
             f"{place}: no key '{name}'; there are: {there}; name yours with --key {key}=NAME"
         )
-    return row[name]
+    value = row[name]
+    while isinstance(value, list) and len(value) == 1:  # As lm-evaluation-harness has answers.
+        value = value[0]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _prompt(place: Place, row: Row, names: Mapping[str, str]) -> str:
+    """A prompt's id as text: the same for 1, 1.0, "1" and "1.0", for a data frame makes one of
+    another; "01" is no number."""
+    value = _of(place, row, names, "prompt_id")
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        value = int(value) if value == int(value) else str(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ParameterError(
+            f"{place}: '{names['prompt_id']}' is {json.dumps(value, default=str):.60}; each "
+            "response needs the id of its prompt, a text or a number"
+        )
+    return re.sub(r"\A(0|-?[1-9][0-9]*)\.0\Z", r"\1", whole(str(value)))
 
 
 def _text(place: Place, row: Row, names: Mapping[str, str], keep_empty: bool) -> str:
     text = _of(place, row, names, "text")
+    text = "" if text is None else text
     if not isinstance(text, str):
         raise ParameterError(f"{place}: '{names['text']}' is no text but {type(text).__name__}")
     if not text.strip() and not keep_empty:
@@ -160,20 +155,31 @@ def _text(place: Place, row: Row, names: Mapping[str, str], keep_empty: bool) ->
 
 
 def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
-    """1 for a right response, 0 for a wrong one: as the file says, else by math-verify."""
-    given = row.get(names["correct"])
+    """1 for a right response, 0 for a wrong one: as the file says, else by math-verify.
+
+    No answer (null) is a wrong one, as an empty one is; no reference is an error.
+    """
+    given = _of(place, row, names, "correct") if names["correct"] in row else None
     if given is not None:
         if isinstance(given, bool | int | float) and 0 <= given <= 1:
             return float(given)
         raise ParameterError(f"{place}: '{names['correct']}' is {given!r}, not true, false or 0-1")
-    if row.get(names["answer"]) is None or row.get(names["reference"]) is None:
+    if names["answer"] not in row or names["reference"] not in row:
         there = ", ".join(sorted(map(str, row)))
         raise ParameterError(
             f"{place}: no grade: neither '{names['correct']}' nor both '{names['answer']}' and "
             f"'{names['reference']}'; there are: {there}; name yours with --key KEY=NAME"
         )
-    answer, reference = str(row[names["answer"]]), str(row[names["reference"]])
-    return float(verifier.equal(answer, reference, boxed=False))
+    reference = _of(place, row, names, "reference")
+    if reference is None:
+        raise ParameterError(
+            f"{place}: '{names['reference']}' is null, so there is nothing to grade by; take the "
+            f"row out, or give '{names['correct']}'"
+        )
+    answer = _of(place, row, names, "answer")
+    if answer is None:
+        return 0.0
+    return float(verifier.equal(str(answer), str(reference), boxed=False))
 
 
 def _length_of(tokenizer: str | None) -> Callable[[list[str]], list[int]]:

@@ -80,13 +80,23 @@ def markdown(rows: pd.DataFrame, notes: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
+_LATEX = {char: f"\\{char}" for char in "%_&#${}"} | {
+    "\\": "\\textbackslash{}",
+    "^": "\\textasciicircum{}",
+    "~": "\\textasciitilde{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "–": "--",
+}
+"""What LaTeX takes for something else; keywords may be any symbol."""
+
+
 def latex(rows: pd.DataFrame) -> str:
     """All pairs as one LaTeX tabular (booktabs)."""
 
     def escaped(text: str) -> str:
-        for char in "%_&#":
-            text = text.replace(char, "\\" + char)
-        return text.replace("–", "--").replace("<", "$<$")
+        return "".join(_LATEX.get(char, char) for char in text)
 
     lines = ["\\begin{tabular}{lrrrrrll}", "\\toprule"]
     lines.append(" & ".join(map(escaped, COLUMNS)) + " \\\\")

@@ -5,10 +5,8 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from online_il.config.site import SiteError, site_block
 from online_il.config.study import Study, resources_of, seeds_of
 from online_il.config.tasks import EndpointExpert, Task
 from online_il.cost.jobs import finetuning_of
@@ -65,12 +63,14 @@ def check_programs(study: Study, task: Task, report: Report) -> None:
 def check_slurm(study: Study, tasks: list[Task], profile: Path, report: Report) -> None:
     """Slurm knows the partitions and GPUs of the profile's `site` block."""
     try:
-        site: dict[str, Any] = yaml.safe_load(profile.read_text(encoding="utf-8"))["site"]
-        partitions = {key: site.get(key) for key in ("gpu_partition", "cpu_partition")}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
-        message = "no `site` block that can be read"
+        site, wrong = site_block(profile)
+    except SiteError as error:
+        message = f"no `site` block that can be read ({error})"
         report.problem(str(profile), message, "take the repository's file and fill it in")
         return
+    for problem in wrong:
+        report.problem(str(profile), *problem.rsplit("; ", 1))
+    partitions = {key: site.get(key) for key in ("gpu_partition", "cpu_partition")}
     try:
         done = subprocess.run(
             ["sinfo", "--noheader", "--format=%R %G"],

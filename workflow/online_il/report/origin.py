@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from online_il.config.study import Study
 from online_il.store import query
+from online_il.text import decoded
 
 OURS = "# ours"
 HEADINGS = {
@@ -70,7 +71,7 @@ def _distinct(values: Any) -> list[str]:
 def own_settings(config: Path) -> list[Setting]:
     """The lines of a config that are marked as ours and not the paper's."""
     found = []
-    for number, line in enumerate(config.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(decoded(config.read_bytes()).splitlines(), start=1):
         setting, mark, remark = line.partition(OURS)
         if mark and setting.strip():
             found.append(Setting(number, setting.strip().removeprefix("- "), remark.strip(" :")))

@@ -32,6 +32,7 @@ from online_il.report.origin import choices, markdown, origins, own_settings
 from online_il.report.rulegraph import edges, pictures
 from online_il.report.scales import scale_of
 from online_il.report.verdicts import board
+from online_il.text import decoded
 
 TEMPLATES = Path(__file__).parents[2] / "report"
 DATABASES = ("measurements", "results", "figure2")
@@ -101,7 +102,7 @@ def page(
             code=code,
             config=config.as_posix(),
             config_hash=file_hash(config),
-            config_text=config.read_text(encoding="utf-8"),
+            config_text=decoded(config.read_bytes()),
             own=own_settings(config),
             choices=choices(paper, study),
             script=Markup(_text("page.js")),

@@ -1,0 +1,197 @@
+"""Other programs' files of responses, read as if they were ours.
+
+- lm-evaluation-harness, `samples_*.jsonl`: doc_id, resps, filtered_resps, target, filter, and a
+  column for each metric. A document has a row a filter; one filter is read.
+- OpenAI's and vLLM's batch output: custom_id, and in `response.body.choices` the answers.
+
+Each row becomes one row a response, under the names that a file of ours has (or `--key` gives);
+what a row holds under such a name itself comes first.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from online_il.cli import ParameterError
+from online_il.discrepancy.files import Place, Row
+
+COLUMNS = ("doc_id", "doc_hash", "resps", "filtered_resps", "target", "filter", "metrics")
+"""What the harness writes of every document, and is read here."""
+NO_METRICS = {*COLUMNS, "doc", "arguments", "prompt_hash", "target_hash"}
+CUT = {"length", "max_tokens", "max_length", "max_output_tokens", "model_length"}
+"""What servers call the end of a response that was cut off, in lower case."""
+
+
+class Reader:
+    """Reads one model's files, one after the other; `given` is what `--key` says."""
+
+    def __init__(self, names: Mapping[str, str], given: Mapping[str, str]) -> None:
+        self._names, self._given = names, given
+        self._filter = given.get("filter")
+        self._filters: set[str] = set()
+        self._documents: dict[str, str] = {}
+
+    def rows(self, rows: Iterator[tuple[Place, Row]]) -> Iterator[tuple[Place, Row]]:
+        """The responses of one file, a row each."""
+        read: set[str] = set()
+        for place, row in rows:
+            if "resps" in row and "doc_id" in row:
+                if self._is_chosen(row):
+                    self._check_document(place, row, read)
+                    yield from ((place, one) for one in self._of_document(place, row))
+            elif "custom_id" in row and ("response" in row or "error" in row):
+                yield from ((place, one) for one in self._of_request(place, row))
+            else:
+                yield place, row
+
+    @property
+    def chosen(self) -> str | None:
+        """The harness's filter that was read: the first one in the files, unless told."""
+        return self._filter if self._filters else None
+
+    def left_out(self) -> str:
+        """Says which filters there are, where the one asked for is none of them."""
+        if not self._filters or self._filter in self._filters:
+            return ""
+        return f" of the filter {self._filter}; there are: {', '.join(sorted(self._filters))}"
+
+    # ---- lm-evaluation-harness ----
+
+    def _is_chosen(self, row: Row) -> bool:
+        name = row.get("filter")
+        if name is None:
+            return True
+        self._filters.add(str(name))
+        self._filter = self._filter or str(name)
+        return str(name) == self._filter
+
+    def _check_document(self, place: Place, row: Row, read: set[str]) -> None:
+        """A document stands once in a file, and its number for the same document in all."""
+        number, document = str(row["doc_id"]), str(row.get("doc_hash", row.get("target")))
+        if number in read:
+            raise ParameterError(
+                f"{place}: document {number} stands here again, and no `filter` tells the "
+                "two apart; give files of several runs apart, and keep one row a document"
+            )
+        read.add(number)
+        by_number = row.get(self._names["prompt_id"], row["doc_id"]) == row["doc_id"]
+        if by_number and self._documents.setdefault(number, document) != document:
+            raise ParameterError(
+                f"{place}: doc_id {number} is another document in another file; compare one task "
+                "at a time, or give --key prompt_id=doc_hash"
+            )
+
+    def _of_document(self, place: Place, row: Row) -> Iterator[Row]:
+        texts = row["resps"]
+        while isinstance(texts, list) and len(texts) == 1 and isinstance(texts[0], list):
+            texts = texts[0]
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ParameterError(
+                f"{place}: 'resps' holds no text, as of a task that is scored by log-likelihoods; "
+                "there are no responses to compare"
+            )
+        own: Row = {self._names["prompt_id"]: row["doc_id"]}
+        if "filtered_resps" in row and len(texts) == 1:
+            own[self._names["answer"]] = row["filtered_resps"]
+        graded = {"correct", "answer", "reference"} & set(self._given)
+        if not graded and self._names["correct"] not in row and len(texts) == 1:
+            own[self._names["correct"]] = row[_metric(place, row)]
+        return self._each(place, own | row, texts)
+
+    # ---- batch output ----
+
+    def _of_request(self, place: Place, row: Row) -> Iterator[Row]:
+        response = row.get("response")
+        # vLLM once wrote the body where others have it inside.
+        body = response.get("body", response) if isinstance(response, dict) else None
+        choices = body.get("choices") if isinstance(body, dict) else None
+        if row.get("error") or not isinstance(choices, list) or not choices:
+            status = response.get("status_code") if isinstance(response, dict) else None
+            said = _words(row.get("error")) or _words(body) or "it holds no choice"
+            lead = f"HTTP {status}, " if isinstance(status, int) and status >= 400 else ""
+            raise ParameterError(
+                f"{place}: the request {row['custom_id']} has no answer ({lead}{said}); ask it "
+                "again, or take this line out"
+            )
+        own: Row = {self._names["prompt_id"]: row["custom_id"]}
+        texts = [_text(place, choice) for choice in choices]
+        ends = [choice.get("finish_reason") for choice in choices]
+        return self._each(place, own | row, texts, ends)
+
+    def _each(
+        self, place: Place, row: Row, texts: list[str], ends: list[Any] | None = None
+    ) -> Iterator[Row]:
+        """A row a response; where the row has no answer of its own, the response is graded."""
+        name = self._names
+        if len(texts) != 1 and row.get(name["correct"]) is not None:
+            raise ParameterError(
+                f"{place}: {len(texts)} responses and one '{name['correct']}'; write a row each"
+            )
+        if len(texts) != 1 and row.get(name["reference"]) is None:
+            raise ParameterError(
+                f"{place}: {len(texts)} responses without a grade each; name the right answer with "
+                "--key reference=NAME, as of lm-evaluation-harness reference=target"
+            )
+        for index, text in enumerate(texts):
+            own: Row = {name["text"]: text}
+            if ends is not None:
+                own[name["finish_reason"]] = ends[index]
+            # Of several responses each is its own answer, whatever the row has for one.
+            answer = {name["answer"]: text}
+            yield answer | row | own if len(texts) == 1 else row | own | answer
+
+
+def _metric(place: Place, row: Row) -> str:
+    """The only metric of a document that is a grade."""
+    listed = row.get("metrics")
+    known = listed if isinstance(listed, list) else [key for key in row if key not in NO_METRICS]
+    grades = [
+        key
+        for key in known
+        if isinstance(key, str)
+        and isinstance(value := row.get(key), bool | int | float)
+        and 0 <= value <= 1
+    ]
+    if len(grades) == 1:
+        return grades[0]
+    found = f"several grades: {', '.join(grades)}" if grades else "no metric that is a grade of 0-1"
+    raise ParameterError(f"{place}: {found}; name one with --key correct=NAME")
+
+
+def _text(place: Place, choice: Any) -> str:
+    """What one choice says, its reasoning between think tags; null is nothing."""
+    from online_il.generation.completion import answer_text
+
+    if not isinstance(choice, dict):
+        raise ParameterError(f"{place}: a choice is no object but {choice!r:.60}; mend this line")
+    message = choice.get("message")
+    if not isinstance(message, dict):  # Of completions that are no chat.
+        message = {"content": choice.get("text")}
+    content = message.get("content")
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    return answer_text(
+        _joined(content, "text"),
+        _joined(reasoning, "text") or _joined(content, "thinking"),
+        cut=is_cut(choice.get("finish_reason")),
+        primer="",
+    )
+
+
+def is_cut(reason: Any) -> bool:
+    """Whether a finish_reason says that the response was cut at the longest length."""
+    return isinstance(reason, str) and reason.lower() in CUT
+
+
+def _joined(content: Any, kind: str) -> str:
+    """A content's text; of a list of parts those of a kind, `text` or `thinking`."""
+    if isinstance(content, list):
+        parts = [part.get(kind) for part in content if isinstance(part, dict)]
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) and kind == "text" else ""
+
+
+def _words(error: Any) -> str:
+    """What an error says, short."""
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("error") or error.get("code")
+        return _words(error)
+    return " ".join(str(error or "").split())[:200]

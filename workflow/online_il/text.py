@@ -1,0 +1,59 @@
+"""Users' text files, whatever wraps the text: packed or not, in UTF-8 or with a byte order mark."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+MARKS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+"""Byte order marks; the longer ones first."""
+BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError)
+"""What unpacking a damaged file raises."""
+
+
+def decoded(data: bytes) -> str:
+    """A text from its bytes: UTF-8, or what its byte order mark says. Raises `UnicodeError`."""
+    return data.decode(encoding_of(data))
+
+
+def encoding_of(head: bytes) -> str:
+    """The encoding that the first four bytes tell of: UTF-8 without a byte order mark."""
+    return next((name for mark, name in MARKS.items() if head.startswith(mark)), "utf-8")
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """A file's bytes to read and peek at, unpacked (gzip, bzip2, xz, Zstandard), whatever its name.
+
+    Raises `OSError` for a file that cannot be opened, and one of `BROKEN` where it is read.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(6)
+    packed = next((read for magic, read in _PACKED.items() if head.startswith(magic)), None)
+    with packed(path) if packed else path.open("rb") as stream:
+        yield io.BufferedReader(stream) if packed else stream
+
+
+def _zstandard(path: Path) -> Any:
+    import pyarrow as arrow
+
+    return arrow.input_stream(str(path), compression="zstd")
+
+
+_PACKED: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"\x28\xb5\x2f\xfd": _zstandard,
+}
