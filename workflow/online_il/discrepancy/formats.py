@@ -13,12 +13,11 @@ from typing import Any
 
 from online_il.cli import ParameterError
 from online_il.discrepancy.files import Place, Row
+from online_il.generation.reply import answer_text, ending, said_in
 
 COLUMNS = ("doc_id", "doc_hash", "resps", "filtered_resps", "target", "filter", "metrics")
 """What the harness writes of every document, and is read here."""
 NO_METRICS = {*COLUMNS, "doc", "arguments", "prompt_hash", "target_hash"}
-CUT = {"length", "max_tokens", "max_length", "max_output_tokens", "model_length"}
-"""What servers call the end of a response that was cut off, in lower case."""
 
 
 class Reader:
@@ -159,34 +158,15 @@ def _metric(place: Place, row: Row) -> str:
 
 def _text(place: Place, choice: Any) -> str:
     """What one choice says, its reasoning between think tags; null is nothing."""
-    from online_il.generation.completion import answer_text
-
     if not isinstance(choice, dict):
         raise ParameterError(f"{place}: a choice is no object but {choice!r:.60}; mend this line")
-    message = choice.get("message")
-    if not isinstance(message, dict):  # Of completions that are no chat.
-        message = {"content": choice.get("text")}
-    content = message.get("content")
-    reasoning = message.get("reasoning_content") or message.get("reasoning")
-    return answer_text(
-        _joined(content, "text"),
-        _joined(reasoning, "text") or _joined(content, "thinking"),
-        cut=is_cut(choice.get("finish_reason")),
-        primer="",
-    )
+    text, reasoning, word, _ = said_in(choice)
+    return answer_text(text, reasoning, cut=ending(word) not in (None, "stop"), primer="")
 
 
 def is_cut(reason: Any) -> bool:
     """Whether a finish_reason says that the response was cut at the longest length."""
-    return isinstance(reason, str) and reason.lower() in CUT
-
-
-def _joined(content: Any, kind: str) -> str:
-    """A content's text; of a list of parts those of a kind, `text` or `thinking`."""
-    if isinstance(content, list):
-        parts = [part.get(kind) for part in content if isinstance(part, dict)]
-        return "".join(part for part in parts if isinstance(part, str))
-    return content if isinstance(content, str) and kind == "text" else ""
+    return isinstance(reason, str) and ending(reason) == "length"
 
 
 def _words(error: Any) -> str:

@@ -86,25 +86,40 @@ def ending(word: str) -> End | None:
     return next(kinds, None)
 
 
-def read(body: dict[str, Any], request: dict[str, Any]) -> Reply:
-    """The reply in a response's body. `request` is what was sent, for its longest answer."""
-    choices = body.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    choice = first if isinstance(first, dict) else {}
+class Said(NamedTuple):
+    """What one choice of a body says."""
+
+    text: str
+    reasoning: str
+    word: str
+    """Why it ended, as the server says; `none` where it does not say."""
+    left_out: tuple[str, ...]
+    """Kinds of its parts that hold no text."""
+
+
+def said_in(choice: dict[str, Any]) -> Said:
+    """What a choice says, whatever the shape of its content: a text, parts, or nothing."""
     message = choice.get("message") or choice
     if not isinstance(message, dict):
         message = {"content": message}
     text, thoughts, left_out = _parts(message.get("content", message.get("text")))
     text = text or _text(message.get("refusal"))
     reasoning = next((t for name in THOUGHTS if (t := _text(message.get(name)))), thoughts)
-    word = _word(choice.get("finish_reason"))
-    said = body["usage"] if isinstance(body.get("usage"), dict) else {}
-    usage, estimated = _usage(said, text, reasoning, request)
+    return Said(text, reasoning, _word(choice.get("finish_reason")), left_out)
+
+
+def read(body: dict[str, Any], request: dict[str, Any]) -> Reply:
+    """The reply in a response's body. `request` is what was sent, for its longest answer."""
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    text, reasoning, word, left_out = said_in(first if isinstance(first, dict) else {})
+    billed = body["usage"] if isinstance(body.get("usage"), dict) else {}
+    usage, estimated = _usage(billed, text, reasoning, request)
     end = ending(word)
     if end is None:
         # No word for its end, and as long as allowed: cut.
         longest = request["max_tokens"]
-        end = "length" if (_first(said, OUTPUT) or 0) >= longest else "stop"
+        end = "length" if (_first(billed, OUTPUT) or 0) >= longest else "stop"
     names = (body.get("model"), body.get("system_fingerprint"))
     served_by = " ".join(whole(name) for name in names if name and isinstance(name, str)) or None
     return Reply(text, reasoning, word, end, usage, estimated, served_by, left_out)
