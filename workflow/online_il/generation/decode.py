@@ -2,9 +2,10 @@
 
 On a CPU and at a million parameters, `transformers`' generate spends most of its time outside the
 matrix products. This loop keeps one preallocated key-value cache, reads a prompt once however many
-responses it gets, and drops the rows that are finished. Prompts of like length share a batch, padded
-on the left; where all are of one length, as in the miniature, no row needs a mask. Its greedy tokens
-are those of `generate` (tests/unit/test_decode.py); its speed stands in docs/performance.md.
+responses a batch asks of it, and drops the rows that are finished. Prompts of like length share a
+batch, padded on the left; where all are of one length, as in the miniature, no row needs a mask.
+Its greedy tokens are those of `generate` (tests/unit/test_decode.py); its speed stands in
+docs/performance.md.
 
 Each row draws from random numbers of its own, keyed by (seed, prompt, sample index), so a row's
 response does not depend on which other rows share its batch.
@@ -159,9 +160,10 @@ def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
 
 
 def _visible(start: int, length: int, padding_B: Tensor | None) -> Tensor | None:
-    """Which positions each new position sees, (B or 1, 1, length, start + length); None: all.
+    """Which positions each new position sees, (B or 1, 1, length, start + length).
 
-    Padding sees itself: a softmax over nothing is no number, and would spread.
+    None where a mask would say no more than "all up to itself". Padding sees itself, for a softmax
+    over nothing is no number, and would spread.
     """
     if padding_B is None and (start == 0 or length == 1):
         return None

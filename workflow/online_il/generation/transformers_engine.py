@@ -101,9 +101,7 @@ class TransformersEngine:
         )
         return out.logits[:, -1], (out.past_key_values, mask_B_T)
 
-    def read_on(
-        self, kept: tuple[Any, Tensor], contexts_B: Tensor, ids_B_C: Tensor
-    ) -> Tensor:
+    def read_on(self, kept: tuple[Any, Tensor], contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
         """Logits (B, C, V) after each token that follows the contexts of these numbers."""
         cache, mask_B_T = kept
         contexts_B = contexts_B.to(self._device)
