@@ -1,7 +1,8 @@
 """MMLU's questions, each with its examples, by lm-evaluation-harness's own task definitions.
 
 The format of a question, the description before it and the choice of examples are the harness's;
-only the rows come from our own copy of the data set.
+only the rows come from our own copy of the data set. As the harness does unless it is told to, an
+instructed model, too, is asked in plain text, without its chat template.
 """
 
 import logging
