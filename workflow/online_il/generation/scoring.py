@@ -50,7 +50,9 @@ def loglikelihoods(
             scores[row] = logp_B_V[place, rows[row][1][0]].item()
         longer = [(place, row) for place, row in asked if len(rows[row][1]) > 1]
         positions = max((len(rows[row][1]) - 1 for _, row in longer), default=1)
-        for batch in batches([rows[row][1] for _, row in longer], max(1, batch_size // positions)):
+        # Each row has a copy of what the model keeps of its context.
+        at_once = max(1, min(batch_size // positions, TOKENS // len(contexts[-1])))
+        for batch in batches([rows[row][1] for _, row in longer], at_once):
             places, some = zip(*(longer[number] for number in batch), strict=True)
             ids_B_C = pad_sequence(
                 [torch.tensor(rows[row][1]) for row in some], batch_first=True, padding_value=-1
