@@ -13,7 +13,8 @@ scoring and the optimizer are in it.
 
 The fraction of peak is the least work that the method needs (OPERATIONS times the parameters and
 the real tokens, prompts included, attention left out) over the time and over the speed of the
-fastest matrix product in the same run, so padding lowers it.
+fastest matrix product in the same run, so padding lowers it. At the end, `lengths` compares the
+decode loop with `generate` on prompts of many lengths, for a random model of SmolLM2-135M's shape.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import datasets
+import lengths
 import torch
 import transformers
 import trl
@@ -230,10 +232,14 @@ def run(options: argparse.Namespace) -> None:
                 console.print(f"round {number + 1}, {name}, {arm}: {result}")
     console.print(f"{parameters:,} parameters; fastest matmul {peak / 1e9:.1f} GFLOP/s")
     show(results, parameters, peak)
+    mixed = lengths.measure(options.rounds)
+    for kind, ratios in mixed.items():
+        console.print(f"SmolLM2-135M's shape, {kind}: ours / stock {spread(ratios, '.2f')}")
     if options.output:
         raw = {n: {a: [r._asdict() for r in rs] for a, rs in x.items()} for n, x in results.items()}
         head = {"machine": about, "parameters": parameters, "matmul_peak": peak}
         head |= {"updates": work.updates, "greedy_identical": same}
+        head |= {"mixed_lengths": mixed}
         options.output.write_text(json.dumps({**head, "results": raw}, indent=1) + "\n")
 
 

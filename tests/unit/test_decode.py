@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from decode_models import EOS, GREEDY, V, hf_logits, loop, make, prompts_of
+from decode_models import EOS, GREEDY, hf_logits, loop, make, prompts_of
 from test_sampling import hf_probabilities
 from transformers import (
     LlamaConfig,
@@ -216,26 +216,79 @@ def test_no_prompts_give_no_responses(qwen):
     assert decode.generate(loop(qwen), [], [], sampling=SAMPLED, seed=0, eos_token_id=EOS) == []
 
 
-# ---- log-likelihoods ----
+# ---- what is read, and how often ----
 
 
-def test_loglikelihoods_are_sums_of_log_softmax(model):
-    generator = torch.Generator().manual_seed(6)
-    lengths = [(3, 1), (5, 4), (4, 4), (1, 7), (2, 6), (3, 1)]
-    rows = [
-        (
-            torch.randint(0, V, (p,), generator=generator).tolist(),
-            torch.randint(0, V, (c,), generator=generator).tolist(),
+@pytest.fixture
+def reads(monkeypatch):
+    """Shapes of what the model reads, (rows, tokens), in order."""
+    shapes, forward = [], decode.forward
+
+    def counted(model, ids, *rest):
+        shapes.append(tuple(ids.shape))
+        return forward(model, ids, *rest)
+
+    monkeypatch.setattr(decode, "forward", counted)
+    return shapes
+
+
+def test_prompts_of_other_lengths_share_a_batch_and_change_no_response(model, reads):
+    prompts = prompts_of([1, 2, 3, 5, 8, 13, 21, 34], seed=4)
+    keys = [(i, 0) for i in range(8)]
+    for sampling in (SAMPLED, GREEDY):
+        options = {"sampling": sampling, "seed": 3, "eos_token_id": EOS}
+        alone = [
+            decode.generate(loop(model), [prompt], [key], **options)[0]
+            for prompt, key in zip(prompts, keys, strict=True)
+        ]
+        reads.clear()
+        assert decode.generate(loop(model), prompts, keys, **options) == alone
+        assert reads[0] == (8, 34) and max(map(len, alone)) == len(reads)
+        assert decode.generate(loop(model), prompts, keys, batch_size=3, **options) == alone
+
+
+def test_padded_rows_leave_the_batch_with_their_padding(qwen, reads):
+    prompts = prompts_of([2, 9] * 20, seed=5)
+    keys = [(i, 0) for i in range(40)]
+    options = {"sampling": SAMPLED, "seed": 3, "eos_token_id": EOS}
+    together = decode.generate(loop(qwen), prompts, keys, **options)
+    assert reads[0][1] == 9 and reads[1] == (40, 1) and reads[-1][0] < 40
+    for length in (2, 9):
+        rows = [i for i in range(40) if len(prompts[i]) == length]
+        apart = decode.generate(
+            loop(qwen), [prompts[i] for i in rows], [keys[i] for i in rows], **options
         )
-        for p, c in lengths
+        assert apart == [together[i] for i in rows]
+
+
+def test_a_prompt_is_read_once_for_all_its_responses(model, reads):
+    prompts = prompts_of([6, 4, 6], seed=2)
+    asked = [prompts[i] for i in (0, 1, 0, 2, 1, 0, 0)]
+    keys = [(0, i) for i in range(7)]
+    options = {"sampling": SAMPLED, "seed": 9, "eos_token_id": EOS}
+    together = decode.generate(loop(model), asked, keys, **options)
+    assert reads[0] == (3, 6) and reads[1][1] == 1
+    alone = [
+        decode.generate(loop(model), [prompt], [key], **options)[0]
+        for prompt, key in zip(asked, keys, strict=True)
     ]
-    expected = []
-    for prompt, continuation in rows:
-        logp = hf_logits(model, prompt + continuation).log_softmax(-1)
-        expected.append(
-            sum(logp[len(prompt) - 1 + t, token].item() for t, token in enumerate(continuation))
+    assert together == alone and len(set(map(tuple, together))) > 4
+
+
+def test_several_tokens_on_top_of_others_see_what_is_before_them_alone(model):
+    plain, rows = loop(model), prompts_of([9, 6, 8])
+    ids_B_T, padding_B = decode.padded([row[:-3] for row in rows])
+    cos_sin, start = decode.rotary(plain, 9), ids_B_T.shape[1]
+    with torch.inference_mode():
+        cache = decode.new_cache(plain, 3, start)
+        decode.forward(plain, ids_B_T, cache, 0, cos_sin, padding_B)
+        # Each row of the cache more than once, in another order.
+        order = torch.tensor([2, 0, 1, 0])
+        cache = decode.taken(cache, order, start, 9)
+        ids_B_C = torch.tensor([rows[row][-3:] for row in order])
+        hidden = decode.forward(plain, ids_B_C, cache, start, cos_sin, padding_B[order])
+        logits = torch.nn.functional.linear(hidden, plain.head_V_E)
+    for place, row in enumerate(order):
+        torch.testing.assert_close(
+            logits[place], hf_logits(model, rows[row])[-3:], atol=1e-5, rtol=1e-5
         )
-    assert decode.loglikelihoods(loop(model), rows) == pytest.approx(expected, abs=1e-4)
-    assert decode.loglikelihoods(loop(model), rows, batch_size=1) == pytest.approx(
-        expected, abs=1e-4
-    )

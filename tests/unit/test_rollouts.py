@@ -17,6 +17,8 @@ from training_runs import (
     tiny,
 )
 
+from online_il.config.generation import Generation
+from online_il.generation import decode
 from online_il.training import common, grpo, rollouts
 
 # ---- grouping by length ----
@@ -155,6 +157,28 @@ def test_the_transformers_engine_trains_too(method, tmp_path):
     rows = run().rows
     assert len(rows) == 2 and rows[-1]["tokens"] > 0
     assert all(math.isfinite(row["loss"]) for row in rows)
+
+
+@pytest.mark.parametrize("method", ["grpo", "distill"])
+def test_rollouts_come_in_batches_as_large_as_set_and_read_a_prompt_once(
+    method, tmp_path, monkeypatch
+):
+    shapes, forward = [], decode.forward
+
+    def counted(model, ids, *rest):
+        shapes.append(tuple(ids.shape))
+        return forward(model, ids, *rest)
+
+    monkeypatch.setattr(decode, "forward", counted)
+    generation = Generation(engine="loop", batch_size=4)
+    if method == "grpo":
+        run_grpo(tmp_path, steps=1, generation=generation)
+    else:
+        run_distill(tmp_path, updates=1, generation=generation)
+    assert max(rows for rows, _ in shapes) == 4
+    read = [shape for shape in shapes if shape[1] > 1]
+    # Four prompts of 2 to 6 tokens. GRPO asks each four times: a batch is a prompt, read once.
+    assert read == ([(1, n) for n in (2, 3, 4, 6)] if method == "grpo" else [(2, 3), (2, 6)])
 
 
 # ---- tiles ----

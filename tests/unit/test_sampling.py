@@ -139,10 +139,15 @@ def test_uniform_numbers_depend_on_seed_and_key_alone():
     assert torch.equal(decode.uniforms(5, keys, 20), rows[:, :20]), "a longer limit changes nothing"
 
 
-def test_batches_hold_every_row_once_and_one_length_each():
+def test_batches_are_full_and_hold_every_row_once_and_like_lengths():
     prompts = prompts_of([3, 1, 3, 2, 3, 1, 3])
     for size in (1, 2, 3, 100):
         cut = list(decode.batches(prompts, size))
+        lengths = [len(prompts[row]) for rows in cut for row in rows]
         assert sorted(row for rows in cut for row in rows) == list(range(7))
-        assert all(len({len(prompts[row]) for row in rows}) == 1 for rows in cut)
-        assert all(len(rows) <= size for rows in cut)
+        assert lengths == [1, 1, 2, 3, 3, 3, 3]
+        assert all(len(rows) == size for rows in cut[:-1]) and len(cut[-1]) <= size
+
+
+def test_rows_of_one_length_keep_their_order():
+    assert list(decode.batches(prompts_of([7] * 7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]

@@ -86,7 +86,11 @@ def chosen(
     """The likeliest choice of every question."""
     answers = [json.loads(answer) for answer in prompts["answer"]]
     choices = [[str(choice) for choice in answer["choices"]] for answer in answers]
-    continuations = [[f" {text}" for text in texts] for texts in choices]
+    # A text is what lm-evaluation-harness asks for, with its space; a number is the miniature's.
+    continuations = [
+        [choice if isinstance(choice, str) else f" {choice}" for choice in answer["choices"]]
+        for answer in answers
+    ]
     scores = loglikelihoods(engine, list(prompts["text"]), continuations, resume)
     rows = []
     for prompt_id, answer, texts, nats in zip(

@@ -1,7 +1,7 @@
 """Fine-tune a pretrained model on solved problems: the base of GSM8K (paper, D.2: OpenR1-Math).
 
 Each row is a conversation; the loss is on the last answer alone. Rows longer than the longest
-sequence allowed are left out and counted, and so are rows whose question is a test prompt's.
+sequence allowed are left out and counted, and so are rows that ask what a benchmark asks.
 """
 
 import argparse
@@ -11,10 +11,11 @@ from pathlib import Path
 from online_il import hub
 from online_il.cli import add_run, log, main, parser
 from online_il.config.training import Finetuning
-from online_il.generation.chat import as_text, messages_of, prompt_ids
+from online_il.generation.chat import as_text, prompt_ids
 from online_il.models import load_model, load_tokenizer, policy_hash, weights_hash
 from online_il.provenance import file_hash, files_hash
 from online_il.records import InputError, Prompts, read_table
+from online_il.tasks.asked import Asked
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.common import precision
@@ -34,12 +35,12 @@ class Conversation(hub.Row):
     messages: list[Message]
 
 
-def questions(prompts: Path) -> set[str]:
+def asked(prompts: Path) -> Asked:
     """The questions of the task's benchmarks, which the base must not learn from."""
     table = read_table(prompts, Prompts)
-    tested = table["text"][table["split"] != "train"]
-    found = [(messages_of(text) or [{"content": text}])[-1]["content"] for text in tested]
-    return {question.split("\n")[0].strip() for question in found}
+    tested = table[table["split"] != "train"]
+    answers = map(json.loads, tested["answer"])
+    return Asked(zip(tested["split"], tested["text"], answers, strict=True))
 
 
 def rows(
@@ -47,7 +48,7 @@ def rows(
 ) -> tuple[list[supervised.Row], dict[str, int]]:
     """The conversations as token ids, and how many were left out and why."""
     tokenizer = load_tokenizer(options.model)
-    tested = questions(options.prompts)
+    tested = asked(options.prompts)
     found: list[supervised.Row] = []
     left = {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
     for number, row in enumerate(hub.rows(settings.dataset, Conversation)):
@@ -56,7 +57,7 @@ def rows(
             raise InputError(
                 f"{settings.dataset.repo}, row {number}: `messages` does not end with an answer"
             )
-        if messages[-2]["content"].split("\n")[0].strip() in tested:
+        if any(message["content"] in tested for message in messages[:-1]):
             left["asked_in_a_benchmark"] += 1
             continue
         prompt = prompt_ids(tokenizer, [as_text(messages[:-1])])[0]

@@ -1,9 +1,11 @@
-"""A plain decode loop for Qwen2-shaped models: fused projections, a preallocated cache, no padding.
+"""A plain decode loop for Qwen2-shaped models: fused projections, a preallocated cache.
 
 On a CPU and at a million parameters, `transformers`' generate spends most of its time outside the
-matrix products. This loop batches prompts of equal length (so that no row needs a mask), keeps one
-preallocated key-value cache and drops the rows that are finished. Its greedy tokens are those of
-`generate` (tests/unit/test_decode.py); its speed stands in docs/performance.md.
+matrix products. This loop keeps one preallocated key-value cache, reads a prompt once however many
+responses a batch asks of it, and drops the rows that are finished. Prompts of like length share a
+batch, padded on the left; where all are of one length, as in the miniature, no row needs a mask.
+Its greedy tokens are those of `generate` (tests/unit/test_decode.py); its speed stands in
+docs/performance.md.
 
 Each row draws from random numbers of its own, keyed by (seed, prompt, sample index), so a row's
 response does not depend on which other rows share its batch.
@@ -111,10 +113,10 @@ def decoder(state: Mapping[str, Tensor], config: Mapping[str, object]) -> Decode
     )
 
 
-def _rotate(x_B_H_T_D: Tensor, cos_T_D: Tensor, sin_T_D: Tensor) -> Tensor:
+def _rotate(x_B_H_T_D: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     half = x_B_H_T_D.shape[-1] // 2
     turned = torch.cat((-x_B_H_T_D[..., half:], x_B_H_T_D[..., :half]), dim=-1)
-    return x_B_H_T_D * cos_T_D + turned * sin_T_D
+    return x_B_H_T_D * cos + turned * sin
 
 
 class Cache(NamedTuple):
@@ -130,6 +132,17 @@ def new_cache(model: Decoder, rows: int, length: int) -> Cache:
     return Cache(torch.empty(shape), torch.empty(shape))
 
 
+def taken(cache: Cache, rows_B: Tensor, used: int, length: int) -> Cache:
+    """A cache of `length` positions with the first `used` of the named rows, any as often."""
+    shape = (len(rows_B), cache.keys_L_B_K_T_D.shape[2], length, cache.keys_L_B_K_T_D.shape[4])
+    copies = []
+    for old_L_B_K_T_D in cache:
+        new_L_B_K_T_D = old_L_B_K_T_D.new_empty((len(old_L_B_K_T_D), *shape))
+        new_L_B_K_T_D[..., :used, :] = old_L_B_K_T_D[:, rows_B, :, :used]
+        copies.append(new_L_B_K_T_D)
+    return Cache(*copies)
+
+
 def rotary(model: Decoder, length: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines of the rotary positions 0..length-1, each of shape (length, D)."""
     exponent = torch.arange(0, model.head_dim, 2, dtype=torch.float32) / model.head_dim
@@ -138,17 +151,50 @@ def rotary(model: Decoder, length: int) -> tuple[Tensor, Tensor]:
     return angles_T_D.cos(), angles_T_D.sin()
 
 
+def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
+    """(ids (B, T) that end together, padding (B) before each row; None where there is none)."""
+    longest = max(map(len, rows))
+    ids_B_T = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows])
+    padding_B = torch.tensor([longest - len(row) for row in rows])
+    return ids_B_T, padding_B if padding_B.any() else None
+
+
+def _visible(start: int, length: int, padding_B: Tensor | None) -> Tensor | None:
+    """Which positions each new position sees, (B or 1, 1, length, start + length).
+
+    None where a mask would say no more than "all up to itself". Padding sees itself, for a softmax
+    over nothing is no number, and would spread.
+    """
+    if padding_B is None and (start == 0 or length == 1):
+        return None
+    new_T_1, seen_S = torch.arange(start, start + length)[:, None], torch.arange(start + length)
+    visible_T_S = seen_S <= new_T_1
+    if padding_B is None:
+        return visible_T_S[None, None]
+    real_B_1_S = seen_S >= padding_B[:, None, None]
+    return (visible_T_S & (real_B_1_S | (seen_S == new_T_1)))[:, None]
+
+
 def forward(
     model: Decoder,
     ids_B_T: Tensor,
     cache: Cache,
     start: int,
     cos_sin: tuple[Tensor, Tensor],
+    padding_B: Tensor | None = None,
 ) -> Tensor:
-    """Hidden states (B, T, E) of tokens at positions start..start+T-1; fills the cache there."""
+    """Hidden states (B, T, E) of tokens at positions start..start+T-1; fills the cache there.
+
+    `padding_B` of a row's first positions in the cache are no tokens; the row's own begin there.
+    """
     rows, length = ids_B_T.shape
     end = start + length
-    cos_T_D, sin_T_D = cos_sin[0][start:end], cos_sin[1][start:end]
+    if padding_B is None:
+        cos, sin = cos_sin[0][start:end], cos_sin[1][start:end]
+    else:
+        position_B_1_T = (torch.arange(start, end) - padding_B[:, None, None]).clamp(min=0)
+        cos, sin = cos_sin[0][position_B_1_T], cos_sin[1][position_B_1_T]
+    visible = _visible(start, length, padding_B)
     width = model.embedding_V_E.shape[1]
     n_query, n_key = model.n_heads * model.head_dim, model.n_kv_heads * model.head_dim
     x_B_T_E = F.embedding(ids_B_T, model.embedding_V_E)
@@ -157,15 +203,16 @@ def forward(
         qkv = F.linear(normed, layer.qkv_weight_X_E, layer.qkv_bias_X)
         query, key, value = qkv.split((n_query, n_key, n_key), dim=-1)
         heads = (rows, length, -1, model.head_dim)
-        query_B_H_T_D = _rotate(query.view(heads).transpose(1, 2), cos_T_D, sin_T_D)
+        query_B_H_T_D = _rotate(query.view(heads).transpose(1, 2), cos, sin)
         keys, values = cache.keys_L_B_K_T_D[index], cache.values_L_B_K_T_D[index]
-        keys[:, :, start:end] = _rotate(key.view(heads).transpose(1, 2), cos_T_D, sin_T_D)
+        keys[:, :, start:end] = _rotate(key.view(heads).transpose(1, 2), cos, sin)
         values[:, :, start:end] = value.view(heads).transpose(1, 2)
         attended = F.scaled_dot_product_attention(
             query_B_H_T_D,
             keys[:, :, :end],
             values[:, :, :end],
-            is_causal=length > 1,
+            attn_mask=visible,
+            is_causal=visible is None and length > 1,
             enable_gqa=model.n_heads != model.n_kv_heads,
         )
         attended = attended.transpose(1, 2).reshape(rows, length, n_query)
@@ -212,14 +259,10 @@ def uniforms(seed: int, keys: Sequence[tuple[int, int]], length: int) -> Tensor:
 
 
 def batches(prompts: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
-    """Row indices in batches of at most `batch_size` prompts of one length, shortest first."""
-    by_length: dict[int, list[int]] = {}
-    for index, prompt in enumerate(prompts):
-        by_length.setdefault(len(prompt), []).append(index)
-    for length in sorted(by_length):
-        rows = by_length[length]
-        for start in range(0, len(rows), batch_size):
-            yield rows[start : start + batch_size]
+    """Row indices in batches of at most `batch_size` prompts of like length, shortest first."""
+    rows = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    for start in range(0, len(rows), batch_size):
+        yield rows[start : start + batch_size]
 
 
 @torch.inference_mode()
@@ -244,10 +287,10 @@ def generate(
     is_end_V = torch.zeros(model.embedding_V_E.shape[0], dtype=torch.bool)
     is_end_V[list(ends)] = True
     for rows in batches(prompts, batch_size):
-        ids_B_T = torch.tensor([prompts[row] for row in rows])
+        asked = [tuple(prompts[row]) for row in rows]
         uniform_B_T = uniforms(seed, [keys[row] for row in rows], sampling.max_new_tokens)
         for row, tokens in zip(
-            rows, _generate_batch(model, ids_B_T, uniform_B_T, sampling, is_end_V), strict=True
+            rows, _generate_batch(model, asked, uniform_B_T, sampling, is_end_V), strict=True
         ):
             responses[row] = tokens
     return responses
@@ -255,62 +298,46 @@ def generate(
 
 def _generate_batch(
     model: Decoder,
-    prompt_ids_B_T: Tensor,
+    prompts: Sequence[tuple[int, ...]],
     uniform_B_T: Tensor,
     sampling: Sampling,
     is_end_V: Tensor,
 ) -> list[list[int]]:
-    rows, prompt_length = prompt_ids_B_T.shape
-    longest = prompt_length + sampling.max_new_tokens
+    rows = len(prompts)
+    distinct = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+    ids_B_T, padding_B = padded(list(distinct))
+    start, longest = ids_B_T.shape[1], ids_B_T.shape[1] + sampling.max_new_tokens
     cos_sin = rotary(model, longest)
-    cache = new_cache(model, rows, longest)
+    cache = new_cache(model, len(distinct), longest if len(distinct) == rows else start)
+    hidden_B_E = forward(model, ids_B_T, cache, 0, cos_sin, padding_B)[:, -1]
+    if len(distinct) < rows:
+        place_B = torch.tensor([distinct[prompt] for prompt in prompts])
+        cache = taken(cache, place_B, start, longest)
+        hidden_B_E = hidden_B_E[place_B]
+        padding_B = None if padding_B is None else padding_B[place_B]
     # `alive` holds the numbers of the rows that the cache and the random numbers still carry.
     alive = torch.arange(rows)
     tokens_B_T = torch.zeros((rows, sampling.max_new_tokens), dtype=torch.long)
     lengths_B = torch.full((rows,), sampling.max_new_tokens)
     finished_B = torch.zeros(rows, dtype=torch.bool)
-    step_ids_B_T, start = prompt_ids_B_T, 0
     for step in range(sampling.max_new_tokens):
-        hidden_B_E = forward(model, step_ids_B_T, cache, start, cos_sin)[:, -1]
-        start += step_ids_B_T.shape[1]
         chosen_B = choose(F.linear(hidden_B_E, model.head_V_E), sampling, uniform_B_T[:, step])
         tokens_B_T[alive[~finished_B], step] = chosen_B[~finished_B]
         ended_B = is_end_V[chosen_B] & ~finished_B
         lengths_B[alive[ended_B]] = step + 1
         finished_B = finished_B | ended_B
         n_finished = int(finished_B.sum())
-        if n_finished == len(alive):
+        if n_finished == len(alive) or step + 1 == sampling.max_new_tokens:
             break
         # Dropping rows copies the cache, so wait until an eighth of the batch is finished.
         if n_finished * 8 >= len(alive):
             kept = (~finished_B).nonzero()[:, 0]
             alive, chosen_B, uniform_B_T = alive[kept], chosen_B[kept], uniform_B_T[kept]
-            keys = torch.empty_like(cache.keys_L_B_K_T_D[:, : len(kept)])
-            values = torch.empty_like(keys)
-            keys[..., :start, :] = cache.keys_L_B_K_T_D[:, kept, :, :start]
-            values[..., :start, :] = cache.values_L_B_K_T_D[:, kept, :, :start]
-            cache = Cache(keys, values)
+            padding_B = None if padding_B is None else padding_B[kept]
+            cache = taken(cache, kept, start, longest)
             finished_B = torch.zeros(len(kept), dtype=torch.bool)
-        step_ids_B_T = chosen_B[:, None]
+        hidden_B_E = forward(model, chosen_B[:, None], cache, start, cos_sin, padding_B)[:, -1]
+        start += 1
     return [
         row[:length] for row, length in zip(tokens_B_T.tolist(), lengths_B.tolist(), strict=True)
     ]
-
-
-@torch.inference_mode()
-def loglikelihoods(
-    model: Decoder, rows: Sequence[tuple[Sequence[int], Sequence[int]]], batch_size: int = 256
-) -> list[float]:
-    """Log-likelihood (nats) of each row's continuation given its prompt."""
-    scores = [0.0] * len(rows)
-    whole = [[*prompt, *continuation] for prompt, continuation in rows]
-    for batch in batches(whole, batch_size):
-        ids_B_T = torch.tensor([whole[row] for row in batch])
-        length = ids_B_T.shape[1]
-        cache = new_cache(model, len(batch), length)
-        hidden_B_T_E = forward(model, ids_B_T, cache, 0, rotary(model, length))
-        logp_B_T_V = F.linear(hidden_B_T_E[:, :-1], model.head_V_E).log_softmax(-1)
-        logp_B_T = logp_B_T_V.gather(-1, ids_B_T[:, 1:, None])[..., 0]
-        for place, row in enumerate(batch):
-            scores[row] = logp_B_T[place, len(rows[row][0]) - 1 :].sum().item()
-    return scores

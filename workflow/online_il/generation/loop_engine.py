@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import Tensor
+from torch.nn import functional as F
+
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.generation import decode
 from online_il.generation.response import Response, finish_reason
+from online_il.generation.scoring import of_choices
 from online_il.generation.tokens import Tokens
 from online_il.models import WEIGHTS, model_config
 from online_il.records import InputError
+
+Kept = tuple[decode.Cache, int, Tensor | None]
 
 
 class LoopEngine:
@@ -60,10 +66,35 @@ class LoopEngine:
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """Log-likelihoods (nats), as in `Engine`."""
-        rows = [
-            self._tokens.scored(prompt, continuation)
-            for prompt, choices in zip(prompts, continuations, strict=True)
-            for continuation in choices
-        ]
-        flat = iter(decode.loglikelihoods(self._model, rows))
-        return [[next(flat) for _ in choices] for choices in continuations]
+        reader = LoopReader(self._model)
+        return of_choices(reader, self._tokens, prompts, continuations, self._batch_size)
+
+
+class LoopReader:
+    """The decode loop's model as what reads contexts and continuations (`scoring.Reader`)."""
+
+    def __init__(self, model: decode.Decoder) -> None:
+        self._model = model
+
+    def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, Kept]:
+        """(logits (B, V) after each context, keys and values with the padding before them)."""
+        ids_B_T, padding_B = decode.padded(contexts)
+        rows, length = ids_B_T.shape
+        cache = decode.new_cache(self._model, rows, length)
+        cos_sin = decode.rotary(self._model, length)
+        hidden_B_T_E = decode.forward(self._model, ids_B_T, cache, 0, cos_sin, padding_B)
+        return F.linear(hidden_B_T_E[:, -1], self._model.head_V_E), (cache, length, padding_B)
+
+    def read_on(self, kept: Kept, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
+        """Logits (B, C, V) after each token that follows the contexts of these numbers."""
+        cache, start, padding_B = kept
+        longest = start + ids_B_C.shape[1]
+        hidden_B_C_E = decode.forward(
+            self._model,
+            ids_B_C,
+            decode.taken(cache, contexts_B, start, longest),
+            start,
+            decode.rotary(self._model, longest),
+            None if padding_B is None else padding_B[contexts_B],
+        )
+        return F.linear(hidden_B_C_E, self._model.head_V_E)

@@ -4,8 +4,10 @@
 decode loop: a logits processor chooses the row's token and leaves no other.
 """
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.generation import decode
 from online_il.generation.response import Response, finish_reason
+from online_il.generation.scoring import of_choices
 from online_il.generation.tokens import Tokens
 
 
@@ -80,36 +83,40 @@ class TransformersEngine:
         rows = list(range(len(prompts)))
         return [rows[i : i + self._batch_size] for i in range(0, len(rows), self._batch_size)]
 
-    @torch.inference_mode()
     def loglikelihoods(
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """Log-likelihoods (nats), as in `Engine`."""
-        rows = [
-            self._tokens.scored(prompt, continuation)
-            for prompt, choices in zip(prompts, continuations, strict=True)
-            for continuation in choices
-        ]
-        # Rows of like length share a batch; the longest come first, so memory runs out at once.
-        order = sorted(range(len(rows)), key=lambda row: -len(rows[row][0]) - len(rows[row][1]))
-        scores = [0.0] * len(rows)
-        for start in range(0, len(order), self._batch_size):
-            batch = order[start : start + self._batch_size]
-            ids_B_T, mask_B_T = self._padded([[*rows[row][0], *rows[row][1]] for row in batch])
-            longest = max(len(rows[row][1]) for row in batch)
-            logits_B_C_V = self._model(
-                input_ids=ids_B_T,
-                attention_mask=mask_B_T,
-                position_ids=(mask_B_T.cumsum(-1) - 1).clamp(min=0),
-                logits_to_keep=longest + 1,
-                use_cache=False,
-            ).logits[:, :-1]
-            logp_B_C_V = logits_B_C_V.float().log_softmax(-1)
-            logp_B_C = logp_B_C_V.gather(-1, ids_B_T[:, -longest:, None])[..., 0]
-            for place, row in enumerate(batch):
-                scores[row] = logp_B_C[place, -len(rows[row][1]) :].sum().item()
-        flat = iter(scores)
-        return [[next(flat) for _ in choices] for choices in continuations]
+        return of_choices(self, self._tokens, prompts, continuations, self._batch_size)
+
+    def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, tuple[Any, Tensor]]:
+        """(logits (B, V) after each context, the model's cache and the mask), as in `Reader`."""
+        ids_B_T, mask_B_T = self._padded(contexts)
+        out = self._model(
+            input_ids=ids_B_T,
+            attention_mask=mask_B_T,
+            position_ids=(mask_B_T.cumsum(-1) - 1).clamp(min=0),
+            logits_to_keep=1,
+            use_cache=True,
+        )
+        return out.logits[:, -1], (out.past_key_values, mask_B_T)
+
+    def read_on(self, kept: tuple[Any, Tensor], contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
+        """Logits (B, C, V) after each token that follows the contexts of these numbers."""
+        cache, mask_B_T = kept
+        contexts_B = contexts_B.to(self._device)
+        ids_B_C = ids_B_C.to(self._device)
+        # Reading on writes into the cache, and other continuations need it, too.
+        cache = copy.deepcopy(cache)
+        cache.batch_select_indices(contexts_B)
+        mask_B_S = torch.cat((mask_B_T[contexts_B], torch.ones_like(ids_B_C)), dim=1)
+        return self._model(  # type: ignore[no-any-return]
+            input_ids=ids_B_C,
+            attention_mask=mask_B_S,
+            position_ids=(mask_B_S.cumsum(-1) - 1)[:, -ids_B_C.shape[1] :],
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """(token ids, 1 where they are no padding) of rows that end together."""

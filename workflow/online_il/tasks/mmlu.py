@@ -1,10 +1,12 @@
 """MMLU's questions, each with its examples, by lm-evaluation-harness's own task definitions.
 
 The format of a question, the description before it and the choice of examples are the harness's;
-only the rows come from our own copy of the data set.
+only the rows come from our own copy of the data set. As the harness does unless it is told to, an
+instructed model, too, is asked in plain text, without its chat template.
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +15,10 @@ from online_il.tasks.harness import definition
 
 
 class Question(NamedTuple):
-    """One question of MMLU: its context with the examples, and the choices as continuations."""
+    """One question of MMLU: its context with the examples, and the choices as continuations.
+
+    A continuation is the whole of what the harness asks for, with the space before it: " A".
+    """
 
     subject: str
     context: str
@@ -63,3 +68,11 @@ def questions(
             correct = choices[rows[number]["answer"]]
             found.append(Question(subject, requests[0][0], choices, correct))
     return found
+
+
+def question_of(context: str) -> str:
+    """The question at the end of a context of `questions`, without its examples and choices."""
+    *examples, last = re.split(r"\nAnswer: [A-D]\n\n", context)
+    if not examples:  # Then it stands behind the subject's description.
+        last = last.partition("\n\n")[2] or last
+    return last.partition("\nA. ")[0]

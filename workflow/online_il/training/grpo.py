@@ -109,6 +109,7 @@ def train(
         processing_class=tokenizer,
         callbacks=[recorder],
     )
+    trainer.at_once = generation.batch_size
     if generation.engine == "vllm":
         # vLLM has just seeded torch with the number of its process, whatever the run's seed is.
         set_seed(trainer.args.seed, device_specific=True)

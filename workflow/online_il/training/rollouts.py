@@ -104,6 +104,9 @@ class LengthGrouping:
 class LoopGeneration:
     """Mixin for `GRPOTrainer` and `DistillationTrainer`: rollouts from our decode loop."""
 
+    at_once = 256
+    """Responses decoded side by side: `generation.batch_size`."""
+
     def _generate_single_turn(self, prompt_ids: list[list[int]], *_: Any, **__: Any) -> Any:
         model = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
         sampling = Sampling(
@@ -122,6 +125,7 @@ class LoopGeneration:
             sampling=sampling,
             seed=self.args.seed,  # type: ignore[attr-defined]
             eos_token_id=model.config.eos_token_id,
+            batch_size=self.at_once,
         )
         # GRPO's method also returns log-probabilities, which it uses with vLLM alone.
         return (responses, None) if hasattr(self, "num_generations") else responses
