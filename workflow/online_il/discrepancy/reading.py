@@ -22,7 +22,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from online_il.cli import ParameterError
 from online_il.generation.response import whole
-from online_il.tasks import verifier
+from online_il.tasks import sent
 
 BATCH = 500
 KEYS = ("prompt_id", "text", "correct", "answer", "reference", "finish_reason")
@@ -173,7 +173,7 @@ def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
             f"'{names['reference']}'; there are: {there}; name yours with --key KEY=NAME"
         )
     answer, reference = str(row[names["answer"]]), str(row[names["reference"]])
-    return float(verifier.equal(answer, reference, boxed=False))
+    return float(sent.right(answer, reference))
 
 
 def _length_of(tokenizer: str | None) -> Callable[[list[str]], list[int]]:
