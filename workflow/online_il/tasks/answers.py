@@ -9,13 +9,18 @@ import re
 from typing import NamedTuple
 
 from online_il.tasks import beside, verifier
-from online_il.tasks.latex import flat, grouped, key, plain
+from online_il.tasks.latex import TEXT, flat, grouped, key, plain
 
 _WORD = r"(?:(?:option|choice|answer)\s+)?"
 _CHOICE = re.compile(
-    rf"{_WORD}(?:\(([A-J])\)|([A-J])[.):])(?:\s+(?![+*/^_=,)])(.+))?|{_WORD}([A-J])", re.IGNORECASE
+    rf"{_WORD}(?:\(\s*([A-J])\s*\)|([A-J])\s*[.):])(?:(?:\s+|(?=\d))(?![+*/^_=,)])(.+))?"
+    rf"|{_WORD}([A-J])",
+    re.IGNORECASE,
 )
-_CHOICE_LAST = re.compile(r"(.*[^\s,+*/^_=(-])\s+\(([A-J])\)")
+_CHOICE_LAST = re.compile(r"(.*[^\s,+*/^_=(-])[\s,]\s*\(\s*([A-J])\s*\)")
+_BOLD_LETTER = re.compile(r"(?<!\()\\text(?:bf)?\s*\{\s*([A-J])\s*\}(?=.)")
+_CURRENCY = re.compile(r"[€£¥₹]|\\(?:pounds|euro)(?![a-zA-Z])")
+_PERCENT = re.compile(r"(.*[^\s\\])\s*\\?%")
 _NUMBERS = re.compile(r"\d+(?: \d+)+")
 
 # What may stand at the end and is a unit to math-verify: never, and not in a formula of letters.
@@ -41,14 +46,14 @@ def equal(answer: str, reference: str) -> bool:
     if key(ours) == key(known):
         return True
     mine, right = _choice(ours), _choice(known)
-    if mine and right and (mine.value or right.value):
+    if mine and right:
         both = bool(mine.value and right.value)
         return mine.letter == right.letter and (not both or _same(mine.value, right.value))
-    if _same(ours, known):
+    if right and right.value and _same(ours, right.value):
         return True
-    if right and right.value:
-        return _same(ours, right.value)
-    return bool(mine and mine.value) and _same(mine.value, known)  # type: ignore[union-attr]
+    if mine and mine.value and _same(mine.value, known):
+        return True
+    return _same(ours, known)
 
 
 def _choice(text: str) -> _Choice | None:
@@ -56,7 +61,7 @@ def _choice(text: str) -> _Choice | None:
 
     In bare LaTeX a small letter in parentheses is a factor, in `\text{(c)}` it is a choice.
     """
-    shown = flat(text)
+    shown = flat(_BOLD_LETTER.sub(r"\\text{(\1)} ", text))
     if found := _CHOICE.fullmatch(shown):
         letter = found[1] or found[2] or found[4]
         if letter.isupper() or shown != text:
@@ -77,9 +82,16 @@ def _same(answer: str, reference: str) -> bool:
 def for_verifier(text: str) -> str:
     """A plain answer as math-verify reads it rightly."""
     text = grouped(beside.bare(text))
+    text = _CURRENCY.sub("", text)
+    # Of several words it strips all from the first to the last, with the numbers between.
+    groups = list(TEXT.finditer(text))
+    if len(groups) > 1 and text[groups[-1].end() :].strip() in ("", "^2", "^{2}", "^3", "^{3}"):
+        text = text[: groups[-1].start()].rstrip()
     # math-verify adds numbers that stand side by side (`12 34` is 46); they are a list.
     if _NUMBERS.fullmatch(text):
         text = text.replace(" ", "; ")
+    if (found := _PERCENT.fullmatch(text)) and not found[1].replace(".", "", 1).isdecimal():
+        text = f"\\frac{{{found[1]}}}{{100}}"  # It knows percents of plain numbers.
     end = _VARIABLE.search(text) or _UNIT_OR_VARIABLE.search(text)
     if end:
         rest = _NO_VARIABLE.sub("", text[: end.start()])

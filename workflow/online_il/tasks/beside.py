@@ -6,7 +6,7 @@ say can tell them apart: an answer without the unit or the base is judged by its
 
 import re
 
-from online_il.tasks.latex import flat
+from online_il.tasks.latex import TEXT, flat
 
 _BASE = re.compile(
     r"(?<![\w\\^.])(\(?)((?=[A-Z]*\d)[0-9A-Z]+)(\)?)\s*"
@@ -88,6 +88,7 @@ _COMMAND = re.compile(r"\\[A-Za-z]+")
 _UNIT_WORD = re.compile(r"(?<![A-Za-z])[A-Za-z]{2,}|¢|(?<=[\d/] )[a-z]$|(?<=/)[a-z]$")
 _LETTER_AS_TEXT = re.compile(r"\\(?:text|mbox|mathrm)\s*\{\s*([a-z])\s*\}")
 _POWER = re.compile(r"[A-Za-z]\s*\}?\s*\^\s*\{?([23])\}?")
+_DOTS = re.compile(r"\\[lc]?dots|\.\.\.|…")
 _BRACKETS = re.compile(r"\\[a-zA-Z]+|\\.|[()\[\]{},]", re.DOTALL)
 
 
@@ -98,20 +99,36 @@ def told_apart(one: str, other: str) -> bool:
         _differ(_bases(one), _bases(other))
         or _differ(_moduli(one), _moduli(other))
         or not (units <= others or others <= units)
+        or _differ(_numbers_in_text(one), _numbers_in_text(other))
+        or bool(_DOTS.search(one)) != bool(_DOTS.search(other))
         or {_kind(one), _kind(other)} == {"set", "tuple"}
     )
 
 
+def is_unit(word: str) -> bool:
+    """Whether a word, one or many, is a known unit."""
+    return any(name in _UNITS for name in _forms(word))
+
+
 def bare(text: str) -> str:
-    """The answer without bases and moduli, and with a.m. and p.m. as math-verify knows them."""
-    text = _HALF_DAY.sub(_half_day, text)
+    """The answer without bases and moduli, and with one name for each unit."""
+    text = TEXT.sub(_known, _HALF_DAY.sub(_half_day, text))
     text = _BASE.sub(lambda one: one[2] if one[2].isdecimal() else one[0], text)
     without = _MODULUS.sub("", text)
     return without.replace("\\equiv", "=") if without != text else text
 
 
+def _known(match: re.Match[str]) -> str:
+    word = match[1].strip().lower()
+    return next((f"\\text{{{_UNITS[name]}}}" for name in _forms(word) if name in _UNITS), match[0])
+
+
 def _half_day(match: re.Match[str]) -> str:
     return f"{match[1].lower()}m"
+
+
+def _forms(word: str) -> tuple[str, str]:
+    return word, word.removesuffix("s")
 
 
 def _differ(one: list[str], other: list[str]) -> bool:
@@ -131,6 +148,10 @@ def _moduli(text: str) -> list[str]:
     return sorted("".join(groups) for groups in _MODULUS.findall(text))
 
 
+def _numbers_in_text(text: str) -> list[str]:
+    return re.findall(r"\d+", " ".join(TEXT.findall(text)))
+
+
 def _units(text: str) -> set[str]:
     found = set(_LETTER_AS_TEXT.findall(text)) & set(_UNITS)
     shown = flat(text)
@@ -140,7 +161,7 @@ def _units(text: str) -> set[str]:
             shown = sign.sub(" ", shown)
     shown = _HALF_DAY.sub(_half_day, _COMMAND.sub(" ", shown))
     for word in map(str.lower, _UNIT_WORD.findall(shown)):
-        found |= {_UNITS[name] for name in (word, word.removesuffix("s")) if name in _UNITS}
+        found |= {_UNITS[name] for name in _forms(word) if name in _UNITS}
     return found | {f"^{power}" for power in _POWER.findall(text) if found}
 
 

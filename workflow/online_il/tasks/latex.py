@@ -21,19 +21,29 @@ _UNICODE = str.maketrans(
     | dict.fromkeys(map(ord, "\u200b\u2060\ufeff"), "")
 )
 
-_TEXT = re.compile(
+TEXT = re.compile(
     r"\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|mbox|math(?:rm|bf|it|sf|tt)|operatorname|boldsymbol|bm"
     r"|emph|underline)\s*\{([^{}]*)\}"
 )
 # A comma that LaTeX sets without a space after it: it is inside a number.
-_TIGHT = r"(?:(?:\\!\s*)*\{(?:\\!|\s)*,(?:\\!|\s)*\}(?:\\!\s*)*|(?:\\!\s*)+,(?:\\!\s*)*|,(?:\\!\s*)+)"
+_TIGHT = (
+    r"(?:(?:\\!\s*)*\{(?:\\!|\s)*,(?:\\!|\s)*\}(?:\\!\s*)*|(?:\\!\s*)+,(?:\\!\s*)*|,(?:\\!\s*)+)"
+)
 _TIGHT_CHAIN = re.compile(rf"(?<![\d.,])\d+(?:{_TIGHT}\d+)+")
-_SPACE = re.compile(r"(?<!\\)\\(?:[,;:> ]|(?:q?quad|(?:thin|med|thick|en)?space)(?![a-zA-Z]))|~|[^\S\n]")
-_NO_SPACE = re.compile(r"\\!|\\negthinspace(?![a-zA-Z])|\\displaystyle(?![a-zA-Z])")
+_SPACE = re.compile(
+    r"(?<!\\)\\(?:[,;:> ]|(?:q?quad|(?:thin|med|thick|en)?space)(?![a-zA-Z]))|~|[^\S\n]"
+)
+_NO_SPACE = re.compile(
+    r"\\!|\\(?:negthinspace|(?:display|text)style|checkmark|bf|rm|it|small|[lL]arge"
+    r"|[hH]uge)(?![a-zA-Z])|\\(?:text)?color\s*\{[^{}]*\}"
+)
 _SPACE_CHAIN = re.compile(r"(?<![\w.,^])\d+(?: \d+)*(?:\.\d+(?: \d+)*)?")
 _SIZE = re.compile(r"\\[bB]igg?[lrm]?(?![a-zA-Z])\s*")
 _BRACKET = re.compile(r"\\([lr])(brace|brack|angle)(?![a-zA-Z])")
-_BRACKETS = dict(lbrace=r"\{", rbrace=r"\}", lbrack="[", rbrack="]", langle="(", rangle=")")
+_BRACKETS = {"lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]"} | {
+    "langle": "(",  # math-verify reads the pair as the decimal 1.2.
+    "rangle": ")",
+}
 _MIXED = re.compile(r"(?<![\w.,/^])(\d+) (\d+)/(\d+)(?![\w/])")
 _PRIME = re.compile(r"(?<=[A-Za-z])(?:('+)|\^\s*\{?((?:\s*\\prime)+)\s*\}?)(?![A-Za-z])")
 _TRAILING = re.compile(r"(?:(?<!\.)\.|[,;:]|\s|\\\\|\\text\s*\{[.,;]\}|(?<!\\)\$)$")
@@ -41,7 +51,7 @@ _COMMA_TOKEN = re.compile(r"\\.|[\[\](){}]|\d+(?:,\d+)+", re.DOTALL)
 
 
 def plain(text: str) -> str:
-    r"""The answer in plain LaTeX: no math signs around it, no full stop after it, one kind of space.
+    r"""The answer in plain LaTeX: no math signs around it, no full stop after it, one space.
 
     Thousands that are set apart by a space of any kind, `{,}` or `\!` are joined.
     """
@@ -50,13 +60,18 @@ def plain(text: str) -> str:
         text = text.replace("\\[", " ").replace("\\]", " ")
     text = re.sub(r"(?<!\\)\$|(?<!\\)\\[()]", " ", text)
     text = " ".join(text.split())
+    text = re.sub(r"^(\*\*|`+)(.*)\1(?=[.,;:]?$)", r"\2", text)
     while (shorter := _TRAILING.sub("", text)) != text:
         text = shorter
+    text = re.sub(r"[.,;:]\s*\}$", "}", text)
+    text = re.sub(r"^(?:=|:|\\approx(?![a-zA-Z]))\s*", "", text)
     text = _BRACKET.sub(lambda one: _BRACKETS[one[1] + one[2]], _SIZE.sub("", text))
     # math-verify takes three halves for `3 1/2`'s neighbours and drops the prime of `f'`.
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
     text = _PRIME.sub(lambda one: "_{" + "prime" * _primes(one) + "}", text)
     text = re.sub(r"\\(?:boldsymbol|bm)\s*(?=\{)", r"\\mathbf", text)
+    text = re.sub(r"(\\math(?:bb|bf|rm)) ?([A-Za-z\d])(?![A-Za-z])", r"\1{\2}", text)
+    text = re.sub(r"\\degrees?(?![a-zA-Z])", r"^{\\circ}", text)
     return text.replace("\\varnothing", "\\emptyset").strip()
 
 
@@ -72,7 +87,7 @@ def numbers(text: str) -> str:
 def flat(text: str) -> str:
     r"""The text with what stands in `\text{...}` and its like in the open."""
     for _ in range(3):  # `\textbf{\text{C}}` is seen, deeper nests are not.
-        text = _TEXT.sub(r" \1 ", text)
+        text = TEXT.sub(r" \1 ", text)
     return " ".join(text.split())
 
 
@@ -84,7 +99,7 @@ def key(text: str) -> str:
 
 
 def grouped(text: str) -> str:
-    r"""Plain text with `1,234` as 1234, also inside a formula; in brackets a comma parts a list."""
+    r"""Plain text with `1,234` as 1234, in formulas too; in brackets the comma is one of a list."""
     opened: list[str] = []
 
     def one(match: re.Match[str]) -> str:
@@ -97,9 +112,11 @@ def grouped(text: str) -> str:
             opened.append("argument" if before.isalpha() or before in ("}", "^", "_") else "list")
         elif token in (")", "]", "}", "\\}") and opened:
             opened.pop()
-        elif token[0].isdigit() and not (opened and opened[-1] == "list"):
-            parts = token.split(",")
-            return "".join(parts) if _thousands(parts) else token
+        elif token[0].isdigit() and _thousands(parts := token.split(",")):
+            listed = opened and opened[-1] == "list"
+            # In `(1,234, 5)` the list's commas have spaces.
+            spaced = text[match.end() :][:2] == ", " or text[: match.start()][-2:] == ", "
+            return "".join(parts) if spaced or not listed else token
         return token
 
     return _COMMA_TOKEN.sub(one, text)

@@ -19,7 +19,7 @@ import sys
 import threading
 from typing import Any
 
-SOFT_SECONDS = 5
+SOFT_SECONDS = 4
 """What one parse or one comparison may take before math-verify gives up."""
 HARD_SECONDS = 30.0
 """What an answer may take in all before the process is killed."""
@@ -105,16 +105,17 @@ def equal(answer: str, reference: str, *, boxed: bool = True) -> bool:
 
 
 def _equal(reference: str, answer: str, boxed: bool) -> bool:
-    from math_verify import (
-        ExprExtractionConfig,
-        LatexExtractionConfig,
-        parse,
-        verify,
-    )
+    from math_verify import LatexExtractionConfig, parse, verify
 
     def parsed(content: str) -> Any:
-        targets = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig())
-        return parse(f"\\boxed{{{content}}}", targets, parsing_timeout=SOFT_SECONDS)
+        # Neither another target nor another match: what cannot be read as a whole (`\ne 3`) would
+        # be searched for a number.
+        return parse(
+            f"\\boxed{{{content}}}",
+            [LatexExtractionConfig(boxed_match_priority=0)],
+            extraction_mode="first_match",
+            parsing_timeout=SOFT_SECONDS,
+        )
 
     found = parsed(answer) if boxed else parse(answer, parsing_timeout=SOFT_SECONDS)
     return bool(verify(parsed(reference), found, timeout_seconds=SOFT_SECONDS))
@@ -128,7 +129,7 @@ def _compare_numbers_to_scale() -> None:
     `DECIMALS` of their size too, its yes to exact expressions where they do not differ at all.
     """
     from math_verify import grader
-    from sympy import Expr, Float, Integer, Rational
+    from sympy import Expr, Float, Integer, Rational  # type: ignore[import-untyped]
 
     compare = grader.sympy_numeric_eq
 
