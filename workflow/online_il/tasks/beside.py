@@ -149,7 +149,9 @@ def _moduli(text: str) -> list[str]:
 
 
 def _numbers_in_text(text: str) -> list[str]:
-    return re.findall(r"\d+", " ".join(TEXT.findall(text)))
+    r"""Of `3\text{ R 2}`, the 2; of `\textbf{3}`, none."""
+    words = [group for group in TEXT.findall(text) if re.search("[A-Za-z]", group)]
+    return re.findall(r"\d+", " ".join(words))
 
 
 def _units(text: str) -> set[str]:

@@ -31,7 +31,7 @@ _TIGHT = (
 )
 _TIGHT_CHAIN = re.compile(rf"(?<![\d.,])\d+(?:{_TIGHT}\d+)+")
 _SPACE = re.compile(
-    r"(?<!\\)\\(?:[,;:> ]|(?:q?quad|(?:thin|med|thick|en)?space)(?![a-zA-Z]))|~|[^\S\n]"
+    r"(?:(?<!\\)\\(?:[,;:> ]|(?:q?quad|(?:thin|med|thick|en)?space)(?![a-zA-Z]))|~|[^\S\n])+"
 )
 _NO_SPACE = re.compile(
     r"\\!|\\(?:negthinspace|(?:display|text)style|checkmark|bf|rm|it|small|[lL]arge"

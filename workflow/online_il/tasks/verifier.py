@@ -129,7 +129,7 @@ def _compare_numbers_to_scale() -> None:
     `DECIMALS` of their size too, its yes to exact expressions where they do not differ at all.
     """
     from math_verify import grader
-    from sympy import Expr, Float, Integer, Rational  # type: ignore[import-untyped]
+    from sympy import Expr, Float, Integer  # type: ignore[import-untyped]
 
     compare = grader.sympy_numeric_eq
 
@@ -141,12 +141,8 @@ def _compare_numbers_to_scale() -> None:
         if all(grader.is_atomic_or_pct_atomic(each, Integer) for each in (one, other)):
             return True  # 9% is 9 here, so that the sign may be left out.
         one, other = one.doit(), other.doit()
-        # Any values will do, if they are unlikely to be special.
-        symbols = sorted(one.free_symbols | other.free_symbols, key=str)
-        values = {name: Rational(1009 + 37 * n, 613) for n, name in enumerate(symbols)}
-        one, other = one.subs(values), other.subs(values)
         difference = abs((one - other).evalf())
-        if not difference.is_Float or difference._prec == 1:  # No digit of it is known: zero.
+        if not difference.is_Float or difference._prec == 1:  # No digit of it is known.
             return True
         size = max(abs(one.evalf()), abs(other.evalf()))
         return bool((one.has(Float) or other.has(Float)) and difference <= DECIMALS * size)
