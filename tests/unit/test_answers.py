@@ -312,25 +312,23 @@ def test_a_hostile_answer_is_wrong_within_five_seconds_in_a_thread(answer):
     assert seconds < 5
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [
-        ";",
-        "1 ",
-        r"1\,",
-        r"\!",
-        "'",
-        "{",
-        "(",
-        "√(",
-        r"\text{",
-        "1,",
-        "answer is ",
-        "the ",
-        "$",
-        "_",
-    ],
-)
+LONG_OF = [
+    ";",
+    r"\!",
+    "'",
+    "√(",
+    r"\text{",
+    "1,",
+    "answer is ",
+    "the ",
+    "$",
+    "_",
+    r"\boxed",
+    "####",
+]
+
+
+@pytest.mark.parametrize("unit", LONG_OF)
 def test_long_answers_are_graded_in_linear_time(unit):
     for text in (unit * (999 // len(unit)), "so it is " + unit * (99_000 // len(unit))):
         start = time.monotonic()

@@ -1,7 +1,5 @@
 """Kinds of answers by their properties: written in any form they are equal, and no others are."""
 
-from fractions import Fraction
-
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -104,22 +102,8 @@ def test_a_numeral_is_itself_in_its_base_and_in_no_other(number, base, other, fo
 
 # ---- sets, lists, tuples and intervals ----
 
-ELEMENTS = st.lists(
-    st.one_of(
-        st.integers(-99, 99).map(str),
-        st.fractions(-5, 5, max_denominator=9).map(
-            lambda x: rf"\frac{{{x.numerator}}}{{{x.denominator}}}"
-        ),
-        st.sampled_from([r"\pi", r"\sqrt{2}", "x", "x+1", r"2\sqrt{3}"]),
-    ),
-    min_size=2,
-    max_size=4,
-    unique_by=lambda one: (
-        Fraction(*map(int, one[6:-1].split("}{")))
-        if "frac" in one
-        else (Fraction(one) if one.lstrip("-").isdecimal() else one)
-    ),
-)
+VALUES = ["36", "-3", "0", "12", r"\frac{1}{2}", r"\frac{-5}{3}", r"\pi", r"2\sqrt{3}", "x", "x+1"]
+ELEMENTS = st.lists(st.sampled_from(VALUES), min_size=2, max_size=4, unique=True)
 LIST = st.sampled_from([", ", r",\ ", r",\,", " and ", r"\text{ or }", "; ", "$, $"])
 
 
@@ -158,7 +142,7 @@ def test_intervals_are_equal_only_with_the_same_ends(start, length, ends, others
 
 # ---- letters ----
 
-VALUES = ["36", "-3", r"\frac{1}{2}", r"2\sqrt{3}", "(3,4)", r"12\,345", r"\pi", "x+1"]
+ANSWERS = [*VALUES, "(3,4)", r"12\,345"]
 CHOICES = [
     r"\textbf{{({letter})}}\ {value}",
     r"\textbf{{({letter}) }}{value}",
@@ -183,9 +167,9 @@ LETTERS = [
 
 @given(
     st.sampled_from("ABCDE"),
-    st.sampled_from(VALUES),
+    st.sampled_from(ANSWERS),
     st.sampled_from("ABCDE"),
-    st.sampled_from(VALUES),
+    st.sampled_from(ANSWERS),
     st.sampled_from(CHOICES),
     st.sampled_from(LETTERS),
 )
