@@ -14,7 +14,7 @@ from datasets import Dataset
 from online_il.generation.response import Response
 from online_il.grading import Grade, grade, graded_sample, reward
 from online_il.records import Samples, write_table
-from online_il.tasks import boxed, harness, verifier
+from online_il.tasks import boxed, harness, sent, verifier
 from online_il.tasks.gsm8k import reference_of
 
 FIXTURES = Path(__file__).parents[2] / "workflow" / "fixtures"
@@ -41,6 +41,7 @@ def maths(text: str, reference: str) -> Grade:
 def test_every_reference_solution_is_right_and_another_number_is_wrong(solution):
     reference = reference_of(solution)
     assert gsm8k(solution, reference) == (1.0, True, True, pytest.approx(math.nan, nan_ok=True), 1)
+    assert sent.right(solution, reference) and sent.right(reference, solution)
     worked, _, number = solution.rpartition("#### ")
     other = f"{worked}#### {int(number.replace(',', '')) + 1}"
     assert not gsm8k(other, reference).correct
@@ -201,13 +202,14 @@ def test_only_the_last_box_counts():
 
 
 @pytest.mark.parametrize("kind", ["math500", "aime2025", "deepscaler"])
-def test_every_reference_of_the_fixtures_is_right_in_a_box(kind):
+def test_every_reference_of_the_fixtures_is_right_in_a_box_and_as_sent(kind):
     (file,) = (FIXTURES / kind).iterdir()
     text = file.read_text()
     rows = json.loads(text) if file.suffix == ".json" else map(json.loads, text.splitlines())
     for row in rows:
         if row["answer"]:
             assert maths(f"\\boxed{{{row['answer']}}}", row["answer"]).correct, row["answer"]
+            assert sent.right(row["answer"], row["answer"]), row["answer"]
 
 
 # ---- hostile text ----

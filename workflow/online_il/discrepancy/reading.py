@@ -25,7 +25,7 @@ from online_il.discrepancy import formats
 from online_il.discrepancy.files import BATCH, Place, Row, rows
 from online_il.discrepancy.keywords import counter, words
 from online_il.generation.response import whole
-from online_il.tasks import verifier
+from online_il.tasks import sent
 
 KEYS = ("prompt_id", "text", "correct", "answer", "reference", "finish_reason")
 FILTER = "filter"
@@ -179,7 +179,7 @@ def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
     answer = _of(place, row, names, "answer")
     if answer is None:
         return 0.0
-    return float(verifier.equal(str(answer), str(reference), boxed=False))
+    return float(sent.right(str(answer), str(reference)))
 
 
 def _length_of(tokenizer: str | None) -> Callable[[list[str]], list[int]]:

@@ -19,12 +19,14 @@ import sys
 import threading
 from typing import Any
 
-SOFT_SECONDS = 5
+SOFT_SECONDS = 4
 """What one parse or one comparison may take before math-verify gives up."""
 HARD_SECONDS = 30.0
 """What an answer may take in all before the process is killed."""
 START_SECONDS = 120.0
 MEMORY_BYTES = 2 << 30
+DECIMALS = 1e-5
+"""How far decimals may differ, of their size; this is what 6 places are to 0.1."""
 MAX_CHARS = 1_000
 """Longest answer in a box, and longest reference, that is looked at."""
 MAX_SENTENCE_CHARS = 100_000
@@ -103,28 +105,55 @@ def equal(answer: str, reference: str, *, boxed: bool = True) -> bool:
 
 
 def _equal(reference: str, answer: str, boxed: bool) -> bool:
-    from math_verify import (
-        ExprExtractionConfig,
-        LatexExtractionConfig,
-        parse,
-        verify,
-    )
+    from math_verify import LatexExtractionConfig, parse, verify
 
     def parsed(content: str) -> Any:
-        targets = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig())
-        return parse(f"\\boxed{{{content}}}", targets, parsing_timeout=SOFT_SECONDS)
+        # Neither another target nor another match: what cannot be read as a whole (`\ne 3`) would
+        # be searched for a number.
+        return parse(
+            f"\\boxed{{{content}}}",
+            [LatexExtractionConfig(boxed_match_priority=0)],
+            extraction_mode="first_match",
+            parsing_timeout=SOFT_SECONDS,
+        )
 
-    if boxed:
-        known, found = parsed(reference), parsed(answer)
-    else:
-        known = parse(f"${reference}$", parsing_timeout=SOFT_SECONDS)
-        found = parse(answer, parsing_timeout=SOFT_SECONDS)
-    return bool(verify(known, found, timeout_seconds=SOFT_SECONDS))
+    found = parsed(answer) if boxed else parse(answer, parsing_timeout=SOFT_SECONDS)
+    return bool(verify(parsed(reference), found, timeout_seconds=SOFT_SECONDS))
+
+
+def _compare_numbers_to_scale() -> None:
+    r"""Make math-verify's numeric comparison refuse what differs by more than rounding.
+
+    It rounds decimals to 6 places and takes any difference below 2^-53 for none, whatever the
+    numbers' size, so that 2^-55 equals 2^-54. Its yes to decimals stands where they agree to
+    `DECIMALS` of their size too, its yes to exact expressions where they do not differ at all.
+    """
+    from math_verify import grader
+    from sympy import Expr, Float, Integer  # type: ignore[import-untyped]
+
+    compare = grader.sympy_numeric_eq
+
+    def to_scale(one: Any, other: Any, *settings: int) -> bool:
+        if not compare(one, other, *settings):
+            return False
+        if not (isinstance(one, Expr) and isinstance(other, Expr)):
+            return True  # Matrices; their entries come here one by one.
+        if all(grader.is_atomic_or_pct_atomic(each, Integer) for each in (one, other)):
+            return True  # 9% is 9 here, so that the sign may be left out.
+        one, other = one.doit(), other.doit()
+        difference = abs((one - other).evalf())
+        if not difference.is_Float or difference._prec == 1:  # No digit of it is known.
+            return True
+        size = max(abs(one.evalf()), abs(other.evalf()))
+        return bool((one.has(Float) or other.has(Float)) and difference <= DECIMALS * size)
+
+    grader.sympy_numeric_eq = to_scale
 
 
 def _serve() -> None:
     """Answer questions, JSON lists of `_equal`'s arguments, with 1 or 0 until the input ends."""
     logging.disable()
+    _compare_numbers_to_scale()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin.buffer:
