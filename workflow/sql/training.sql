@@ -17,7 +17,8 @@ SELECT
     updates.reward::DOUBLE AS reward,
     updates.kl::DOUBLE AS kl,
     updates.mean_length::DOUBLE AS mean_length,
-    updates.truncation_rate::DOUBLE AS truncation_rate
+    updates.truncation_rate::DOUBLE AS truncation_rate,
+    updates.reward_spread::DOUBLE AS reward_spread
 FROM read_parquet(
     getvariable('training'),
     filename = true,
