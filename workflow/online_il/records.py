@@ -104,10 +104,10 @@ class Training(Table):
     kl: Series[float] = pa.Field(nullable=True, description="Mean KL to the base, nats a token.")
     mean_length: Series[float] = pa.Field(nullable=True, description="Mean response, tokens.")
     truncation_rate: Series[float] = pa.Field(nullable=True, description="Responses cut off.")
-    reward_spread: Series[float] = pa.Field(
+    reward_spread: Series[float] | None = pa.Field(
         nullable=True,
         description="GRPO: share of an update's responses whose reward is not their group's mean; "
-        "an update of 0 changes nothing.",
+        "an update of 0 changes nothing. No column in tables of before November 2026.",
     )
 
 

@@ -15,6 +15,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
+from online_il.cli import log
 from online_il.config.generation import Generation
 from online_il.config.training import Grpo
 from online_il.training import resume
@@ -175,4 +176,7 @@ def train(
         # vLLM has just seeded torch with the number of its process, whatever the run's seed is.
         set_seed(trainer.args.seed, device_specific=True)
     resume.train(trainer, recorder, saving, settings.updates_per_step)
+    still = sum(row["reward_spread"] == 0 for row in recorder.rows)
+    if still and main_process():
+        log("updates without spread of reward", changed_nothing=still, of=len(recorder.rows))
     return recorder
