@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pyarrow as arrow
@@ -86,6 +87,10 @@ class Samples(Table):
         description="The tokens that were sampled, the end among them; empty for what came as "
         "text, and no column in tables of before November 2026.",
     )
+
+    @pa.check("token_ids", element_wise=True)  # type: ignore[untyped-decorator]
+    def _whole_numbers(cls, ids: Any) -> bool:
+        return not len(ids) or np.asarray(ids).dtype.kind in "iu"
 
 
 class Training(Table):
