@@ -34,10 +34,13 @@ def passes(task):
 
 
 def submitted(wildcards):
-    """The cluster that jobs are sent to, as an option; none for this machine."""
+    """Where jobs run, as an option: the cluster that they are sent to, or this machine's cores."""
     plugin = workflow.executor_plugin
     profile = os.path.relpath(ROOT / "slurm" / "config.yaml")
-    return f"--slurm {profile}" if getattr(plugin, "name", "") == "slurm" else ""
+    if getattr(plugin, "name", "") == "slurm":
+        return f"--slurm {profile}"
+    cores = workflow.resource_settings.cores
+    return f"--cores {cores}" if cores else ""
 
 
 def planned(wildcards):

@@ -22,6 +22,7 @@ CONFIG = {
     "vocab_size": 3,
     "tie_word_embeddings": True,
     "max_position_embeddings": 4096,
+    "eos_token_id": 2,
 }
 
 
@@ -37,7 +38,7 @@ def model_folder(
         "added_tokens": [{"id": 2, "content": "<end>"}],
     }
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    settings = {"chat_template": "{{ messages }}"} if template else {}
+    settings = {"eos_token": "<end>"} | ({"chat_template": "{{ messages }}"} if template else {})
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
 
@@ -80,6 +81,8 @@ def check(raw: dict[str, Any], results: Path = Path("results/none")) -> list[str
     folders = models.check_files(study, task, report)
     models.check_tokenizers(task, folders, report)
     models.check_templates(task, folders, report)
+    models.check_ends(task, folders, report)
+    models.check_engine(study, task, folders, report)
     models.check_context(study, task, report)
     memory.check_memory(study, task, report)
     memory.check_disk(study, [task], results, report)

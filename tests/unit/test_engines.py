@@ -132,7 +132,8 @@ def test_any_of_a_models_end_tokens_ends_a_response(policy, tmp_path, engine):
         said = before.text.split()
         if VOCABULARY[end] in said:
             place = said.index(VOCABULARY[end])
-            assert after == (" ".join(said[: place + 1]), place + 1, "stop")
+            assert after[:3] == (" ".join(said[: place + 1]), place + 1, "stop")
+            assert after.token_ids is not None and after.token_ids[-1] == end
         else:
             assert after == before
 

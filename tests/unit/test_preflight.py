@@ -126,8 +126,9 @@ def test_a_damaged_tokenizer_is_a_problem_and_no_traceback(tmp_path, key):
     raw = study_raw(tmp_path)
     teacher = model_folder(tmp_path / "teacher")
     (teacher / "tokenizer.json").write_text('{"model": {"vocab": [1, 2]}}')
-    (problem,) = check(with_expert(raw, teacher))
-    assert "no usable tokenizer.json" in problem and str(teacher) in problem
+    one, other = check(with_expert(raw, teacher))
+    assert "no usable tokenizer.json" in one and str(teacher) in one
+    assert f"some/teacher: {teacher / 'tokenizer.json'}: damaged; delete it" in other
 
 
 def test_a_model_without_chat_template_is_found_unless_one_is_given(tmp_path, key):

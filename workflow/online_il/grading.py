@@ -64,6 +64,7 @@ def graded_sample(
         "text": text,
         "n_tokens": response.n_tokens,
         "finish_reason": response.finish_reason,
+        "token_ids": response.token_ids,
         **grade(text, answer)._asdict(),
     }
 

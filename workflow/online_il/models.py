@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from online_il.config.training import Architecture
+from online_il.generation.tokens import end_ids
 from online_il.provenance import file_hash, files_hash, identity
 from online_il.records import InputError, flush, made_aside
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 WEIGHTS = "model.safetensors"
+GENERATION = "generation_config.json"
 PARTS = "*.safetensors"
 """The files of a policy's weights: one, or several for a large model of the hub."""
 
@@ -122,13 +124,27 @@ def new_model(
 def load_model(folder: Path, dtype: str = "auto") -> "PreTrainedModel":
     """The model in `folder`, safetensors only and without remote code.
 
-    To train on a GPU it is loaded in single precision: updates of 1e-6 vanish in bfloat16 weights.
+    What is trained is loaded in single precision, on CPUs and GPUs alike: updates of 1e-6 vanish in
+    bfloat16 weights. Of its generation config the ends of a response are kept, all of them
+    (`end_ids`), and no setting of sampling, which would reach rollouts beside our own.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
-    return AutoModelForCausalLM.from_pretrained(
+    ends = end_ids(folder)
+    model = AutoModelForCausalLM.from_pretrained(
         folder, use_safetensors=True, trust_remote_code=False, dtype=dtype
     )
+    model.generation_config = GenerationConfig(
+        eos_token_id=ends,
+        bos_token_id=model.config.bos_token_id,
+        pad_token_id=model.config.pad_token_id,
+    )
+    return model
+
+
+def inference_dtype(on_gpu: bool) -> str:
+    """In which precision a policy computes that is not trained: on a CPU always single."""
+    return "auto" if on_gpu else "float32"
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
@@ -151,8 +167,13 @@ def save_policy(
     """Write a policy's folder; it appears under its name only when it is complete.
 
     `state` holds the weights where they are not to be the model's own: gathered from several
-    devices, or in another precision.
+    devices, or in another precision. A model that was loaded from a folder (transformers'
+    `name_or_path`) keeps the config and the generation config that stand there, for the trainers
+    write the tokenizer's special tokens over the model's; the data type alone is its own.
     """
+    weights = dict(model.state_dict() if state is None else state)
+    dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
+    base = Path(model.name_or_path) if model.name_or_path else None
     # The trainers turn the cache off; whoever loads the policy to generate wants it on.
     model.config.use_cache, trained_with = True, model.config.use_cache
     try:
@@ -160,14 +181,17 @@ def save_policy(
             if state is None:
                 model.save_pretrained(aside)
             else:
-                weights = dict(state)
                 if model.config.tie_word_embeddings:  # Gathered, they no longer share their memory.
                     weights.pop("lm_head.weight", None)
-                dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
                 model.save_pretrained(aside, state_dict=weights)  # Empties the mapping.
-                config = model_config(aside)
-                config["dtype"] = dtype
-                (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+            config = model_config(aside if base is None else base)
+            config.pop("torch_dtype", None)  # Its name before transformers 5.
+            config["dtype"] = dtype
+            (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+            if base is not None:
+                (aside / GENERATION).unlink()
+                if (base / GENERATION).is_file():
+                    shutil.copyfile(base / GENERATION, aside / GENERATION)
             tokenizer.save_pretrained(aside)
             for path in [*aside.iterdir(), aside]:
                 flush(path)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pyarrow as arrow
@@ -81,6 +82,15 @@ class Samples(Table):
     )
     correct: Series[bool] = pa.Field(description="Whether the reward is 1.")
     format_ok: Series[bool] = pa.Field(description="Whether there is an answer as it was asked.")
+    token_ids: Series[object] | None = pa.Field(
+        nullable=True,
+        description="The tokens that were sampled, the end among them; empty for what came as "
+        "text, and no column in tables of before November 2026.",
+    )
+
+    @pa.check("token_ids", element_wise=True)  # type: ignore[untyped-decorator]
+    def _whole_numbers(cls, ids: Any) -> bool:
+        return not len(ids) or np.asarray(ids).dtype.kind in "iu"
 
 
 class Training(Table):
@@ -99,6 +109,11 @@ class Training(Table):
     kl: Series[float] = pa.Field(nullable=True, description="Mean KL to the base, nats a token.")
     mean_length: Series[float] = pa.Field(nullable=True, description="Mean response, tokens.")
     truncation_rate: Series[float] = pa.Field(nullable=True, description="Responses cut off.")
+    reward_spread: Series[float] | None = pa.Field(
+        nullable=True,
+        description="GRPO: share of an update's responses whose reward is not their group's mean; "
+        "an update of 0 changes nothing. No column in tables of before November 2026.",
+    )
 
 
 class Evaluation(BaseModel):
@@ -189,6 +204,11 @@ def write_table(
         order += [name for name in frame if name not in columns]
         frame = table.validate(frame[order], lazy=True)
         data = arrow.Table.from_pandas(frame, preserve_index=False)
+        if "token_ids" in columns and "token_ids" in frame:
+            # A column that is empty in a whole file has no type of its own, and no other file's.
+            ids = arrow.array(list(frame["token_ids"]), type=arrow.list_(arrow.int32()))
+            place = data.schema.get_field_index("token_ids")
+            data = data.set_column(place, "token_ids", ids)
     except UnicodeEncodeError as error:
         broken = str(error.object)[max(0, error.start - 20) : error.start + 20]
         raise InputError(

@@ -6,25 +6,34 @@ from pathlib import Path
 from online_il.cli import main, newest_step, parser
 from online_il.config.generation import Generation
 from online_il.config.training import Distill
-from online_il.models import form_hash, load_model, load_tokenizer, policy_hash, weights_hash
+from online_il.models import (
+    form_hash,
+    inference_dtype,
+    load_model,
+    load_tokenizer,
+    policy_hash,
+    weights_hash,
+)
 from online_il.provenance import file_hash
 from online_il.records import InputError
 from online_il.training import distill
 from online_il.training.common import arguments as trainer_arguments
-from online_il.training.common import precision
 from online_il.training.prompts import training_prompts
 from online_il.training.publish import add_training, kept, publish, saving_of
+from online_il.training.rollouts import check_engine
 
 
 def run(options: argparse.Namespace) -> None:
     settings = Distill.model_validate_json(options.settings)
+    generation = Generation.model_validate_json(options.generation)
+    check_engine(generation, options.hardware)
     expert = newest_step(options.expert_checkpoints)
     tokenizer = load_tokenizer(options.base)
     # The loss compares probabilities token id by token id, so the ids must mean the same.
     if tokenizer.get_vocab() != load_tokenizer(expert).get_vocab():
         raise InputError(f"{options.base} and {expert}: their tokenizers differ; distill needs one")
-    student = load_model(options.base, precision(options.hardware))
-    teacher = load_model(expert)
+    student = load_model(options.base, "float32")
+    teacher = load_model(expert, inference_dtype(options.hardware == "gpu"))
     widths = student.config.vocab_size, teacher.config.vocab_size
     if widths[0] != widths[1]:
         raise InputError(
@@ -45,13 +54,14 @@ def run(options: argparse.Namespace) -> None:
         tokenizer,
         training_prompts(
             options.prompts,
+            options.base,
             tokenizer,
             options.steps * settings.batch_size,
             options.seed,
             settings.max_prompt_tokens,
         ),
         settings,
-        generation=Generation.model_validate_json(options.generation),
+        generation=generation,
         arguments=trainer_arguments(
             output=saving.folder / "trainer",
             updates=options.steps,

@@ -107,6 +107,7 @@ def chosen(
                 "text": text,
                 "n_tokens": 1,
                 "finish_reason": "loglikelihood",
+                "token_ids": None,
                 "reward": float(correct),
                 "reward_tinyzero": math.nan,
                 "correct_strict": math.nan,

@@ -13,6 +13,7 @@ from pathlib import Path
 from online_il.cli import log, main, parser
 from online_il.config.hub import Model
 from online_il.config.random import RandomModel
+from online_il.generation.tokens import end_ids
 from online_il.hub import model_folder
 from online_il.models import (
     PARTS,
@@ -58,6 +59,7 @@ def complete(folder: Path, settings: dict[str, object], chat_template: Path | No
         for path in [*folder.glob("tokenizer*"), *folder.glob("*.jinja")]:
             path.unlink()
         tokenizer.save_pretrained(folder)
+    end_ids(folder)
 
 
 def run(options: argparse.Namespace) -> None:

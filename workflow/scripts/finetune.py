@@ -12,13 +12,13 @@ from online_il import hub
 from online_il.cli import add_run, log, main, parser
 from online_il.config.training import Finetuning
 from online_il.generation.chat import as_text, prompt_ids
+from online_il.generation.tokens import trained_end
 from online_il.models import load_model, load_tokenizer, policy_hash, weights_hash
 from online_il.provenance import file_hash, files_hash
 from online_il.records import InputError, Prompts, read_table
 from online_il.tasks.asked import Asked
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
-from online_il.training.common import precision
 from online_il.training.publish import add_saving, publish_base, saving_of
 
 
@@ -49,6 +49,7 @@ def rows(
     """The conversations as token ids, and how many were left out and why."""
     tokenizer = load_tokenizer(options.model)
     tested = asked(options.prompts)
+    end = trained_end(options.model, conversation=True)
     found: list[supervised.Row] = []
     left = {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
     for number, row in enumerate(hub.rows(settings.dataset, Conversation)):
@@ -62,7 +63,7 @@ def rows(
             continue
         prompt = prompt_ids(tokenizer, [as_text(messages[:-1])])[0]
         answer = tokenizer.encode(messages[-1]["content"], add_special_tokens=False)
-        answer.append(tokenizer.eos_token_id)
+        answer.append(end)
         if len(prompt) + len(answer) > settings.max_length:
             left["longer_than_max_length"] += 1
             continue
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace) -> None:
         rows=files_hash(hub.files(settings.dataset)),
     )
     recorder = supervised.train(
-        load_model(source, precision(options.hardware)),
+        load_model(source, "float32"),
         tokenizer,
         found,
         supervised.plan(len(found), settings.updates, settings.batch_size, options.seed),

@@ -10,20 +10,23 @@ from online_il.models import load_model, load_tokenizer, policy_hash
 from online_il.provenance import file_hash
 from online_il.training import grpo
 from online_il.training.common import arguments as trainer_arguments
-from online_il.training.common import precision
 from online_il.training.prompts import training_prompts
 from online_il.training.publish import add_training, kept, publish, saving_of
+from online_il.training.rollouts import check_engine
 
 
 def run(options: argparse.Namespace) -> None:
     settings = Grpo.model_validate_json(options.settings)
+    generation = Generation.model_validate_json(options.generation)
+    check_engine(generation, options.hardware)
     tokenizer = load_tokenizer(options.base)
     saving = saving_of(options, base=policy_hash(options.base), prompts=file_hash(options.prompts))
     recorder = grpo.train(
-        load_model(options.base, precision(options.hardware)),
+        load_model(options.base, "float32"),
         tokenizer,
         training_prompts(
             options.prompts,
+            options.base,
             tokenizer,
             options.steps * settings.prompts_per_step,
             options.seed,
@@ -31,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
         ),
         reward,
         settings,
-        generation=Generation.model_validate_json(options.generation),
+        generation=generation,
         arguments=trainer_arguments(
             output=saving.folder / "trainer",
             updates=options.steps * settings.updates_per_step,

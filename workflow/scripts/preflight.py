@@ -15,6 +15,8 @@ from online_il.preflight.machine import check_keys, check_programs, check_slurm
 from online_il.preflight.memory import check_disk, check_memory
 from online_il.preflight.models import (
     check_context,
+    check_ends,
+    check_engine,
     check_files,
     check_templates,
     check_tokenizers,
@@ -39,9 +41,11 @@ def run(options: argparse.Namespace) -> None:
         folders = check_files(study, task, report)
         check_tokenizers(task, folders, report)
         check_templates(task, folders, report)
+        check_ends(task, folders, report)
+        check_engine(study, task, folders, report)
         check_context(study, task, report)
         check_memory(study, task, report)
-    check_disk(study, tasks, options.results, report)
+    check_disk(study, tasks, options.results, report, options.cores)
     if options.slurm is not None:
         check_slurm(study, tasks, options.slurm, report)
     text = report.text(f"{study.scale}, {', '.join(task.name for task in tasks)}")
@@ -60,6 +64,7 @@ if __name__ == "__main__":
     arguments.add_argument("--overrides", default="{}", help="values over the config's, JSON")
     arguments.add_argument("--task", help="the one task to check; all without it")
     arguments.add_argument("--results", type=Path, required=True, help="folder of the results")
+    arguments.add_argument("--cores", type=int, help="cores of this machine for the jobs")
     arguments.add_argument("--slurm", type=Path, help="profile of the cluster; none without it")
     arguments.add_argument("--checked", help="name of these settings, to end the report with")
     arguments.add_argument("--output", type=Path, required=True, help="report to write")

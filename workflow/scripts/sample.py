@@ -15,6 +15,7 @@ from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.generation.engines import open_engine
 from online_il.generation.resume import Resume, respond
+from online_il.generation.tokens import vocabulary_hash
 from online_il.grading import graded_sample
 from online_il.models import form_hash, weights_hash
 from online_il.progress import report
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace) -> None:
         "task": options.task,
         "policy": f"{options.run}/{policy.name}",
         "weights_hash": weights_hash(policy),
+        "vocabulary_hash": vocabulary_hash(policy),
         "prompts_hash": file_hash(options.prompts),
         "sampling": sampling.model_dump(),
         "generation": generation.model_dump(),

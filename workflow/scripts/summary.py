@@ -79,9 +79,26 @@ def check_lines(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
+def still_lines(counts: pd.DataFrame) -> list[str]:
+    """The runs with updates that changed nothing, for no rewards of a group differed in them."""
+    return [
+        f"{row.run}, seed {row.seed}: {row.still:,} of {row.updates:,} updates had no spread of "
+        "reward and changed nothing"
+        + ("; the run is its base: its rewards never differ" if row.still == row.updates else "")
+        for row in counts.itertuples()
+    ]
+
+
+STILL = """
+SELECT task, run, seed, count(*) FILTER (reward_spread = 0) AS still, count(*) AS updates
+FROM training GROUP BY ALL HAVING still > 0 ORDER BY ALL
+"""
+
+
 def run(options: argparse.Namespace) -> None:
     last = query(options.database, "SELECT DISTINCT task, run, step FROM final")
     rows = learning_curves(options.database).merge(last, on=["task", "run", "step"])
+    still = query(options.database, STILL)
     text = io.StringIO()
     console = Console(file=text, width=120, color_system=None, highlight=False, markup=False)
     for task, part in rows.groupby("task"):
@@ -90,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
         console.print()
         console.print(costs(part, names, str(task)))
         console.print()
-        for line in check_lines(part):
+        for line in [*check_lines(part), *still_lines(still[still["task"] == task])]:
             console.print(line)
         console.print()
     console.print("Training is that of the run itself, without its expert's.")

@@ -17,11 +17,17 @@ SELECT
     updates.reward::DOUBLE AS reward,
     updates.kl::DOUBLE AS kl,
     updates.mean_length::DOUBLE AS mean_length,
-    updates.truncation_rate::DOUBLE AS truncation_rate
-FROM read_parquet(
-    getvariable('training'),
-    filename = true,
-    union_by_name = true
+    updates.truncation_rate::DOUBLE AS truncation_rate,
+    updates.reward_spread::DOUBLE AS reward_spread
+FROM (
+    FROM read_parquet(
+        getvariable('training'),
+        filename = true,
+        union_by_name = true
+    )
+    UNION ALL BY NAME
+    -- No row: it names the column where all tables are of before November 2026 and lack it.
+    SELECT NULL::DOUBLE AS reward_spread WHERE false
 ) AS updates
 JOIN runs
     ON updates.filename = getvariable('results') || '/' || runs.folder || '/training.parquet'

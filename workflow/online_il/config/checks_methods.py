@@ -35,6 +35,13 @@ def method_problems(raw: Mapping[str, Any], tasks: Rows) -> Iterator[Problem]:
             devices = {_devices(raw, task, method)}
             yield from _settings_problems(settings, method, devices, [task], place)
     if text(raw, "hardware") == "gpu":
+        if text(raw, "generation", "engine") == "loop":
+            yield Problem(
+                ("generation", "engine"),
+                "loop",
+                "the decode loop runs on CPUs alone, and hardware is gpu",
+                "set it to vllm or transformers, or hardware to cpu",
+            )
         yield from _gpu_problems(raw, tasks)
 
 

@@ -34,8 +34,11 @@ from online_il.cost.shape import (
 GIB = 2**30
 TILE = (4_096, 32_768)  # Tokens and words of a tile (trl.kernels.chunked_divergence).
 OTHER = 2 * GIB
-PUBLISHED_BYTES = 2
-"""Bytes a parameter in a published checkpoint, which is saved in bfloat16."""
+
+
+def published_bytes(hardware: str) -> int:
+    """Bytes a parameter in a published checkpoint: bfloat16 from GPUs, else single precision."""
+    return 2 if hardware == "gpu" else 4
 
 
 class Memory(NamedTuple):
@@ -87,7 +90,7 @@ def training(
     tile = 4 * min(TILE[0], tokens) * min(TILE[1], shape.vocabulary)
     frozen = 4 * count / gpus if reference else 0.0
     if teacher is not None:
-        frozen += PUBLISHED_BYTES * parameters(teacher)
+        frozen += published_bytes("gpu") * parameters(teacher)
     return Memory(
         states=16 * count / gpus,
         frozen=frozen,

@@ -1,7 +1,7 @@
 """Prompts that are conversations: the form in which they lie in a table, and their token ids."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +40,29 @@ def rendered(tokenizer: "PreTrainedTokenizerFast", messages: Messages) -> str:
     return tokenizer.apply_chat_template(  # type: ignore[no-any-return]
         messages, tokenize=False, add_generation_prompt=not primed, continue_final_message=primed
     )
+
+
+ANSWER = "(the answer)"
+
+
+def after_answer(template: str, special: Mapping[str, str]) -> str:
+    """What a chat template writes after the last answer of a conversation; often an end token.
+
+    `special` are the tokenizer's special tokens by their names (`eos_token`). Raises `ValueError`
+    for a template that fails.
+    """
+    from jinja2 import TemplateError
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": ANSWER}]
+    try:
+        (text,), _ = render_jinja_template([turns], chat_template=template, **special)
+    except (TemplateError, TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"its chat template fails on a question and its answer ({error}); set the model's "
+            "`chat_template` to a file with one that does not"
+        ) from None
+    return text.rpartition(ANSWER)[2] if ANSWER in text else ""
 
 
 def prompt_ids(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:

@@ -51,16 +51,21 @@ class Decoder(NamedTuple):
     norm_epsilon: float
 
 
-def decoder(state: Mapping[str, Tensor], config: Mapping[str, object]) -> Decoder:
-    """The decode loop's view of a `transformers` state dict and its `config.json`.
+def rotary_settings(config: Mapping[str, object]) -> Mapping[str, object]:
+    """The rotary positions' settings in a `config.json`, for a model that the loop knows.
 
-    Raises `ValueError` for an architecture that the loop does not know: use the transformers or
-    vLLM engine for it.
+    Raises `ValueError` for an architecture that it does not know: use the transformers or vLLM
+    engine for it.
     """
     if config.get("model_type") not in ("qwen2", "llama"):
         raise ValueError(
             f"the decode loop knows qwen2 and llama models, not {config.get('model_type')!r}; "
             "set generation.engine to transformers or vllm"
+        )
+    if config.get("quantization_config"):
+        raise ValueError(
+            "the decode loop knows no quantised weights; set generation.engine to transformers or "
+            "vllm"
         )
     # Files of transformers before version 5 call it rope_scaling, and its rope_type just type.
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
@@ -71,13 +76,28 @@ def decoder(state: Mapping[str, Tensor], config: Mapping[str, object]) -> Decode
             "the decode loop knows plain rotary positions without a sliding window; "
             "set generation.engine to transformers or vllm"
         )
-    dropped = ("o_proj.bias", "gate_proj.bias", "up_proj.bias", "down_proj.bias")
-    if config.get("hidden_act", "silu") != "silu" or any(n.endswith(dropped) for n in state):
+    if config.get("hidden_act", "silu") != "silu":
         raise ValueError(
-            "the decode loop knows SiLU and no biases but those of query, key and value, "
-            f"not hidden_act {config.get('hidden_act')!r} or the biases in these weights; "
+            f"the decode loop knows SiLU, not hidden_act {config.get('hidden_act')!r}; "
             "set generation.engine to transformers or vllm"
         )
+    return rope
+
+
+def decoder(state: Mapping[str, Tensor], config: Mapping[str, object]) -> Decoder:
+    """The decode loop's view of a `transformers` state dict and its `config.json`.
+
+    Raises `ValueError` for an architecture that the loop does not know (`rotary_settings`).
+    """
+    rope = rotary_settings(config)
+    dropped = ("o_proj.bias", "gate_proj.bias", "up_proj.bias", "down_proj.bias")
+    if any(name.endswith(dropped) for name in state):
+        raise ValueError(
+            "the decode loop knows no biases but those of query, key and value; "
+            "set generation.engine to transformers or vllm"
+        )
+    # Its cache, rotary positions and sampling are in single precision, as is all work on a CPU.
+    state = {name: tensor.float() for name, tensor in state.items()}
     layers = []
     for index in range(int(str(config["num_hidden_layers"]))):
         prefix = f"model.layers.{index}"

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.generation import decode
-from online_il.generation.response import Response, finish_reason
+from online_il.generation.response import Response
 from online_il.generation.scoring import of_choices
 from online_il.generation.tokens import Tokens
 from online_il.models import WEIGHTS, model_config
@@ -25,9 +25,14 @@ class LoopEngine:
         self._batch_size = settings.batch_size
 
     def load(self, policy: Path) -> None:
-        """Read the policy in a folder. Raises `InputError` for shapes that the loop lacks."""
+        """Read the policy in a folder. Raises `InputError` for what the loop cannot run."""
         from safetensors.torch import load_file
 
+        if not (policy / WEIGHTS).is_file():
+            raise InputError(
+                f"{policy}: no {WEIGHTS}, the one file of weights that the decode loop reads; for "
+                "a model in several parts set generation.engine to transformers or vllm"
+            )
         try:
             self._model = decode.decoder(load_file(policy / WEIGHTS), model_config(policy))
         except ValueError as error:
@@ -52,10 +57,7 @@ class LoopEngine:
             eos_token_id=self._tokens.ends,
             batch_size=self._batch_size,
         )
-        return [
-            Response(self._tokens.text(ids), len(ids), finish_reason(ids, self._tokens.ends))
-            for ids in responses
-        ]
+        return [self._tokens.response(ids) for ids in responses]
 
     def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
         """The batches of the decode loop."""

@@ -12,6 +12,8 @@ class Response(NamedTuple):
     """Tokens generated, the one that ends the response included."""
     finish_reason: str
     """`stop`: it ended by itself; `length`: it was cut at the longest length allowed."""
+    token_ids: list[int] | None = None
+    """The tokens themselves, the end among them; None for a response that came as text."""
 
 
 def finish_reason(ids: Sequence[int], ends: Sequence[int]) -> str:

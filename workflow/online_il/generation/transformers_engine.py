@@ -17,7 +17,7 @@ from transformers import LogitsProcessor
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.generation import decode
-from online_il.generation.response import Response, finish_reason
+from online_il.generation.response import Response
 from online_il.generation.scoring import of_choices
 from online_il.generation.tokens import Tokens
 
@@ -33,10 +33,11 @@ class TransformersEngine:
         """Read the policy in a folder."""
         from transformers import GenerationConfig
 
-        from online_il.models import load_model
+        from online_il.models import inference_dtype, load_model
 
         self._tokens = Tokens(policy)
-        self._model = load_model(policy).to(self._device).eval()
+        dtype = inference_dtype(self._device == "cuda")
+        self._model = load_model(policy, dtype).to(self._device).eval()
         # `generate` takes from it what our own config leaves open: Qwen2.5's repetition penalty.
         self._model.generation_config = GenerationConfig()
 
@@ -74,8 +75,7 @@ class TransformersEngine:
                 )
             for row in out_B_T[:, ids_B_T.shape[1] :].tolist():
                 length = next((t + 1 for t, token in enumerate(row) if token in ends), len(row))
-                ids = row[:length]
-                responses.append(Response(self._tokens.text(ids), length, finish_reason(ids, ends)))
+                responses.append(self._tokens.response(row[:length]))
         return responses
 
     def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:

@@ -1,7 +1,8 @@
 """vLLM in process as an engine: real models on GPUs, as many as the job was given.
 
 vLLM is handed token ids and hands token ids back (`tokens`), so its own tokenizer, chat template
-and generation defaults play no part. It computes in the data type that the weights are stored in.
+and generation defaults play no part. It computes in the data type that the weights are stored in,
+and without a GPU in single precision.
 A job has one vLLM: the next checkpoint takes the place of the weights in it, or, for models whose
 output layer is the embedding's weights, vLLM is stopped and started anew within the same job.
 """
@@ -16,7 +17,7 @@ import numpy as np
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
-from online_il.generation.response import Response, finish_reason
+from online_il.generation.response import Response
 from online_il.generation.tokens import Tokens
 from online_il.models import model_config
 from online_il.records import InputError
@@ -77,7 +78,9 @@ class VllmEngine:
             generation_config="vllm",
             load_format="safetensors",
             # Its "auto" would compute in half precision what is stored in single.
-            dtype=shape.get("dtype") or shape.get("torch_dtype") or "auto",
+            dtype=shape.get("dtype") or shape.get("torch_dtype") or "auto"
+            if visible_gpus()
+            else "float32",
             trust_remote_code=False,
             tensor_parallel_size=visible_gpus() or 1,
             max_num_seqs=self._settings.batch_size,
@@ -126,10 +129,7 @@ class VllmEngine:
         responses: list[Response | None] = [None] * len(keys)
         for group, output in zip(groups, outputs, strict=True):
             for drawn in output.outputs:
-                ids = list(drawn.token_ids)
-                responses[group[drawn.index]] = Response(
-                    self._tokens.text(ids), len(ids), finish_reason(ids, ends)
-                )
+                responses[group[drawn.index]] = self._tokens.response(drawn.token_ids)
         complete = [response for response in responses if response is not None]
         if len(complete) != len(keys):
             raise InputError(f"vLLM gave {len(complete)} responses to {len(keys)} prompts")

@@ -2,8 +2,11 @@
 
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
+from online_il import hub
 from online_il.config.plan import ModelShape, Plan
+from online_il.config.random import RandomModel
 from online_il.config.study import (
     Study,
     checkpoints_of,
@@ -12,14 +15,17 @@ from online_il.config.study import (
     resources_of,
     seeds_of,
 )
-from online_il.config.tasks import Task
+from online_il.config.tasks import ModelExpert, Pretrained, Scratch, Task
 from online_il.config.training import Distill, Grpo
 from online_il.cost.jobs import finetuning_of
-from online_il.cost.memory import GIB, PUBLISHED_BYTES, Memory, training, vllm_least
-from online_il.cost.shape import parameters
-from online_il.exhausted import nearest_folder
+from online_il.cost.memory import GIB, Memory, published_bytes, training, vllm_least
+from online_il.cost.shape import of_model, parameters
+from online_il.exhausted import nearest_folder, size
+from online_il.models import PARTS
 from online_il.preflight.models import shape_of
 from online_il.preflight.report import Report
+from online_il.records import InputError
+from online_il.training.kept import state_bytes
 
 
 def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
@@ -132,34 +138,114 @@ def _generation(
     return found
 
 
-def checkpoint_bytes(study: Study, task: Task, results: Path) -> float:
-    """Bytes of the checkpoints that a task has still to write; the trainers keep no others."""
+class Training(NamedTuple):
+    """What a training that is still to be done, or to be finished, writes; bytes."""
+
+    published: float
+    """Its checkpoints, which stay."""
+    state: float
+    """What it goes on from after a stop; gone once it is finished."""
+    threads: int
+
+
+def trainings(study: Study, task: Task, results: Path) -> list[Training]:
+    """The trainings of a task that are not finished, without what they have written so far."""
     shape = shape_of(task.base, study)
     if shape is None or task.base is None:
-        return 0.0
-    runs = results / "runs" / task.name
-    count = 0
-    base = runs / "base" / f"seed{task.base.seed}" / "checkpoints"
-    if finetuning_of(task) and not base.is_dir():
-        count += 1
+        return []
+    count = parameters(shape)
+    one = count * published_bytes(study.hardware)
+    wanted: list[tuple[str, int, str, int]] = []
+    if finetuning_of(task):
+        wanted.append(("base", task.base.seed, "finetune", 1))
+    elif isinstance(task.base, Scratch):
+        # It is trained on a CPU whatever the hardware is, in single precision.
+        wanted.append(("base", task.base.seed, "pretrain", 1))
     for run in task.runs:
-        for seed in seeds_of(task, run):
-            if not (runs / run.name / f"seed{seed}" / "checkpoints").is_dir():
-                count += len(checkpoints_of(study, task, run))
-    return float(count * PUBLISHED_BYTES * parameters(shape))
+        steps = len(checkpoints_of(study, task, run))
+        wanted += [(run.name, seed, run.method, steps) for seed in seeds_of(task, run)]
+    found = []
+    for run_name, seed, rule, steps in wanted:
+        if (results / "runs" / task.name / run_name / f"seed{seed}" / "checkpoints").is_dir():
+            continue
+        kept = results / "state" / task.name / run_name / f"seed{seed}"
+        published = steps * (4 * count if rule == "pretrain" else one)
+        asked = resources_of(study, task, rule)
+        found.append(
+            Training(
+                published=max(0.0, published - _size(kept / "published")),
+                state=max(0.0, state_bytes(count) - sum(map(_size, kept.glob("update-*")))),
+                threads=asked.threads if asked is not None else 1,
+            )
+        )
+    return found
 
 
-def check_disk(study: Study, tasks: list[Task], results: Path, report: Report) -> None:
-    """The checkpoints of these tasks fit the disk that the results lie on."""
-    needed = sum(checkpoint_bytes(study, task, results) for task in tasks)
+def model_bytes(study: Study, task: Task, results: Path) -> float:
+    """Bytes of the models that are laid in the results: links on one disk, copies on two."""
+    found = 0.0
+    models = [(task.base, "base"), *((expert, expert.name) for expert in task.experts)]
+    for model, name in models:
+        if (results / "models" / task.name / name).is_dir():
+            continue
+        if isinstance(model, RandomModel):
+            found += 4 * parameters(of_model(model, None))
+        elif isinstance(model, Pretrained | ModelExpert):
+            try:
+                files = [path.resolve() for path in hub.model_folder(model).glob(PARTS)]
+            except (InputError, OSError):
+                continue  # `check_files` names it.
+            there = nearest_folder(results).stat().st_dev
+            found += sum(p.stat().st_size for p in files if p.stat().st_dev != there)
+    return found
+
+
+def checkpoint_bytes(study: Study, task: Task, results: Path) -> float:
+    """Bytes of what a task has still to write and keeps: its checkpoints, and models of others."""
+    kept = sum(training.published for training in trainings(study, task, results))
+    return kept + model_bytes(study, task, results)
+
+
+def passing_bytes(
+    study: Study, tasks: list[Task], results: Path, cores: int | None = None
+) -> tuple[float, int]:
+    """The most that trainings keep at once to go on from (bytes), and how many that are.
+
+    So many run at once as the cores allow, the largest first; all of them without a number of
+    cores, as on a cluster.
+    """
+    waiting = [one for task in tasks for one in trainings(study, task, results)]
+    waiting.sort(key=lambda one: -one.state)
+    total, count, free = 0.0, 0, float("inf") if cores is None else cores
+    for one in waiting:
+        asked = one.threads if cores is None else min(one.threads, cores)  # As Snakemake does.
+        if asked <= free:
+            total, count, free = total + one.state, count + 1, free - asked
+    return total, count
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def check_disk(
+    study: Study, tasks: list[Task], results: Path, report: Report, cores: int | None = None
+) -> None:
+    """What these tasks write fits the disk that the results lie on."""
+    kept = sum(checkpoint_bytes(study, task, results) for task in tasks)
+    passing, count = passing_bytes(study, tasks, results, cores)
     free = shutil.disk_usage(nearest_folder(results)).free
     names = ", ".join(task.name for task in tasks)
-    if needed > free:
+    take = (
+        f"about {size(kept)}, and what {count} trainings at once go on from {size(passing)} more "
+        "until they are finished"
+    )
+    if kept + passing > free:
         report.problem(
             f"disk, {results}",
-            f"the checkpoints of {names} take about {needed / GIB:,.1f} GiB, and {free / GIB:,.1f} "
-            "are free",
-            "make results a link to a larger disk, free space, or keep fewer `checkpoints`",
+            f"the checkpoints of {names} take {take}, and {size(free)} are free",
+            "make results a link to a larger disk, free space, keep fewer `checkpoints`, or let "
+            "fewer jobs run at once",
         )
     else:
-        report.notes.append(f"disk: {needed / GIB:,.1f} GiB of {free / GIB:,.1f} for checkpoints")
+        report.notes.append(f"disk: the checkpoints take {take}; {size(free)} are free")

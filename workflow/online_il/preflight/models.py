@@ -5,6 +5,7 @@ Only the small files of a model are read, never its weights.
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from online_il.config.tasks import ModelExpert, Pretrained, Task
 from online_il.config.training import Sft
 from online_il.cost.jobs import finetuning_of
 from online_il.cost.shape import of_model
+from online_il.generation.tokens import end_ids, trained_end
+from online_il.models import WEIGHTS
 from online_il.preflight.report import Report
 from online_il.records import InputError
 
@@ -162,6 +165,52 @@ def check_templates(task: Task, folders: dict[str, Path], report: Report) -> Non
                 "the prompts are conversations, and this model has no chat template",
                 "set its chat_template, to config/chat.jinja for example",
             )
+
+
+def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
+    """A response ends with the same tokens where it is trained, sampled and evaluated."""
+    for model, folder in _models(task, folders):
+        where = f"{task.name}, {model.repo}"
+        path = Path(model.chat_template) if model.chat_template else None
+        try:
+            end_ids(folder)
+            if task.data.kind != "miniature" and not (path and not path.is_file()):
+                template = path.read_text(encoding="utf-8") if path else None
+                trained_end(folder, conversation=True, template=template)
+        except InputError as error:
+            message, _, remedy = str(error).removeprefix(f"{folder}: ").rpartition("; ")
+            report.problem(where, message, remedy)
+
+
+def _models(
+    task: Task, folders: dict[str, Path]
+) -> Iterator[tuple[Pretrained | ModelExpert, Path]]:
+    """The models of the hub whose responses a task trains or samples, and their folders."""
+    for model in [task.base, *task.experts]:
+        if isinstance(model, Pretrained | ModelExpert) and name_of(model) in folders:
+            yield model, folders[name_of(model)]
+
+
+def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Report) -> None:
+    """The decode loop can run every model of a task."""
+    if study.generation.engine != "loop":
+        return
+    from online_il.generation.decode import rotary_settings
+
+    for model, folder in _models(task, folders):
+        where = f"{task.name}, {model.repo}"
+        if not (folder / WEIGHTS).is_file():
+            report.problem(
+                where,
+                "its weights lie in several parts, and generation.engine is loop, which reads one "
+                f"file, {WEIGHTS}",
+                "set generation.engine to transformers or vllm, or `folder` to a copy saved whole",
+            )
+        try:
+            rotary_settings(_json(folder / "config.json"))
+        except ValueError as error:
+            message, _, remedy = str(error).rpartition("; ")
+            report.problem(where, message, remedy)
 
 
 def check_context(study: Study, task: Task, report: Report) -> None:

@@ -79,11 +79,6 @@ def arguments(
     }
 
 
-def precision(hardware: str) -> str:
-    """In which precision the weights that are trained are loaded."""
-    return "float32" if hardware == "gpu" else "auto"
-
-
 def main_process() -> bool:
     """Whether this process is the one that writes."""
     return int(os.environ.get("RANK", "0")) == 0
@@ -214,6 +209,7 @@ class Recorder(TrainerCallback):
             "truncation_rate": _number(
                 logs, "completions/clipped_ratio", previous.get("truncation_rate", math.nan)
             ),
+            "reward_spread": _number(logs, "reward_spread"),
         }
         if not math.isfinite(row["loss"]):
             raise FloatingPointError(

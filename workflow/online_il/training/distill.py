@@ -23,6 +23,7 @@ from online_il.training.rollouts import (
     LoopGeneration,
     PromptTokens,
     colocated,
+    end_at_all_ends,
 )
 
 
@@ -83,6 +84,8 @@ def train(
         progress=progress,
     )
     made = config(settings, arguments, generation)
+    if generation.engine == "vllm":
+        end_at_all_ends(made, model)
     # With FSDP accelerate leaves a model that is not trained where it is.
     teacher.to(made.device)
     trainer = (LoopTrainer if generation.engine == "loop" else Trainer)(

@@ -5,18 +5,27 @@ token losses averaged before the mean over responses, PPO clipping, and the k3 e
 to the base. TRL's defaults differ in every one of these (`dapo`, bias-corrected KL, no KL).
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
+from online_il.cli import log
 from online_il.config.generation import Generation
 from online_il.config.training import Grpo
 from online_il.training import resume
-from online_il.training.common import Precision, Recorder, accumulation, spare_overhead
+from online_il.training.common import (
+    Precision,
+    Recorder,
+    accumulation,
+    main_process,
+    spare_overhead,
+)
 from online_il.training.resume import Saving
 from online_il.training.rollouts import (
     LengthGrouping,
@@ -24,12 +33,62 @@ from online_il.training.rollouts import (
     PromptTokens,
     SortedScoring,
     colocated,
+    end_at_all_ends,
 )
 
 Reward = Callable[..., list[float]]
 
 
-class Trainer(Precision, PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
+class Spread:
+    """Mixin for `GRPOTrainer`: counts an update's responses whose reward is not their group's mean.
+
+    TRL divides by the group's standard deviation plus 1e-4: where all rewards of a group are equal,
+    the rounding of their mean gives advantages of 1e-4 at most.
+    """
+
+    LEAST = 1e-3
+    spread_and_all: tuple[int, int] = (0, 0)
+
+    def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
+        apart_B = inputs["advantages"].abs() > self.LEAST
+        spread, rows = self.spread_and_all
+        self.spread_and_all = (spread + int(apart_B.sum()), rows + len(apart_B))
+        return super().compute_loss(model, inputs, *arguments, **options)  # type: ignore[misc]
+
+
+class SpreadAlone(TrainerCallback):
+    """Lets an update without any spread of reward change nothing, and says so the first time.
+
+    AdamW normalises its gradient: the entropy bonus and the KL penalty alone would move the weights
+    as far as a reward does. A parameter without a gradient is left as it is, moments and all.
+    """
+
+    def __init__(self, trainer: "Trainer") -> None:
+        self.trainer = trainer
+        self.said = False
+
+    def on_pre_optimizer_step(
+        self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any
+    ) -> None:
+        counts = torch.tensor([self.trainer.spread_and_all], device=self.trainer.accelerator.device)
+        self.trainer.spread_and_all = (0, 0)
+        spread, rows = self.trainer.accelerator.gather(counts).sum(0).tolist()
+        self.trainer._metrics["train"]["reward_spread"].append(spread / rows)
+        if spread:
+            return
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+        if not self.said and main_process():
+            logging.warning(
+                "update %d: in no group of rollouts do the rewards differ, so that it changes "
+                "nothing; so with every such update (`reward_spread` 0 in the training table)",
+                state.global_step + 1,
+            )
+        self.said = True
+
+
+class Trainer(Spread, Precision, PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
     """TRL's trainer with micro-batches grouped by length."""
 
 
@@ -101,17 +160,24 @@ def train(
         folder=saving.published,
         progress=progress,
     )
+    made = config(settings, arguments, generation)
+    if generation.engine == "vllm":
+        end_at_all_ends(made, model)
     trainer = (LoopTrainer if generation.engine == "loop" else Trainer)(
         model=model,
         reward_funcs=reward,
-        args=config(settings, arguments, generation),
+        args=made,
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         callbacks=[recorder],
     )
     trainer.at_once = generation.batch_size
+    trainer.add_callback(SpreadAlone(trainer))
     if generation.engine == "vllm":
         # vLLM has just seeded torch with the number of its process, whatever the run's seed is.
         set_seed(trainer.args.seed, device_specific=True)
     resume.train(trainer, recorder, saving, settings.updates_per_step)
+    still = sum(row["reward_spread"] == 0 for row in recorder.rows)
+    if still and main_process():
+        log("updates without spread of reward", changed_nothing=still, of=len(recorder.rows))
     return recorder

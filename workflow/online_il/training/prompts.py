@@ -5,18 +5,25 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from online_il.cli import log
-from online_il.generation.chat import prompt_ids
+from online_il.generation.chat import messages_of, prompt_ids
+from online_il.generation.tokens import trained_end
 from online_il.records import InputError, Prompts, read_table
 from online_il.training.common import passes
 
 
 def training_prompts(
-    path: Path, tokenizer: PreTrainedTokenizerFast, count: int, seed: int, longest: int | None
+    path: Path,
+    base: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    count: int,
+    seed: int,
+    longest: int | None,
 ) -> list[dict[str, str]]:
     """`count` rows with `prompt` and `answer`: shuffled passes over the training split.
 
     Prompts of more than `longest` tokens are left out (TRL would not cut them), and counted in
-    the log. Raises `InputError` where none is left.
+    the log. Raises `InputError` where none is left, and where the answers to them end with a token
+    that ends no response of the policy in `base`.
     """
     table = read_table(path, Prompts)
     train = table[table["split"] == "train"]
@@ -24,6 +31,8 @@ def training_prompts(
         {"prompt": text, "answer": answer}
         for text, answer in zip(train["text"], train["answer"], strict=True)
     ]
+    for conversation in {messages_of(row["prompt"]) is not None for row in rows}:
+        trained_end(base, conversation=conversation)
     if longest is not None:
         ids = prompt_ids(tokenizer, [row["prompt"] for row in rows])
         kept = [row for row, tokens in zip(rows, ids, strict=True) if len(tokens) <= longest]

@@ -29,12 +29,11 @@ from online_il.models import weights_hash
 from online_il.provenance import file_hash
 from online_il.records import Checkpoint, InputError, flush, write_text
 from online_il.training.common import Recorder, main_process, processes
+from online_il.training.kept import KEPT, state_bytes
 
 SEAL = "seal.json"
 RECORDED = "recorded.json"
 PREFIX = "update-"
-KEPT = 2
-"""So many checkpoints are kept: should the newest be damaged, there is one before it."""
 
 
 class Saving(NamedTuple):
@@ -115,11 +114,10 @@ def _remove(*folders: Path) -> None:
 
 def _needs(trainer: Trainer, recorder: Recorder) -> str:
     """What a training takes on the disk, for whoever finds it full."""
-    # Weights and AdamW's two moments, in single precision.
-    checkpoint = 12 * sum(parameter.numel() for parameter in trainer.model.parameters())
+    state = state_bytes(sum(parameter.numel() for parameter in trainer.model.parameters()))
     return (
         f"{KEPT} kept checkpoints and the one being written take about "
-        f"{size((KEPT + 1) * checkpoint)}, and so many policies are published: "
+        f"{size(state)}, and so many policies are published: "
         f"{len(recorder.steps)} (`checkpoints`)"
     )
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.config.training import Distill, Grpo
 from online_il.generation import decode
 from online_il.generation.chat import prompt_ids
+from online_il.records import InputError
 
 Batch = dict[str, Any]
 
@@ -61,6 +63,24 @@ def _trim(batch: Batch) -> Batch:
             value = value[:, :longest]
         trimmed[key] = value
     return trimmed
+
+
+def check_engine(generation: Generation, hardware: str) -> None:
+    """Raises `InputError` for the decode loop on a GPU, where it does not run."""
+    if generation.engine == "loop" and hardware == "gpu":
+        raise InputError(
+            "generation.engine is loop, which runs on CPUs alone, and hardware is gpu; set "
+            "generation.engine to transformers or vllm, or hardware to cpu"
+        )
+
+
+def end_at_all_ends(made: Any, model: PreTrainedModel) -> None:
+    """Let vLLM end rollouts at every end of the model (`load_model`), in TRL's configuration.
+
+    By itself it knows the tokenizer's and those of the generation config, but not the config's.
+    """
+    ends = model.generation_config.eos_token_id
+    made.generation_kwargs = {"stop_token_ids": [ends] if isinstance(ends, int) else ends}
 
 
 def colocated(generation: Generation, settings: Grpo | Distill) -> dict[str, Any]:
@@ -124,7 +144,7 @@ class LoopGeneration:
             [(step, first + row) for row in range(len(prompt_ids))],
             sampling=sampling,
             seed=self.args.seed,  # type: ignore[attr-defined]
-            eos_token_id=model.config.eos_token_id,
+            eos_token_id=self.eos_token_ids,  # type: ignore[attr-defined]
             batch_size=self.at_once,
         )
         # GRPO's method also returns log-probabilities, which it uses with vLLM alone.

@@ -1,0 +1,171 @@
+"""What preflight says a study writes, against what its programs write."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from in_process import run
+from preflight_studies import study_raw
+from test_ends import inputs
+
+from online_il.config.study import Study
+from online_il.config.training import Architecture
+from online_il.preflight import memory
+from online_il.preflight.report import Report
+from online_il.training import resume
+from online_il.training.kept import KEPT, STATE_BYTES
+
+ROOT = Path(__file__).parents[2]
+SHAPE = Architecture(hidden_size=128, intermediate_size=256, layers=2, heads=2, head_dim=64)
+RUN = {"name": "sft-self", "method": "sft", "expert": "base", "steps": 4, "learning_rate": 1e-3}
+
+
+def study_of(hardware: str = "cpu", **task: object) -> Study:
+    """One task with a random base and one run of four checkpoints, two seeds."""
+    raw = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
+    raw |= {"hardware": hardware, "discrepancy": None, "theory": None}
+    if hardware == "gpu":
+        raw["generation"]["engine"] = "transformers"
+        for rule in ("sft", "grpo", "distill"):
+            raw["resources"][rule]["gpu"] = 1
+    made = next(one for one in raw["tasks"] if one["name"] == "deepscaler")
+    made["base"] |= {"architecture": SHAPE.model_dump(), "max_length": 512}
+    made |= {"seeds": [1, 2], "runs": [RUN | {"checkpoints": [1, 2, 3]}]} | task
+    return Study.model_validate(raw | {"tasks": [made]})
+
+
+def du(folder: Path) -> int:
+    """Bytes of the files in a folder, each once however many names it has."""
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            stat = path.stat()
+            found[stat.st_dev, stat.st_ino] = stat.st_size
+    return sum(found.values())
+
+
+def test_the_disk_that_is_said_is_the_disk_that_is_written(tmp_path, monkeypatch):
+    study, results = study_of(seeds=[1]), tmp_path / "results"
+    (task,) = study.tasks
+    kept = memory.checkpoint_bytes(study, task, results)
+    passing, count = memory.passing_bytes(study, [task], results, cores=4)
+    assert count == 1
+    most = []
+
+    def measured(*arguments):
+        most.append(du(results))
+        seal(*arguments)
+
+    seal = resume.seal
+    monkeypatch.setattr(resume, "seal", measured)
+    settings = task.base.model_dump_json()  # type: ignore[union-attr]
+    models = results / "models" / task.name / "base"
+    run("fetch", "--settings", settings, "--output", models)
+    files = inputs(tmp_path)
+    base = results / "runs" / task.name / "base" / "seed1"
+    common = ["--task", task.name, "--seed", 1, "--code", "x"]
+    common += ["--prompts", files / "prompts.parquet"]
+    run(
+        *("adopt", *common, "--run", "base", "--settings", settings, "--model", models),
+        *("--checkpoints", base / "checkpoints", "--training", base / "training.parquet"),
+        *("--record", base / "run.json"),
+    )
+    place = results / "runs" / task.name / "sft-self" / "seed1"
+    state = results / "state" / task.name / "sft-self" / "seed1"
+    method = study.methods.sft.model_copy(update={"batch_size": 2, "micro_batch_size": 2})
+    run(
+        *("sft", *common, "--run", "sft-self", "--settings", method.model_dump_json()),
+        *("--steps", 4, "--learning-rate", 1e-3, "--keep", "1,2,3,4", "--expert", "base"),
+        *("--base", base / "checkpoints" / "step0"),
+        *("--demonstrations", files / "samples.parquet"),
+        *("--checkpoints", place / "checkpoints", "--training", place / "training.parquet"),
+        *("--record", place / "run.json", "--state", state, "--save-minutes", 0),
+        *("--progress", tmp_path / "progress.json"),
+    )
+    assert du(results) == pytest.approx(kept, rel=0.2)
+    # At the third checkpoint the two before it are still there.
+    assert max(most) == pytest.approx(kept + passing, rel=0.2)
+    assert max(most) > 2 * du(results), "most of it goes when the training is finished"
+    # What is there is not asked for again.
+    assert memory.checkpoint_bytes(study, task, results) == 0
+    assert memory.passing_bytes(study, [task], results) == (0, 0)
+
+
+# embedding; two blocks of attention with biases, feed-forward and norms; last norm.
+PARAMETERS = 259 * 128 + 2 * (4 * 128 * 128 + 3 * 128 + 3 * 128 * 256 + 2 * 128) + 128
+
+
+@pytest.mark.parametrize(("hardware", "each"), [("cpu", 4), ("gpu", 2)])
+def test_checkpoints_are_counted_in_the_precision_they_are_written_in(tmp_path, hardware, each):
+    study = study_of(hardware)
+    (task,) = study.tasks
+    # Four checkpoints of two seeds; the random base is written in single precision.
+    expected = (8 * each + 4) * PARAMETERS
+    assert memory.checkpoint_bytes(study, task, tmp_path) == expected
+
+
+@pytest.mark.parametrize(("cores", "running"), [(1, 1), (2, 2), (16, 2), (None, 2)])
+def test_so_many_trainings_are_counted_as_run_at_once(tmp_path, cores, running):
+    study = study_of()
+    one = (KEPT + 1) * STATE_BYTES * PARAMETERS
+    assert (KEPT, STATE_BYTES) == (2, 12)
+    found = memory.passing_bytes(study, study.tasks, tmp_path, cores)
+    assert found == (running * one, running)
+
+
+def test_a_base_that_is_trained_is_counted(tmp_path):
+    raw = yaml.safe_load((ROOT / "config" / "mini.yaml").read_text())
+    study = Study.model_validate(raw)
+    (task,) = study.tasks
+    runs = sum(
+        len(memory.checkpoints_of(study, task, run)) * len(memory.seeds_of(task, run))
+        for run in task.runs
+    )
+    before = memory.checkpoint_bytes(study, task, tmp_path)
+    (tmp_path / "runs/countdown/base/seed1/checkpoints").mkdir(parents=True)
+    after = memory.checkpoint_bytes(study, task, tmp_path)
+    assert before / (runs + 1) == after / runs > 4 * 100_000
+
+
+def test_what_a_stopped_training_has_written_is_not_counted_twice(tmp_path):
+    study = study_of(seeds=[1])
+    (task,) = study.tasks
+    state = tmp_path / "state" / task.name / "sft-self" / "seed1"
+    whole = memory.passing_bytes(study, [task], tmp_path)[0]
+    (state / "update-00000002").mkdir(parents=True)
+    (state / "update-00000002" / "optimizer.pt").write_bytes(b"x" * 1000)
+    assert memory.passing_bytes(study, [task], tmp_path)[0] == whole - 1000
+
+
+def test_a_model_on_another_disk_is_copied_and_counted(tmp_path, monkeypatch):
+    raw = study_raw(tmp_path)
+    study = Study.model_validate(raw)
+    (task,) = study.tasks
+    weights = tmp_path / "student" / "model.safetensors"
+    weights.write_bytes(b"x" * 5000)
+    here = memory.checkpoint_bytes(study, task, tmp_path / "results")
+    stat = Path.stat
+
+    def elsewhere(path, **options):
+        found = list(stat(path, **options))
+        found[2] += path == weights  # The device.
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", elsewhere)
+    assert memory.checkpoint_bytes(study, task, tmp_path / "results") == here + 5000
+
+
+def test_a_disk_that_holds_the_checkpoints_but_not_the_state_is_too_small(tmp_path, monkeypatch):
+    study, report = study_of(), Report()
+    kept = memory.checkpoint_bytes(study, study.tasks[0], tmp_path)
+    passing, _ = memory.passing_bytes(study, study.tasks, tmp_path, 1)
+    for spare, problems in ((-1, 1), (0, 0)):
+        free = int(kept + passing) + spare
+        usage = memory.shutil.disk_usage(tmp_path)._replace(free=free)
+        monkeypatch.setattr(memory.shutil, "disk_usage", lambda _, usage=usage: usage)
+        report = Report()
+        memory.check_disk(study, study.tasks, tmp_path, report, cores=1)
+        assert len(report.problems) == problems
+    assert json.dumps(report.notes).count("go on from") == 1

@@ -1,0 +1,11 @@
+"""What a training keeps on the disk to go on from; preflight counts it without the trainers."""
+
+KEPT = 2
+"""So many checkpoints are kept: should the newest be damaged, there is one before it."""
+STATE_BYTES = 12
+"""Bytes a parameter in each: weights and AdamW's two moments, in single precision."""
+
+
+def state_bytes(n_parameters: int) -> int:
+    """The most that a running training keeps: its checkpoints and the one being written."""
+    return (KEPT + 1) * STATE_BYTES * n_parameters
