@@ -15,10 +15,10 @@ from statistics import median
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from online_il.cli import main
 from online_il.config.sampling import Sampling
+from online_il.errors import InputError
 from online_il.generation import decode
-from online_il.records import InputError
+from online_il.program.cli import main
 
 SHAPE = {
     "vocab_size": 49_152,

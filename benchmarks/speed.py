@@ -50,10 +50,11 @@ from arms import (
 from rich.console import Console
 from rich.table import Table
 
-from online_il.cli import main, newest_step
 from online_il.config.study import load
-from online_il.models import load_model, load_tokenizer
-from online_il.records import InputError, Prompts, read_table
+from online_il.errors import InputError
+from online_il.models import load_model, load_tokenizer, newest_step
+from online_il.program.cli import main
+from online_il.records import Prompts, read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "mini"

@@ -6,15 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from online_il.records import (
-    Checkpoint,
-    Evaluation,
-    RunRecord,
-    Samples,
-    Training,
-    write_json,
-    write_table,
-)
+from online_il.files import write_json, write_table
+from online_il.records import Checkpoint, Evaluation, RunRecord, Samples, Training
 
 VERSIONS = {"online_il": "0"}
 # run: method, expert, checkpoints (step, updates, samples), accuracy at the end

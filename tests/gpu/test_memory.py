@@ -28,8 +28,9 @@ def policies(tmp_path_factory) -> Path:
     """Two random models of Qwen2.5-3B's shape, and prompts."""
     from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
 
+    from online_il.files import write_table
     from online_il.models import byte_tokenizer, save_policy
-    from online_il.records import Prompts, write_table
+    from online_il.records import Prompts
 
     folder = tmp_path_factory.mktemp("policies")
     tokenizer = byte_tokenizer()

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 
+from online_il.files import write_table
 from online_il.generation.response import Response
 from online_il.grading import graded_sample
-from online_il.records import Prompts, Samples, read_table, write_table
+from online_il.records import Prompts, Samples, read_table
 
 method, policies, output = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 settings, generation = sys.argv[4], sys.argv[5]

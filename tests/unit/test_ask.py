@@ -21,8 +21,9 @@ from endpoint_server import (
     lines,
 )
 
+from online_il.files import write_table
 from online_il.generation import endpoint as engine
-from online_il.records import Prompts, Samples, provenance, read_table, write_table
+from online_il.records import Prompts, Samples, provenance, read_table
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-Tr0ub4dor-and-3"

@@ -10,7 +10,7 @@ from fake_study import RUNS, fake_study
 
 from online_il.charts.curves import AXES, figure1, figure2
 from online_il.charts.style import KNOWN, save, styles
-from online_il.records import InputError
+from online_il.errors import InputError
 from online_il.store import build, learning_curves
 
 CHANCE = {"countdown": 0.25, "gsm8k": 0.5}

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 from training_runs import WORDS, tiny
 
+from online_il.errors import InputError
 from online_il.models import load_model, save_policy, weights_hash, word_tokenizer
 from online_il.provenance import file_hash
-from online_il.records import InputError
 from online_il.training.common import Recorder
 
 

@@ -28,7 +28,8 @@ from online_il.claims.judge import Evidence, conjunction, judge
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.config.claims import Conjunction, load_claims
 from online_il.discrepancy.tables import Discrepancy
-from online_il.records import InputError, write_table
+from online_il.errors import InputError
+from online_il.files import write_table
 from online_il.store import build
 from online_il.theory.tables import Gaussian, Horizon, OfflineBound
 

@@ -10,7 +10,7 @@ import pytest
 from fake_study import RUNS, edit, fake_study
 
 from online_il.claims.comparison import compare, study
-from online_il.records import InputError
+from online_il.errors import InputError
 from online_il.store import build, query
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,8 @@ from online_il.config.study import ConfigError, Study, load
 from online_il.cost import memory, page, shape
 from online_il.cost.jobs import closure, figures, gpu_hours, jobs_of
 from online_il.cost.totals import PlannedRuns, rows_of, sentence, totals
-from online_il.records import InputError, read_table
+from online_il.errors import InputError
+from online_il.records import read_table
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "config" / "paper.yaml"

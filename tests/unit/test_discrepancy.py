@@ -12,10 +12,10 @@ import pytest
 from scipy import stats
 
 from online_il.charts.discrepancy import figure3
-from online_il.cli import ParameterError
 from online_il.discrepancy import measures
 from online_il.discrepancy.reading import read
 from online_il.discrepancy.tables import Discrepancy, latex, markdown
+from online_il.errors import ParameterError
 from online_il.records import provenance, read_table
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "discrepancy.py"

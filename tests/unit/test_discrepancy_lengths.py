@@ -16,7 +16,7 @@ from online_il.claims.effects import mean_effect
 from online_il.discrepancy import measures
 from online_il.discrepancy.reading import Responses, read
 from online_il.discrepancy.tables import Discrepancy
-from online_il.records import write_table
+from online_il.files import write_table
 
 LONG = 60_000
 

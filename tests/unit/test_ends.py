@@ -35,10 +35,12 @@ from training_runs import (
     tiny,
 )
 
+from online_il.errors import InputError
+from online_il.files import write_table
 from online_il.generation.chat import as_text
 from online_il.generation.tokens import Tokens, end_ids, trained_end
 from online_il.models import load_model, load_tokenizer, save_policy, word_tokenizer
-from online_il.records import InputError, Prompts, Samples, write_table
+from online_il.records import Prompts, Samples
 from online_il.training import distill, grpo, rollouts, supervised
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,11 @@ import pytest
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.files import write_json, write_table
 from online_il.generation.response import Response
 from online_il.models import WEIGHTS
 from online_il.provenance import file_hash
-from online_il.records import Checkpoint, Prompts, RunRecord, write_json, write_table
+from online_il.records import Checkpoint, Prompts, RunRecord
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "evaluate.py"
 

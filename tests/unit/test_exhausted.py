@@ -19,10 +19,11 @@ import pytest
 import torch
 import yaml
 
-from online_il.cli import main, parser
 from online_il.config.study import Study
-from online_il.exhausted import KEYS, cause_of
-from online_il.records import InputError, Prompts, read_table
+from online_il.errors import InputError
+from online_il.program.cli import main, parser
+from online_il.program.exhausted import KEYS, cause_of
+from online_il.records import Prompts, read_table
 
 ROOT = Path(__file__).parents[2]
 COMMON = (ROOT / "rules" / "common.smk").read_text()
@@ -118,7 +119,7 @@ def test_a_table_is_not_called_damaged_because_memory_ran_out(tmp_path, monkeypa
 HUNGRY = """
 import argparse, resource, sys
 import numpy, torch
-from online_il.cli import main, parser
+from online_il.program.cli import main, parser
 def program(_):
     held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held + 2**26, held + 2**26))

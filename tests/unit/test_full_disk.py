@@ -16,13 +16,14 @@ from fake_study import fake_study
 from safetensors.torch import save_file
 from training_runs import SCRIPTS, WORDS, program, tiny
 
-from online_il.exhausted import cause_of, sentence
+from online_il.files import write_table, write_text
 from online_il.generation.journal import Entry, Journal
 from online_il.generation.response import Response
 from online_il.grading import graded_sample
 from online_il.models import save_policy, word_tokenizer
+from online_il.program.exhausted import cause_of, sentence
 from online_il.provenance import file_hash
-from online_il.records import Prompts, Samples, read_table, write_table, write_text
+from online_il.records import Prompts, Samples, read_table
 from online_il.store import query
 
 STEPS = 6

@@ -9,9 +9,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from online_il.discrepancy.reading import read
+from online_il.errors import InputError
+from online_il.files import write_table
 from online_il.generation.response import Response, whole
 from online_il.grading import grade, graded_sample
-from online_il.records import InputError, Prompts, Samples, read_table, write_table
+from online_il.records import Prompts, Samples, read_table
 from online_il.tasks import boxed, miniature
 from online_il.tasks.countdown import evaluate_expression, score, score_tinyzero
 

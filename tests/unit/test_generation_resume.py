@@ -13,10 +13,11 @@ from test_engines import PROMPTS, make_policy, opened
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.files import write_table
 from online_il.generation.resume import SCORED, Resume, loglikelihoods, respond
 from online_il.generation.vllm_engine import UNIT_BATCHES, VllmEngine
 from online_il.provenance import identity
-from online_il.records import Prompts, write_table
+from online_il.records import Prompts
 
 ENGINES = ["loop", "transformers"]
 SAMPLE = Path(__file__).parents[2] / "workflow" / "scripts" / "sample.py"

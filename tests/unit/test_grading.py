@@ -11,9 +11,10 @@ import pyarrow.parquet as parquet
 import pytest
 from datasets import Dataset
 
+from online_il.files import write_table
 from online_il.generation.response import Response
 from online_il.grading import Grade, grade, graded_sample, reward
-from online_il.records import Samples, write_table
+from online_il.records import Samples
 from online_il.tasks import boxed, harness, sent, verifier
 from online_il.tasks.gsm8k import reference_of
 

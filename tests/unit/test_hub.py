@@ -14,7 +14,7 @@ import pytest
 from online_il import hub
 from online_il.config.data import Aime
 from online_il.config.hub import DataSet, Model
-from online_il.records import InputError
+from online_il.errors import InputError
 
 REPO, REVISION = "owner/name", "0123456789abcdef" * 2 + "01234567"
 

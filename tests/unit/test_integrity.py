@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from test_records import SAMPLES
 
-from online_il import records
+from online_il import files
 from online_il.integrity import damaged
 from online_il.records import Checkpoint, RunRecord, Samples, Training
 
@@ -50,7 +50,7 @@ def make_run(folder: Path, steps: list[int]) -> None:
                 weights_hash=weights_hash,
             )
         )
-    records.write_table([TRAINING], Training, folder / "training.parquet", {"run": folder.name})
+    files.write_table([TRAINING], Training, folder / "training.parquet", {"run": folder.name})
     record = RunRecord(
         task="countdown",
         run=folder.parent.name,
@@ -65,7 +65,7 @@ def make_run(folder: Path, steps: list[int]) -> None:
         code_hash="0",
         versions={},
     )
-    records.write_json(record, folder / "run.json")
+    files.write_json(record, folder / "run.json")
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def results(tmp_path):
     root = tmp_path / "results"
     make_run(root / "runs" / "countdown" / "sft-solver" / "seed1", [1, 4])
     make_run(root / "runs" / "countdown" / "base" / "seed1", [0])
-    records.write_table(SAMPLES, Samples, root / "samples" / "countdown" / "base.parquet", {})
-    records.write_text(json.dumps({"accuracy": 0.5}), root / "eval" / "countdown" / "id.json")
+    files.write_table(SAMPLES, Samples, root / "samples" / "countdown" / "base.parquet", {})
+    files.write_text(json.dumps({"accuracy": 0.5}), root / "eval" / "countdown" / "id.json")
     return root
 
 

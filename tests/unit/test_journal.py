@@ -2,8 +2,8 @@
 
 import pytest
 
+from online_il.errors import InputError
 from online_il.generation.journal import Entry, Journal
-from online_il.records import InputError
 
 
 def entry(number, text="seven"):

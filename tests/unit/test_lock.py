@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from snakemake.persistence.file import FilePersistence
 
-from online_il.lock import hold
+from online_il.program.lock import hold
 
 JOB = """
 import sys, time
 from pathlib import Path
-from online_il.cli import main, parser
+from online_il.program.cli import main, parser
 
 def run(options):
     with (options.output.parent / "times").open("a") as times:
@@ -32,7 +32,7 @@ arguments.add_argument("--seconds", type=float)
 main(run, arguments)
 """
 SNAKEFILE = """
-from online_il.lock import hold
+from online_il.program.lock import hold
 
 if workflow.is_main_process:
     hold(Path(".snakemake"))
@@ -47,7 +47,7 @@ rule waits:
 LOCKS_AGAIN_AND_AGAIN = """
 import sys
 from pathlib import Path
-from online_il.lock import hold
+from online_il.program.lock import hold
 from snakemake.exceptions import LockException
 from snakemake.persistence.file import FilePersistence
 

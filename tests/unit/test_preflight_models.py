@@ -11,8 +11,8 @@ from preflight_studies import CONFIG, check, model_folder, study_raw, with_exper
 from test_ends import command, inputs
 
 from online_il.config.generation import Generation
+from online_il.errors import InputError
 from online_il.generation.engines import open_engine
-from online_il.records import InputError
 
 MINI = (ROOT / "config" / "mini.yaml").read_text()
 

@@ -18,10 +18,11 @@ from safetensors.torch import load_file
 from training_runs import SCRIPTS, WORDS, program, tiny
 
 from online_il.config.training import Architecture
+from online_il.files import write_table
 from online_il.generation.response import Response
 from online_il.grading import graded_sample
 from online_il.models import new_model, save_policy, word_tokenizer
-from online_il.records import Prompts, Samples, read_table, write_table
+from online_il.records import Prompts, Samples, read_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import compact_prompt
 

@@ -9,9 +9,10 @@ import pytest
 from pandera.errors import SchemaErrors
 from pydantic import ValidationError
 
-from online_il import records
+from online_il import files, records
+from online_il.errors import InputError
 from online_il.integrity import damaged
-from online_il.records import Checkpoint, InputError, Samples
+from online_il.records import Checkpoint, Samples
 
 # ---- tables ----
 
@@ -37,7 +38,7 @@ SAMPLES = [
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "deep" / "samples.parquet"
-    records.write_table(SAMPLES, Samples, path, {"task": "t", "seeds": [1, 2]})
+    files.write_table(SAMPLES, Samples, path, {"task": "t", "seeds": [1, 2]})
     frame = records.read_table(path, Samples)
     assert frame["sample_index"].tolist() == [0, 1]
     assert frame["text"].tolist() == ["<think> </think>"] * 2
@@ -49,7 +50,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
 
 def test_columns_are_written_in_the_order_of_the_table(tmp_path):
     shuffled = [dict(sorted(row.items(), reverse=True)) for row in SAMPLES]
-    records.write_table(shuffled, Samples, tmp_path / "a.parquet", {})
+    files.write_table(shuffled, Samples, tmp_path / "a.parquet", {})
     assert parquet.read_schema(tmp_path / "a.parquet").names == list(SAMPLE)
 
 
@@ -70,28 +71,28 @@ BAD_ROWS = {
 @pytest.mark.parametrize("name", BAD_ROWS)
 def test_rows_that_do_not_fit_are_refused_and_the_old_table_stays(name, tmp_path):
     path = tmp_path / "samples.parquet"
-    records.write_table(SAMPLES, Samples, path, {"old": True})
+    files.write_table(SAMPLES, Samples, path, {"old": True})
     before = path.read_bytes()
     with pytest.raises(SchemaErrors):
-        records.write_table(BAD_ROWS[name], Samples, path, {"old": False})
+        files.write_table(BAD_ROWS[name], Samples, path, {"old": False})
     assert path.read_bytes() == before
     with pytest.raises(SchemaErrors):
-        records.write_table(BAD_ROWS[name], Samples, tmp_path / "new.parquet", {})
+        files.write_table(BAD_ROWS[name], Samples, tmp_path / "new.parquet", {})
     assert not (tmp_path / "new.parquet").exists()
 
 
 def test_a_failure_while_writing_leaves_the_old_table(tmp_path, monkeypatch):
     path = tmp_path / "samples.parquet"
-    records.write_table(SAMPLES, Samples, path, {})
+    files.write_table(SAMPLES, Samples, path, {})
     before = path.read_bytes()
 
     def fails(table, place):
         Path(place).write_bytes(b"PAR1 half a fi")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(records.parquet, "write_table", fails)
+    monkeypatch.setattr(files.parquet, "write_table", fails)
     with pytest.raises(OSError, match="no space"):
-        records.write_table(SAMPLES[:1], Samples, path, {})
+        files.write_table(SAMPLES[:1], Samples, path, {})
     assert path.read_bytes() == before
     assert damaged(tmp_path) == [], "what is left aside is no table"
 
@@ -99,7 +100,7 @@ def test_a_failure_while_writing_leaves_the_old_table(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["truncated", "garbage", "empty", "absent", "another table"])
 def test_a_damaged_table_is_named_with_the_remedy(kind, tmp_path):
     path = tmp_path / "samples.parquet"
-    records.write_table(SAMPLES, Samples, path, {})
+    files.write_table(SAMPLES, Samples, path, {})
     whole = path.read_bytes()
     if kind == "truncated":
         path.write_bytes(whole[:-20])
@@ -126,10 +127,10 @@ def test_a_table_with_an_altered_value_is_refused_when_it_is_read(tmp_path):
 
 def test_a_json_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "deep" / "note.txt"
-    records.write_text("first\n", path)
+    files.write_text("first\n", path)
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("stopped")))
     with pytest.raises(OSError, match="stopped"):
-        records.write_text("second\n", path)
+        files.write_text("second\n", path)
     assert path.read_text() == "first\n"
 
 

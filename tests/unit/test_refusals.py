@@ -8,10 +8,10 @@ from endpoint_server import Upstream, ask, body_of, completion, endpoint_at, lin
 from hypothesis import given
 from hypothesis import strategies as st
 
+from online_il.errors import InputError
 from online_il.generation import endpoint as engine
 from online_il.generation.journal import Journal, Usage
 from online_il.generation.refusal import fault_in, fault_of
-from online_il.records import InputError
 
 KEY = "sk-Tr0ub4dor-and-3"
 

@@ -10,7 +10,7 @@ import pytest
 from fake_study import RUNS, fake_study
 
 from online_il.config.study import load
-from online_il.records import InputError
+from online_il.errors import InputError
 from online_il.report.figures import finished_chart, rows_of
 from online_il.report.ledger import jobs, spent
 from online_il.report.page import page

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_il.cli import ParameterError
 from online_il.discrepancy.measures import common_prompts
 from online_il.discrepancy.reading import Responses, read
+from online_il.errors import ParameterError
 
 ROWS = [
     {"prompt_id": "a", "text": "wait – 等等\u2028so", "correct": True},

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_il.cli import ParameterError
 from online_il.discrepancy.measures import common_filter
 from online_il.discrepancy.reading import Responses, read
 from online_il.discrepancy.tables import Discrepancy
+from online_il.errors import ParameterError
 from online_il.records import provenance, read_table
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "discrepancy.py"

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 from training_runs import WORDS, tiny
 
-from online_il.cli import AGAIN
 from online_il.models import save_policy, word_tokenizer
+from online_il.program.cli import AGAIN
 from online_il.provenance import file_hash
 from online_il.training import resume
 from online_il.training.resume import Saving

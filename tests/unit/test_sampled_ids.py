@@ -16,12 +16,13 @@ from pandera.errors import SchemaErrors
 from test_ends import inputs, learned
 
 from online_il.config.sampling import Sampling
+from online_il.files import write_table
 from online_il.generation import decode
 from online_il.generation.response import Response
 from online_il.generation.tokens import Tokens, vocabulary_hash
 from online_il.grading import graded_sample
 from online_il.models import load_model, load_tokenizer, word_tokenizer
-from online_il.records import Samples, provenance, read_table, write_table
+from online_il.records import Samples, provenance, read_table
 from online_il.tasks import miniature
 
 CHAT = template("<end_of_turn>")

@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 from training_runs import WORDS, arguments, copied, saving, tiny, token_logps
 from trl import SFTTrainer
 
+from online_il.files import write_table
 from online_il.models import word_tokenizer
-from online_il.records import Training, read_table, write_table
+from online_il.records import Training, read_table
 from online_il.training import supervised
 
 # ---- supervised ----

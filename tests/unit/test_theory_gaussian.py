@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from online_il.cli import ParameterError
+from online_il.errors import ParameterError
 from online_il.theory import gaussian
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "theory_gaussian.py"

@@ -25,8 +25,9 @@ from training_runs import (
     with_weights,
 )
 
+from online_il.files import write_table
 from online_il.models import word_tokenizer
-from online_il.records import Training, read_table, write_table
+from online_il.records import Training, read_table
 from online_il.training import common, grpo
 
 # ---- GRPO ----

@@ -15,9 +15,10 @@ import torch
 from test_supervised import ROWS
 from training_runs import DISTILL, GRPO, PROMPTS, WORDS, arguments, reward, tiny
 
-from online_il.cli import AGAIN, Stopped
 from online_il.config.generation import Generation
+from online_il.errors import Stopped
 from online_il.models import load_model, word_tokenizer
+from online_il.program.cli import AGAIN
 from online_il.training import distill, grpo, supervised
 from online_il.training.common import main_process
 from online_il.training.resume import Saving

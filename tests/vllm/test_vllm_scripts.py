@@ -14,19 +14,11 @@ from vllm_policies import PROMPTS, make_policy, needs_vllm
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.files import write_json, write_table
 from online_il.generation.engines import open_engine
 from online_il.models import WEIGHTS
 from online_il.provenance import file_hash
-from online_il.records import (
-    Checkpoint,
-    Prompts,
-    RunRecord,
-    Samples,
-    provenance,
-    read_table,
-    write_json,
-    write_table,
-)
+from online_il.records import Checkpoint, Prompts, RunRecord, Samples, provenance, read_table
 from online_il.tasks.miniature import VOCABULARY
 
 pytestmark = needs_vllm

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.settings import Settings
-from online_il.exhausted import cause_of
-from online_il.records import InputError
+from online_il.errors import InputError
+from online_il.program.exhausted import cause_of
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt"]
 """Config, weights and tokenizer; never pickled weights (`*.bin`), for loading those runs code."""

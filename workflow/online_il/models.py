@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from online_il.config.training import Architecture
+from online_il.errors import InputError
+from online_il.files import flush, made_aside
 from online_il.generation.tokens import end_ids
 from online_il.provenance import file_hash, files_hash, identity
-from online_il.records import InputError, flush, made_aside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -216,3 +217,11 @@ def link(source: str, target: str) -> str:
 def model_config(folder: Path) -> dict[str, object]:
     """The `config.json` of a policy."""
     return json.loads((folder / "config.json").read_text())
+
+
+def newest_step(folder: Path) -> Path:
+    """The last checkpoint in a folder of `step<n>` folders. Raises `InputError` for none."""
+    steps = sorted(folder.glob("step*"), key=lambda path: int(path.name.removeprefix("step")))
+    if not steps:
+        raise InputError(f"{folder}: no checkpoint in it; delete it and start again")
+    return steps[-1]

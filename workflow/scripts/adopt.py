@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from online_il.cli import add_run, main, parser
+from online_il.program.cli import add_run, main, parser
 from online_il.provenance import file_hash
 from online_il.training.publish import publish_base
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from online_il.cli import log, main, parser
+from online_il.program.cli import log, main, parser
 from online_il.store import build, query
 
 

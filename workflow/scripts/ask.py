@@ -21,16 +21,18 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import ValidationError
 
-from online_il.cli import ParameterError, add_run, log, main, parser
 from online_il.config.endpoint import Endpoint
 from online_il.config.sampling import Sampling
 from online_il.config.settings import Settings
+from online_il.errors import InputError, ParameterError
+from online_il.files import write_table
 from online_il.generation.endpoint import Request, ask, key_of, request, sample_seed, tally
 from online_il.generation.journal import Journal
 from online_il.generation.response import Response
 from online_il.grading import graded_sample
+from online_il.program.cli import add_run, log, main, parser
 from online_il.provenance import file_hash, versions
-from online_il.records import InputError, Prompts, Samples, read_table, write_table
+from online_il.records import Prompts, Samples, read_table
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 

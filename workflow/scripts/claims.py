@@ -14,10 +14,11 @@ from online_il.claims.board import counted, markdown
 from online_il.claims.judge import Evidence, judge
 from online_il.claims.measured import SQL, Store
 from online_il.claims.records import ClaimVerdicts
-from online_il.cli import log, main, parser
 from online_il.config.claims import ConfigError, load_claims
+from online_il.errors import InputError
+from online_il.files import write_json, write_text, written_aside
+from online_il.program.cli import log, main, parser
 from online_il.provenance import versions
-from online_il.records import InputError, write_json, write_text, written_aside
 from online_il.statistics import LEVEL
 
 

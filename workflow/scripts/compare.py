@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from online_il.claims.comparison import Section, compare, study
-from online_il.cli import main, parser
-from online_il.records import markdown_table, write_text
+from online_il.files import write_text
+from online_il.markdown import markdown_table
+from online_il.program.cli import main, parser
 
 
 def shown(section: Section) -> Table:

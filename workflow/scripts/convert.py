@@ -11,10 +11,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from online_il.cli import ParameterError, log, main, parser
 from online_il.config.data import Aime, CountdownHub, DeepScaler, Gsm8k
+from online_il.errors import InputError, ParameterError
+from online_il.files import write_table
+from online_il.program.cli import log, main, parser
 from online_il.provenance import versions
-from online_il.records import InputError, Prompts, write_table
+from online_il.records import Prompts
 from online_il.tasks import countdown_hub, gsm8k, problems
 
 KINDS = {

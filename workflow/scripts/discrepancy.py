@@ -24,12 +24,14 @@ from rich.console import Console
 from rich.table import Table as Shown
 from rich.text import Text
 
-from online_il.cli import ParameterError, main, parser
 from online_il.discrepancy import measures
 from online_il.discrepancy.reading import Responses, read
 from online_il.discrepancy.tables import COLUMNS, Discrepancy, shown
+from online_il.errors import ParameterError
+from online_il.files import write_table
+from online_il.program.cli import main, parser
 from online_il.provenance import file_hash, versions
-from online_il.records import provenance, read_table, write_table
+from online_il.records import provenance, read_table
 
 
 def check(options: argparse.Namespace) -> None:

@@ -3,19 +3,20 @@
 import argparse
 from pathlib import Path
 
-from online_il.cli import main, newest_step, parser
 from online_il.config.generation import Generation
 from online_il.config.training import Distill
+from online_il.errors import InputError
 from online_il.models import (
     form_hash,
     inference_dtype,
     load_model,
     load_tokenizer,
+    newest_step,
     policy_hash,
     weights_hash,
 )
+from online_il.program.cli import main, parser
 from online_il.provenance import file_hash
-from online_il.records import InputError
 from online_il.training import distill
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.prompts import training_prompts

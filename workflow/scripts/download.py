@@ -7,9 +7,10 @@ lies, and HF_TOKEN, from the environment, opens gated repositories.
 import argparse
 from pathlib import Path
 
-from online_il.cli import ParameterError, log, main, parser
 from online_il.config.study import ConfigError, load
+from online_il.errors import ParameterError
 from online_il.hub import download, named_in
+from online_il.program.cli import log, main, parser
 
 
 def run(options: argparse.Namespace) -> None:

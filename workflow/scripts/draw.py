@@ -9,7 +9,7 @@ from pathlib import Path
 
 from online_il.charts import curves, discrepancy, gaussian, theory
 from online_il.charts.style import save
-from online_il.cli import main, parser
+from online_il.program.cli import main, parser
 
 FIGURES = {
     "figure1": curves.figure1,

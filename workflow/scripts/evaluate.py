@@ -18,29 +18,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from online_il.cli import add_run, log, main, parser
 from online_il.config.evaluation import Evaluation as Settings
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.errors import InputError
+from online_il.files import made_aside, write_json, write_table
 from online_il.generation.chat import messages_of
 from online_il.generation.engines import Engine, open_engine
 from online_il.generation.resume import Resume, loglikelihoods, respond
 from online_il.grading import graded_sample
 from online_il.models import form_hash, weights_hash
-from online_il.progress import report
+from online_il.program.cli import add_run, log, main, parser
+from online_il.program.progress import report
 from online_il.provenance import file_hash, identity, versions
-from online_il.records import (
-    Checkpoint,
-    Evaluation,
-    InputError,
-    Prompts,
-    RunRecord,
-    Samples,
-    made_aside,
-    read_table,
-    write_json,
-    write_table,
-)
+from online_il.records import Checkpoint, Evaluation, Prompts, RunRecord, Samples, read_table
 from online_il.statistics import clustered_stderr
 from online_il.tasks.miniature import check_rate
 

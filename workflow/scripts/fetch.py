@@ -10,9 +10,9 @@ import json
 import shutil
 from pathlib import Path
 
-from online_il.cli import log, main, parser
 from online_il.config.hub import Model
 from online_il.config.random import RandomModel
+from online_il.errors import InputError
 from online_il.generation.tokens import end_ids
 from online_il.hub import model_folder
 from online_il.models import (
@@ -24,7 +24,7 @@ from online_il.models import (
     save_policy,
     weights_hash,
 )
-from online_il.records import InputError
+from online_il.program.cli import log, main, parser
 
 KEPT = ("*.json", "*.jinja", "*.txt", "*.model", PARTS)
 

@@ -9,13 +9,14 @@ import json
 from pathlib import Path
 
 from online_il import hub
-from online_il.cli import add_run, log, main, parser
 from online_il.config.training import Finetuning
+from online_il.errors import InputError
 from online_il.generation.chat import as_text, prompt_ids
 from online_il.generation.tokens import trained_end
 from online_il.models import load_model, load_tokenizer, policy_hash, weights_hash
+from online_il.program.cli import add_run, log, main, parser
 from online_il.provenance import file_hash, files_hash
-from online_il.records import InputError, Prompts, read_table
+from online_il.records import Prompts, read_table
 from online_il.tasks.asked import Asked
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments

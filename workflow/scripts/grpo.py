@@ -2,11 +2,11 @@
 
 import argparse
 
-from online_il.cli import main, parser
 from online_il.config.generation import Generation
 from online_il.config.training import Grpo
 from online_il.grading import reward
 from online_il.models import load_model, load_tokenizer, policy_hash
+from online_il.program.cli import main, parser
 from online_il.provenance import file_hash
 from online_il.training import grpo
 from online_il.training.common import arguments as trainer_arguments

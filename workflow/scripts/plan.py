@@ -12,12 +12,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from online_il.cli import ParameterError, main, parser
 from online_il.config.study import ConfigError, load
 from online_il.cost.jobs import jobs_of
 from online_il.cost.page import figure_sentences, markdown, page, totals_rows
 from online_il.cost.totals import PlannedRuns, rows_of, totals
-from online_il.records import InputError, write_table, write_text
+from online_il.errors import InputError, ParameterError
+from online_il.files import write_table, write_text
+from online_il.program.cli import main, parser
 
 LEAST_WIDTH = 100
 

@@ -9,8 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from online_il.cli import ParameterError, main, parser
 from online_il.config.study import ConfigError, load
+from online_il.errors import InputError, ParameterError
+from online_il.files import write_text
 from online_il.preflight.machine import check_keys, check_programs, check_slurm
 from online_il.preflight.memory import check_disk, check_memory
 from online_il.preflight.models import (
@@ -22,7 +23,7 @@ from online_il.preflight.models import (
     check_tokenizers,
 )
 from online_il.preflight.report import Report
-from online_il.records import InputError, write_text
+from online_il.program.cli import main, parser
 
 
 def run(options: argparse.Namespace) -> None:

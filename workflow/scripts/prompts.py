@@ -12,10 +12,12 @@ import json
 import random
 from pathlib import Path
 
-from online_il.cli import main, parser
 from online_il.config.data import Instances, MiniatureData
+from online_il.errors import InputError
+from online_il.files import write_table
+from online_il.program.cli import main, parser
 from online_il.provenance import versions
-from online_il.records import InputError, Prompts, write_table
+from online_il.records import Prompts
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance, compact_prompt, generate
 

@@ -4,9 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from online_il.cli import ParameterError, main, parser
 from online_il.config.study import ConfigError, load
-from online_il.records import write_text
+from online_il.errors import ParameterError
+from online_il.files import write_text
+from online_il.program.cli import main, parser
 from online_il.report.page import page
 
 

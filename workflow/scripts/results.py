@@ -13,8 +13,9 @@ from pathlib import Path
 
 from online_il.claims.board import counted, effect, margin
 from online_il.claims.records import ClaimVerdict, read_claims
-from online_il.cli import main, parser
-from online_il.records import markdown_table, write_text
+from online_il.files import write_text
+from online_il.markdown import markdown_table
+from online_il.program.cli import main, parser
 from online_il.report.ledger import jobs
 
 COLUMNS = ["verdict", "claim", "effect [95 % interval]", "claimed", "in the paper"]

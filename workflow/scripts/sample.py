@@ -10,17 +10,19 @@ import argparse
 import json
 from pathlib import Path
 
-from online_il.cli import add_run, log, main, newest_step, parser
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.errors import InputError
+from online_il.files import write_table
 from online_il.generation.engines import open_engine
 from online_il.generation.resume import Resume, respond
 from online_il.generation.tokens import vocabulary_hash
 from online_il.grading import graded_sample
-from online_il.models import form_hash, weights_hash
-from online_il.progress import report
+from online_il.models import form_hash, newest_step, weights_hash
+from online_il.program.cli import add_run, log, main, parser
+from online_il.program.progress import report
 from online_il.provenance import file_hash, identity, versions
-from online_il.records import InputError, Prompts, Samples, read_table, write_table
+from online_il.records import Prompts, Samples, read_table
 
 
 def run(options: argparse.Namespace) -> None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from online_il.cli import main, parser
 from online_il.config.study import schema
-from online_il.records import write_text
+from online_il.files import write_text
+from online_il.program.cli import main, parser
 
 
 def run(options: argparse.Namespace) -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from online_il.cli import log, main, parser
 from online_il.config.training import Sft
 from online_il.generation.chat import messages_of, prompt_ids
 from online_il.generation.tokens import end_ids, trained_end, vocabulary_hash
 from online_il.models import load_model, load_tokenizer, policy_hash
+from online_il.program.cli import log, main, parser
 from online_il.provenance import file_hash
 from online_il.records import Prompts, Samples, provenance, read_table
 from online_il.training import supervised

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 from online_il.charts.theory import LEARNERS, SWEEPS, slopes
-from online_il.cli import main, parser
-from online_il.records import write_text
+from online_il.files import write_text
+from online_il.program.cli import main, parser
 
 
 def run(options: argparse.Namespace) -> None:

@@ -9,11 +9,12 @@ import json
 import random
 from pathlib import Path
 
-from online_il.cli import add_run, main, parser
+from online_il.files import write_table
 from online_il.generation.response import Response
 from online_il.grading import graded_sample
+from online_il.program.cli import add_run, main, parser
 from online_il.provenance import file_hash, versions
-from online_il.records import Prompts, Samples, read_table, write_table
+from online_il.records import Prompts, Samples, read_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from online_il.benchmarks import IN_DISTRIBUTION, ORDER
-from online_il.cli import main, parser
-from online_il.records import write_text
+from online_il.files import write_text
+from online_il.program.cli import main, parser
 from online_il.store import learning_curves, query
 
 FIRST = ["base", "expert"]

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from online_il.cli import main, parser
 from online_il.discrepancy.tables import Discrepancy, latex, markdown
+from online_il.files import write_table, write_text
+from online_il.program.cli import main, parser
 from online_il.provenance import versions
-from online_il.records import provenance, read_table, write_table, write_text
+from online_il.records import provenance, read_table
 
 
 def note(facts: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ instance with f = pi^e. Each with alpha from the best fit and with ten times tha
 import argparse
 import math
 
-from online_il.cli import main, parser
+from online_il.program.cli import main, parser
 from online_il.theory import alignment, gaussian
 from online_il.theory.checks import at_least
 from online_il.theory.offline_bound import Instance

@@ -8,7 +8,7 @@ Repeat --expert-mean, with --expert-weight, for a mixture, and --class-direction
 import argparse
 import json
 
-from online_il.cli import main, parser
+from online_il.program.cli import main, parser
 from online_il.theory import gaussian
 from online_il.theory.tables import Gaussian, add_output, finish
 

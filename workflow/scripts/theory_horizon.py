@@ -7,7 +7,7 @@ action with probability 1/C, learners get as many more labels as behaviour cloni
 import argparse
 import math
 
-from online_il.cli import main, parser
+from online_il.program.cli import main, parser
 from online_il.theory import horizon
 from online_il.theory.horizon import Instance
 from online_il.theory.tables import Horizon, add_output, finish

@@ -10,7 +10,7 @@ ipw_log_shifted shifts it, so that f is never negative.
 
 import argparse
 
-from online_il.cli import main, parser
+from online_il.program.cli import main, parser
 from online_il.theory import offline_bound
 from online_il.theory.offline_bound import Instance, Risk
 from online_il.theory.tables import OfflineBound, add_output, finish

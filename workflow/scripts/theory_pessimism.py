@@ -6,7 +6,7 @@ constant. The beta that balances the bound's two terms is added to the sweep for
 
 import argparse
 
-from online_il.cli import main, parser
+from online_il.program.cli import main, parser
 from online_il.theory import pessimism
 from online_il.theory.tables import Pessimism, add_output, finish
 

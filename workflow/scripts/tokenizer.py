@@ -4,9 +4,9 @@ import argparse
 import shutil
 from pathlib import Path
 
-from online_il.cli import main, parser
 from online_il.config.hub import Tokenizer
 from online_il.hub import tokenizer_folder
+from online_il.program.cli import main, parser
 
 
 def run(options: argparse.Namespace) -> None:

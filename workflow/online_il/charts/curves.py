@@ -15,7 +15,7 @@ import pandas as pd
 
 from online_il.benchmarks import FORGETTING, IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, TITLES
 from online_il.charts.style import DASHES, GREY, INK, Style, styles, themed
-from online_il.records import InputError
+from online_il.errors import InputError
 from online_il.store import BASE, from_base, learning_curves, query
 
 EXPERT = "expert"

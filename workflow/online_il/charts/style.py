@@ -14,7 +14,7 @@ from typing import NamedTuple
 import altair as alt
 import vl_convert
 
-from online_il.records import write_text
+from online_il.files import write_text
 
 INK = "#222222"
 GREY = "#6e6e6e"

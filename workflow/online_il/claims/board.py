@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
-from online_il.progress import summary_of
-from online_il.records import markdown_table
+from online_il.markdown import markdown_table
+from online_il.program.progress import summary_of
 
 LOOKS = {
     "supported": ("✔", "green"),

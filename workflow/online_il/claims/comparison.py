@@ -10,7 +10,7 @@ import pandas as pd
 from online_il.claims.effects import independent_effect
 from online_il.claims.measured import Store, ask
 from online_il.claims.records import read_claims
-from online_il.records import InputError
+from online_il.errors import InputError
 from online_il.statistics import Array
 
 NAMES = ("results.duckdb", "measurements.duckdb")

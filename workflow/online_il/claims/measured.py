@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from online_il import benchmarks
-from online_il.records import InputError
+from online_il.errors import InputError
 from online_il.statistics import Array
 from online_il.store import query
 

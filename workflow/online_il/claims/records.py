@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from online_il.records import InputError
+from online_il.errors import InputError
 
 
 class ClaimVerdict(BaseModel):

@@ -9,7 +9,7 @@ from online_il.cost import jobs as jobs_module
 from online_il.cost import memory as memory_module
 from online_il.cost import shape as shape_module
 from online_il.cost.totals import PlannedRuns, sentence
-from online_il.records import markdown_table
+from online_il.markdown import markdown_table
 
 Runs = Sequence[Mapping[str, Any]]
 Totals = dict[str, dict[str, dict[str, float]]]

@@ -13,7 +13,7 @@ from typing import Any
 from online_il.config.hub import Model
 from online_il.config.plan import ModelShape, Plan
 from online_il.config.training import Architecture
-from online_il.records import InputError
+from online_il.errors import InputError
 
 FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 BYTE_VOCABULARY = 259  # 256 bytes and three special tokens (models.byte_tokenizer).

@@ -9,7 +9,7 @@ from typing import IO, Any
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
-from online_il.cli import ParameterError
+from online_il.errors import ParameterError
 from online_il.text import BROKEN, encoding_of, unpacked
 
 BATCH = 500

@@ -11,8 +11,8 @@ what a row holds under such a name itself comes first.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from online_il.cli import ParameterError
 from online_il.discrepancy.files import Place, Row
+from online_il.errors import ParameterError
 from online_il.generation.reply import answer_text, ending, said_in
 
 COLUMNS = ("doc_id", "doc_hash", "resps", "filtered_resps", "target", "filter", "metrics")

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from online_il.cli import ParameterError
 from online_il.discrepancy.indicators import Array, Pool, one_hot, pooled
 from online_il.discrepancy.reading import Responses
+from online_il.errors import ParameterError
 
 GAP = "performance gap"
 WITHIN = "length, TV within a prompt"

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from online_il.cli import ParameterError
 from online_il.discrepancy import formats
 from online_il.discrepancy.files import BATCH, Place, Row, rows
 from online_il.discrepancy.keywords import counter, words
+from online_il.errors import ParameterError
 from online_il.generation.response import whole
 from online_il.tasks import sent
 

@@ -5,7 +5,8 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from online_il.discrepancy.measures import SHARE
-from online_il.records import Table, markdown_table
+from online_il.markdown import markdown_table
+from online_il.records import Table
 
 
 class Discrepancy(Table):

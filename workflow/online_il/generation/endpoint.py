@@ -30,12 +30,12 @@ import openai
 
 from online_il.config.endpoint import Endpoint
 from online_il.config.sampling import Sampling
+from online_il.errors import InputError
 from online_il.generation.chat import messages_of, primer_of
 from online_il.generation.completion import Failed, complete
 from online_il.generation.journal import Entry, Journal, Usage, canonical
 from online_il.generation.reply import Reply, ending
-from online_il.progress import report
-from online_il.records import InputError
+from online_il.program.progress import report
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds before the first repetition, doubled with each, and at most."""

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from online_il.records import InputError
+from online_il.errors import InputError
 
 End = Literal["stop", "length", "filtered", "broken"]
 """How an answer ended: by itself, as long as allowed, cut by a filter, or not whole."""

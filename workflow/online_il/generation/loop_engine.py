@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.errors import InputError
 from online_il.generation import decode
 from online_il.generation.response import Response
 from online_il.generation.scoring import of_choices
 from online_il.generation.tokens import Tokens
 from online_il.models import WEIGHTS, model_config
-from online_il.records import InputError
 
 Kept = tuple[decode.Cache, int, Tensor | None]
 

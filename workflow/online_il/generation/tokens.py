@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from online_il.errors import InputError
 from online_il.generation.chat import after_answer, messages_of, rendered
 from online_il.generation.response import Response, finish_reason
 from online_il.provenance import identity
-from online_il.records import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

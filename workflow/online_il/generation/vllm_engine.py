@@ -17,10 +17,10 @@ import numpy as np
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.errors import InputError
 from online_il.generation.response import Response
 from online_il.generation.tokens import Tokens
 from online_il.models import model_config
-from online_il.records import InputError
 
 # A list of this many ids at most may be asked for at one place (vllm.sampling_params).
 MAX_CHOICES = 128

@@ -20,11 +20,11 @@ from online_il.config.training import Distill, Grpo
 from online_il.cost.jobs import finetuning_of
 from online_il.cost.memory import GIB, Memory, published_bytes, training, vllm_least
 from online_il.cost.shape import of_model, parameters
-from online_il.exhausted import nearest_folder, size
+from online_il.errors import InputError
 from online_il.models import PARTS
 from online_il.preflight.models import shape_of
 from online_il.preflight.report import Report
-from online_il.records import InputError
+from online_il.program.exhausted import nearest_folder, size
 from online_il.training.kept import state_bytes
 
 

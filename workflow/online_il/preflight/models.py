@@ -17,10 +17,10 @@ from online_il.config.tasks import ModelExpert, Pretrained, Task
 from online_il.config.training import Sft
 from online_il.cost.jobs import finetuning_of
 from online_il.cost.shape import of_model
+from online_il.errors import InputError
 from online_il.generation.tokens import end_ids, trained_end
 from online_il.models import WEIGHTS
 from online_il.preflight.report import Report
-from online_il.records import InputError
 
 GATED = ("meta-llama/",)
 """Owners whose models the hub gives to those alone who accepted their terms."""

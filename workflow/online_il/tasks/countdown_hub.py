@@ -10,10 +10,10 @@ import random
 from itertools import islice
 
 from online_il import hub
-from online_il.cli import log
 from online_il.config.data import CountdownHub
+from online_il.errors import InputError
 from online_il.generation.chat import as_text
-from online_il.records import InputError
+from online_il.program.cli import log
 from online_il.tasks.countdown import Instance, chat_messages, generate, key, reachable
 from online_il.tasks.prompt import Converted, Prompt, without_tests
 

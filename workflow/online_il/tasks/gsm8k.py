@@ -9,8 +9,8 @@ import re
 from online_il import hub
 from online_il.config.data import Gsm8k
 from online_il.config.hub import DataSet
+from online_il.errors import InputError
 from online_il.generation.chat import as_text
-from online_il.records import InputError
 from online_il.tasks import harness, mmlu
 from online_il.tasks.prompt import Converted, Prompt, prompt, without_tests, words
 

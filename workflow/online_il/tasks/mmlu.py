@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from online_il.records import InputError
+from online_il.errors import InputError
 from online_il.tasks.harness import definition
 
 

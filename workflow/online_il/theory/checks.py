@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from online_il.cli import ParameterError
+from online_il.errors import ParameterError
 
 
 def at_least(name: str, values: Iterable[float], least: float) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import integrate, optimize, stats
 from scipy.special import logsumexp
 
-from online_il.cli import ParameterError
+from online_il.errors import ParameterError
 
 Array = NDArray[np.float64]
 

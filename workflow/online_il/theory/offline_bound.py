@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from online_il.cli import ParameterError
+from online_il.errors import ParameterError
 from online_il.theory.checks import at_least, within
 
 Array = NDArray[np.float64]

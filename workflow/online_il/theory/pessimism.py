@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_il.cli import ParameterError
+from online_il.errors import ParameterError
 from online_il.theory.checks import at_least
 
 Array = NDArray[np.float64]

@@ -8,8 +8,9 @@ from typing import Any
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from online_il.files import write_table
 from online_il.provenance import versions
-from online_il.records import Table, write_table
+from online_il.records import Table
 
 MEAN = "The student's mean, its coordinates as JSON."
 

@@ -16,9 +16,10 @@ import trl.trainer.utils
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
 
+from online_il.errors import InputError
 from online_il.models import save_policy, weights_hash
-from online_il.progress import report
-from online_il.records import Checkpoint, InputError
+from online_il.program.progress import report
+from online_il.records import Checkpoint
 
 Row = TypeVar("Row")
 

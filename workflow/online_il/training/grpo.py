@@ -15,9 +15,9 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
-from online_il.cli import log
 from online_il.config.generation import Generation
 from online_il.config.training import Grpo
+from online_il.program.cli import log
 from online_il.training import resume
 from online_il.training.common import (
     Precision,

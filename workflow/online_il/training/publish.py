@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from online_il.cli import add_run
+from online_il.files import write_json, write_table
 from online_il.models import link_tree, weights_hash
+from online_il.program.cli import add_run
 from online_il.provenance import file_hash, identity, versions
-from online_il.records import Checkpoint, RunRecord, Training, write_json, write_table
+from online_il.records import Checkpoint, RunRecord, Training
 from online_il.training.common import Recorder, main_process, processes
 from online_il.training.resume import Saving
 

@@ -23,11 +23,12 @@ from typing import Any, NamedTuple
 
 from transformers import Trainer, TrainerCallback
 
-from online_il.cli import Stopped
-from online_il.exhausted import size
+from online_il.errors import InputError, Stopped
+from online_il.files import flush, write_text
 from online_il.models import weights_hash
+from online_il.program.exhausted import size
 from online_il.provenance import file_hash
-from online_il.records import Checkpoint, InputError, flush, write_text
+from online_il.records import Checkpoint
 from online_il.training.common import Recorder, main_process, processes
 from online_il.training.kept import KEPT, state_bytes
 

@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from online_il.records import write_text
+from online_il.files import write_text
 
 STARTED = time.time()
 """When this process began, seconds since 1970: from it follows how long the job will take."""

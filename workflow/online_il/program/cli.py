@@ -9,21 +9,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from online_il.exhausted import Exhausted, sentence
-from online_il.lock import alone
-from online_il.records import InputError
-
-
-class ParameterError(ValueError):
-    """A parameter out of its range; the text names the parameter and the range."""
-
-
-class Stopped(BaseException):
-    """A program was asked to stop and has saved what it needs to go on; the text says so.
-
-    No `Exception`, for it comes at any moment, also where a library catches all of those.
-    """
-
+from online_il.errors import InputError, ParameterError, Stopped
+from online_il.program.exhausted import Exhausted, sentence
+from online_il.program.lock import alone
 
 AGAIN = 75
 """The status of a program that was asked to stop: starting it again goes on (EX_TEMPFAIL)."""
@@ -91,14 +79,6 @@ def _told(
             raise
     # Here, for while an error is handled it keeps what the program held.
     raise Exhausted(line)
-
-
-def newest_step(folder: Path) -> Path:
-    """The last checkpoint in a folder of `step<n>` folders. Raises `InputError` for none."""
-    steps = sorted(folder.glob("step*"), key=lambda path: int(path.name.removeprefix("step")))
-    if not steps:
-        raise InputError(f"{folder}: no checkpoint in it; delete it and start again")
-    return steps[-1]
 
 
 def log(message: str, **numbers: Any) -> None:

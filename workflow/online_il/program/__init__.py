@@ -1,0 +1,1 @@
+"""Starting, stopping, locks, running out, progress: what decides no number."""
