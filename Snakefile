@@ -16,7 +16,9 @@ from online_il.claims.board import show
 from online_il.config.claims import load_claims
 from online_il.config.site import SiteError, load_site
 from online_il.config.study import ConfigError, load
+from online_il.program.accepted import Ledger
 from online_il.program.environment import prepare
+from online_il.program.finished import decide_by_identity
 from online_il.integrity import damaged
 from online_il.program.lock import hold
 
@@ -24,6 +26,8 @@ CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 OVERRIDES = dict(workflow.config_settings.config)
 # Asked for with `--config partial=true`: the page of a study of which not all runs are there.
 PARTIAL = bool(OVERRIDES.pop("partial", False))
+# Asked for with `--config accept_code=grpo,sft`: code that is taken for what it was before.
+ACCEPT = str(OVERRIDES.pop("accept_code", ""))
 try:
     STUDY = load(CONFIG, OVERRIDES)
     CLAIMED = load_claims(ROOT / "config" / "claims.yaml")
@@ -36,6 +40,7 @@ if workflow.is_main_process:
     if broken := damaged(Path(R)):
         raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
     hold(Path(".snakemake"))
+    decide_by_identity(Path(R))
 
 prepare(ROOT, STUDY.hardware)
 
@@ -74,6 +79,7 @@ if STUDY.theory:
 include: "rules/figures.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
+include: "rules/accepted.smk"
 
 
 rule all:

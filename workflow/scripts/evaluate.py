@@ -30,7 +30,7 @@ from online_il.grading import graded_sample
 from online_il.models import form_hash, weights_hash
 from online_il.program.cli import add_run, log, main, parser
 from online_il.program.progress import report
-from online_il.provenance import file_hash, identity, versions
+from online_il.provenance import file_hash, identities, libraries, versions
 from online_il.records import Checkpoint, Evaluation, Prompts, RunRecord, Samples, read_table
 from online_il.statistics import clustered_stderr
 from online_il.tasks.miniature import check_rate
@@ -141,19 +141,21 @@ def evaluate(
     choice = grader_of(prompts) == "choice"
     count = 1 if choice else settings.responses.get(benchmark, settings.samples_per_prompt)
     name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
-    resume = Resume(
-        options.state / f"step{checkpoint.step}.{name}.jsonl",
-        identity(
-            **context,
-            weights=checkpoint.weights_hash,
-            form=form_hash(options.checkpoints / f"step{checkpoint.step}"),
-            benchmark=benchmark,
-            sampling=drawn.model_dump(),
-            count=count,
-            seed_of_samples=settings.seed,
-            generation=options.generation,
-        ),
+    known = {k: v for k, v in context.items() if k not in ("code_hash", "versions")}
+    own, *accepted = identities(
+        options.code,
+        **known,
+        versions=libraries(),
+        weights=checkpoint.weights_hash,
+        form=form_hash(options.checkpoints / f"step{checkpoint.step}"),
+        benchmark=benchmark,
+        sampling=drawn.model_dump(),
+        count=count,
+        seed_of_samples=settings.seed,
+        generation=options.generation,
     )
+    state = options.state / f"step{checkpoint.step}.{name}.jsonl"
+    resume = Resume(state, own, options.code, tuple(accepted))
     if choice:
         rows = chosen(engine, policy, prompts, resume, options)
     else:

@@ -21,7 +21,7 @@ from online_il.grading import graded_sample
 from online_il.models import form_hash, newest_step, weights_hash
 from online_il.program.cli import add_run, log, main, parser
 from online_il.program.progress import report
-from online_il.provenance import file_hash, identity, versions
+from online_il.provenance import file_hash, identities, libraries, versions
 from online_il.records import Prompts, Samples, read_table
 
 
@@ -48,6 +48,10 @@ def run(options: argparse.Namespace) -> None:
         "code_hash": options.code,
         "versions": versions(),
     }
+    known = {k: v for k, v in provenance.items() if k not in ("code_hash", "versions")}
+    own, *accepted = identities(
+        options.code, **known, versions=libraries(), form=form_hash(policy), keys=keys
+    )
     engine = open_engine(generation)
     engine.load(policy)
     responses = respond(
@@ -56,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         keys,
         sampling=sampling,
         seed=options.seed,
-        resume=Resume(options.state, identity(**provenance, form=form_hash(policy), keys=keys)),
+        resume=Resume(options.state, own, options.code, tuple(accepted)),
         done=lambda rows: report(options.progress, done=rows, total=count, unit="response"),
     )
     rows = [

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from online_il.config.sampling import Sampling
 from online_il.generation.engines import Engine
 from online_il.generation.response import Response
+from online_il.program.aside import settle_file
 from online_il.provenance import identity
 
 SCORED = 512
@@ -29,7 +30,11 @@ class Resume(NamedTuple):
     path: Path
     """A file in a folder that Snakemake does not know, or it would delete it with the outputs."""
     identity: str
-    """Hash of the policy, prompts, settings, code and versions; another's results are not taken."""
+    """Hash of the policy, prompts, settings, code and versions; another's results are set aside."""
+    code: str = ""
+    """Hash of the code, which is said in the file."""
+    accepted: tuple[str, ...] = ()
+    """Identities of jobs that differ in code alone, which a person takes for this one."""
 
 
 def respond(
@@ -88,11 +93,12 @@ class Units:
     def __init__(self, resume: Resume, total: int) -> None:
         self._results: list[Any] = []
         resume.path.parent.mkdir(parents=True, exist_ok=True)
+        settle_file(resume.path, (resume.identity, *resume.accepted))
         self._file = resume.path.open("a+b")
         whole = self._read(resume)
         self._file.truncate(whole)
         if whole == 0:
-            self._write({"identity": resume.identity})
+            self._write({"identity": resume.identity, "code": resume.code})
         if self._results:
             name = resume.path.stem
             logging.info("%s: going on after batch %d of %d", name, len(self._results), total)
@@ -124,8 +130,8 @@ class Units:
         head = self._file.readline()
         if not head:
             return 0
-        if _parsed(head) != {"identity": resume.identity}:
-            logging.info("%s is of another job (code, settings or inputs): not taken", resume.path)
+        if _parsed(head).get("identity") not in (resume.identity, *resume.accepted):
+            logging.warning("%s, line 1 is damaged: all of it is generated again", resume.path)
             return 0
         place = len(head)
         for line in self._file:

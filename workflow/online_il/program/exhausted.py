@@ -186,6 +186,15 @@ def size(count: float) -> str:
     return f"{count:,.1f} GiB"
 
 
+def needs_of_checkpoints(checkpoints: int, kept: int, published: int) -> str:
+    """Say what a training takes on the disk; `checkpoints` are the bytes it goes on from."""
+    return (
+        f"{kept} kept checkpoints and the one being written take about {size(checkpoints)}, and so "
+        f"many policies are published: {published} (`checkpoints`); what was set aside of code or "
+        "settings before may be deleted (`set-aside-*` in the folder `state`)"
+    )
+
+
 def _short(error: BaseException) -> str:
     """The start of an error's own words, which say what was asked for."""
     return " ".join(str(error).split())[:240]

@@ -9,7 +9,7 @@ from typing import Any
 from online_il.files import write_json, write_table
 from online_il.models import link_tree, weights_hash
 from online_il.program.cli import add_run
-from online_il.provenance import file_hash, identity, versions
+from online_il.provenance import file_hash, identities, libraries, versions
 from online_il.records import Checkpoint, RunRecord, Training
 from online_il.training.common import Recorder, main_process, processes
 from online_il.training.resume import Saving
@@ -40,16 +40,18 @@ def add_saving(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--hardware", choices=["cpu", "gpu"], default="cpu", help="trained on")
 
 
-NOT_IDENTITY = {"state", "save_minutes", "progress", "checkpoints", "training", "record"}
-"""Options that change no number."""
+NOT_IDENTITY = {"state", "save_minutes", "progress", "checkpoints", "training", "record", "code"}
+"""Options that change no number; the code has a place of its own in the identity."""
 
 
 def saving_of(options: argparse.Namespace, **inputs: str) -> Saving:
     """Where a run goes on from; `inputs` are the hashes of what it reads."""
     named = {k: v for k, v in vars(options).items() if k not in NOT_IDENTITY}
     wanted = {k: v for k, v in named.items() if not isinstance(v, Path)}
-    parts = identity(options=wanted, inputs=inputs, processes=processes(), versions=versions())
-    return Saving(options.state, parts, options.save_minutes)
+    own, *accepted = identities(
+        options.code, options=wanted, inputs=inputs, processes=processes(), versions=libraries()
+    )
+    return Saving(options.state, own, options.save_minutes, options.code, tuple(accepted))
 
 
 def lay_out(recorder: Recorder, saving: Saving, options: argparse.Namespace) -> None:

@@ -5,7 +5,8 @@ training goes on from is written: the trainer's own checkpoint (weights, optimiz
 random generators) and what was recorded so far. A checkpoint is written aside, flushed to the disk,
 sealed with the hashes of its files and renamed, so that it is complete or absent. A start takes the
 newest one whose seal holds and which belongs to the same run: the same code, settings, inputs and
-versions.
+versions. What belongs to another run is set aside first, and taken back when that one is trained
+again (`program/aside.py`).
 
 Only boundaries: TRL does not save the rollouts that wait for their second update. The order of the
 prompts is planned beforehand, so that the place in it follows from the number of the update.
@@ -26,7 +27,8 @@ from transformers import Trainer, TrainerCallback
 from online_il.errors import InputError, Stopped
 from online_il.files import flush, write_text
 from online_il.models import weights_hash
-from online_il.program.exhausted import size
+from online_il.program.aside import settle
+from online_il.program.exhausted import needs_of_checkpoints
 from online_il.provenance import file_hash
 from online_il.records import Checkpoint
 from online_il.training.common import Recorder, main_process, processes
@@ -46,6 +48,10 @@ class Saving(NamedTuple):
     """What the run is a function of; a checkpoint of another run is not taken."""
     minutes: float
     """Longest time between two checkpoints, but for the time to the next boundary."""
+    code: str = ""
+    """Hash of the code, which is said beside a checkpoint."""
+    accepted: tuple[str, ...] = ()
+    """Identities of runs that differ in code alone, which a person takes for this one."""
 
     @property
     def published(self) -> Path:
@@ -71,6 +77,9 @@ def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -
 
 
 def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -> None:
+    if main_process():
+        settle(saving.folder, (saving.identity, *saving.accepted))
+    trainer.accelerator.wait_for_everyone()
     if restore(recorder, saving.folder / "finished", saving):
         logging.info("this run is finished; its policies are published again")
         _remove(*_newest_first(saving.folder), saving.folder / "trainer")
@@ -83,8 +92,10 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
         _remove(*newer, saving.folder / "trainer")
         done = int(start.name.removeprefix(PREFIX))
         logging.info("going on after update %d of %d", done, trainer.args.max_steps)
-    elif main_process():
-        shutil.rmtree(saving.folder, ignore_errors=True)
+    else:
+        # Damaged, or of a run that was stopped before its first checkpoint.
+        names = ("finished", "finished.partial", "published", "trainer")
+        _remove(*_newest_first(saving.folder), *(saving.folder / name for name in names))
     saver = Saver(trainer, recorder, saving, boundary)
     trainer.add_callback(saver)
     try:
@@ -93,7 +104,9 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
     except Exception as error:
         if main_process():  # Half of a checkpoint is of no use and may fill the disk.
             shutil.rmtree(saving.folder / "trainer", ignore_errors=True)
-            error.add_note(_needs(trainer, recorder))
+            parameters = sum(part.numel() for part in trainer.model.parameters())
+            state = state_bytes(parameters)
+            error.add_note(needs_of_checkpoints(state, KEPT, len(recorder.steps)))
         raise
     if saver.stopped and trainer.state.global_step < trainer.args.max_steps:
         raise Stopped(
@@ -102,7 +115,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
         )
     if main_process():
         _write_recorded(recorder, saving.folder / "finished.partial")
-        seal(saving.folder / "finished.partial", saving.folder / "finished", saving.identity)
+        seal(saving.folder / "finished.partial", saving.folder / "finished", saving)
         # The trainer's own checkpoints are large, and nothing goes on from them any more.
         _remove(*_newest_first(saving.folder), saving.folder / "trainer")
 
@@ -111,16 +124,6 @@ def _remove(*folders: Path) -> None:
     if main_process():
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _needs(trainer: Trainer, recorder: Recorder) -> str:
-    """What a training takes on the disk, for whoever finds it full."""
-    state = state_bytes(sum(parameter.numel() for parameter in trainer.model.parameters()))
-    return (
-        f"{KEPT} kept checkpoints and the one being written take about "
-        f"{size(state)}, and so many policies are published: "
-        f"{len(recorder.steps)} (`checkpoints`)"
-    )
 
 
 class Saver(TrainerCallback):
@@ -157,7 +160,7 @@ class Saver(TrainerCallback):
             whole = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             _write_recorded(self.recorder, whole)
             place = self.saving.folder / f"{PREFIX}{state.global_step:08d}"
-            seal(whole, place, self.saving.identity)
+            seal(whole, place, self.saving)
             for path in list(_newest_first(self.saving.folder))[KEPT:]:
                 shutil.rmtree(path)
         self.trainer.accelerator.wait_for_everyone()
@@ -179,11 +182,12 @@ class Saver(TrainerCallback):
         return decision[0]
 
 
-def seal(source: Path, place: Path, belongs_to: str) -> None:
+def seal(source: Path, place: Path, saving: Saving) -> None:
     """Flush a folder to the disk, list its files' hashes in it and give it its name."""
     files = sorted(path for path in source.rglob("*") if path.is_file() and path.name != SEAL)
     hashes = {str(path.relative_to(source)): file_hash(path) for path in files}
-    write_text(json.dumps({"identity": belongs_to, "files": hashes}), source / SEAL)
+    said = {"identity": saving.identity, "code": saving.code, "files": hashes}
+    write_text(json.dumps(said), source / SEAL)
     for path in [*files, source]:
         flush(path)
     shutil.rmtree(place, ignore_errors=True)
@@ -206,7 +210,7 @@ def _usable(place: Path, saving: Saving) -> bool:
     """Whether a checkpoint is whole and this run's; says so where it is not."""
     try:
         sealed = json.loads((place / SEAL).read_text())
-        if sealed["identity"] != saving.identity:
+        if sealed["identity"] not in (saving.identity, *saving.accepted):
             logging.info("%s is of another run (code, settings or inputs): not taken", place)
             return False
         broken = [n for n, known in sealed["files"].items() if file_hash(place / n) != known]

@@ -1,0 +1,28 @@
+# What the results know of the code that made them, and which code a person takes for it.
+
+from online_il.program.reasons import explain_every_start
+from online_il.provenance import code_modules, hash_of_modules
+
+
+def programs():
+    """For each rule with a program: the program's name, the hash of its code, its modules' hashes."""
+    known, found = {}, {}
+    for rule in workflow.rules:
+        path = getattr(rule.params, "script", None)
+        if path and hasattr(rule.params, "code"):
+            if path not in known:
+                modules = code_modules(ROOT / "workflow" / "scripts" / Path(path).name)
+                known[path] = (Path(path).stem, hash_of_modules(modules), modules)
+            found[rule.name] = known[path]
+    return found
+
+
+LEDGER = Ledger(Path(R), programs())
+if ACCEPT and workflow.is_main_process:
+    try:
+        LEDGER.accept(ACCEPT.split(","))
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+LEDGER.tell_jobs()
+if workflow.is_main_process:
+    explain_every_start(LEDGER)

@@ -1,0 +1,118 @@
+"""Code that a person takes for the same as before: `--config accept_code=<rule>`.
+
+What was finished with the code before stays, and what was begun with it goes on. It is written to
+`results/<scale>/provenance/accepted.json` and holds until the code changes again; the versions that
+every later result names tell of it.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from online_il.files import write_text
+from online_il.program.aside import ASIDE
+from online_il.provenance import ACCEPTED
+
+Acceptance = dict[str, Any]
+"""`rule`, the hashes of its code `before` and `now`, the `modules` that differ, and `when`."""
+
+
+class Ledger:
+    """What the results know of code: the modules of each hash, and what was accepted.
+
+    `programs` says for each rule the name of its script, its hash and its modules' hashes.
+    """
+
+    def __init__(
+        self, results: Path, programs: Mapping[str, tuple[str, str, dict[str, str]]]
+    ) -> None:
+        self.results, self.programs = results, programs
+        self.folder = results / "provenance"
+        self.listed = self.folder / "accepted.json"
+        known = json.loads(self.listed.read_text()) if self.listed.is_file() else []
+        self.acceptances: list[Acceptance] = known
+
+    def modules(self, code: str) -> dict[str, str] | None:
+        """The hash of each module of some code; None where it was never recorded."""
+        path = self.folder / "code" / f"{code}.json"
+        return json.loads(path.read_text())["modules"] if path.is_file() else None
+
+    def differences(self, before: str, now: dict[str, str]) -> list[str] | None:
+        """The modules in which some code differs from the present one, None where unknown."""
+        known = self.modules(before)
+        if known is None:
+            return None
+        return sorted(name for name in known | now if known.get(name) != now.get(name))
+
+    def accept(self, rules: Iterable[str]) -> None:
+        """Take the code of some rules for what their results and their state were made with.
+
+        `all` are all rules. Raises `ValueError` for a rule that is not there.
+        """
+        wanted = set(rules)
+        if unknown := sorted(wanted - self.programs.keys() - {"all"}):
+            raise ValueError(
+                f"accept_code: there is no rule {', '.join(unknown)} with a program; "
+                f"name some of all, {', '.join(sorted(self.programs))}"
+            )
+        for rule, (_, now, modules) in self.programs.items():
+            if not wanted & {rule, "all"}:
+                continue
+            for before in sorted(set(self._made_with(rule)) - {now}):
+                entry = {"rule": rule, "before": before, "now": now}
+                if any(entry.items() <= known.items() for known in self.acceptances):
+                    continue
+                entry["modules"] = self.differences(before, modules)  # type: ignore[assignment]
+                entry["when"] = datetime.now(UTC).isoformat(timespec="seconds")
+                self.acceptances.append(entry)
+
+    def tell_jobs(self) -> None:
+        """Let this process and those that it starts know what is accepted."""
+        os.environ[ACCEPTED] = json.dumps(self.acceptances)
+
+    def write(self) -> None:
+        """Record the present code, module by module, and what was accepted."""
+        for program, code, modules in self.programs.values():
+            path = self.folder / "code" / f"{code}.json"
+            if not path.is_file():
+                listed = {"program": program, "modules": modules}
+                write_text(json.dumps(listed, indent=2) + "\n", path)
+        if self.acceptances:
+            write_text(json.dumps(self.acceptances, indent=2) + "\n", self.listed)
+
+    def _made_with(self, rule: str) -> Iterator[str]:
+        """The hashes of the code that made the results and the unfinished state of a rule."""
+        for path in (self.folder / "jobs").rglob("*"):
+            record = json.loads(path.read_text()) if path.is_file() else {}
+            if record.get("rule") == rule:
+                yield from (code_of(params) for params in [record["params"] or []])
+        for state in (self.results / "state").glob("*/*/seed*"):
+            for begun in [state, *state.rglob("*.jsonl")]:
+                if ASIDE in begun.name:
+                    continue
+                code = code_of_state(begun)
+                path = self.folder / "code" / f"{code}.json"
+                program = json.loads(path.read_text())["program"] if path.is_file() else None
+                if program == self.programs[rule][0]:
+                    yield code
+
+
+def code_of(params: Iterable[str]) -> str:
+    """The hash of the code among a job's recorded parameters; empty where there is none."""
+    found = [param for param in params if param.startswith("code=")]
+    return found[0].removeprefix("code=").strip("'") if found else ""
+
+
+def code_of_state(state: Path) -> str:
+    """The hash of the code that unfinished state was made with; empty where there is none."""
+    try:
+        if state.is_dir():
+            seals = sorted([*state.glob("update-*/seal.json"), *state.glob("finished/seal.json")])
+            return str(json.loads(seals[-1].read_text()).get("code", "")) if seals else ""
+        with state.open("rb") as stream:
+            return str(json.loads(stream.readline()).get("code", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""

@@ -1,0 +1,89 @@
+"""What was begun or finished with other code, settings or inputs is set aside, never deleted.
+
+It is taken back when a start wants it again, so that undoing an edit goes on from where it was.
+Every step is a renaming, in an order in which a kill between two of them loses nothing: what names
+the state (a sealed checkpoint, the first line of a file) leaves last and comes back first.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from online_il.program.exhausted import size
+
+ASIDE = "set-aside-"
+SEALED = ("update-*", "finished")
+"""What a training goes on from, each with its seal; the policies in `published` belong to them."""
+
+
+def settle(folder: Path, wanted: Collection[str]) -> None:
+    """Let a training's state be that of the wanted identities alone, what else is there aside."""
+    known = {path: _of_checkpoint(path) for name in SEALED for path in sorted(folder.glob(name))}
+    others = [path for path, identity in known.items() if identity and identity not in wanted]
+    if others:
+        place = folder / f"{ASIDE}{known[others[-1]][:8]}"
+        mine = any(identity in wanted for identity in known.values())
+        _move([*([] if mine else folder.glob("published")), *others], place)
+        _say(others[-1], "run", place)
+    for place in sorted(folder.glob(f"{ASIDE}*")):
+        sealed = [path for name in SEALED for path in sorted(place.glob(name))]
+        back = [path for path in sealed if _of_checkpoint(path) in wanted]
+        # A kill between two renamings left its policies alone here.
+        rest = not sealed and place.name in {f"{ASIDE}{identity[:8]}" for identity in wanted}
+        if back or (rest and not (folder / "published").exists()):
+            _move([*back, *place.glob("published")], folder)
+            logging.info("what was set aside in %s is taken back", place)
+            if not any(place.iterdir()):
+                place.rmdir()
+
+
+def settle_file(path: Path, wanted: Collection[str]) -> None:
+    """The same for a file whose first line names whose it is."""
+    if path.is_file() and (identity := _of_file(path)) and identity not in wanted:
+        place = path.with_name(f"{path.stem}.{ASIDE}{identity[:8]}{path.suffix}")
+        path.replace(place)
+        _say(path, "job", place)
+    for place in sorted(path.parent.glob(f"{path.stem}.{ASIDE}*{path.suffix}")):
+        if not path.exists() and _of_file(place) in wanted:
+            place.replace(path)
+            logging.info("what was set aside in %s is taken back", place)
+
+
+def _move(paths: Sequence[Path], folder: Path) -> None:
+    """Move to a folder, what is sealed last on the way out and first on the way back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out = folder.name.startswith(ASIDE)
+    for path in sorted(paths, key=lambda path: (path.name == "published") != out):
+        shutil.rmtree(folder / path.name, ignore_errors=True)
+        path.rename(folder / path.name)
+
+
+def _say(path: Path, whose: str, place: Path) -> None:
+    files = [place] if place.is_file() else [file for file in place.rglob("*") if file.is_file()]
+    logging.info(
+        "%s is of another %s (code, settings or inputs): not taken, but set aside in %s (%s), in "
+        "case they come back; delete that if they will not",
+        path,
+        whose,
+        place,
+        size(sum(file.stat().st_size for file in files)),
+    )
+
+
+def _of_checkpoint(path: Path) -> str:
+    """Whose a checkpoint is; empty where its seal cannot be read."""
+    try:
+        return str(json.loads((path / "seal.json").read_text())["identity"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _of_file(path: Path) -> str:
+    """Whose a file is; empty where its first line does not say."""
+    try:
+        with path.open("rb") as stream:
+            return str(json.loads(stream.readline())["identity"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

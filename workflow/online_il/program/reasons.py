@@ -1,0 +1,141 @@
+"""Why something that is finished would be made again, in words, before anything is started."""
+
+import ast
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from online_il.program.accepted import Ledger, code_of, code_of_state
+from online_il.program.finished import changed_inputs
+from online_il.provenance import same_code
+
+
+def reasons(dag: Any, ledger: Ledger) -> list[str]:
+    """One line for each rule and reason: what changed, and for which jobs."""
+    persistence = dag.workflow.persistence
+    found: dict[tuple[str, str], list[str]] = {}
+    following: Counter[str] = Counter()
+    for job in dag.needrun_jobs():
+        if not job.output:
+            continue
+        made = [output for output in job.output if persistence.metadata(output) is not None]
+        there = [output for output in made if Path(output).exists()]
+        why = list(_changes(persistence, job, there[0], ledger) if there else _begun(job, ledger))
+        for text in why:
+            found.setdefault((job.rule.name, text), []).append(_name(job))
+        if there and not why:
+            following[job.rule.name] += 1
+    lines = [f"  {text} ({_listed(jobs)})" for (_, text), jobs in found.items()]
+    if lines and following:
+        follows = ", ".join(f"{rule} ({count})" for rule, count in sorted(following.items()))
+        lines.append(f"  what follows from that: {follows}")
+    return lines
+
+
+def explain_every_start(ledger: Ledger) -> None:
+    """Let every start say what it makes again, a dry run too, and write down its code.
+
+    Not in `onstart`: that is not run dry, nor where nothing is left to do.
+    """
+    from snakemake.persistence.file import FilePersistence  # type: ignore[import-untyped]
+
+    lock = FilePersistence.lock
+
+    @contextmanager
+    def started(persistence: Any) -> Iterator[None]:
+        with lock(persistence):
+            explain(persistence.dag, ledger)
+            if ledger.acceptances or any(persistence.dag.needrun_jobs()):
+                ledger.write()
+            yield
+
+    @contextmanager
+    def dry(persistence: Any) -> Iterator[None]:
+        explain(persistence.dag, ledger)
+        yield
+
+    FilePersistence.lock, FilePersistence.lock_warn_only = started, dry
+
+
+def explain(dag: Any, ledger: Ledger) -> None:
+    """Say what of all that is finished would be made again, and why."""
+    from snakemake.logging import logger  # type: ignore[import-untyped]
+
+    if lines := reasons(dag, ledger):
+        logger.info(
+            "Made again, though there are results or a beginning of it:\n"
+            + "\n".join(lines)
+            + "\n  Harmless? `--config accept_code=<rule>` goes on from what is there; what code is"
+            "\n  not taken is set aside and not deleted (docs/resuming.md)."
+        )
+
+
+def _changes(persistence: Any, job: Any, output: Any, ledger: Ledger) -> Iterator[str]:
+    rule = job.rule.name
+    old, new = (_named(params) for params in (persistence.params(output), persistence._params(job)))
+    for name in sorted(old.keys() | new.keys()):
+        before, now = old.get(name, ""), new.get(name, "")
+        if before == now:
+            continue
+        if name == "code":
+            before, now = code_of([f"code={before}"]), code_of([f"code={now}"])
+            if before not in same_code(now):
+                yield _code_changed(rule, before, ledger)
+        else:
+            yield f"settings of {rule}: {_setting(name, before, now)}"
+    if persistence._code_changed(job, file=output):
+        yield f"how {rule} calls its program changed"
+    recorded = set(persistence.input(output) or []) ^ set(map(str, persistence._input(job)))
+    for file in sorted(recorded):
+        yield f"inputs of {rule}: {file} is there now or is gone"
+    for file in changed_inputs(persistence, job, output):
+        yield f"inputs of {rule}: {file} has other content"
+
+
+def _code_changed(rule: str, before: str, ledger: Ledger) -> str:
+    differing = ledger.differences(before, ledger.programs[rule][2])
+    if differing is None:
+        return f"code of {rule} changed (it was not recorded which modules it had)"
+    return f"code of {rule}: {', '.join(differing)} changed"
+
+
+def _begun(job: Any, ledger: Ledger) -> Iterator[str]:
+    """What was begun with other code and is not finished."""
+    state = getattr(job.params, "state", None)
+    if state is None or job.rule.name not in ledger.programs:
+        return
+    before, now = code_of_state(Path(state)), ledger.programs[job.rule.name][1]
+    if before and before != now and before not in same_code(now):
+        yield f"{_code_changed(job.rule.name, before, ledger)} since it was begun"
+
+
+def _named(params: Any) -> dict[str, str]:
+    pairs = (param.partition("=") for param in params or [])
+    return {name: value for name, _, value in pairs}
+
+
+def _setting(name: str, before: str, now: str) -> str:
+    """How a setting differs; of settings that are JSON, the keys that do."""
+    try:
+        old, new = json.loads(ast.literal_eval(before)), json.loads(ast.literal_eval(now))
+    except (ValueError, SyntaxError, TypeError):
+        old, new = None, None
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return f"{name} was {before or 'absent'}, is {now or 'absent'}"
+    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    return "; ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in keys)
+
+
+def _name(job: Any) -> str:
+    wildcards = job.wildcards_dict
+    seed = f"seed {wildcards['seed']}" if "seed" in wildcards else ""
+    return " ".join([*(v for k, v in wildcards.items() if k != "seed"), seed]).strip()
+
+
+def _listed(jobs: list[str]) -> str:
+    names = [name for name in jobs if name]
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return shown or "one job"

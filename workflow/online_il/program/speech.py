@@ -1,0 +1,236 @@
+"""What of a module's syntax only speaks, taken out before its hash is made.
+
+Texts of raised errors, what is logged, printed or reported, descriptions, help, docstrings: a word
+more or less in them decides no number. The condition of an error counts, and so does whatever else
+it is given. A text in which something is called that may do more than read is kept but for its
+words.
+"""
+
+import ast
+from collections.abc import Callable
+
+PROGRAM = "online_il.program"
+UNCOUNTED = (PROGRAM, "online_il.errors", "online_il.files", "online_il.provenance")
+"""Modules, with all that lies below them, that start, stop, write and speak."""
+SILENT_LIBRARIES = {"logging", "warnings"}
+DESCRIBED = {"Field", "add_argument", "add_argument_group", "ArgumentParser", "Parser", "parser"}
+DESCRIPTIONS = {"description", "help", "title", "metavar", "epilog"}
+SPEAKERS = {"log", "report"}
+"""Functions of `program` that only speak; so do `print` and the libraries above."""
+PURE = frozenset(
+    """len str repr sorted sum min max round int float abs set list tuple dict type format size join
+    strip rstrip lstrip split splitlines removeprefix removesuffix replace relative_to upper lower
+    title items keys values get isnan mean Path getattr isinstance zip enumerate range bool any all
+    model_dump _asdict perf_counter monotonic""".split()  # noqa: SIM905
+)
+"""Functions and methods that read and leave no trace."""
+
+
+def without_speech(tree: ast.Module) -> ast.Module:
+    """The tree without what only speaks; the given one is changed."""
+    silence = _Silence(_imported_uncounted(tree))
+    silent = silence.visit(tree)
+    _drop_unused(silent, silence.is_pure)
+    for node in ast.walk(silent):
+        if getattr(node, "body", None) == []:
+            vars(node)["body"] = [ast.Pass()]
+    return silent
+
+
+def is_uncounted(module: str) -> bool:
+    """Whether a module, by its dotted name, decides no number."""
+    return any(module == name or module.startswith(f"{name}.") for name in UNCOUNTED)
+
+
+class _Silence(ast.NodeTransformer):
+    """Takes out what speaks, statement by statement."""
+
+    def __init__(self, uncounted: set[str]) -> None:
+        self.speakers = {"print", *(uncounted & SPEAKERS)}
+        self.pure = PURE | uncounted
+        self.texts: set[str] = set()
+
+    def is_pure(self, value: ast.AST) -> bool:
+        """Whether evaluating an expression does nothing that decides a number."""
+        forbidden = ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom
+        return all(
+            not isinstance(node, forbidden)
+            and (not isinstance(node, ast.Call) or _name_of(node.func) in self.pure)
+            for node in ast.walk(value)
+        )
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        around, self.texts = self.texts, self.texts | _texts_of(node)
+        self.generic_visit(node)
+        self.texts = around
+        return node
+
+    def visit_Import(self, node: ast.Import) -> ast.AST | None:
+        return _with_names(node, lambda name: not (name in SILENT_LIBRARIES or is_uncounted(name)))
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        module = node.module or ""
+        if module.split(".")[0] in SILENT_LIBRARIES or is_uncounted(module):
+            return None
+        return _with_names(node, lambda name: not is_uncounted(f"{module}.{name}"))
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        if _name_of(node.test) == "TYPE_CHECKING":
+            return node.orelse
+        if not node.body and not node.orelse and self.is_pure(node.test):
+            return []
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        if [_name_of(target) for target in node.targets] == ["__version__"]:
+            return None
+        return self.generic_visit(node)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        node.msg = None
+        return self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.exc, ast.Call):
+            self._blank_texts(node.exc)
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        self.generic_visit(node)
+        # A bare text documents; a bare None is what is left of a call that spoke.
+        return None if _is_constant(node.value, str, type(None)) else node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        called = _name_of(node.func)
+        if self._speaks(node.func):
+            if all(self.is_pure(part) for part in _given(node)):
+                return ast.Constant(None)
+            return _Wordless().visit(node)
+        if called in ("exit", "error"):
+            self._blank_texts(node)
+        if called in DESCRIBED:
+            node.keywords = [
+                keyword
+                for keyword in node.keywords
+                if keyword.arg not in DESCRIPTIONS or not _is_text(keyword.value)
+            ]
+        return node
+
+    def _speaks(self, function: ast.expr) -> bool:
+        if isinstance(function, ast.Name):
+            return function.id in self.speakers
+        if not isinstance(function, ast.Attribute):
+            return False
+        owner = _name_of(function.value)
+        return function.attr == "add_note" or owner in SILENT_LIBRARIES or owner == "logger"
+
+    def _blank_texts(self, call: ast.Call) -> None:
+        """Empty the texts among what a call is given, those that a variable holds among them."""
+        call.args = [self._blanked(value) for value in call.args]
+        for keyword in call.keywords:
+            keyword.value = self._blanked(keyword.value)
+
+    def _blanked(self, value: ast.expr) -> ast.expr:
+        if isinstance(value, ast.Name) and value.id in self.texts:
+            return ast.Constant("")
+        if not _is_text(value):
+            return value
+        return ast.Constant("") if self.is_pure(value) else _Wordless().visit(value)
+
+
+class _Wordless(ast.NodeTransformer):
+    """Empties every text."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return ast.Constant("") if isinstance(node.value, str) else node
+
+
+def _is_text(value: ast.expr) -> bool:
+    """Whether an expression is a text by its form."""
+    if isinstance(value, ast.JoinedStr) or _is_constant(value, str):
+        return True
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+        return _is_text(value.left) or _is_text(value.right)
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mod):
+        return _is_text(value.left)
+    if isinstance(value, ast.IfExp):
+        return _is_text(value.body) or _is_text(value.orelse)
+    called = value.func if isinstance(value, ast.Call) else None
+    return isinstance(called, ast.Attribute) and _is_text(called.value)
+
+
+def _texts_of(function: ast.FunctionDef) -> set[str]:
+    """The local variables that never hold anything but a text."""
+    nodes = list(ast.walk(function))
+    stored = [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    texts = [
+        node.targets[0].id
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and len(node.targets) == 1
+        and _is_text(node.value)
+    ]
+    return {name for name in texts if stored.count(name) == texts.count(name)}
+
+
+def _imported_uncounted(tree: ast.Module) -> set[str]:
+    """The names that come from modules that decide no number."""
+    return {
+        name.asname or name.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and is_uncounted(node.module or "")
+        for name in node.names
+    }
+
+
+def _drop_unused(tree: ast.Module, is_pure: Callable[[ast.AST], bool]) -> None:
+    """Drop local variables that served only what was taken out."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        before = -1
+        while before != (now := sum(1 for _ in ast.walk(function))):
+            before = now
+            nodes = list(ast.walk(function))
+            read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            read |= {n for g in nodes if isinstance(g, ast.Global | ast.Nonlocal) for n in g.names}
+            for node in nodes:
+                if isinstance(node, ast.ClassDef):
+                    continue  # Its variables are fields.
+                for field in ("body", "orelse", "finalbody"):
+                    block = getattr(node, field, None)
+                    if isinstance(block, list):
+                        setattr(node, field, [s for s in block if not _is_unused(s, read, is_pure)])
+
+
+def _is_unused(statement: ast.stmt, read: set[str], is_pure: Callable[[ast.AST], bool]) -> bool:
+    if isinstance(statement, ast.Assign):
+        targets, value = statement.targets, statement.value
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        targets, value = [statement.target], statement.value
+    else:
+        return False
+    named = all(isinstance(target, ast.Name) and target.id not in read for target in targets)
+    return named and is_pure(value)
+
+
+def _with_names(node: ast.Import | ast.ImportFrom, counts: Callable[[str], bool]) -> ast.AST | None:
+    node.names = [name for name in node.names if counts(name.name)]
+    return node if node.names else None
+
+
+def _given(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def _name_of(node: ast.expr) -> str:
+    """The name of a variable, or the last one of an attribute."""
+    return getattr(node, "id", getattr(node, "attr", ""))
+
+
+def _is_constant(node: ast.expr, *kinds: type) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, kinds)
