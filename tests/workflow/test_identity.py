@@ -1,0 +1,121 @@
+"""What is finished is decided by identity: a copy is, and what something depends on is not."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from project import PARTS, copy_of_project
+
+TARGETS = ("figure4", "slopes", "--configfile", "config/smoke.yaml")
+GAUSSIAN = "workflow/online_il/theory/gaussian.py"
+
+
+def snakemake(checkout: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *TARGETS, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def planned(output: str) -> set[str]:
+    table = output.partition("Job stats:")[2].partition("\ntotal")[0]
+    rows = [line.split() for line in table.splitlines()]
+    return {row[0] for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """A checkout with the theory of the smoke study: jobs of seconds, one after another."""
+    folder = copy_of_project(tmp_path_factory.mktemp("checkout"))
+    snakemake(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(study, tmp_path) -> Path:
+    """Another checkout with a copy of the results alone, their times new and in no order."""
+    for name in (*PARTS, "results"):
+        source = study / name
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, tmp_path / name)
+    files = [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
+    for path in files:
+        time = 1_800_000_000 + random.Random(str(path.name)).randrange(1000)
+        os.utime(path, (time, time))
+    assert not (tmp_path / ".snakemake").exists()
+    return tmp_path
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_copy_of_the_results_is_finished_and_a_setting_reruns_what_depends_on_it(copy):
+    assert "Nothing to be done" in snakemake(copy, "-n")
+    edit(copy / "config/smoke.yaml", "replicates: 100", "replicates: 101")
+    output = snakemake(copy, "-n")
+    assert planned(output) == {"theory_offline_bound", "slopes"}
+    assert "settings of theory_offline_bound: flags was " in output
+    assert "--replicates 100" in output and "--replicates 101" in output
+
+
+def test_a_copy_beside_snakemakes_own_folder_is_finished_too(copy, study):
+    shutil.copytree(study / ".snakemake", copy / ".snakemake")
+    assert "Nothing to be done" in snakemake(copy, "-n")
+
+
+def test_other_content_is_another_input_whatever_its_time(copy):
+    (table,) = (copy / "results").rglob("class-a.parquet")
+    table.write_bytes(table.read_bytes() + b"more")
+    os.utime(table, (1, 1))
+    output = snakemake(copy, "-n")
+    assert planned(output) == {"figure4"}
+    assert "class-a.parquet has other content" in output
+
+
+def test_code_that_changed_is_named_and_can_be_accepted(copy):
+    (copy / GAUSSIAN).write_text((copy / GAUSSIAN).read_text() + "EDITED = 1\n")
+    output = snakemake(copy, "-n")
+    assert planned(output) == {"theory_gaussian", "figure4"}
+    assert "code of theory_gaussian: theory/gaussian.py changed (class-a)" in output
+    some = snakemake(copy, "-n", "--config", "accept_code=theory_gaussian")
+    assert planned(some) == {"figure4"}
+    ledger = copy / "results" / "smoke" / "provenance" / "accepted.json"
+    assert not ledger.exists()  # Asked, not told.
+    told = snakemake(copy, "--config", "accept_code=theory_gaussian,figure4")
+    assert "Nothing to be done" in told
+    accepted = json.loads(ledger.read_text())
+    assert [entry["rule"] for entry in accepted] == ["figure4", "theory_gaussian"] or [
+        entry["rule"] for entry in accepted
+    ] == ["theory_gaussian", "figure4"]
+    assert all(entry["modules"] == ["theory/gaussian.py"] for entry in accepted)
+    assert "Nothing to be done" in snakemake(copy, "-n")  # It holds.
+    # What is made later says so, and code that changes once more is not taken.
+    edit(copy / "config/smoke.yaml", "replicates: 100", "replicates: 101")
+    snakemake(copy)
+    import pyarrow.parquet as parquet
+
+    made = copy / "results" / "smoke" / "theory" / "offline_bound.parquet"
+    metadata = json.loads(parquet.read_schema(made).metadata[b"online_il"])
+    assert json.loads(metadata["versions"]["accepted_code"]) == accepted
+    (copy / GAUSSIAN).write_text((copy / GAUSSIAN).read_text() + "EDITED = 2\n")
+    assert planned(snakemake(copy, "-n")) == {"theory_gaussian", "figure4"}
+
+
+def test_words_and_plumbing_rerun_nothing(copy):
+    edit(copy / GAUSSIAN, "raise ParameterError(", "raise ParameterError('Wait: ' + ")
+    edit(copy / "workflow/online_il/program/cli.py", "see --help", "ask --help")
+    edit(copy / "rules/theory.smk", "project the Gaussian expert", "project one Gaussian expert")
+    assert "Nothing to be done" in snakemake(copy, "-n")
+
+
+def test_a_rule_that_is_not_there_is_named(study):
+    command = [sys.executable, "-m", "snakemake", "-n", *TARGETS, "--config", "accept_code=grop"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=study, timeout=600)
+    assert done.returncode != 0 and "there is no rule grop" in done.stdout + done.stderr
