@@ -202,6 +202,41 @@ def test_nothing_is_taken_from_another_run(base, undisturbed, tmp_path):
     assert "is of another run" in log_of(tmp_path / "run")
 
 
+def identity_of(folder: Path, name: str) -> str:
+    return json.loads((folder / "state" / name / "seal.json").read_text())["identity"]
+
+
+def test_an_edit_that_is_undone_goes_on_from_what_was_set_aside(base, undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    after(start("sft", folder, base, **EVERY_BOUNDARY), folder, 6, signal.SIGKILL)
+    (folder / "progress.json").unlink()
+    edited = {"identity": "an edited run"}
+    assert after(start("sft", folder, base, **edited), folder, 2, signal.SIGTERM) == AGAIN
+    assert "is of another run" in log_of(folder) and "going on" not in log_of(folder)
+    assert list((folder / "state").glob("set-aside-*/update-*"))
+    whole("sft", folder, base, **edited)
+    # Undone after the other one was finished.
+    assert whole("sft", folder, base) == undisturbed("sft")
+    log = log_of(folder)
+    assert "is taken back" in log and "going on after update" in log.partition("taken back")[2]
+    # And done again: the finished one is there, nothing is trained.
+    made = (folder / "progress.json").read_text()
+    whole("sft", folder, base, **edited)
+    assert identity_of(folder, "finished") == "an edited run"
+    assert (folder / "progress.json").read_text() == made
+
+
+def test_state_of_code_that_is_accepted_is_taken(base, undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    after(start("sft", folder, base, **EVERY_BOUNDARY), folder, 6, signal.SIGKILL)
+    same = {"identity": "the same run", "accepted": ["a run"], "code": "newer"}
+    assert whole("sft", folder, base, **same) == undisturbed("sft")
+    assert "going on after update" in log_of(folder)
+    assert identity_of(folder, "finished") == "the same run"
+    assert json.loads((folder / "state/finished/seal.json").read_text())["code"] == "newer"
+    assert not list((folder / "state").glob("set-aside-*"))
+
+
 def test_a_published_policy_that_is_damaged_is_trained_again(base, tmp_path):
     expected = whole("sft", tmp_path / "run", base)
     shutil.rmtree(tmp_path / "run" / "state" / "published" / "step1")

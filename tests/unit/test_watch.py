@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from online_il.program.accepted import MADE_AGAIN
+
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "watch.py"
 spec = importlib.util.spec_from_file_location("watch", SCRIPT)
 assert spec is not None and spec.loader is not None
@@ -102,3 +104,16 @@ def test_the_status_and_the_last_lines_of_a_failing_command_are_passed_on(tmp_pa
     assert done.returncode == 3
     assert "a sentence that helps" in done.stderr
     assert "a sentence that helps" in (tmp_path / "logs" / "snakemake.log").read_text()
+
+
+def test_what_is_made_again_and_why_is_shown_before_it_is_made(tmp_path):
+    lines = "Building DAG of jobs...", MADE_AGAIN, "  code of grpo: training/grpo.py changed", "Job"
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--results", tmp_path, "--", sys.executable, "-c"]
+        + [f"print({chr(10).join(lines)!r})"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(SCRIPT.parents[1])},
+    )
+    shown = done.stdout.splitlines()
+    assert shown[:2] == [*lines[1:3]] and "Job" not in shown and "Building" not in done.stdout

@@ -2,8 +2,8 @@
 
     train_process.py METHOD FOLDER BASE STEPS [SETTINGS]
 
-SETTINGS is JSON: `minutes` between checkpoints, `engine`, `bf16` as on GPUs, and what replaces
-GRPO's settings.
+SETTINGS is JSON: `minutes` between checkpoints, `engine`, `bf16` as on GPUs, the run's `identity`,
+`accepted` ones and `code`, and what replaces GRPO's settings.
 """
 
 import json
@@ -31,7 +31,13 @@ torch.serialization.register_package(
 method, folder, base, steps = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 options = json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
 generation = Generation(engine=options.pop("engine", "loop"), batch_size=64)
-saving = Saving(folder / "state", "a run", options.pop("minutes", 60))
+saving = Saving(
+    folder / "state",
+    options.pop("identity", "a run"),
+    options.pop("minutes", 60),
+    options.pop("code", ""),
+    tuple(options.pop("accepted", ())),
+)
 bf16 = options.pop("bf16", False)
 settings = GRPO.model_copy(update=options)
 prompts = [{"prompt": PROMPTS[i % 4]} for i in range(8 * steps)]

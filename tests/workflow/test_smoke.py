@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -197,6 +198,27 @@ def test_a_second_call_does_nothing(study):
     assert status == 0 and planned(output) == {"all", "report_page"}
 
 
+def test_a_copy_of_the_results_is_finished(study, tmp_path):
+    copy_of_project(tmp_path)
+    shutil.copyfile(study.parents[1] / "config" / "smoke.yaml", tmp_path / "config" / "smoke.yaml")
+    # The results alone, and the later a file was made the older it is now.
+    shutil.copytree(study, tmp_path / "results" / "smoke")
+    for path in study.rglob("*"):
+        if path.is_file():
+            time = 3e9 - path.stat().st_mtime
+            os.utime(tmp_path / "results" / "smoke" / path.relative_to(study), (time, time))
+    copied = tmp_path / "results" / "smoke"
+    status, output = again(copied, "-n")
+    assert status == 0 and "Nothing to be done" in output, output[-3000:]
+    config = tmp_path / "config" / "smoke.yaml"
+    text, mark, rest = config.read_text().partition("sft-added")
+    config.write_text(text + mark + rest.replace("learning_rate: 0.001", "learning_rate: 0.002"))
+    status, output = again(copied, "-n")
+    assert status == 0, output[-3000:]
+    assert trained(output) == {"sft-added"} and "evaluate" in planned(output)
+    assert "settings of sft: learning_rate was 0.001, is 0.002" in output
+
+
 def test_a_student_more_trains_that_student_and_nothing_else(study):
     config = study.parents[1] / "config" / "smoke.yaml"
     whole = config.read_text()
@@ -268,7 +290,7 @@ def test_editing_a_chart_draws_again_and_trains_nothing(study):
     library = study.parents[1] / "workflow" / "online_il"
     costly = {"pretrain", "grpo", "sft", "distill", "sample", "evaluate"}
 
-    def after_editing(module: str, text: str) -> tuple[set[str], set[str]]:
+    def after_editing(module: str, text: str) -> tuple[set[str], set[str], str]:
         whole = (library / module).read_text()
         (library / module).write_text(whole + text)
         try:
@@ -276,14 +298,15 @@ def test_editing_a_chart_draws_again_and_trains_nothing(study):
         finally:
             (library / module).write_text(whole)
         assert status == 0, output
-        return planned(output), trained(output)
+        return planned(output), trained(output), output
 
-    rules, _ = after_editing("training/grpo.py", "# A comment changes nothing.\n")
+    rules, *_ = after_editing("training/grpo.py", "# A comment changes nothing.\n")
     assert rules == set()
-    rules, _ = after_editing("charts/curves.py", "EDITED = 1\n")
+    rules, *_ = after_editing("charts/curves.py", "EDITED = 1\n")
     assert {"figure1", "figure2"} <= rules and not costly & rules
-    rules, runs = after_editing("training/grpo.py", "EDITED = 1\n")
+    rules, runs, said = after_editing("training/grpo.py", "EDITED = 1\n")
     assert {"grpo", "evaluate", "figure1"} <= rules and not {"pretrain", "solve"} & rules
+    assert "code of grpo: training/grpo.py changed" in said
     # What imitates the solver or the base itself does not follow from GRPO.
     assert runs == {"expert", "sft-realizable", "distill-realizable", "sft-added"}
 

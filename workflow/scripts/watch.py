@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from online_il.claims.board import show
+from online_il.program.accepted import MADE_AGAIN
 
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where there is no terminal."""
@@ -182,11 +183,15 @@ def watch(options: argparse.Namespace) -> int:
 
     def drain() -> None:
         assert process.stdout is not None
+        listing = False
         with log.open("w") as stream:
             for line in process.stdout:
                 stream.write(line)
                 stream.flush()
                 watcher.read(line.rstrip("\n"))
+                listing = line.startswith(MADE_AGAIN) or (listing and line.startswith("  "))
+                if listing:
+                    console.print(line.rstrip("\n"), markup=False, highlight=False)
 
     reader = threading.Thread(target=drain)
     reader.start()

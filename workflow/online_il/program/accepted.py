@@ -16,6 +16,8 @@ from online_il.files import write_text
 from online_il.program.aside import ASIDE
 from online_il.provenance import ACCEPTED
 
+MADE_AGAIN = "Made again, though there are results or a beginning of it:"
+"""The line above the list of what is made again; the list's lines begin with two blanks."""
 Acceptance = dict[str, Any]
 """`rule`, the hashes of its code `before` and `now`, the `modules` that differ, and `when`."""
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from online_il.program.accepted import Ledger, code_of, code_of_state
+from online_il.program.accepted import MADE_AGAIN, Ledger, code_of, code_of_state
 from online_il.program.finished import changed_inputs
 from online_il.provenance import same_code
 
@@ -66,8 +66,7 @@ def explain(dag: Any, ledger: Ledger) -> None:
 
     if lines := reasons(dag, ledger):
         logger.info(
-            "Made again, though there are results or a beginning of it:\n"
-            + "\n".join(lines)
+            "\n".join([MADE_AGAIN, *lines])
             + "\n  Harmless? `--config accept_code=<rule>` goes on from what is there; what code is"
             "\n  not taken is set aside and not deleted (docs/resuming.md)."
         )
