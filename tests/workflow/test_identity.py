@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as parquet
 import pytest
 from project import PARTS, copy_of_project
 
@@ -72,7 +73,8 @@ def test_a_copy_beside_snakemakes_own_folder_is_finished_too(copy, study):
 
 def test_other_content_is_another_input_whatever_its_time(copy):
     (table,) = (copy / "results").rglob("class-a.parquet")
-    table.write_bytes(table.read_bytes() + b"more")
+    rows = parquet.read_table(table)
+    parquet.write_table(rows.replace_schema_metadata({b"online_il": b"{}"}), table)
     os.utime(table, (1, 1))
     output = snakemake(copy, "-n")
     assert planned(output) == {"figure4"}
@@ -91,16 +93,12 @@ def test_code_that_changed_is_named_and_can_be_accepted(copy):
     told = snakemake(copy, "--config", "accept_code=theory_gaussian,figure4")
     assert "Nothing to be done" in told
     accepted = json.loads(ledger.read_text())
-    assert [entry["rule"] for entry in accepted] == ["figure4", "theory_gaussian"] or [
-        entry["rule"] for entry in accepted
-    ] == ["theory_gaussian", "figure4"]
+    assert {entry["rule"] for entry in accepted} == {"figure4", "theory_gaussian"}
     assert all(entry["modules"] == ["theory/gaussian.py"] for entry in accepted)
     assert "Nothing to be done" in snakemake(copy, "-n")  # It holds.
     # What is made later says so, and code that changes once more is not taken.
     edit(copy / "config/smoke.yaml", "replicates: 100", "replicates: 101")
     snakemake(copy)
-    import pyarrow.parquet as parquet
-
     made = copy / "results" / "smoke" / "theory" / "offline_bound.parquet"
     metadata = json.loads(parquet.read_schema(made).metadata[b"online_il"])
     assert json.loads(metadata["versions"]["accepted_code"]) == accepted

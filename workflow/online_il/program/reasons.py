@@ -74,6 +74,9 @@ def explain(dag: Any, ledger: Ledger) -> None:
 
 def _changes(persistence: Any, job: Any, output: Any, ledger: Ledger) -> Iterator[str]:
     rule = job.rule.name
+    if not code_of(persistence.params(output) or []) and rule in ledger.programs:
+        yield f"{rule} was made by an older version, which recorded less"
+        return
     old, new = (_named(params) for params in (persistence.params(output), persistence._params(job)))
     for name in sorted(old.keys() | new.keys()):
         before, now = old.get(name, ""), new.get(name, "")
