@@ -180,6 +180,19 @@ def test_a_text_that_decides_something_counts():
     assert counted(both.replace("busy", "idle")) != counted(both)
 
 
+def test_an_error_that_is_made_and_not_raised_yet_speaks_too():
+    text = """
+class Failed(Exception):
+    pass
+
+def refusal(code):
+    return Failed(f"refused with {code}", again=code > 499)
+"""
+    assert counted(text.replace("refused with", "it was refused:")) == counted(text)
+    assert counted(text.replace("499", "500")) != counted(text)
+    assert counted(text.replace("Failed(f", "str(f")) != counted(text)
+
+
 def test_a_field_of_a_class_in_a_function_counts():
     text = "def f():\n    class Inner:\n        rate = 1\n    return Inner\n"
     assert counted(text.replace("1", "2")) != counted(text)

@@ -47,6 +47,7 @@ class _Silence(ast.NodeTransformer):
 
     def __init__(self, uncounted: set[str]) -> None:
         self.speakers = {"print", *(uncounted & SPEAKERS)}
+        self.errors = {"Stopped", "Exhausted"}
         self.pure = PURE | uncounted
         self.texts: set[str] = set()
 
@@ -82,6 +83,11 @@ class _Silence(ast.NodeTransformer):
             return []
         return node
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        if any(_is_error(_name_of(base)) for base in node.bases):
+            self.errors.add(node.name)
+        return self.generic_visit(node)
+
     def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
         if [_name_of(target) for target in node.targets] == ["__version__"]:
             return None
@@ -109,7 +115,7 @@ class _Silence(ast.NodeTransformer):
             if all(self.is_pure(part) for part in _given(node)):
                 return ast.Constant(None)
             return _Wordless().visit(node)
-        if called in ("exit", "error"):
+        if called in ("exit", "error") or called in self.errors or _is_error(called):
             self._blank_texts(node)
         if called in DESCRIBED:
             node.keywords = [
@@ -139,6 +145,11 @@ class _Silence(ast.NodeTransformer):
         if not _is_text(value):
             return value
         return ast.Constant("") if self.is_pure(value) else _Wordless().visit(value)
+
+
+def _is_error(name: str) -> bool:
+    """Whether a class is an error by its name."""
+    return name.endswith(("Error", "Exception"))
 
 
 class _Wordless(ast.NodeTransformer):
