@@ -5,15 +5,15 @@ from online_il.provenance import code_modules, hash_of_modules
 
 
 def programs():
-    """For each rule with a program: the program's name, the hash of its code, its modules' hashes."""
+    """By name of rule: its program, the hash of the program's code, the hashes of its modules."""
     known, found = {}, {}
-    for rule in workflow.rules:
-        path = getattr(rule.params, "script", None)
-        if path and hasattr(rule.params, "code"):
+    for made in workflow.rules:
+        path = getattr(made.params, "script", None)
+        if path and hasattr(made.params, "code"):
             if path not in known:
                 modules = code_modules(ROOT / "workflow" / "scripts" / Path(path).name)
                 known[path] = (Path(path).stem, hash_of_modules(modules), modules)
-            found[rule.name] = known[path]
+            found[made.name] = known[path]
     return found
 
 
