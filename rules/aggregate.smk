@@ -11,7 +11,7 @@ for stored, tasks in DATABASES.items():
             evaluations=[f"{R}/eval/{t}/{run}/seed{k}" for t, run, k in policies(tasks)],
             records=[f"{run_folder(*policy)}/run.json" for policy in policies(tasks)],
             training=[f"{run_folder(*policy)}/training.parquet" for policy in policies(tasks)],
-            queries=sorted(str(path) for path in (ROOT / "workflow" / "sql").glob("*.sql")),
+            queries=sources("workflow/sql/*.sql"),
         output:
             f"{R}/{stored}.duckdb",
         log:

@@ -8,7 +8,7 @@ rule claims:
         claims=CLAIMS,
         discrepancy=there(pair_tables()) if STUDY.discrepancy else [],
         theory=theory_tables(),
-        queries=sorted(str(path) for path in (ROOT / "workflow" / "sql" / "claims").glob("*.sql")),
+        queries=sources("workflow/sql/claims/*.sql"),
     output:
         database=f"{R}/results.duckdb",
         json=f"{R}/claims.json",

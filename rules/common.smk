@@ -25,6 +25,11 @@ def script(name):
     return os.path.relpath(ROOT / "workflow" / "scripts" / f"{name}.py")
 
 
+def sources(pattern):
+    """Files of the repository that are inputs, from the working directory: a copy has the same."""
+    return sorted(os.path.relpath(path) for path in ROOT.glob(pattern))
+
+
 def code(name):
     """The hash of a rule's script and of the modules that it uses: a change reruns the rule."""
     return code_hash(ROOT / "workflow" / "scripts" / f"{name}.py")

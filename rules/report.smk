@@ -1,7 +1,5 @@
 # Input: all that a study makes. Output: one page that opens from disk, with all of it.
 
-PAGE = ROOT / "workflow" / "report"
-
 
 rule report_page:
     input:
@@ -9,8 +7,8 @@ rule report_page:
         there(discrepancy_outputs()),
         theory_outputs(),
         claims_outputs(),
-        page=[str(path) for path in sorted(PAGE.iterdir()) if path.suffix != ".rst"],
-        deviations=str(ROOT / "docs" / "paper.md"),
+        page=[path for path in sources("workflow/report/*") if not path.endswith(".rst")],
+        deviations=sources("docs/paper.md"),
     output:
         report(
             f"{R}/report.html",

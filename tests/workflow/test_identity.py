@@ -78,7 +78,7 @@ def test_other_content_is_another_input_whatever_its_time(copy):
     os.utime(table, (1, 1))
     output = snakemake(copy, "-n")
     assert planned(output) == {"figure4"}
-    assert "class-a.parquet has other content" in output
+    assert f"inputs of figure4 with other content: {table.relative_to(copy)}" in output
 
 
 def test_code_that_changed_is_named_and_can_be_accepted(copy):

@@ -90,11 +90,14 @@ def _changes(persistence: Any, job: Any, output: Any, ledger: Ledger) -> Iterato
             yield f"settings of {rule}: {_setting(name, before, now)}"
     if persistence._code_changed(job, file=output):
         yield f"how {rule} calls its program changed"
-    recorded = set(persistence.input(output) or []) ^ set(map(str, persistence._input(job)))
-    for file in sorted(recorded):
-        yield f"inputs of {rule}: {file} is there now or is gone"
-    for file in changed_inputs(persistence, job, output):
-        yield f"inputs of {rule}: {file} has other content"
+    read, reads = set(persistence.input(output) or []), set(map(str, persistence._input(job)))
+    for files, what in (
+        (reads - read, "new"),
+        (read - reads, "gone"),
+        (changed_inputs(persistence, job, output), "with other content"),
+    ):
+        if files:
+            yield f"inputs of {rule} {what}: {_listed(sorted(files))}"
 
 
 def _code_changed(rule: str, before: str, ledger: Ledger) -> str:
