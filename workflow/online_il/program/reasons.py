@@ -64,12 +64,14 @@ def explain(dag: Any, ledger: Ledger) -> None:
     """Say what of all that is finished would be made again, and why."""
     from snakemake.logging import logger  # type: ignore[import-untyped]
 
-    if lines := reasons(dag, ledger):
-        logger.info(
-            "\n".join([MADE_AGAIN, *lines])
-            + "\n  Harmless? `--config accept_code=<rule>` goes on from what is there; what code is"
-            "\n  not taken is set aside and not deleted (docs/resuming.md)."
+    lines = reasons(dag, ledger)
+    if any(line.startswith("  code of ") for line in lines):
+        lines.append(
+            "  a change of code that is harmless: `--config accept_code=<rule>` goes on from"
         )
+        lines.append("  what is there; without it, what was begun is set aside (docs/resuming.md)")
+    if lines:
+        logger.info("\n".join([MADE_AGAIN, *lines]))
 
 
 def _changes(persistence: Any, job: Any, output: Any, ledger: Ledger) -> Iterator[str]:
