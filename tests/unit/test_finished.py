@@ -78,6 +78,13 @@ def test_a_setting_is_named_by_its_key():
     assert _setting("steps", "", "4") == "steps was absent, is 4"
 
 
+def test_of_a_long_setting_the_part_that_differs_is_shown():
+    many = ",".join(f"task/run{n}/seed1" for n in range(30))
+    shown = _setting("policies", repr(many), repr(many.replace("run25", "other")))
+    assert "run25/seed1" in shown and "other/seed1" in shown
+    assert "run2/" not in shown and len(shown) < 220
+
+
 def test_many_jobs_are_listed_in_one_line():
     assert _listed([]) == "one job" and _listed(["a", "b"]) == "a, b"
     assert _listed([str(n) for n in range(9)]) == "0, 1, 2, 3, 4, 5 and 3 more"

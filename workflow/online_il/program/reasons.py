@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,17 @@ def _setting(name: str, before: str, now: str) -> str:
     except (ValueError, SyntaxError, TypeError):
         old, new = None, None
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
-        return f"{name} was {before or 'absent'}, is {now or 'absent'}"
+        return f"{name} was {_part(before, now)}, is {_part(now, before)}"
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     return "; ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in keys)
+
+
+def _part(value: str, other: str) -> str:
+    """A value, or of a long one what begins a little before it differs from the other."""
+    if len(value) <= 80 and len(other) <= 80:
+        return value or "absent"
+    start = max(0, len(commonprefix([value, other])) - 20)
+    return ("…" if start else "") + value[start : start + 80] + ("…" * (len(value) > start + 80))
 
 
 def _name(job: Any) -> str:
