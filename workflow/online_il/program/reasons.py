@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,8 @@ def _part(value: str, other: str) -> str:
     """A value, or of a long one what begins a little before it differs from the other."""
     if len(value) <= 80 and len(other) <= 80:
         return value or "absent"
-    start = max(0, len(commonprefix([value, other])) - 20)
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(value, other, strict=False))
+    start = max(0, sum(1 for _ in same) - 20)
     return ("…" if start else "") + value[start : start + 80] + ("…" * (len(value) > start + 80))
 
 
