@@ -44,9 +44,9 @@ for drawn, (tables, chapter, settings) in FIGURES.items():
             settings=json.dumps(settings),
             stem=lambda wildcards, output: output[0].removesuffix(".svg"),
         message:
-            "draw {params.figure}"
+            f"draw {drawn}"
         shell:
-            "python {params.script:q} {params.figure} {input} --settings {params.settings:q}"
+            "python {params.script:q} {params.figure:q} {input} --settings {params.settings:q}"
             " --code {params.code} --output-stem {params.stem} > {log} 2>&1"
 
 

@@ -135,7 +135,7 @@ def test_files_of_several_runs_are_joined_by_document(tmp_path):
 
 
 def test_several_responses_of_a_document_are_graded_one_by_one(tmp_path):
-    many = document(0, "x", True, resps=[["wait, 12", "it is 13", "12"]], target="12")
+    many = document(0, "x", True, resps=[["it is 12", "it is 13", "12"]], target="12")
     assert "3 responses without a grade each" in refused(tmp_path, [many])
     found = taken(tmp_path, [many], mapping={"reference": "target"})
     assert found.prompts == ["0"] * 3 and found.correct_N.tolist() == [1, 0, 1]

@@ -243,7 +243,7 @@ def changed(project: Path, before: dict[str, str], edits: dict[str, tuple[str, s
 
 
 def test_no_word_retrains_anything(project, before):
-    assert len(before) >= 40
+    assert len(before) > 30
     words = {
         "program/cli.py": ("the same command goes on", "the very same command goes on"),
         "program/lock.py": ("another process still makes", "another process yet makes"),

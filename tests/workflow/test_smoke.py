@@ -256,7 +256,7 @@ def test_every_study_of_the_makefile_is_planned(tmp_path, target):
         cwd=ROOT,
         env=unnested(),
     ).stdout.replace("\\\n", " ")
-    arguments = shown.partition("/snakemake ")[2].split()
+    arguments = shown.partition("/snakemake ")[2].partition("\n")[0].split()
     assert arguments[:1], shown
     copy_of_project(tmp_path)
     status, output = snakemake(tmp_path, "-n", *arguments)
