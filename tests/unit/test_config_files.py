@@ -1,6 +1,7 @@
 """Files that hold no study, or an odd one: refused in words, whatever they hold."""
 
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from online_il.config import claims
 from online_il.config.settings import Settings
 from online_il.config.study import ConfigError, Study, checkpoints_of, load, schema, seeds_of
 
@@ -69,6 +71,53 @@ def test_an_override_is_checked_and_named_as_such(tmp_path: Path) -> None:
     assert "command line: sclae = \"x\": unknown key; did you mean 'scale'?" in message
 
 
+@pytest.mark.parametrize(
+    ("assignments", "reads", "value"),
+    [
+        ("tasks.countdown.seeds=[1, 2]", lambda s: s.tasks[0].seeds, [1, 2]),
+        ("tasks.0.seeds=[3]", lambda s: s.tasks[0].seeds, [3]),
+        ("methods.sft.demonstrations = 64", lambda s: s.methods.sft.demonstrations, 64),
+        ("tasks.countdown.runs.sft-self.steps=7", lambda s: s.tasks[0].runs[-1].steps, 7),
+        ("theory=null; scale=x", lambda s: (s.theory, s.scale), (None, "x")),
+        (["theory.horizon.labels=9", "save_minutes=2"], lambda s: s.theory.horizon.labels, 9),
+        # A key that the file does not have, and one that it has only from above.
+        ("evaluation.responses.id=2", lambda s: s.evaluation.responses, {"id": 2}),
+        ("tasks.countdown.runs.sft-self.seeds=[2]", lambda s: s.tasks[0].runs[-1].seeds, [2]),
+    ],
+)
+def test_set_reaches_every_key(tmp_path: Path, assignments, reads, value) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(MINI)
+    assert reads(load(path, {"set": assignments})) == value
+
+
+def test_set_takes_the_longest_name_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(MINI.replace("name: countdown", "name: count.down"))
+    assert load(path, {"set": "tasks.count.down.seeds=[3]"}).tasks[0].seeds == [3]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("tasks.countdwn.seeds=[1]", "no row of this list is named here; there are: countdown"),
+        ("tasks.countdown.sedes=[1]", "unknown key; did you mean 'seeds'?"),
+        ("methods.sft.demonstrations=x", 'methods.sft.demonstrations = "x": '),
+        ("save_minutes=1:30", "YAML reads this as 90, to the base 60"),
+        ("save_minutes", "write a key and its value"),
+        ("=3", "write a key and its value"),
+        ("tasks.countdown.seeds=[1", "is not plain YAML"),
+        ("scale.deeper.still=1", "command line: scale"),
+    ],
+)
+def test_a_set_that_cannot_be_is_refused_in_words(tmp_path: Path, assignment, words) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(MINI)
+    with pytest.raises(ConfigError) as refused:
+        load(path, {"set": assignment})
+    assert words in str(refused.value) and "command line" in str(refused.value)
+
+
 STUDIES = sorted(set((ROOT / "config").glob("*.yaml")) - {ROOT / "config" / "claims.yaml"})
 
 
@@ -77,9 +126,17 @@ def test_the_shipped_configs_load(path: Path) -> None:
     assert load(path).scale
 
 
-def test_the_schema_is_up_to_date() -> None:
-    committed = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
-    assert committed == schema(), "run workflow/scripts/schema.py --output config/schema.json"
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
+def test_editors_know_the_schema_of_every_file(path: Path) -> None:
+    name = "claims-schema.json" if path.name == "claims.yaml" else "schema.json"
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# yaml-language-server: $schema={name}"
+
+
+@pytest.mark.parametrize(("name", "made"), [("schema", schema), ("claims-schema", claims.schema)])
+def test_the_schemas_are_up_to_date(name: str, made: Callable[[], str]) -> None:
+    committed = (ROOT / "config" / f"{name}.json").read_text(encoding="utf-8")
+    assert committed == made(), "run workflow/scripts/schema.py --output config"
 
 
 def nested(kind: object) -> set[type[Settings]]:

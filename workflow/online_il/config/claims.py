@@ -3,6 +3,7 @@
 A claim holds of each task that has its benchmarks and runs; nothing in it names a scale.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -138,6 +139,11 @@ def load_claims(path: Path) -> Claims:
     problems += [*_shape_problems(raw), *_name_problems(raw)]
     refuse(problems, path, lines)
     return Claims.model_validate(raw)
+
+
+def schema() -> str:
+    """The JSON schema of a file of claims, as committed in config/claims-schema.json."""
+    return json.dumps(Claims.model_json_schema(), indent=2, sort_keys=True) + "\n"
 
 
 def _shape_problems(raw: dict[str, Any]) -> list[Problem]:

@@ -127,6 +127,18 @@ def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Line
             f"{path}: {what} is a mapping of keys, and this file holds {found}; "
             f"start from a copy of {example}"
         )
+    lines, problems = _walked(root, path)
+    return raw, lines, problems
+
+
+def read_text(text: str) -> tuple[Any, list[Problem]]:
+    """What YAML on the command line says, and what is wrong with it. Raises `yaml.YAMLError`."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    return yaml.safe_load(text), _walked(root, Path("command line"))[1]
+
+
+def _walked(root: yaml.Node | None, path: Path) -> tuple[Lines, list[Problem]]:
+    """The line of each key, keys that stand there twice, and values that are misread."""
     lines: Lines = {}
     problems: list[Problem] = []
     visited: set[int] = set()
@@ -153,8 +165,9 @@ def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Line
         elif isinstance(node, yaml.ScalarNode) and (other := misread(node)):
             problems.append(Problem(keys, *other))
 
-    walk(root, ())
-    return raw, lines, problems
+    if root is not None:
+        walk(root, ())
+    return lines, problems
 
 
 # ---- reporting ----

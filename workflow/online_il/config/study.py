@@ -17,6 +17,7 @@ from online_il.config import checks
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
+from online_il.config.overrides import lay_over
 from online_il.config.plan import Plan
 from online_il.config.reading import (
     ABSENT,
@@ -69,11 +70,11 @@ class Study(Settings):
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     """The study in a YAML file. Raises `ConfigError` naming everything that is wrong.
 
-    `overrides` are laid over the file: mappings key by key, everything else as a whole.
+    `overrides` are laid over the file (`config.overrides`).
     """
     raw, lines, problems = read_yaml(path, "a study", "config/mini.yaml")
-    changed = set(_override(raw, overrides or {}))
-    problems += [*_shape_problems(raw), *checks.problems(raw)]
+    changed, wrong = lay_over(raw, overrides or {})
+    problems += [*wrong, *_shape_problems(raw), *checks.problems(raw)]
     refuse(problems, path, lines, changed)
     return Study.model_validate(raw)
 
@@ -110,19 +111,6 @@ def checkpoints_of(study: Study, task: Task, run: Run) -> list[int]:
     shared = method_of(study, task, run.method).checkpoints
     listed = shared if run.checkpoints is None else run.checkpoints
     return sorted({step for step in listed if step <= run.steps} | {run.steps})
-
-
-# ---- overrides ----
-
-
-def _override(raw: dict[str, Any], overrides: Mapping[str, Any], at: Keys = ()) -> Iterator[Keys]:
-    """Lay `overrides` over `raw`, in place; yields where that changes something."""
-    for key, value in overrides.items():
-        if isinstance(value, Mapping) and isinstance(raw.get(key), dict):
-            yield from _override(raw[key], value, (*at, key))
-        elif key not in raw or raw[key] != value:
-            raw[key] = value
-            yield (*at, key)
 
 
 # ---- what the classes refuse ----
