@@ -1,4 +1,4 @@
-"""Write the JSON schemas of studies and of claims, against which editors check them as one types."""
+"""Write the JSON schemas of studies and claims, by which editors check them as one types."""
 
 import argparse
 from pathlib import Path
