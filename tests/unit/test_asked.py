@@ -226,6 +226,7 @@ def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(finetune, tmp_pa
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="!")
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": alphabet["!"]}))
     settings = Finetuning.model_validate(
         {
             "dataset": {
