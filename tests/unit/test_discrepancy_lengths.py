@@ -105,7 +105,7 @@ def test_the_figure_of_a_long_response_is_drawn(tmp_path):
         **dict.fromkeys(("truncated_expert", "truncated_student"), 0),
     }
     write_table(rows, Discrepancy, tmp_path / "t.parquet", facts)
-    datasets = figure3([tmp_path / "t.parquet"]).to_dict()["datasets"].values()
+    datasets = figure3(tmp_path / "t.parquet").to_dict()["datasets"].values()
     drawn = max(datasets, key=lambda data: "difference" in data[0])
     # Bin 0, those of 1, 2 and 3 words, all empty ones in between as one, and the longest.
     assert [(row["start"], row["end"]) for row in drawn] == [

@@ -116,7 +116,7 @@ def graded(folder: Path, **fields) -> float:
 
 
 def test_no_answer_is_a_wrong_one(tmp_path):
-    for answer in (None, "", float("nan"), [None]):
+    for answer in (None, "", float("nan"), [None], []):
         assert graded(tmp_path, answer=answer, reference="8") == 0
         assert graded(tmp_path, correct=None, answer=answer, reference="8") == 0
     assert graded(tmp_path, correct=None, answer="\\boxed{8}", reference="8") == 1
@@ -135,6 +135,9 @@ def test_no_answer_is_a_wrong_one(tmp_path):
         ({"answer": None, "reference": None}, "'reference' is null"),
         ({"correct": None}, "no grade: neither 'correct' nor both"),
         ({"reference": "8"}, "no grade"),
+        ({"answer": "8", "reference": ["8", "9"]}, '\'reference\' is ["8", "9"]; write one text'),
+        ({"answer": ["8", "9"], "reference": "8"}, '\'answer\' is ["8", "9"]; write one text'),
+        ({"answer": {"a": 8}, "reference": "8"}, "'answer' is {\"a\": 8}; write one text"),
         ({"prompt_id": None, "correct": 1}, "'prompt_id' is null; each response needs the id"),
         ({"prompt_id": float("nan"), "correct": 1}, "'prompt_id' is null"),
         ({"prompt_id": float("inf"), "correct": 1}, "'prompt_id' is Infinity"),
@@ -145,7 +148,7 @@ def test_no_answer_is_a_wrong_one(tmp_path):
         ({"correct": float("inf")}, "'correct' is inf, not true"),
     ],
 )
-def test_what_may_not_be_null_is_named(tmp_path, fields, words):
+def test_a_value_that_says_nothing_is_named(tmp_path, fields, words):
     assert words in refused(tmp_path / "file", one(**fields))
 
 

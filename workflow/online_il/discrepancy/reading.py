@@ -115,7 +115,7 @@ def _names(mapping: Mapping[str, str]) -> dict[str, str]:
 
 
 def _of(place: Place, row: Row, names: Mapping[str, str], key: str) -> Any:
-    """A row's value of a key, None where it is null or not a number, as data frames write null."""
+    """A row's value of a key, None where it is null, `[]` or NaN, as data frames write null."""
     name = names[key]
     if name not in row:
         there = ", ".join(sorted(map(str, row))) or "none"
@@ -125,7 +125,7 @@ def _of(place: Place, row: Row, names: Mapping[str, str], key: str) -> Any:
     value = row[name]
     while isinstance(value, list) and len(value) == 1:  # As lm-evaluation-harness has answers.
         value = value[0]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if value == [] or (isinstance(value, float) and math.isnan(value)) else value
 
 
 def _prompt(place: Place, row: Row, names: Mapping[str, str]) -> str:
@@ -177,6 +177,12 @@ def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
             f"row out, or give '{names['correct']}'"
         )
     answer = _of(place, row, names, "answer")
+    for key, value in (("answer", answer), ("reference", reference)):
+        if isinstance(value, list | dict):
+            raise ParameterError(
+                f"{place}: '{names[key]}' is {json.dumps(value, default=str):.60}; write one text, "
+                f"or give '{names['correct']}'"
+            )
     if answer is None:
         return 0.0
     return float(sent.right(str(answer), str(reference)))

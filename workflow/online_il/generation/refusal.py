@@ -33,7 +33,8 @@ SPENT_WORDS = re.compile(
     r"exceeded (your|the) (current|monthly)( \w+)? (quota|credit|spend)"
     r"|(insufficient|not enough|out of|no more|no)( account)? (quota|balance|credits?|funds)\b"
     r"|(balance|credits?|funds)( \w+)? (too low|insufficient|exhausted|depleted|used up)"
-    r"|billing (hard )?limit|in arrears"
+    r"|billing (hard )?limit|in arrears|(spend|spending|budget) limit"
+    r"|余额不足|欠费|额度不足"
 )
 """What only money mends, whatever its status."""
 SOON = re.compile(r"(again|retry\w*|resets?) (in|after|at) ~?\d|retry_?(delay|after)")

@@ -1,8 +1,9 @@
 r"""Whether an answer is the reference: math-verify's judgement, and what it cannot see.
 
 math-verify 0.9.0 strips what it takes for a unit or an ornament: `101_2` and `101_3` are both 101
-to it, 3 p.m. is 3 a.m., `2ab` is 2, and `(C) 36` is 36 times C. So what two answers say beside
-the number is compared before it is asked, and a choice's letter is told from its value.
+to it, 3 p.m. is 3 a.m., 2 billion is 2 million, `2ab` is 2, and `(C) 36` is 36 times C. So what two
+answers say beside the number is compared before it is asked, and a choice's letter is told from its
+value.
 """
 
 import re
@@ -72,6 +73,15 @@ def _choice(text: str) -> _Choice | None:
 
 
 def _same(answer: str, reference: str) -> bool:
+    """Whether two plain answers are the same, in figures or, if one has none, as they stand."""
+    figures, known = beside.in_figures(answer), beside.in_figures(reference)
+    written_out = (figures != answer) + (known != reference)
+    return (written_out > 0 and _alike(figures, known)) or (
+        written_out < 2 and _alike(answer, reference)
+    )
+
+
+def _alike(answer: str, reference: str) -> bool:
     """Whether two plain answers are the same, as they stand."""
     if beside.told_apart(answer, reference):
         return False

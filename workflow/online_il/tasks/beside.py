@@ -1,7 +1,8 @@
 r"""What an answer says beside its number: base, modulus, unit, and whether it is a set or a tuple.
 
-math-verify 0.9.0 strips the first three and takes `(1,2)` for `\{1,2\}`. Only what both answers
-say can tell them apart: an answer without the unit or the base is judged by its number, as before.
+math-verify 0.9.0 strips the first three, takes `(1,2)` for `\{1,2\}`, and `\{1,2\}` for `1<x<2`.
+Only what both answers say can tell them apart: an answer without the unit, the base or the
+"million" is judged by its number, as before.
 """
 
 import re
@@ -90,6 +91,11 @@ _LETTER_AS_TEXT = re.compile(r"\\(?:text|mbox|mathrm)\s*\{\s*([a-z])\s*\}")
 _POWER = re.compile(r"[A-Za-z]\s*\}?\s*\^\s*\{?([23])\}?")
 _DOTS = re.compile(r"\\[lc]?dots|\.\.\.|…")
 _BRACKETS = re.compile(r"\\[a-zA-Z]+|\\.|[()\[\]{},]", re.DOTALL)
+_RANGE = re.compile(r"[<>]|\\[lg](?:t|eq?|eqslant)(?![a-zA-Z])")
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALE = re.compile(
+    rf"(?<=[\d}}])\s*(\\(?:text|mbox|mathrm)\s*\{{)?\s*({'|'.join(_SCALES)})s?(?![a-zA-Z])"
+)
 
 
 def told_apart(one: str, other: str) -> bool:
@@ -102,12 +108,20 @@ def told_apart(one: str, other: str) -> bool:
         or _differ(_numbers_in_text(one), _numbers_in_text(other))
         or bool(_DOTS.search(one)) != bool(_DOTS.search(other))
         or {_kind(one), _kind(other)} == {"set", "tuple"}
+        or _is_range(one, other)
+        or _is_range(other, one)
     )
 
 
 def is_unit(word: str) -> bool:
     """Whether a word, one or many, is a known unit."""
     return any(name in _UNITS for name in _forms(word))
+
+
+def in_figures(text: str) -> str:
+    r"""The answer with `5\text{ million}` as `5\cdot 10^{6}`."""
+    scaled = _SCALE.sub(lambda one: f"\\cdot 10^{{{_SCALES[one[2]]}}}{one[1] or ' '}", text)
+    return re.sub(r"\\(?:text|mbox|mathrm)\s*\{\s*\}", "", scaled).strip()
 
 
 def bare(text: str) -> str:
@@ -167,14 +181,21 @@ def _units(text: str) -> set[str]:
     return found | {f"^{power}" for power in _POWER.findall(text) if found}
 
 
-def _kind(text: str) -> str:
-    r"""What the answer's brackets say: "set" for `\{1, 2\}`, "tuple" for `(1, 2)`, "" for neither.
+def _is_range(one: str, other: str) -> bool:
+    """Whether the one is an inequality, and the other the bare numbers."""
+    return bool(_RANGE.search(one)) and not _RANGE.search(other) and _kind(other) in ("set", "list")
 
-    The brackets must enclose all of it and hold a comma.
+
+def _kind(text: str) -> str:
+    r"""What the answer's commas say: "set" for `\{1, 2\}`, "tuple" for `(1, 2)`, "list" for `1, 2`.
+
+    Brackets must enclose all of it and hold a comma; anything else is "".
     """
     depth, commas, opened = 0, 0, ""
     for place in _BRACKETS.finditer(re.sub(r"\\(?:left|right)(?![a-zA-Z])", "", text)):
         token = place[0]
+        if token == "," and depth == 0 and not opened:
+            return "list"
         if depth == 0 and (opened or token not in ("(", "\\{") or place.start() > 0):
             return ""
         if token in ("(", "[", "{", "\\{"):

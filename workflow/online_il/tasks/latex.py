@@ -38,6 +38,8 @@ _NO_SPACE = re.compile(
     r"|[hH]uge)(?![a-zA-Z])|\\(?:text)?color\s*\{[^{}]*\}"
 )
 _SPACE_CHAIN = re.compile(r"(?<![\w.,^])\d+(?: \d+)*(?:\.\d+(?: \d+)*)?")
+# As programs write floats; `1e3_{16}` and `2e^3` are none.
+_FLOAT = re.compile(r"(?<![\w.^])(\d+(?:\.\d+)?)[eE]\+?(-?\d{1,3})(?![\w.^])")
 _SIZE = re.compile(r"\\[bB]igg?[lrm]?(?![a-zA-Z])\s*")
 _BRACKET = re.compile(r"\\([lr])(brace|brack|angle)(?![a-zA-Z])")
 _BRACKETS = {"lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]"} | {
@@ -66,6 +68,7 @@ def plain(text: str) -> str:
     text = re.sub(r"[.,;:]\s*\}$", "}", text)
     text = re.sub(r"^(?:=|:|\\approx(?![a-zA-Z]))\s*", "", text)
     text = _BRACKET.sub(lambda one: _BRACKETS[one[1] + one[2]], _SIZE.sub("", text))
+    text = _FLOAT.sub(r"\1\\cdot 10^{\2}", text)
     # math-verify takes three halves for `3 1/2`'s neighbours and drops the prime of `f'`.
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
     text = _PRIME.sub(lambda one: "_{" + "prime" * _primes(one) + "}", text)

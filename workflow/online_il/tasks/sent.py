@@ -12,7 +12,7 @@ from online_il.tasks.latex import flat, key, numbers, plain
 _WORDS_OF_SENTENCES = """
 the is are was were be it its we they this that there these answer answers so thus hence therefore
 then since because get gives have has must equals equal final result results think approximately
-about roughly ans let which need needs
+about roughly ans let which need needs wait hmm well okay sure maybe here
 """
 _SENTENCE_WORDS = frozenset(_WORDS_OF_SENTENCES.split())
 """Words of which no extracted answer is made."""

@@ -43,10 +43,10 @@ class Spread:
     """Mixin for `GRPOTrainer`: counts an update's responses whose reward is not their group's mean.
 
     TRL divides by the group's standard deviation plus 1e-4: where all rewards of a group are equal,
-    the rounding of their mean gives advantages of 1e-4 at most.
+    the rounding of their mean gives advantages of some 1e-3, and rewards 1e-5 apart give 0.05.
     """
 
-    LEAST = 1e-3
+    LEAST = 1e-2
     spread_and_all: tuple[int, int] = (0, 0)
 
     def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
