@@ -52,7 +52,7 @@ def reply_to(body, request=REQUEST):
         ("length LENGTH max_tokens MAX_TOKENS max_output_tokens model_length maxTokens", "length"),
         ("max_completion_tokens model_context_window_exceeded token_limit truncated", "length"),
         ("content_filter CONTENT_FILTER safety SAFETY refusal sensitive RECITATION", "filtered"),
-        ("PROHIBITED_CONTENT guardrail_intervened content_filtered SPII BLOCKLIST", "filtered"),
+        ("PROHIBITED_CONTENT guardrail_intervened content_filtered SPII ERROR_TOXIC", "filtered"),
         ("error abort aborted cancelled canceled insufficient_system_resource", "broken"),
         ("network_error server_error timeout client_disconnected rate_limit", "broken"),
         ("weird OTHER FINISH_REASON_UNSPECIFIED 1 unload none", None),

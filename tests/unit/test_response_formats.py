@@ -162,6 +162,23 @@ def test_a_batchs_output_is_read(tmp_path):
     assert found.counts_N_W.tolist() == [[1], [0], [0]]
 
 
+def test_a_batch_of_the_responses_api_is_read(tmp_path):
+    output = [
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "wait"}]},
+        {"type": "message", "content": [{"type": "output_text", "text": "\\boxed{12}"}]},
+    ]
+    row = request("q", "", reference="12")
+    row["response"]["body"] = {"object": "response", "status": "completed", "output": output}
+    cut = request("r", "", reference="12")
+    details = {"reason": "max_output_tokens"}
+    cut["response"]["body"] = {"status": "incomplete", "incomplete_details": details} | {
+        "output": output[:1]
+    }
+    found = taken(tmp_path, [row, cut])
+    assert found.correct_N.tolist() == [1, 0] and found.truncated == 1
+    assert found.counts_N_W.tolist() == [[1], [1]]
+
+
 def test_several_choices_are_several_responses(tmp_path):
     row = request("q", "\\boxed{12}", "\\boxed{13}", "\\boxed{12}", gold="12")
     row["response"]["body"]["choices"][1]["finish_reason"] = "length"

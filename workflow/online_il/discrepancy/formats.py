@@ -103,6 +103,8 @@ class Reader:
         # vLLM once wrote the body where others have it inside.
         body = response.get("body", response) if isinstance(response, dict) else None
         choices = body.get("choices") if isinstance(body, dict) else None
+        if isinstance(body, dict) and isinstance(body.get("output"), list):  # Of /v1/responses.
+            choices = [_of_output(body)]
         if row.get("error") or not isinstance(choices, list) or not choices:
             status = response.get("status_code") if isinstance(response, dict) else None
             said = _words(row.get("error")) or _words(body) or "it holds no choice"
@@ -154,6 +156,21 @@ def _metric(place: Place, row: Row) -> str:
         return grades[0]
     found = f"several grades: {', '.join(grades)}" if grades else "no metric that is a grade of 0-1"
     raise ParameterError(f"{place}: {found}; name one with --key correct=NAME")
+
+
+def _of_output(body: Row) -> Row:
+    """An answer of OpenAI's /v1/responses as a choice of a chat completion."""
+    items = [item for item in body["output"] if isinstance(item, dict)]
+    parts = [
+        part | {"type": item.get("type")} if item.get("type") == "reasoning" else part
+        for item in items
+        for key in ("summary", "content")
+        for part in item.get(key) or []
+        if isinstance(part, dict)
+    ]
+    why = body.get("incomplete_details")
+    reason = why.get("reason") if isinstance(why, dict) else body.get("status")
+    return {"message": {"content": parts}, "finish_reason": reason}
 
 
 def _text(place: Place, choice: Any) -> str:

@@ -13,10 +13,11 @@ from online_il.generation.journal import End, Usage
 from online_il.generation.response import whole
 
 ENDS: dict[End, str] = {
+    # First, for a filter's word may stand beside "error" (`ERROR_TOXIC`).
+    "filtered": r"block\w*|censor\w*|filter\w*|flagged|guardrail|moderation|policy|prohibited"
+    r"|recitation|refus\w*|safety|sensitive|spii|toxic",
     "broken": r"errors?|abort\w*|cancel\w*|disconnect\w*|exception|fail\w*|insufficient|internal"
     r"|interrupt\w*|killed|overload\w*|preempt\w*|quota|rate|shutdown|timeout|unavailable",
-    "filtered": r"block\w*|censor\w*|filter\w*|flagged|guardrail|moderation|policy|prohibited"
-    r"|recitation|refus\w*|safety|sensitive|spii",
     "length": r"context|cut|incomplete|length|limit|max\w*|truncat\w*",
     "stop": r"calls?|complete\w*|done|end\w*|eos\w*|eot|finished|normal|stop\w*|success|tool|turn",
 }

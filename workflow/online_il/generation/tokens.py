@@ -175,6 +175,15 @@ def vocabulary_hash(policy: Path) -> str:
     return identity(vocabulary=sorted(Tokens(policy).vocabulary().items()))
 
 
+def tokens_by_id(policy: Path) -> dict[int, str] | None:
+    """Give each id's token, added ones among them; None without a usable tokenizer.json."""
+    try:
+        ids, _ = _ids(policy)
+    except InputError:
+        return None
+    return {index: token for token, index in ids.items()} or None
+
+
 def _end_of_sequence(policy: Path) -> tuple[str, int | None]:
     """The tokenizer's own end of sequence and its id; None where it names none."""
     name = _special(policy).get("eos_token")

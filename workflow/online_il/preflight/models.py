@@ -18,7 +18,7 @@ from online_il.config.training import Sft
 from online_il.cost.jobs import finetuning_of
 from online_il.cost.shape import of_model
 from online_il.errors import InputError
-from online_il.generation.tokens import end_ids, trained_end
+from online_il.generation.tokens import end_ids, tokens_by_id, trained_end
 from online_il.models import WEIGHTS
 from online_il.preflight.report import Report
 
@@ -96,7 +96,7 @@ _ONE_TOKENIZER = (
 def _differences(student: Path, expert: Path) -> list[str]:
     """What keeps two models from being distilled into each other."""
     found = []
-    tokens = [_tokens(folder) for folder in (student, expert)]
+    tokens = [tokens_by_id(folder) for folder in (student, expert)]
     if tokens[0] is None or tokens[1] is None:
         lacking = student if tokens[0] is None else expert
         return [f"cannot be compared: no usable tokenizer.json in {lacking}"]
@@ -123,17 +123,6 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _tokens(folder: Path) -> dict[int, str] | None:
-    """Token by id, special tokens among them; None without a usable tokenizer.json."""
-    content = _json(folder / "tokenizer.json")
-    try:
-        found = {int(index): str(token) for token, index in content["model"]["vocab"].items()}
-        added = {int(one["id"]): str(one["content"]) for one in content.get("added_tokens") or []}
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None
-    return found | added
 
 
 def _rules(folder: Path) -> list[Any]:

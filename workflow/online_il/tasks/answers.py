@@ -85,6 +85,7 @@ def _alike(answer: str, reference: str) -> bool:
     """Whether two plain answers are the same, as they stand."""
     if beside.told_apart(answer, reference):
         return False
+    answer, reference = beside.ordered(answer, reference), beside.ordered(reference, answer)
     ours, known = for_verifier(answer), for_verifier(reference)
     return key(ours) == key(known) or verifier.equal(ours, known)
 

@@ -181,6 +181,11 @@ def _units(text: str) -> set[str]:
     return found | {f"^{power}" for power in _POWER.findall(text) if found}
 
 
+def ordered(one: str, other: str) -> str:
+    """A list as a tuple where the other answer is one, whose order math-verify would not see."""
+    return f"({one})" if (_kind(one), _kind(other)) == ("list", "tuple") else one
+
+
 def _is_range(one: str, other: str) -> bool:
     """Whether the one is an inequality, and the other the bare numbers."""
     return bool(_RANGE.search(one)) and not _RANGE.search(other) and _kind(other) in ("set", "list")
