@@ -17,6 +17,7 @@ from online_il.files import write_text
 from online_il.markdown import markdown_table
 from online_il.program.cli import main, parser
 from online_il.report.ledger import jobs
+from online_il.report.verdicts import ANSWER
 
 COLUMNS = ["verdict", "claim", "effect [95 % interval]", "claimed", "in the paper"]
 
@@ -57,6 +58,8 @@ def processor() -> str:
 
 def run(options: argparse.Namespace) -> None:
     claims = read_claims(options.results / "claims.json")
+    # What answers the paper's question comes first.
+    ordered = sorted(claims.claims, key=lambda claim: claim.family != ANSWER)
     finished = (options.results / "claims.json").stat().st_mtime
     day = datetime.datetime.fromtimestamp(finished).date().isoformat()
     rules = jobs(options.results)
@@ -69,9 +72,9 @@ def run(options: argparse.Namespace) -> None:
         f"{os.cpu_count()} cores, {hours:.1f} hours of processor time in {count} jobs. "
         f"{counted(claims)}.",
         "",
-        *markdown_table(COLUMNS, [row(claim) for claim in claims.claims]),
+        *markdown_table(COLUMNS, map(row, ordered)),
         "",
-        *(f"- {claim.title}: {claim.note}" for claim in claims.claims if claim.note),
+        *(f"- {claim.title}: {claim.note}" for claim in ordered if claim.note),
         "",
         "## Final accuracies, and what they took",
         "",

@@ -22,7 +22,7 @@ FAMILIES = {
 """The families in the order of the board."""
 ANSWER = "abstract"
 """The family whose claims answer the paper's question; they stand before the board."""
-FACTOR, ACCURACY = "factor", "accuracy"
+FACTOR = "factor"
 WIDTH = 220  # Of the drawing of an interval, pixels.
 
 
@@ -66,13 +66,13 @@ def _row(claim: ClaimVerdict) -> Row:
 
 
 def _effect(claim: ClaimVerdict) -> str:
-    """The effect with its interval, and its unit where that is not accuracy; else nothing."""
+    """The effect with its interval; empty where nothing was measured."""
     if claim.effect is None:
         return ""
     words = _number(claim.effect, claim.unit)
     if claim.low is not None and claim.high is not None and claim.low < claim.high:
         words += f" [{_number(claim.low, claim.unit)}, {_number(claim.high, claim.unit)}]"
-    return words if claim.unit == ACCURACY else f"{words} {claim.unit}"
+    return f"{words} times" if claim.unit == FACTOR else words
 
 
 def _number(value: float, unit: str) -> str:

@@ -1,0 +1,34 @@
+"""docs/results.md: every claim is a row, those that answer the paper's question first."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from test_report import CLAIM, NOTHING, write_claims
+
+SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "results.py"
+
+
+def test_the_page_has_a_row_a_claim_and_says_where_it_comes_from(tmp_path: Path) -> None:
+    answer = CLAIM | NOTHING | {"id": "a", "family": "abstract", "title": "Yes", "holds": "all"}
+    write_claims(tmp_path, CLAIM | {"note": "by hand"}, answer | {"verdict": "undecided"})
+    (tmp_path / "summary.txt").write_text("countdown: final accuracy\n")
+    (tmp_path / "benchmarks" / "grpo").mkdir(parents=True)
+    row = "s\tcpu_time\tmax_rss\n3600\t5400\t10\n"
+    (tmp_path / "benchmarks" / "grpo" / "one.tsv").write_text(row)
+    page = tmp_path / "results.md"
+    command = [sys.executable, SCRIPT, "--results", tmp_path, "--output", page]
+    assert subprocess.run(command, timeout=120).returncode == 0
+    text = page.read_text()
+    rows = [line.split(" | ")[:3] for line in text.splitlines() if line.startswith("| **")]
+    assert rows == [
+        ["| **undecided**", "countdown: Yes", ""],
+        [
+            "| **supported**",
+            "countdown: SFT from a realizable expert matches it",
+            "0.008 [-0.022, 0.037]",
+        ],
+    ]
+    assert "1.5 hours of processor time in 1 jobs" in text and "1 supported, 1 undecided" in text
+    assert "SFT from a realizable expert matches it: by hand" in text
+    assert "countdown: final accuracy" in text
