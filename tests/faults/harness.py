@@ -138,12 +138,12 @@ def first_jobs(snakemake: subprocess.Popen[bytes], folder: Path) -> list[int]:
 
 
 def artifacts(results: Path) -> dict[str, str]:
-    """The hash of every artifact, without what its making took in time.
+    """The hash of every artifact, without what its making took in time or records of its jobs.
 
     Drawings of that time (a panel of Figures 1 and 2, summary, report) count by their names:
     what they are drawn from is compared, and the figures' specifications without their data.
     """
-    left_out = ("logs", "benchmarks", "progress", "state", "preflight")
+    left_out = ("logs", "benchmarks", "progress", "state", "preflight", "provenance")
     mark = ".snakemake_timestamp"  # Empty: when Snakemake saw a folder, if it lived long enough.
     return {
         str(path.relative_to(results)): hashlib.sha256(_content(path)).hexdigest()[:16]
