@@ -16,10 +16,10 @@ from online_il.claims.board import show
 from online_il.config.claims import load_claims
 from online_il.config.site import SiteError, load_site
 from online_il.config.study import ConfigError, load
+from online_il.integrity import damaged
 from online_il.program.accepted import Ledger
 from online_il.program.environment import prepare
 from online_il.program.finished import decide_by_identity
-from online_il.integrity import damaged
 from online_il.program.lock import hold
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])

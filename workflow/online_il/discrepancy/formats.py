@@ -13,6 +13,7 @@ from typing import Any
 
 from online_il.discrepancy.files import Place, Row
 from online_il.errors import ParameterError
+from online_il.generation.refusal import LONGEST, words_of
 from online_il.generation.reply import answer_text, ending, said_in
 
 COLUMNS = ("doc_id", "doc_hash", "resps", "filtered_resps", "target", "filter", "metrics")
@@ -107,11 +108,13 @@ class Reader:
             choices = [_of_output(body)]
         if row.get("error") or not isinstance(choices, list) or not choices:
             status = response.get("status_code") if isinstance(response, dict) else None
-            said = _words(row.get("error")) or _words(body) or "it holds no choice"
+            error = row.get("error")
+            code = error.get("code") if isinstance(error, dict) else None
+            said = words_of(error) or str(code or "") or words_of(body) or "it holds no choice"
             lead = f"HTTP {status}, " if isinstance(status, int) and status >= 400 else ""
             raise ParameterError(
-                f"{place}: the request {row['custom_id']} has no answer ({lead}{said}); ask it "
-                "again, or take this line out"
+                f"{place}: the request {row['custom_id']} has no answer "
+                f"({lead}{said[:LONGEST]}); ask it again, or take this line out"
             )
         own: Row = {self._names["prompt_id"]: row["custom_id"]}
         texts = [_text(place, choice) for choice in choices]
@@ -184,11 +187,3 @@ def _text(place: Place, choice: Any) -> str:
 def is_cut(reason: Any) -> bool:
     """Whether a finish_reason says that the response was cut at the longest length."""
     return isinstance(reason, str) and ending(reason) == "length"
-
-
-def _words(error: Any) -> str:
-    """What an error says, short."""
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("error") or error.get("code")
-        return _words(error)
-    return " ".join(str(error or "").split())[:200]

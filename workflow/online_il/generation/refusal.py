@@ -97,7 +97,7 @@ def fault_of(content: bytes, status: int, *, soon: bool = False) -> Fault:
     text = content.decode(errors="replace").removeprefix("\ufeff")
     try:
         body = json.loads(text)
-        words, codes = _words(body) or (json.dumps(body) if body else ""), _codes(body)
+        words, codes = words_of(body) or (json.dumps(body) if body else ""), _codes(body)
     except (ValueError, RecursionError):
         words, codes = "", ""
     return _fault(status, words or _plain(text), codes, soon=soon or _soon(text))
@@ -114,7 +114,7 @@ def fault_in(body: Any) -> Fault | None:
     error = first.get("error") if isinstance(first, dict) else None
     if not error and (whole_body.get("error") or not choices):
         error = {name: whole_body[name] for name in whole_body if name not in {"choices", "usage"}}
-    words, codes, status = _words(error), _codes(error), _status(error)
+    words, codes, status = words_of(error), _codes(error), _status(error)
     if not (words or status or whole_body.get("error")):
         return None
     text = json.dumps(error)
@@ -177,17 +177,17 @@ def _codes(error: Any) -> str:
     return " ".join(re.sub(r"[^a-z0-9]+", "_", kind) for kind in spaced)
 
 
-def _words(value: Any) -> str:
-    """What an error says in words, whatever its shape; the innermost says it best."""
+def words_of(value: Any) -> str:
+    """Give what an error says in words, whatever its shape; the innermost says it best."""
     if isinstance(value, str):
         return _plain(value)
     if isinstance(value, list):
-        return "; ".join(filter(None, map(_words, value[:3])))
+        return "; ".join(filter(None, map(words_of, value[:3])))
     if not isinstance(value, dict):
         return ""
     inner = (value.get(name) for name in NESTED if isinstance(value.get(name), dict | list))
     outer = (value.get(name) for name in WORDS)
-    words = next((text for part in (*inner, *outer) if (text := _words(part))), "")
+    words = next((text for part in (*inner, *outer) if (text := words_of(part))), "")
     # As pydantic says it: where, and what.
     place = value.get("loc")
     where = ".".join(map(str, place)) + ": " if words and isinstance(place, list) else ""

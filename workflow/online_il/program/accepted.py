@@ -90,7 +90,7 @@ class Ledger:
         for path in (self.folder / "jobs").rglob("*"):
             record = json.loads(path.read_text()) if path.is_file() else {}
             if record.get("rule") == rule:
-                yield from (code_of(params) for params in [record["params"] or []])
+                yield code_of(record["params"] or [])
         for state in (self.results / "state").glob("*/*/seed*"):
             for begun in [state, *state.rglob("*.jsonl")]:
                 if ASIDE in begun.name:
