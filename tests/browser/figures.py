@@ -4,6 +4,7 @@ The theory's programs get the theorems of the smoke config and the four panels o
 Responses are random words, for no study was trained.
 """
 
+import json
 import runpy
 import signal
 import sys
@@ -36,6 +37,12 @@ def run(name: str, *words: object) -> None:
         runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"), run_name="__main__")
 
 
+def draw(figure: str, inputs: list[Path], folder: Path, **settings: object) -> None:
+    """Draw a figure into a folder, as its rule does."""
+    words = ("--settings", json.dumps(settings), "--output-stem", folder / figure)
+    run("draw", figure, *inputs, *words)
+
+
 def flags(settings: dict[str, Any]) -> list[str]:
     """Settings as the options of a program, as the rules write them."""
     words: list[str] = []
@@ -57,12 +64,12 @@ def draw_theory(results: Path) -> None:
         run("theory_gaussian", *flags(problem), "--out", tables / f"{panel['name']}.parquet")
     found = [tables / f"{panel['name']}.parquet" for panel in panels]
     titles = [panel["title"] for panel in panels]
-    run("figure4", "--tables", *found, "--titles", *titles, "--output-stem", drawn / "figure4")
+    draw("figure4", found, drawn, titles=titles)
     theory = load(ROOT / "config" / "smoke.yaml").theory.model_dump(exclude_none=True)
     for figure, name in THEOREMS.items():
         table = tables / f"{name}.parquet"
         run(f"theory_{name}", *flags(theory[name]), "--out", table)
-        run(figure, "--table", table, "--output-stem", drawn / figure)
+        draw(figure, [table], drawn)
     output = results / "tables" / "theorem1.md"
     run("slopes", "--table", tables / "offline_bound.parquet", "--output", output)
 
@@ -81,6 +88,6 @@ def draw_discrepancy(results: Path) -> None:
         names = ("--expert-name", "expert", "--student-name", student)
         measured = ("--keyword", "a", "--keyword", "b", "--bin-width", 10, "--resamples", 200)
         run("discrepancy", *files, *names, *measured, "--out", table)
-    run("figure3", "--tables", *found, "--output-stem", results / "figures" / "figure3")
+    draw("figure3", found, results / "figures")
     tables = [results / "tables" / f"table1.{kind}" for kind in ("parquet", "md", "tex")]
     run("table1", "--tables", *found, "--output", *tables)
