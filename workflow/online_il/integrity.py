@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from online_il.layout import Layout, step
 from online_il.provenance import files_hash
 
 HASHED_BYTES = 16 * 2**20
@@ -22,7 +23,7 @@ def damaged(results: Path) -> list[str]:
 
 
 def _tables(results: Path) -> Iterator[tuple[Path, str]]:
-    for path in sorted(results.glob("**/[!.]*.parquet")):
+    for path in Layout(results).existing_tables():
         with path.open("rb") as stream:
             size = stream.seek(0, 2)
             stream.seek(max(0, size - 8))
@@ -33,22 +34,20 @@ def _tables(results: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _records(results: Path) -> Iterator[tuple[Path, str]]:
-    for folder in ("runs", "eval"):
-        for path in sorted(results.glob(f"{folder}/**/[!.]*.json")):
-            if folder == "runs" and path.name != "run.json":
-                continue  # A policy's own files, which `_weights` looks at.
-            if not isinstance(_json(path), dict):
-                yield path, "not a whole JSON record"
+    for path in Layout(results).existing_records():
+        if not isinstance(_json(path), dict):
+            yield path, "not a whole JSON record"
 
 
 def _weights(results: Path) -> Iterator[tuple[Path, str]]:
-    for record in sorted(results.glob("runs/*/*/seed*/run.json")):
+    layout = Layout(results)
+    for policy in layout.existing_policies():
+        record, folder = layout.record(*policy), layout.checkpoints(*policy)
         content = _json(record)
-        folder = record.parent / "checkpoints"
         if not isinstance(content, dict) or not folder.is_dir():
             continue
         for checkpoint in content.get("checkpoints", []):
-            place = folder / f"step{checkpoint['step']}"
+            place = step(folder, checkpoint["step"])
             parts = sorted(place.glob("*.safetensors"))
             sizes = [path.stat().st_size for path in parts]
             whole = [size == _declared_size(path) for size, path in zip(sizes, parts, strict=True)]

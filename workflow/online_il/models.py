@@ -14,6 +14,7 @@ from online_il.config.training import Architecture
 from online_il.errors import InputError
 from online_il.files import flush, made_aside
 from online_il.generation.tokens import end_ids
+from online_il.layout import existing_steps
 from online_il.provenance import file_hash, files_hash, identity
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def model_config(folder: Path) -> dict[str, object]:
 
 def newest_step(folder: Path) -> Path:
     """The last checkpoint in a folder of `step<n>` folders. Raises `InputError` for none."""
-    steps = sorted(folder.glob("step*"), key=lambda path: int(path.name.removeprefix("step")))
+    steps = existing_steps(folder)
     if not steps:
         raise InputError(f"{folder}: no checkpoint in it; delete it and start again")
     return steps[-1]

@@ -19,13 +19,13 @@ from pydantic import BaseModel, ValidationError
 from online_il.errors import InputError
 from online_il.intervals import KEY as CURVE
 from online_il.intervals import add_intervals
+from online_il.layout import Layout, Policy, existing_evaluations, responses_of
 from online_il.program.exhausted import cause_of
 from online_il.records import Evaluation, RunRecord, Samples, Table, Training, read_table
 
 SQL = Path(__file__).parents[1] / "sql"
 # Later files read the tables of earlier ones.
 ORDER = ("evaluations", "samples", "prompt_accuracy", "runs", "training", "curves", "final")
-EVERY = ["*/*/seed*"]
 KEY = ["task", "run", "seed", "step", "benchmark", "sampling"]
 BASE = "base"
 REMEDY = "delete {} and start again: Snakemake makes it anew"
@@ -45,7 +45,7 @@ class Files(NamedTuple):
 def build(
     results: Path,
     database: Path,
-    policies: Sequence[str] = EVERY,
+    policies: Sequence[str] | None = None,
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -54,9 +54,9 @@ def build(
 
     The curves' intervals take so many resamples, drawn from the seed.
 
-    A policy is `<task>/<run>/seed<k>`, stars allowed; what else lies there, of runs that have left
-    the config, is not gathered. The database is complete or absent. Raises `InputError` for a
-    damaged file, and for evaluations that do not belong together.
+    A policy is `<task>/<run>/seed<k>`; what else lies there, of runs that have left the config, is
+    not gathered. Without policies all are, that are there. The database is complete or absent.
+    Raises `InputError` for a damaged file, and for evaluations that do not belong together.
     """
     files = _files(results, policies)
     _check_files(results, files)
@@ -121,31 +121,37 @@ def from_base(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([starts, trained], ignore_index=True)[rows.columns]
 
 
-def _files(results: Path, policies: Sequence[str]) -> Files:
-    def found(pattern: str) -> list[Path]:
-        return sorted({p for name in policies for p in results.glob(pattern.format(name))})
-
+def _files(results: Path, names: Sequence[str] | None) -> Files:
+    layout = Layout(results)
+    policies = layout.existing_policies() if names is None else list(map(Policy.named, names))
+    found = [existing_evaluations(layout.evaluations(*policy)) for policy in policies]
+    records = [layout.record(*policy) for policy in policies]
+    tables = [layout.training(*policy) for policy in policies]
     return Files(
-        evaluations=found("eval/{}/step*/*.json"),
-        responses=found("eval/{}/step*/*.parquet"),
-        runs=found("runs/{}/run.json"),
-        training=found("runs/{}/training.parquet"),
+        evaluations=sorted(path for of_policy, _ in found for path in of_policy),
+        responses=sorted(path for _, of_policy in found for path in of_policy),
+        runs=sorted(path for path in records if path.is_file()),
+        training=sorted(path for path in tables if path.is_file()),
     )
 
 
 def _check_files(results: Path, files: Files) -> None:
     """Every file is whole and has its other half; all evaluations belong together."""
-    for found, what in (
-        (files.evaluations, "evaluation (eval/*/*/seed*/step*/*.json)"),
-        (files.runs, "run (runs/*/*/seed*/run.json)"),
-        (files.training, "training table (runs/*/*/seed*/training.parquet)"),
+    layout = Layout(results)
+    for found, what, place in (
+        (files.evaluations, "evaluation", layout.evaluations("*", "*", "*")),
+        (files.runs, "run", layout.record("*", "*", "*")),
+        (files.training, "training table", layout.training("*", "*", "*")),
     ):
         if not found:
-            raise InputError(f"{results}: no {what} in it; run the study first, or name another")
+            where = place.relative_to(results)
+            raise InputError(
+                f"{results}: no {what} ({where}) in it; run the study first, or name another"
+            )
     evaluations = [_read(path, Evaluation) for path in files.evaluations]
     _check_pairs(files.evaluations, files.responses)
     for path in files.training:
-        if not path.with_name("run.json").is_file():
+        if path.parent not in {record.parent for record in files.runs}:
             raise InputError(f"{path}: no run.json beside it; {REMEDY.format(path.parent)}")
     for path in files.runs:
         _read(path, RunRecord)
@@ -158,7 +164,7 @@ def _check_files(results: Path, files: Files) -> None:
 
 
 def _check_pairs(records: list[Path], tables: Iterable[Path]) -> None:
-    expected = {path.with_suffix(".parquet") for path in records}
+    expected = set(map(responses_of, records))
     present = set(tables)
     for path in sorted(expected ^ present):
         kind = "a record without its responses" if path in expected else "responses without record"

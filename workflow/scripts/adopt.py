@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from online_il.layout import step
 from online_il.program.cli import add_run, main, parser
 from online_il.provenance import file_hash
 from online_il.training.publish import publish_base
@@ -12,7 +13,7 @@ from online_il.training.publish import publish_base
 def run(options: argparse.Namespace) -> None:
     publish_base(
         options,
-        source=options.model / "step0",
+        source=step(options.model),
         method="pretrained",
         settings=json.loads(options.settings),
         rows=[],

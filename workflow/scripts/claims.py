@@ -69,7 +69,7 @@ if __name__ == "__main__":
         type=Path,
         nargs="*",
         default=[],
-        help="comparisons, discrepancy/<task>/<expert>/<student>.parquet",
+        help="comparisons, a table a pair",
     )
     arguments.add_argument("--code", help="hash of the code, for provenance")
     arguments.add_argument("--database", type=Path, required=True, help="database to write")

@@ -27,6 +27,7 @@ from online_il.generation.chat import messages_of
 from online_il.generation.engines import Engine, open_engine
 from online_il.generation.resume import Resume, loglikelihoods, respond
 from online_il.grading import graded_sample
+from online_il.layout import evaluation, responses_of, step
 from online_il.models import form_hash, weights_hash
 from online_il.program.cli import add_run, log, main, parser
 from online_il.program.progress import report
@@ -136,25 +137,25 @@ def evaluate(
     options: argparse.Namespace,
 ) -> Evaluation:
     """One evaluation: writes its responses and its record, and returns the record."""
-    policy = f"{options.run}/step{checkpoint.step}"
     drawn: Sampling = getattr(settings, sampling)
     choice = grader_of(prompts) == "choice"
     count = 1 if choice else settings.responses.get(benchmark, settings.samples_per_prompt)
-    name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
+    place = evaluation(options.output, checkpoint.step, benchmark, sampling)
+    policy = f"{options.run}/{place.parent.name}"
     known = {k: v for k, v in context.items() if k not in ("code_hash", "versions")}
     own, *accepted = identities(
         options.code,
         **known,
         versions=libraries(),
         weights=checkpoint.weights_hash,
-        form=form_hash(options.checkpoints / f"step{checkpoint.step}"),
+        form=form_hash(step(options.checkpoints, checkpoint.step)),
         benchmark=benchmark,
         sampling=drawn.model_dump(),
         count=count,
         seed_of_samples=settings.seed,
         generation=options.generation,
     )
-    state = options.state / f"step{checkpoint.step}.{name}.jsonl"
+    state = options.state / f"{place.parent.name}.{place.stem}.jsonl"
     resume = Resume(state, own, options.code, tuple(accepted))
     if choice:
         rows = chosen(engine, policy, prompts, resume, options)
@@ -181,9 +182,8 @@ def evaluate(
         attempts=attempts,
         data_revision=str(prompts["revision"][0]),
     )
-    place = options.output / f"step{checkpoint.step}"
-    write_table(rows, Samples, place / f"{name}.parquet", record.model_dump())
-    write_json(record, place / f"{name}.json")
+    write_table(rows, Samples, responses_of(place), record.model_dump())
+    write_json(record, place)
     return record
 
 
@@ -221,7 +221,7 @@ def run(options: argparse.Namespace) -> None:
     record = RunRecord.model_validate_json(options.record.read_text())
     table = read_table(options.prompts, Prompts)
     for checkpoint in record.checkpoints:
-        folder = options.checkpoints / f"step{checkpoint.step}"
+        folder = step(options.checkpoints, checkpoint.step)
         if weights_hash(folder) != checkpoint.weights_hash:
             raise InputError(
                 f"{folder}: not the weights that {options.record} names; "
@@ -249,7 +249,7 @@ def run(options: argparse.Namespace) -> None:
     with made_aside(options.output) as options.output:
         for done, (checkpoint, benchmark, sampling) in enumerate(planned):
             if checkpoint.step != loaded:
-                engine.load(options.checkpoints / f"step{checkpoint.step}")
+                engine.load(step(options.checkpoints, checkpoint.step))
                 loaded = checkpoint.step
             asked = prompts[benchmark]
             result = evaluate(

@@ -15,6 +15,7 @@ from online_il.config.random import RandomModel
 from online_il.errors import InputError
 from online_il.generation.tokens import end_ids
 from online_il.hub import model_folder
+from online_il.layout import step
 from online_il.models import (
     PARTS,
     byte_tokenizer,
@@ -65,7 +66,7 @@ def complete(folder: Path, settings: dict[str, object], chat_template: Path | No
 def run(options: argparse.Namespace) -> None:
     settings = json.loads(options.settings)
     template = Path(settings["chat_template"]) if settings.get("chat_template") else None
-    place = options.output / "step0"
+    place = step(options.output)
     shutil.rmtree(options.output, ignore_errors=True)
     if settings["kind"] == "random":
         known = {key: settings[key] for key in RandomModel.model_fields}

@@ -13,6 +13,7 @@ from online_il.config.training import Finetuning
 from online_il.errors import InputError
 from online_il.generation.chat import as_text, prompt_ids
 from online_il.generation.tokens import trained_end
+from online_il.layout import step
 from online_il.models import load_model, load_tokenizer, policy_hash, weights_hash
 from online_il.program.cli import add_run, log, main, parser
 from online_il.provenance import file_hash, files_hash
@@ -79,7 +80,7 @@ def rows(
 
 def run(options: argparse.Namespace) -> None:
     settings = Finetuning.model_validate_json(options.settings)
-    source = options.model / "step0"
+    source = step(options.model)
     options.model = source
     found, left = rows(options, settings)
     log("training set ready", sequences=len(found), **left)
@@ -110,7 +111,7 @@ def run(options: argparse.Namespace) -> None:
     )
     publish_base(
         options,
-        source=saving.published / f"step{settings.updates}",
+        source=step(saving.published, settings.updates),
         method="finetune",
         settings=json.loads(options.settings) | {"left_out": left, "hardware": options.hardware},
         rows=recorder.rows,

@@ -10,6 +10,7 @@ import random
 from pathlib import Path
 
 from online_il.config.training import Pretraining
+from online_il.layout import step
 from online_il.models import new_model, word_tokenizer
 from online_il.program.cli import add_run, log, main, parser
 from online_il.provenance import file_hash
@@ -102,7 +103,7 @@ def run(options: argparse.Namespace) -> None:
     )
     publish_base(
         options,
-        source=saving.published / f"step{settings.updates}",
+        source=step(saving.published, settings.updates),
         method="pretrain",
         settings=settings.model_dump(),
         rows=recorder.rows,

@@ -14,6 +14,7 @@ from pathlib import Path
 from online_il.claims.board import counted, effect, margin
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.files import write_text
+from online_il.layout import Layout
 from online_il.markdown import markdown_table
 from online_il.program.cli import main, parser
 from online_il.report.ledger import jobs
@@ -57,14 +58,15 @@ def processor() -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    claims = read_claims(options.results / "claims.json")
+    layout = Layout(options.results)
+    claims = read_claims(layout.claims())
     # What answers the paper's question comes first.
     ordered = sorted(claims.claims, key=lambda claim: claim.family != ANSWER)
-    finished = (options.results / "claims.json").stat().st_mtime
+    finished = layout.claims().stat().st_mtime
     day = datetime.datetime.fromtimestamp(finished).date().isoformat()
     rules = jobs(options.results)
     hours, count = sum(rule.cpu_hours for rule in rules), sum(rule.jobs for rule in rules)
-    table = (options.results / "summary.txt").read_text(encoding="utf-8").rstrip()
+    table = layout.summary.read_text(encoding="utf-8").rstrip()
     lines = [
         f"# Results of the {claims.scale} scale",
         "",

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from online_il.config.hub import Tokenizer
 from online_il.hub import tokenizer_folder
+from online_il.layout import step
 from online_il.program.cli import main, parser
 
 
 def run(options: argparse.Namespace) -> None:
     source = tokenizer_folder(Tokenizer.model_validate_json(options.settings))
     files = sorted(source.glob("tokenizer*"))
-    place = options.output / "step0"
+    place = step(options.output)
     shutil.rmtree(options.output, ignore_errors=True)
     place.mkdir(parents=True)
     for path in files:

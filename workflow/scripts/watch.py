@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from online_il.claims.board import show
+from online_il.layout import Layout
 from online_il.program.accepted import MADE_AGAIN
 
 PLAIN_INTERVAL = 30.0
@@ -49,7 +50,7 @@ class Watcher:
     """What is known of the DAG: from Snakemake's output, progress files and benchmark files."""
 
     def __init__(self, results: Path) -> None:
-        self.results = results
+        self.layout = Layout(results)
         self.started = time.time()
         self.planned: Counter[str] = Counter()
         self.finished: Counter[str] = Counter()
@@ -72,14 +73,13 @@ class Watcher:
     def running(self) -> list[tuple[str, dict[str, Any]]]:
         """Name and numbers of every job that tells its progress and is not done."""
         jobs = []
-        for path in sorted(self.results.glob("progress/**/*.json")):
+        for name, path in self.layout.existing_progress():
             try:
                 numbers = json.loads(path.read_text())
             except (OSError, ValueError):
                 continue  # Replaced or removed between the listing and the reading.
             if numbers["time"] >= self.started and numbers["done"] < numbers["total"]:
-                name = path.relative_to(self.results / "progress").with_suffix("")
-                jobs.append((" ".join(name.parts), numbers))
+                jobs.append((name, numbers))
         return jobs
 
     def seconds_left(self, cores: int) -> float | None:
@@ -109,8 +109,7 @@ class Watcher:
         The longest, because evaluating a base of one checkpoint says nothing about a run of ten.
         """
         durations = defaultdict(list)
-        for path in self.results.glob("benchmarks/**/*.tsv"):
-            rule = path.relative_to(self.results / "benchmarks").parts[0].removesuffix(".tsv")
+        for rule, path in self.layout.existing_benchmarks():
             try:
                 durations[rule].append(float(path.read_text().splitlines()[1].split("\t")[0]))
             except (OSError, IndexError, ValueError):
@@ -171,7 +170,7 @@ def plain(watcher: Watcher, cores: int) -> str:
 def watch(options: argparse.Namespace) -> int:
     console = Console()
     watcher = Watcher(options.results)
-    log = options.results / "logs" / "snakemake.log"
+    log = Layout(options.results).log("snakemake")
     log.parent.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
         options.command,

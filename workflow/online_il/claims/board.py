@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
+from online_il.layout import Layout
 from online_il.markdown import markdown_table
 from online_il.program.progress import summary_of
 
@@ -36,13 +37,13 @@ def board(claims: ClaimVerdicts) -> Table:
 
 def show(results: Path) -> None:
     """What a finished study shows in the terminal: its claims, its accuracies, where to look."""
-    path = results / "claims.json"
+    layout = Layout(results)
+    path = layout.claims()
     if path.is_file():
         Console().print(board(read_claims(path)))
     print(summary_of(results))
-    report = results / "report.html"
-    if report.is_file():
-        print(f"report: {report}")
+    if layout.report.is_file():
+        print(f"report: {layout.report}")
 
 
 def counts(claims: ClaimVerdicts) -> dict[str, int]:

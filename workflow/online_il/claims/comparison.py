@@ -11,9 +11,10 @@ from online_il.claims.effects import independent_effect
 from online_il.claims.measured import Store, ask
 from online_il.claims.records import read_claims
 from online_il.errors import InputError
+from online_il.layout import DATABASES, Layout
 from online_il.statistics import Array
 
-NAMES = ("results.duckdb", "measurements.duckdb")
+NAMES = DATABASES[:2]
 KEY = ["task", "benchmark", "run"]
 
 
@@ -37,16 +38,18 @@ def study(folder: Path, like: str = "") -> Study:
     """A study's results: the folder itself, or in it the study called `like` or the only one."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a study's results, such as results/mini")
-    inside = sorted({path.parent for name in NAMES for path in folder.glob(f"*/{name}")})
+    databases = [Layout(folder / "*").database(name).relative_to(folder) for name in NAMES]
+    inside = sorted({path.parent for name in databases for path in folder.glob(str(name))})
     named = [place for place in inside if place.name == like]
     for place in (folder, *named, *(inside if len(inside) == 1 else [])):
         for name in NAMES:
-            if (place / name).is_file():
-                return Study(place, place / name)
+            if (database := Layout(place).database(name)).is_file():
+                return Study(place, database)
     if inside:
         found = ", ".join(place.name for place in inside)
         raise InputError(f"{folder}: several studies in it ({found}); name one of them")
-    raise InputError(f"{folder}: no {NAMES[0]} in it; run the study first, or name another folder")
+    name = Layout(folder).database(NAMES[0]).name
+    raise InputError(f"{folder}: no {name} in it; run the study first, or name another folder")
 
 
 def compare(one: Study, other: Study) -> list[Section]:
@@ -111,7 +114,7 @@ def _alone(last: pd.DataFrame, others: pd.DataFrame) -> Section:
 
 def _claims(one: Study, other: Study) -> Section:
     title, columns = "Claims", ["claim", "A", "B", ""]
-    files = [each.folder / "claims.json" for each in (one, other)]
+    files = [Layout(each.folder).claims() for each in (one, other)]
     if missing := [str(file) for file in files if not file.is_file()]:
         return Section(title, columns, [], f"not compared: no {' and no '.join(missing)}")
     sides = [{claim.id: claim for claim in read_claims(file).claims} for file in files]

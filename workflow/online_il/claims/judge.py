@@ -35,6 +35,7 @@ from online_il.config.claims import (
     Theory,
 )
 from online_il.discrepancy.tables import Discrepancy as DiscrepancyTable
+from online_il.layout import pair_of, theory_panel
 from online_il.records import provenance, read_table
 from online_il.statistics import LEVEL, TAIL, Array
 from online_il.store import BASE
@@ -263,7 +264,7 @@ def _of_pairs(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
     """A row a measure of each pair whose expert is no run of the task: it is not realizable."""
     none = True
     for path in evidence.discrepancy:
-        task, expert, student = path.parts[-3], path.parts[-2], path.stem
+        task, expert, student = pair_of(path)
         if task in evidence.store.tasks and expert in evidence.store.names(task):
             continue
         rows = read_table(path, DiscrepancyTable)
@@ -320,7 +321,7 @@ def _of_theory(claim: Theory, tables: Path | None) -> Draft:
         draft.fields["statistic"] = claim.statistic
         draft.notes = ["This study has no theory."]
         return draft
-    if claim.panel and not (tables / "gaussian" / f"{claim.panel}.parquet").is_file():
+    if claim.panel and not theory_panel(tables, claim.panel).is_file():
         draft.fields["statistic"] = claim.statistic
         draft.notes = [f"This study has no panel {claim.panel}."]
         return draft

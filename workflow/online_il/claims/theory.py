@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from online_il.layout import theory_panel, theory_table
 from online_il.records import read_table
 from online_il.theory.tables import Alignment, Gaussian, Horizon, OfflineBound, Pessimism
 
@@ -26,14 +27,14 @@ class Number(NamedTuple):
 
 def gaussian_value(tables: Path, panel: str) -> Number:
     """V of the reverse-KL projection."""
-    rows = read_table(tables / "gaussian" / f"{panel}.parquet", Gaussian)
+    rows = read_table(theory_panel(tables, panel), Gaussian)
     value = rows.loc[rows["divergence"] == "reverse_kl", "value"].iloc[0]
     return Number(float(value), 0.0, "reward of the reverse-KL projection", "reward")
 
 
 def gaussian_excess(tables: Path, panel: str) -> Number:
     """TV of the expert and its reverse-KL projection, less the gap of their rewards."""
-    rows = read_table(tables / "gaussian" / f"{panel}.parquet", Gaussian)
+    rows = read_table(theory_panel(tables, panel), Gaussian)
     row = rows[rows["divergence"] == "reverse_kl"].iloc[0]
     excess = row["total_variation"] - abs(row["value_expert"] - row["value"])
     words = "TV of the expert and the reverse-KL projection, less the gap of rewards"
@@ -62,7 +63,7 @@ def rate_ratio(tables: Path) -> Number:
 
 def online_over_offline(tables: Path) -> Number:
     """The risk of the learner that queries the expert over that of the offline one."""
-    rows = read_table(tables / "offline_bound.parquet", OfflineBound)
+    rows = read_table(theory_table(tables, "offline_bound"), OfflineBound)
     risk = rows[rows["sweep"] == "centre"].set_index("learner")["risk_exact"].to_dict()
     words = "exact risk of the querying learner over the offline one's, at the centre"
     return Number(float(risk["on_policy"] / risk["offline"]), 0.0, words, "ratio")
@@ -70,7 +71,7 @@ def online_over_offline(tables: Path) -> Number:
 
 def alignment_violation(tables: Path) -> Number:
     """By how much the worst policy near the optimum exceeds Theorem 2's bound, at most."""
-    rows = read_table(tables / "alignment.parquet", Alignment)
+    rows = read_table(theory_table(tables, "alignment"), Alignment)
     rows = rows[(rows["alpha"] > 0) & np.isfinite(rows["bound"])]
     worst = float((rows["worst_risk"] - rows["bound"]).max())
     words = "largest risk less the bound, all instances, alphas and epsilons"
@@ -79,7 +80,7 @@ def alignment_violation(tables: Path) -> Number:
 
 def pessimism_violation(tables: Path) -> Number:
     """By how much the learner with the theory's beta exceeds Theorem 5's bound, at most."""
-    rows = read_table(tables / "pessimism.parquet", Pessimism)
+    rows = read_table(theory_table(tables, "pessimism"), Pessimism)
     rows = rows[rows["is_theory_beta"]]
     over = (rows["risk"] - rows["bound"]).to_numpy(float)
     worst = int(over.argmax())
@@ -89,7 +90,7 @@ def pessimism_violation(tables: Path) -> Number:
 
 def pessimism_gain(tables: Path) -> Number:
     """Behaviour cloning's risk less the pessimistic learner's, at the most samples."""
-    rows = read_table(tables / "pessimism.parquet", Pessimism)
+    rows = read_table(theory_table(tables, "pessimism"), Pessimism)
     rows = rows[rows["samples"] == rows["samples"].max()]
     cloning = rows[rows["learner"] == "behaviour_cloning"]
     pessimistic = rows[rows["is_theory_beta"]]
@@ -99,7 +100,7 @@ def pessimism_gain(tables: Path) -> Number:
 
 def horizon_one_gain(tables: Path) -> Number:
     """Behaviour cloning's risk less that of reverse KL at horizon 1, misspecified."""
-    rows = read_table(tables / "horizon.parquet", Horizon)
+    rows = read_table(theory_table(tables, "horizon"), Horizon)
     rows = rows[(rows["case"] == "misspecified") & (rows["horizon"] == 1)]
     cloning, online = (rows[rows["learner"] == n] for n in ("behaviour_cloning", "reverse_kl"))
     return _less(cloning, online, "cloning's risk less that of reverse KL at H = 1")
@@ -128,7 +129,7 @@ def number(tables: Path, statistic: str, panel: str) -> Number:
 
 def _offline(tables: Path) -> pd.DataFrame:
     """The Bayes-optimal offline learner wherever the rate is not at its ceiling."""
-    rows = read_table(tables / "offline_bound.parquet", OfflineBound)
+    rows = read_table(theory_table(tables, "offline_bound"), OfflineBound)
     return rows[(rows["sweep"] != "centre") & (rows["learner"] == "offline") & (rows["rate"] < 1)]
 
 

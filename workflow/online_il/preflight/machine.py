@@ -10,6 +10,7 @@ from online_il.config.site import SiteError, site_block
 from online_il.config.study import Study, resources_of, seeds_of
 from online_il.config.tasks import EndpointExpert, Task
 from online_il.cost.jobs import finetuning_of
+from online_il.layout import Layout
 from online_il.preflight.report import Report
 
 SECONDS = 30
@@ -18,8 +19,9 @@ SECONDS = 30
 
 def check_keys(study: Study, task: Task, results: Path, report: Report) -> None:
     """The key of every endpoint that is still to be asked is in the environment; never shown."""
+    layout = Layout(results)
     wanted = {
-        (run.expert or "", f"samples/{task.name}/{run.expert}/seed{seed}.parquet")
+        (run.expert or "", layout.samples(task.name, run.expert or "", seed))
         for run in task.runs
         if run.method == "sft"
         for seed in seeds_of(task, run)
@@ -27,7 +29,7 @@ def check_keys(study: Study, task: Task, results: Path, report: Report) -> None:
     for pair in study.discrepancy.models if study.discrepancy else []:
         if pair.task == task.name:
             wanted |= {
-                (name, f"responses/{task.name}/{name}/seed{seed}.parquet")
+                (name, layout.responses(task.name, name, seed))
                 for name in (pair.expert, pair.student)
                 for seed in task.seeds
             }
@@ -35,7 +37,7 @@ def check_keys(study: Study, task: Task, results: Path, report: Report) -> None:
         if not isinstance(expert, EndpointExpert) or expert.key_variable is None:
             continue
         files = [file for name, file in wanted if name == expert.name]
-        missing = [file for file in files if not (results / file).is_file()]
+        missing = [file for file in files if not file.is_file()]
         if missing and not os.environ.get(expert.key_variable):
             report.problem(
                 f"{task.name}/{expert.name}",

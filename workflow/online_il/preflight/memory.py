@@ -21,6 +21,7 @@ from online_il.cost.jobs import finetuning_of
 from online_il.cost.memory import GIB, Memory, published_bytes, training, vllm_least
 from online_il.cost.shape import of_model, parameters
 from online_il.errors import InputError
+from online_il.layout import PUBLISHED, Layout, existing_updates
 from online_il.models import PARTS
 from online_il.preflight.models import shape_of
 from online_il.preflight.report import Report
@@ -164,17 +165,17 @@ def trainings(study: Study, task: Task, results: Path) -> list[Training]:
     for run in task.runs:
         steps = len(checkpoints_of(study, task, run))
         wanted += [(run.name, seed, run.method, steps) for seed in seeds_of(task, run)]
-    found = []
+    found, layout = [], Layout(results)
     for run_name, seed, rule, steps in wanted:
-        if (results / "runs" / task.name / run_name / f"seed{seed}" / "checkpoints").is_dir():
+        if layout.checkpoints(task.name, run_name, seed).is_dir():
             continue
-        kept = results / "state" / task.name / run_name / f"seed{seed}"
+        kept = layout.state(task.name, run_name, seed)
         published = steps * (4 * count if rule == "pretrain" else one)
         asked = resources_of(study, task, rule)
         found.append(
             Training(
-                published=max(0.0, published - _size(kept / "published")),
-                state=max(0.0, state_bytes(count) - sum(map(_size, kept.glob("update-*")))),
+                published=max(0.0, published - _size(kept / PUBLISHED)),
+                state=max(0.0, state_bytes(count) - sum(map(_size, existing_updates(kept)))),
                 threads=asked.threads if asked is not None else 1,
             )
         )
@@ -186,7 +187,7 @@ def model_bytes(study: Study, task: Task, results: Path) -> float:
     found = 0.0
     models = [(task.base, "base"), *((expert, expert.name) for expert in task.experts)]
     for model, name in models:
-        if (results / "models" / task.name / name).is_dir():
+        if Layout(results).model(task.name, name).is_dir():
             continue
         if isinstance(model, RandomModel):
             found += 4 * parameters(of_model(model, None))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from online_il.files import write_text
-from online_il.program.aside import ASIDE
+from online_il.layout import ASIDE, SEAL, Layout, existing_sealed
 from online_il.provenance import ACCEPTED
 
 MADE_AGAIN = "Made again, though there are results or a beginning of it:"
@@ -31,15 +31,14 @@ class Ledger:
     def __init__(
         self, results: Path, programs: Mapping[str, tuple[str, str, dict[str, str]]]
     ) -> None:
-        self.results, self.programs = results, programs
-        self.folder = results / "provenance"
-        self.listed = self.folder / "accepted.json"
-        known = json.loads(self.listed.read_text()) if self.listed.is_file() else []
+        self.layout, self.programs = Layout(results), programs
+        listed = self.layout.accepted
+        known = json.loads(listed.read_text()) if listed.is_file() else []
         self.acceptances: list[Acceptance] = known
 
     def modules(self, code: str) -> dict[str, str] | None:
         """The hash of each module of some code; None where it was never recorded."""
-        path = self.folder / "code" / f"{code}.json"
+        path = self.layout.code(code)
         return json.loads(path.read_text())["modules"] if path.is_file() else None
 
     def differences(self, before: str, now: dict[str, str]) -> list[str] | None:
@@ -78,25 +77,25 @@ class Ledger:
     def write(self) -> None:
         """Record the present code, module by module, and what was accepted."""
         for program, code, modules in self.programs.values():
-            path = self.folder / "code" / f"{code}.json"
+            path = self.layout.code(code)
             if not path.is_file():
                 listed = {"program": program, "modules": modules}
                 write_text(json.dumps(listed, indent=2) + "\n", path)
         if self.acceptances:
-            write_text(json.dumps(self.acceptances, indent=2) + "\n", self.listed)
+            write_text(json.dumps(self.acceptances, indent=2) + "\n", self.layout.accepted)
 
     def _made_with(self, rule: str) -> Iterator[str]:
         """The hashes of the code that made the results and the unfinished state of a rule."""
-        for path in (self.folder / "jobs").rglob("*"):
+        for path in self.layout.jobs.rglob("*"):
             record = json.loads(path.read_text()) if path.is_file() else {}
             if record.get("rule") == rule:
                 yield code_of(record["params"] or [])
-        for state in (self.results / "state").glob("*/*/seed*"):
+        for state in self.layout.existing_states():
             for begun in [state, *state.rglob("*.jsonl")]:
                 if ASIDE in begun.name:
                     continue
                 code = code_of_state(begun)
-                path = self.folder / "code" / f"{code}.json"
+                path = self.layout.code(code)
                 program = json.loads(path.read_text())["program"] if path.is_file() else None
                 if program == self.programs[rule][0]:
                     yield code
@@ -112,7 +111,8 @@ def code_of_state(state: Path) -> str:
     """The hash of the code that unfinished state was made with; empty where there is none."""
     try:
         if state.is_dir():
-            seals = sorted([*state.glob("update-*/seal.json"), *state.glob("finished/seal.json")])
+            seals = [path / SEAL for path in existing_sealed(state) if (path / SEAL).is_file()]
+            # What is finished comes last; of an unfinished training the newest checkpoint does.
             return str(json.loads(seals[-1].read_text()).get("code", "")) if seals else ""
         with state.open("rb") as stream:
             return str(json.loads(stream.readline()).get("code", ""))

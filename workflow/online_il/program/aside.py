@@ -11,29 +11,27 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from online_il.layout import ASIDE, PUBLISHED, SEAL, existing_sealed
 from online_il.program.exhausted import size
-
-ASIDE = "set-aside-"
-SEALED = ("update-*", "finished")
-"""What a training goes on from, each with its seal; the policies in `published` belong to them."""
 
 
 def settle(folder: Path, wanted: Collection[str]) -> None:
     """Let a training's state be that of the wanted identities alone, what else is there aside."""
-    known = {path: _of_checkpoint(path) for name in SEALED for path in sorted(folder.glob(name))}
+    # The policies in `published` belong to the sealed checkpoints.
+    known = {path: _of_checkpoint(path) for path in existing_sealed(folder)}
     others = [path for path, identity in known.items() if identity and identity not in wanted]
     if others:
         place = folder / f"{ASIDE}{known[others[-1]][:8]}"
         mine = any(identity in wanted for identity in known.values())
-        _move([*([] if mine else folder.glob("published")), *others], place)
+        _move([*([] if mine else folder.glob(PUBLISHED)), *others], place)
         _say(others[-1], "run", place)
     for place in sorted(folder.glob(f"{ASIDE}*")):
-        sealed = [path for name in SEALED for path in sorted(place.glob(name))]
+        sealed = existing_sealed(place)
         back = [path for path in sealed if _of_checkpoint(path) in wanted]
         # A kill between two renamings left its policies alone here.
         rest = not sealed and place.name in {f"{ASIDE}{identity[:8]}" for identity in wanted}
-        if back or (rest and not (folder / "published").exists()):
-            _move([*back, *place.glob("published")], folder)
+        if back or (rest and not (folder / PUBLISHED).exists()):
+            _move([*back, *place.glob(PUBLISHED)], folder)
             logging.info("what was set aside in %s is taken back", place)
             if not any(place.iterdir()):
                 place.rmdir()
@@ -55,7 +53,7 @@ def _move(paths: Sequence[Path], folder: Path) -> None:
     """Move to a folder, what is sealed last on the way out and first on the way back."""
     folder.mkdir(parents=True, exist_ok=True)
     out = folder.name.startswith(ASIDE)
-    for path in sorted(paths, key=lambda path: (path.name == "published") != out):
+    for path in sorted(paths, key=lambda path: (path.name == PUBLISHED) != out):
         shutil.rmtree(folder / path.name, ignore_errors=True)
         path.rename(folder / path.name)
 
@@ -75,7 +73,7 @@ def _say(path: Path, whose: str, place: Path) -> None:
 def _of_checkpoint(path: Path) -> str:
     """Whose a checkpoint is; empty where its seal cannot be read."""
     try:
-        return str(json.loads((path / "seal.json").read_text())["identity"])
+        return str(json.loads((path / SEAL).read_text())["identity"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

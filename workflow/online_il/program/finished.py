@@ -23,6 +23,7 @@ from snakemake.persistence import (  # type: ignore[import-untyped]
 )
 from snakemake.persistence.file import FilePersistence  # type: ignore[import-untyped]
 
+from online_il.layout import Layout
 from online_il.provenance import same_code
 
 WHOLE_BYTES = 16 * 2**20
@@ -39,7 +40,7 @@ TIME_STAMP = ".snakemake_timestamp"
 
 def decide_by_identity(results: Path) -> None:
     """Let this Snakemake keep its records in the results, and compare content instead of times."""
-    place = results / "provenance" / "jobs"
+    place = Layout(results).jobs
 
     def init(self: Any, *arguments: Any, **options: Any) -> None:
         _INIT(self, *arguments, **options)

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from online_il.files import write_text
+from online_il.layout import Layout
 
 STARTED = time.time()
 """When this process began, seconds since 1970: from it follows how long the job will take."""
@@ -19,7 +20,7 @@ def report(path: Path, *, done: int, total: int, unit: str, **numbers: float | N
 
 def summary_of(results: Path) -> str:
     """What a finished study shows in the terminal: the table of accuracies, the figures' paths."""
-    table = results / "summary.txt"
-    figures = sorted(results.glob("figures/*.html"))
+    layout = Layout(results)
+    table, figures = layout.summary, layout.existing_figures()
     parts = [table.read_text()] if table.is_file() else []
     return "\n".join([*parts, *(f"figure: {path} (and .svg, .vl.json)" for path in figures)])

@@ -10,8 +10,14 @@ import ast
 from collections.abc import Callable
 
 PROGRAM = "online_il.program"
-UNCOUNTED = (PROGRAM, "online_il.errors", "online_il.files", "online_il.provenance")
-"""Modules, with all that lies below them, that start, stop, write and speak."""
+UNCOUNTED = (
+    PROGRAM,
+    "online_il.errors",
+    "online_il.files",
+    "online_il.layout",
+    "online_il.provenance",
+)
+"""Modules, with all that lies below them, that start, stop, write and speak, and where to."""
 SILENT_LIBRARIES = {"logging", "warnings"}
 DESCRIBED = {"Field", "add_argument", "add_argument_group", "ArgumentParser", "Parser", "parser"}
 DESCRIPTIONS = {"description", "help", "title", "metavar", "epilog"}

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as parquet
 
 from online_il.benchmarks import IN_DISTRIBUTION
+from online_il.layout import Layout
 from online_il.report.steps import Piece, pieces
 from online_il.store import query
 from online_il.tasks.countdown import Instance
@@ -45,7 +46,7 @@ def examples(database: Path, results: Path) -> list[Example]:
     found: list[Example] = []
     for (task, _), part in rows.groupby(["task", "benchmark"], sort=False):
         if task not in {example.task for example in found}:
-            prompts = _prompts(results / "data" / str(task) / "prompts.parquet")
+            prompts = _prompts(Layout(results).prompts(str(task)))
             found += _of_task(str(task), part, prompts)
     return found
 

@@ -22,6 +22,7 @@ from online_il.charts.curves import (
     panel,
 )
 from online_il.charts.style import Style, styles, themed
+from online_il.layout import Layout
 from online_il.store import BASE, from_base, query
 
 POINTS = 120
@@ -182,7 +183,7 @@ def _thinned(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def finished_chart(results: Path, name: str) -> Chart | None:
     """A figure that a rule has drawn, or None; its title and caption are taken out of it."""
-    path = results / "figures" / f"{name}.vl.json"
+    path = Layout(results).figure(name, "vl.json")
     if not path.is_file():
         return None
     spec = json.loads(path.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from online_il.benchmarks import IN_DISTRIBUTION
+from online_il.layout import Layout
 from online_il.store import BASE, query
 
 
@@ -67,7 +68,9 @@ def _row(
     if row["method"] in ("grpo", "distill"):
         generated: float | None = row["tokens"]  # Each token of its own is trained on once.
     else:
-        generated = _demonstrated(results / "samples" / task, expert) if expert else None
+        generated = (
+            _demonstrated(Layout(results).existing_samples(task, expert)) if expert else None
+        )
     whole = row["hours"] + imitated
     gained = None
     if run != BASE and (task, run) in accuracy and (task, BASE) in accuracy:
@@ -95,24 +98,22 @@ def _accuracies(database: Path) -> dict[tuple[str, str], float]:
     return {(r["task"], r["run"]): r["accuracy"] for r in rows.to_dict("records")}
 
 
-def _demonstrated(folder: Path, expert: str) -> float | None:
+def _demonstrated(tables: list[Path]) -> float | None:
     """Tokens of an expert's demonstrations, mean over seeds; None where the files are not there."""
     counts = []
-    for path in sorted(folder.glob(f"{expert}/seed*.parquet")):
-        if path.stem.count(".") == 0:  # `seed1.id` holds answers to a benchmark.
-            try:
-                lengths = parquet.read_table(path, columns=["n_tokens"])["n_tokens"]
-            except (arrow.ArrowException, OSError):
-                continue
-            counts.append(sum(lengths.to_pylist()))
+    for path in tables:
+        try:
+            lengths = parquet.read_table(path, columns=["n_tokens"])["n_tokens"]
+        except (arrow.ArrowException, OSError):
+            continue
+        counts.append(sum(lengths.to_pylist()))
     return sum(counts) / len(counts) if counts else None
 
 
 def jobs(results: Path) -> list[Jobs]:
     """A row a rule that has left benchmark files, the most expensive first."""
     found: dict[str, list[dict[str, float]]] = {}
-    for path in sorted((results / "benchmarks").rglob("*.tsv")):
-        rule = path.relative_to(results / "benchmarks").parts[0].removesuffix(".tsv")
+    for rule, path in Layout(results).existing_benchmarks():
         with path.open(encoding="utf-8") as stream:
             for row in csv.DictReader(stream, delimiter="\t"):
                 found.setdefault(rule, []).append(

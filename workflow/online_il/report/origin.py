@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from online_il.config.study import Study
+from online_il.layout import Layout
 from online_il.store import query
 from online_il.text import decoded
 
@@ -48,7 +49,7 @@ def origins(database: Path, results: Path) -> list[Origin]:
             "code of the evaluations": _distinct(part["code_hash"]),
             "versions": [text.translate(_PLAIN) for text in _distinct(part["versions"])],
         }
-        path = results / "data" / str(task) / "prompts.parquet"
+        path = Layout(results).prompts(str(task))
         if path.is_file():
             sources = parquet.read_table(path, columns=["source"])["source"].unique().to_pylist()
             facts = {"source of the data": sorted(sources), **facts}

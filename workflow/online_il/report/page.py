@@ -17,6 +17,7 @@ from online_il.charts.curves import AXES
 from online_il.charts.style import KNOWN
 from online_il.config.study import Study
 from online_il.discrepancy.tables import COLUMNS, Discrepancy, shown
+from online_il.layout import DATABASES, Layout
 from online_il.provenance import file_hash, versions
 from online_il.records import provenance, read_table
 from online_il.report.examples import examples
@@ -35,8 +36,6 @@ from online_il.report.verdicts import board
 from online_il.text import decoded
 
 TEMPLATES = Path(__file__).parents[2] / "report"
-DATABASES = ("measurements", "results", "figure2")
-"""Any of them holds the measurements; the last one when only Figure 2 was asked for."""
 THEORY = ("figure4", "theorem1", "theorem2", "theorem5", "horizon")
 
 T = TypeVar("T")
@@ -56,7 +55,8 @@ def page(
     `chance` the accuracy of guessing on each task's forgetting benchmark.
     Raises `InputError` for a file that is there and damaged.
     """
-    found = [results / f"{name}.duckdb" for name in DATABASES]
+    layout = Layout(results)
+    found = [layout.database(name) for name in DATABASES]
     database = next((path for path in found if path.is_file()), None)
 
     def measured(read: Callable[[Path], list[T]]) -> list[T]:
@@ -81,16 +81,16 @@ def page(
             study=study,
             scale=scale_of(study),
             database=database,
-            board=board(results / "claims.json"),
+            board=board(layout.claims()),
             charts=charts,
             specs={chart.name: chart.spec for group in charts.values() for chart in group},
             axes=AXES,
             figure3=pairs[0] if pairs else None,
             theory=[name for name in THEORY if charts[name]],
             missing_theory=[FINISHED[name] for name in THEORY if not charts[name]],
-            table1=_table1(results / "tables" / "table1.parquet"),
+            table1=_table1(layout.table("table1", "parquet")),
             table1_columns=COLUMNS,
-            theorem1=_markdown_of(results / "tables" / "theorem1.md"),
+            theorem1=_markdown_of(layout.table("theorem1", "md")),
             examples=measured(lambda path: examples(path, results)),
             colours={name: look.colour for name, look in KNOWN.items()},
             ledger=measured(lambda path: spent(path, results)),

@@ -16,6 +16,7 @@ import trl.trainer.utils
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
 
+from online_il import layout
 from online_il.errors import InputError
 from online_il.models import save_policy, weights_hash
 from online_il.program.progress import report
@@ -238,7 +239,7 @@ class Recorder(TrainerCallback):
 
     def _publish(self, step: int) -> None:
         row = self.rows[-1]
-        folder = self.folder / f"step{step}"
+        folder = layout.step(self.folder, step)
         self.save(folder)
         if not main_process():
             self.resumed_at = time.perf_counter()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from online_il.files import write_json, write_table
+from online_il.layout import step
 from online_il.models import link_tree, weights_hash
 from online_il.program.cli import add_run
 from online_il.provenance import file_hash, identities, libraries, versions
@@ -59,8 +60,9 @@ def lay_out(recorder: Recorder, saving: Saving, options: argparse.Namespace) -> 
     shutil.rmtree(options.checkpoints, ignore_errors=True)
     options.checkpoints.mkdir(parents=True)
     for checkpoint in recorder.checkpoints:
-        name = f"step{checkpoint.step}"
-        link_tree(saving.published / name, options.checkpoints / name)
+        link_tree(
+            step(saving.published, checkpoint.step), step(options.checkpoints, checkpoint.step)
+        )
 
 
 def kept(options: argparse.Namespace) -> list[int]:
@@ -127,14 +129,14 @@ def publish_base(
     options.record.unlink(missing_ok=True)
     shutil.rmtree(options.checkpoints, ignore_errors=True)
     options.checkpoints.mkdir(parents=True)
-    link_tree(source, options.checkpoints / "step0")
+    link_tree(source, step(options.checkpoints))
     start = Checkpoint(
         step=0,
         updates=0,
         samples=0,
         tokens=0,
         device_seconds=0.0,
-        weights_hash=weights_hash(options.checkpoints / "step0"),
+        weights_hash=weights_hash(step(options.checkpoints)),
     )
     record = RunRecord(
         task=options.task,

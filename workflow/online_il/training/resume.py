@@ -17,7 +17,6 @@ import logging
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -26,6 +25,17 @@ from transformers import Trainer, TrainerCallback
 
 from online_il.errors import InputError, Stopped
 from online_il.files import flush, write_text
+from online_il.layout import (
+    FINISHED,
+    PUBLISHED,
+    RECORDED,
+    SEAL,
+    TRAINER,
+    existing_updates,
+    number_of,
+    step,
+    update,
+)
 from online_il.models import weights_hash
 from online_il.program.aside import settle
 from online_il.program.exhausted import needs_of_checkpoints
@@ -33,10 +43,6 @@ from online_il.provenance import file_hash
 from online_il.records import Checkpoint
 from online_il.training.common import Recorder, main_process, processes
 from online_il.training.kept import KEPT, state_bytes
-
-SEAL = "seal.json"
-RECORDED = "recorded.json"
-PREFIX = "update-"
 
 
 class Saving(NamedTuple):
@@ -56,7 +62,7 @@ class Saving(NamedTuple):
     @property
     def published(self) -> Path:
         """The policies that the run has published so far."""
-        return self.folder / "published"
+        return self.folder / PUBLISHED
 
 
 def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -> None:
@@ -80,22 +86,23 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
     if main_process():
         settle(saving.folder, (saving.identity, *saving.accepted))
     trainer.accelerator.wait_for_everyone()
-    if restore(recorder, saving.folder / "finished", saving):
+    finished, trainer_output = saving.folder / FINISHED, saving.folder / TRAINER
+    begun = finished.with_suffix(".partial")
+    if restore(recorder, finished, saving):
         logging.info("this run is finished; its policies are published again")
-        _remove(*_newest_first(saving.folder), saving.folder / "trainer")
+        _remove(*_newest_first(saving.folder), trainer_output)
         return
     start = next((path for path in _newest_first(saving.folder) if _usable(path, saving)), None)
     if start is not None:
         restore(recorder, start, saving)
         # Damaged ones, which would stand in the place of whole ones, and half of a checkpoint.
         newer = [path for path in _newest_first(saving.folder) if path > start]
-        _remove(*newer, saving.folder / "trainer")
-        done = int(start.name.removeprefix(PREFIX))
+        _remove(*newer, trainer_output)
+        done = number_of(start)
         logging.info("going on after update %d of %d", done, trainer.args.max_steps)
     else:
         # Damaged, or of a run that was stopped before its first checkpoint.
-        names = ("finished", "finished.partial", "published", "trainer")
-        _remove(*_newest_first(saving.folder), *(saving.folder / name for name in names))
+        _remove(*_newest_first(saving.folder), finished, begun, saving.published, trainer_output)
     saver = Saver(trainer, recorder, saving, boundary)
     trainer.add_callback(saver)
     try:
@@ -103,7 +110,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
             trainer.train(resume_from_checkpoint=None if start is None else str(start))
     except Exception as error:
         if main_process():  # Half of a checkpoint is of no use and may fill the disk.
-            shutil.rmtree(saving.folder / "trainer", ignore_errors=True)
+            shutil.rmtree(trainer_output, ignore_errors=True)
             parameters = sum(part.numel() for part in trainer.model.parameters())
             state = state_bytes(parameters)
             error.add_note(needs_of_checkpoints(state, KEPT, len(recorder.steps)))
@@ -114,10 +121,10 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
             f"{trainer.args.max_steps}; the same command goes on from there"
         )
     if main_process():
-        _write_recorded(recorder, saving.folder / "finished.partial")
-        seal(saving.folder / "finished.partial", saving.folder / "finished", saving)
+        _write_recorded(recorder, begun)
+        seal(begun, finished, saving)
         # The trainer's own checkpoints are large, and nothing goes on from them any more.
-        _remove(*_newest_first(saving.folder), saving.folder / "trainer")
+        _remove(*_newest_first(saving.folder), trainer_output)
 
 
 def _remove(*folders: Path) -> None:
@@ -159,9 +166,8 @@ class Saver(TrainerCallback):
         if main_process():
             whole = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             _write_recorded(self.recorder, whole)
-            place = self.saving.folder / f"{PREFIX}{state.global_step:08d}"
-            seal(whole, place, self.saving)
-            for path in list(_newest_first(self.saving.folder))[KEPT:]:
+            seal(whole, update(self.saving.folder, state.global_step), self.saving)
+            for path in _newest_first(self.saving.folder)[KEPT:]:
                 shutil.rmtree(path)
         self.trainer.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()
@@ -215,7 +221,7 @@ def _usable(place: Path, saving: Saving) -> bool:
             return False
         broken = [n for n, known in sealed["files"].items() if file_hash(place / n) != known]
         for kept in json.loads((place / RECORDED).read_text())["checkpoints"]:
-            policy = saving.published / f"step{kept['step']}"
+            policy = step(saving.published, kept["step"])
             if weights_hash(policy) != kept["weights_hash"]:
                 broken.append(f"its {policy.relative_to(saving.folder)}")
     except (OSError, ValueError, KeyError, TypeError, InputError) as error:
@@ -225,8 +231,8 @@ def _usable(place: Path, saving: Saving) -> bool:
     return not broken
 
 
-def _newest_first(folder: Path) -> Iterator[Path]:
-    yield from sorted(folder.glob(f"{PREFIX}*"), reverse=True)
+def _newest_first(folder: Path) -> list[Path]:
+    return existing_updates(folder)[::-1]
 
 
 def _write_recorded(recorder: Recorder, folder: Path) -> None:
