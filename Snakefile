@@ -17,6 +17,8 @@ from online_il.config.claims import load_claims
 from online_il.config.site import SiteError, load_site
 from online_il.config.study import ConfigError, load
 from online_il.integrity import damaged
+from online_il.layout import Layout
+from online_il.methods import METHODS
 from online_il.program.accepted import Ledger
 from online_il.program.environment import prepare
 from online_il.program.finished import decide_by_identity
@@ -35,31 +37,30 @@ try:
 except (ConfigError, SiteError) as error:
     raise WorkflowError(str(error)) from None
 
-R = f"results/{STUDY.scale}"
+LAYOUT = Layout(Path("results", STUDY.scale))
 if workflow.is_main_process:
-    if broken := damaged(Path(R)):
+    if broken := damaged(LAYOUT.results):
         raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
     hold(Path(".snakemake"))
-    decide_by_identity(Path(R))
+    decide_by_identity(LAYOUT.results)
 
 prepare(ROOT, STUDY.hardware)
 
 
 include: "rules/common.smk"
-include: "rules/partial.smk"
+include: "rules/resources.smk"
 include: "rules/names.smk"
 include: "rules/settings.smk"
+include: "rules/policies.smk"
 include: "rules/targets.smk"
 include: "rules/checks.smk"
 include: "rules/preflight.smk"
 include: "rules/plan.smk"
 include: "rules/data.smk"
-include: "rules/base.smk"
 include: "rules/models.smk"
-include: "rules/expert.smk"
+include: "rules/base.smk"
 include: "rules/samples.smk"
-include: "rules/endpoint.smk"
-include: "rules/students.smk"
+include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 
@@ -89,7 +90,7 @@ rule all:
         discrepancy_outputs(),
         theory_outputs(),
         claims_outputs(),
-        f"{R}/report.html",
+        LAYOUT.report,
     localrule: True
 
 
@@ -98,8 +99,8 @@ onstart:
 
 
 onsuccess:
-    show(Path(R))
+    show(LAYOUT.results)
 
 
 onerror:
-    hint()
+    say_how_to_see_what_exists()

@@ -17,7 +17,6 @@ fastest matrix product in the same run, so padding lowers it. At the end, `lengt
 decode loop with `generate` on prompts of many lengths, for a random model of SmolLM2-135M's shape.
 """
 
-import argparse
 import contextlib
 import io
 import json
@@ -47,13 +46,15 @@ from arms import (
     train_ours,
     train_stock,
 )
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
 from online_il.config.study import load
 from online_il.errors import InputError
+from online_il.layout import Layout, step
 from online_il.models import load_model, load_tokenizer, newest_step
-from online_il.program.cli import main
+from online_il.program.cli import ProgramOptions, main
 from online_il.records import Prompts, read_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,16 +131,34 @@ def matmul_peak() -> float:
     return fastest
 
 
-def prepare(options: argparse.Namespace) -> Work:
+LAYOUT = Layout(RESULTS)
+
+
+class Options(ProgramOptions):
+    """The policies are those of `make mini` unless others are named."""
+
+    rounds: int = Field(3, description="times that each arm runs")
+    updates: int = Field(6, description="updates that are timed")
+    policy: Path = Field(
+        step(LAYOUT.checkpoints("countdown", "base", 1)), description="policy to start from"
+    )
+    expert: Path = Field(
+        LAYOUT.checkpoints("countdown", "expert", 1), description="policy to imitate, or its run"
+    )
+    prompts: Path = Field(LAYOUT.prompts("countdown"), description="table of prompts")
+    output: Path | None = Field(None, description="JSON file for the raw numbers")
+
+
+def prepare(options: Options) -> Work:
     """Read policies and prompts; the demonstrations of SFT are the expert's responses."""
     for path in (options.policy, options.expert, options.prompts):
         # An untrained model's response lengths say nothing, so none stands in for a missing one.
         if not path.exists():
             raise InputError(f"{path}: not there; run `make mini` first, or name another")
     study, tokenizer = load(ROOT / "config" / "mini.yaml"), load_tokenizer(options.policy)
-    step, size = study.methods.grpo.updates_per_step, study.methods.sft.batch_size
-    if options.rounds < 1 or options.updates < 1 or options.updates % step:
-        raise InputError(f"--rounds must be positive and --updates a multiple of {step}")
+    whole, size = study.methods.grpo.updates_per_step, study.methods.sft.batch_size
+    if options.rounds < 1 or options.updates < 1 or options.updates % whole:
+        raise InputError(f"--rounds must be positive and --updates a multiple of {whole}")
     table = read_table(options.prompts, Prompts)
     table = table[table["split"] == "train"].sample(frac=1, random_state=0)
     prompts = [
@@ -210,7 +229,7 @@ def show(results: dict[str, dict[str, list[Result]]], parameters: int, peak: flo
     console.print(table)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Let the arms take turns; print the table; write the raw numbers where that is asked for."""
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
@@ -244,21 +263,5 @@ def run(options: argparse.Namespace) -> None:
         options.output.write_text(json.dumps({**head, "results": raw}, indent=1) + "\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line; the policies are those of `make mini` unless others are named."""
-    found = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    runs, prompts = RESULTS / "runs" / "countdown", RESULTS / "data/countdown/prompts.parquet"
-    base, expert = runs / "base/seed1/checkpoints/step0", runs / "expert/seed1/checkpoints"
-    found.add_argument("--rounds", type=int, default=3, help="times that each arm runs")
-    found.add_argument("--updates", type=int, default=6, help="updates that are timed")
-    found.add_argument("--policy", type=Path, default=base, help="policy to start from")
-    found.add_argument("--expert", type=Path, default=expert, help="policy to imitate, or its run")
-    found.add_argument("--prompts", type=Path, default=prompts, help="table of prompts")
-    found.add_argument("--output", type=Path, help="JSON file for the raw numbers")
-    return found
-
-
 if __name__ == "__main__":
-    main(run, parser())
+    main(run, Options, __doc__)

@@ -17,7 +17,7 @@ def programs():
     return found
 
 
-LEDGER = Ledger(Path(R), programs())
+LEDGER = Ledger(LAYOUT.results, programs())
 if ACCEPT and workflow.is_main_process:
     try:
         LEDGER.accept(ACCEPT.split(","))

@@ -8,29 +8,25 @@ for stored, tasks in DATABASES.items():
         name:
             "aggregate" if stored == "measurements" else f"aggregate_{stored}"
         input:
-            evaluations=[f"{R}/eval/{t}/{run}/seed{k}" for t, run, k in policies(tasks)],
-            records=[f"{run_folder(*policy)}/run.json" for policy in policies(tasks)],
-            training=[f"{run_folder(*policy)}/training.parquet" for policy in policies(tasks)],
+            evaluations=[LAYOUT.evaluations(*policy) for policy in policies(tasks)],
+            records=[LAYOUT.record(*policy) for policy in policies(tasks)],
+            training=[LAYOUT.training(*policy) for policy in policies(tasks)],
             queries=sources("workflow/sql/*.sql"),
         output:
-            f"{R}/{stored}.duckdb",
+            LAYOUT.database(stored),
         log:
-            f"{R}/logs/aggregate/{stored}.log",
+            LAYOUT.log("aggregate", stored),
         benchmark:
-            f"{R}/benchmarks/aggregate/{stored}.tsv"
+            LAYOUT.benchmark("aggregate", stored)
         localrule: True
         conda:
             CONDA
         params:
-            script=script("aggregate"),
-            code=code("aggregate"),
-            results=lambda wildcards, output: os.path.dirname(output[0]),
-            resamples=CLAIMED.resamples,
-            seed=CLAIMED.seed,
-            policies=",".join(f"{task}/{run}/seed{seed}" for task, run, seed in policies(tasks)),
+            **program("aggregate", results=str(LAYOUT.results),
+                resamples=CLAIMED.resamples,
+                seed=CLAIMED.seed,
+                policies=",".join(map(str, policies(tasks)))),
         message:
             "gather everything that was measured in {output}"
         shell:
-            "python {params.script:q} --results {params.results} --policies {params.policies}"
-            " --resamples {params.resamples} --seed {params.seed}"
-            " --code {params.code} --database {output} > {log} 2>&1"
+            PROGRAM + " --database {output}" + TO_LOG

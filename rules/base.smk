@@ -1,40 +1,90 @@
-# Input: prompts. Output: the base of a task, step 0 of every run that starts from it.
-# Steps: train a small transformer on traces of an imperfect searcher (pretrain), or take a model
-# that exists (fetch), as it is (adopt) or after fine-tuning on solved problems (finetune).
+# Input: prompts, and a model that exists but for `pretrain`. Output: the base of a task, step 0 of
+# every run that starts from it. Steps: train a small transformer on traces of an imperfect searcher
+# (pretrain), take a model as it is (adopt) or fine-tune it on solved problems (finetune).
+
+BASE = ("{task}", "base", "seed{seed}")
+OF_BASE_POLICY = {**OF_POLICY, "run": "base"}
+BASE_OUTPUT = {
+    "record": LAYOUT.record(run="base"),
+    "checkpoints": directory(LAYOUT.checkpoints(run="base")),
+    "training": LAYOUT.training(run="base"),
+}
 
 
 rule pretrain:
     input:
-        prompts=f"{R}/data/{{task}}/prompts.parquet",
+        prompts=LAYOUT.prompts(),
     output:
-        record=f"{BASE}/run.json",
-        checkpoints=directory(f"{BASE}/checkpoints"),
-        training=f"{BASE}/training.parquet",
+        **BASE_OUTPUT,
     log:
-        f"{R}/logs/pretrain/{{task}}/base/seed{{seed}}.log",
+        LAYOUT.log("pretrain", *BASE),
     benchmark:
-        f"{R}/benchmarks/pretrain/{{task}}/base/seed{{seed}}.tsv"
+        LAYOUT.benchmark("pretrain", *BASE)
     wildcard_constraints:
-        task=tasks_with("base", "scratch"),
+        task=tasks_with_base("scratch", finetuned=False),
     conda:
         CONDA
     threads: threads_of("pretrain")
     resources:
-        **asks("pretrain"),
+        **resources_for("pretrain"),
         save_minutes=SAVE_MINUTES,
     params:
-        script=script("pretrain"),
-        code=code("pretrain"),
-        settings=pretraining_settings,
-        hardware=STUDY.hardware,
-        state=f"{R}/state/{{task}}/base/seed{{seed}}",
-        progress=f"{R}/progress/pretrain/{{task}}/base/seed{{seed}}.json",
+        **program("pretrain", **OF_BASE_POLICY, settings=pretraining_settings, hardware=STUDY.hardware),
+        state=str(LAYOUT.state(run="base")),
+        progress=str(LAYOUT.progress("pretrain", *BASE)),
     message:
         "train the base of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        "python {params.script:q} --task {wildcards.task} --run base --seed {wildcards.seed}"
-        " --code {params.code} --settings {params.settings:q} --prompts {input.prompts}"
-        " --checkpoints {output.checkpoints} --training {output.training}"
-        " --record {output.record}"
-        " --hardware {params.hardware} --save-minutes {resources.save_minutes}"
-        " --state {params.state} --progress {params.progress} > {log} 2>&1"
+        PROGRAM + PUBLISHES + SAVES + GOES_ON + TO_LOG
+
+
+rule finetune:
+    input:
+        prompts=LAYOUT.prompts(),
+        model=LAYOUT.model(model="base"),
+    output:
+        **BASE_OUTPUT,
+    log:
+        LAYOUT.log("finetune", *BASE),
+    benchmark:
+        LAYOUT.benchmark("finetune", *BASE)
+    wildcard_constraints:
+        task=tasks_with_base("model", "random", finetuned=True),
+    conda:
+        CONDA
+    threads: threads_of("finetune")
+    resources:
+        **resources_for("finetune"),
+        save_minutes=SAVE_MINUTES,
+    params:
+        **program("finetune", **OF_BASE_POLICY, settings=finetuning_settings, hardware=STUDY.hardware),
+        launch=launch,
+        state=str(LAYOUT.state(run="base")),
+        progress=str(LAYOUT.progress("finetune", *BASE)),
+    message:
+        "fine-tune the base of {wildcards.task}, seed {wildcards.seed}"
+    shell:
+        LAUNCHED + " --model {input.model}" + PUBLISHES + SAVES + GOES_ON + TO_LOG
+
+
+rule adopt:
+    input:
+        prompts=LAYOUT.prompts(),
+        model=LAYOUT.model(model="base"),
+    output:
+        **BASE_OUTPUT,
+    log:
+        LAYOUT.log("adopt", *BASE),
+    benchmark:
+        LAYOUT.benchmark("adopt", *BASE)
+    wildcard_constraints:
+        task=tasks_with_base("model", "random", finetuned=False),
+    localrule: True
+    conda:
+        CONDA
+    params:
+        **program("adopt", **OF_BASE_POLICY, settings=base_settings),
+    message:
+        "take the model of {wildcards.task} for its base"
+    shell:
+        PROGRAM + " --model {input.model}" + PUBLISHES + TO_LOG

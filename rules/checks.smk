@@ -22,10 +22,10 @@ def passes(task):
     of all that was read, so that it is not asked again."""
     shared = STUDY.model_dump_json(include=CHECKED)
     name = hash_of(shared + TASKS[task].model_dump_json() + submitted(None) + code("preflight"))
-    last = Path(f"{R}/preflight/{task}.txt")
+    last = LAYOUT.preflight(task)
     if last.is_file() and last.read_text().split()[-1] == name:
         return True
-    words = ["--config", os.path.relpath(CONFIG), "--task", task, "--results", R]
+    words = ["--config", os.path.relpath(CONFIG), "--task", task, "--results", str(LAYOUT.results)]
     words += ["--overrides", json.dumps(OVERRIDES), *submitted(None).split()]
     words += ["--checked", name, "--output", str(last)]
     print(f"check what {task} needs", flush=True)

@@ -4,31 +4,29 @@
 
 rule claims:
     input:
-        measurements=f"{R}/measurements.duckdb",
+        measurements=MEASUREMENTS,
         claims=CLAIMS,
-        discrepancy=there(pair_tables()) if STUDY.discrepancy else [],
+        discrepancy=existing(pair_tables()) if STUDY.discrepancy else [],
         theory=theory_tables(),
         queries=sources("workflow/sql/claims/*.sql"),
     output:
-        database=f"{R}/results.duckdb",
-        json=f"{R}/claims.json",
-        markdown=f"{R}/claims.md",
+        database=LAYOUT.database("results"),
+        json=LAYOUT.claims("json"),
+        markdown=LAYOUT.claims("md"),
     log:
-        f"{R}/logs/claims.log",
+        LAYOUT.log("claims"),
     benchmark:
-        f"{R}/benchmarks/claims.tsv"
+        LAYOUT.benchmark("claims")
     localrule: True
     conda:
         CONDA
     params:
-        script=script("claims"),
-        code=code("claims"),
-        scale=STUDY.scale,
-        theory=f"--theory {R}/theory" if STUDY.theory else "",
+        **program("claims", scale=STUDY.scale, theory=str(LAYOUT.theory) if STUDY.theory else None),
     message:
         "judge the paper's claims"
     shell:
-        "python {params.script:q} --scale {params.scale:q} --claims {input.claims}"
-        " --measurements {input.measurements} {params.theory} --discrepancy {input.discrepancy}"
-        " --code {params.code} --database {output.database} --json {output.json}"
-        " --markdown {output.markdown} > {log} 2>&1"
+        PROGRAM
+        + " --claims {input.claims} --measurements {input.measurements}"
+        + " --discrepancy {input.discrepancy} --database {output.database}"
+        + " --json {output.json} --markdown {output.markdown}"
+        + TO_LOG

@@ -1,7 +1,10 @@
-# What the other files here share, namely the runs, where their files lie, what a job asks for.
+# What the other files here share, namely the runs and how their programs are called.
 
-from online_il.config.site import gpu_job, granted, warning
-from online_il.config.study import resources_of, seeds_of
+from operator import attrgetter
+
+from online_il.config.study import seeds_of
+from online_il.layout import FIGURE_KINDS, Policy, evaluation, responses_of, step, theory_panel, theory_table
+from online_il.program.flags import Flags
 from online_il.provenance import code_hash
 
 # Asked to stop, the shell waits for its program, which saves first. A process that the kernel kills,
@@ -19,79 +22,53 @@ RUNS = {(task.name, run.name): run for task in STUDY.tasks for run in task.runs}
 EXPERTS = {(task.name, expert.name): expert for task in STUDY.tasks for expert in task.experts}
 CONDA = str(ROOT / "envs" / ("gpu.yaml" if STUDY.hardware == "gpu" else "cpu.yaml"))
 
+# The wildcards of a policy: as its job's name, and as options of its program.
+POLICY = ("{task}", "{run}", "seed{seed}")
+OF_POLICY = {name: attrgetter(name) for name in ("task", "run", "seed")}
+STATE = str(LAYOUT.state())
+
+# How programs are called, `program` gives their params.
+PROGRAM = "python {params.script:q} {params.options} --code {params.code}"
+LAUNCHED = "{params.launch} {params.script:q} {params.options} --code {params.code}"
+OF_BASE = f" --base {step('{input.base}')}"
+PUBLISHES = (
+    " --prompts {input.prompts} --checkpoints {output.checkpoints}"
+    " --training {output.training} --record {output.record}"
+)
+SAVES = " --save-minutes {resources.save_minutes}"
+GOES_ON = " --state {params.state} --progress {params.progress}"
+TO_LOG = " > {log} 2>&1"
+
 
 def script(name):
-    """A rule's script, from the working directory."""
+    """Give a rule's script, from the working directory."""
     return os.path.relpath(ROOT / "workflow" / "scripts" / f"{name}.py")
 
 
-def sources(pattern):
-    """Files of the repository that are inputs, from the working directory: a copy has the same."""
-    return sorted(os.path.relpath(path) for path in ROOT.glob(pattern))
-
-
 def code(name):
-    """The hash of a rule's script and of the modules that it uses: a change reruns the rule."""
+    """Give the hash of a rule's script and of the modules that it uses: a change reruns the rule."""
     return code_hash(ROOT / "workflow" / "scripts" / f"{name}.py")
 
 
-def asks(rule):
-    """What a job of a rule asks for in its task; memory and time grow with every attempt."""
+def program(name, **options):
+    """Give the params of a rule's program: it, its code, its options other than files.
 
-    def settings(wildcards):
-        return resources_of(STUDY, TASKS[wildcards.task], rule)
+    An option is a value or a function of the job's wildcards. A change of one reruns the job.
+    """
 
-    def runtime(wildcards, attempt):
-        return granted(settings(wildcards).runtime, attempt, SITE.max_runtime)
+    def written(wildcards):
+        return Flags.of(
+            {key: value(wildcards) if callable(value) else value for key, value in options.items()}
+        )
 
-    def of_site(key):
-        return lambda wildcards: gpu_job(SITE, settings(wildcards).gpu).get(key)
-
-    return {
-        "mem_mb": lambda wildcards, attempt: granted(
-            settings(wildcards).mem_mb, attempt, SITE.max_mem_mb
-        ),
-        "runtime": runtime,
-        "slurm_extra": lambda wildcards, attempt: warning(runtime(wildcards, attempt)),
-        "gpu": lambda wildcards: settings(wildcards).gpu,
-        **{key: of_site(key) for key in ("gpu_model", "cpus_per_gpu", "nodes", "slurm_partition")},
-    }
+    return {"script": script(name), "code": code(name), "options": written}
 
 
-def threads_of(rule):
-    """How many threads a job of a rule has in its task."""
-    return lambda wildcards: resources_of(STUDY, TASKS[wildcards.task], rule).threads
+def progress(rule):
+    """Give the file in which a rule's job about a policy tells how far it is."""
+    return str(LAYOUT.progress(rule, *POLICY))
 
 
-def launch(wildcards, resources):
-    """What starts a program that trains: Python, or `accelerate` with a process a GPU."""
-    if STUDY.hardware == "cpu":
-        return "python"
-    name = "fsdp" if resources.gpu > 1 else "single"
-    config = os.path.relpath(ROOT / "config" / "accelerate" / f"{name}.yaml")
-    # Port 0 is any free one, for two jobs may share a node.
-    return (
-        f"accelerate launch --config_file {config} --num_processes {resources.gpu}"
-        " --main_process_port 0"
-    )
-
-
-def run_folder(task="{task}", run="{run}", seed="{seed}"):
-    """Where a trained policy lies."""
-    return f"{R}/runs/{task}/{run}/seed{seed}"
-
-
-RUN, BASE = run_folder(), run_folder(run="base")
-
-
-def checkpoints_of_policy(task, run, seed):
-    """The folder of a policy's checkpoints; one base serves all seeds, and so does a model."""
-    if (task, run) in EXPERTS:
-        return f"{R}/models/{task}/{run}"
-    folder = run_folder(task, run, TASKS[task].base.seed if run == "base" else seed)
-    return f"{folder}/checkpoints"
-
-
-def base(wildcards):
-    """The checkpoints of the base that a run starts from."""
-    return checkpoints_of_policy(wildcards.task, "base", wildcards.seed)
+def sources(pattern):
+    """List files of the repository that are inputs, from the working directory as in a copy."""
+    return sorted(os.path.relpath(path) for path in ROOT.glob(pattern))

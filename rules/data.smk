@@ -4,46 +4,32 @@
 
 rule prompts:
     output:
-        f"{R}/data/{{task}}/prompts.parquet",
+        LAYOUT.prompts(),
     log:
-        f"{R}/logs/prompts/{{task}}.log",
+        LAYOUT.log("prompts", "{task}"),
     benchmark:
-        f"{R}/benchmarks/prompts/{{task}}.tsv"
+        LAYOUT.benchmark("prompts", "{task}")
     wildcard_constraints:
-        task=tasks_with("data", "miniature"),
+        task=tasks_with_data("miniature"),
     localrule: True
     conda:
         CONDA
     params:
-        script=script("prompts"),
-        code=code("prompts"),
-        settings=data_settings,
+        **program("prompts", task=OF_POLICY["task"], settings=data_settings),
     message:
         "draw the prompts of {wildcards.task}"
     shell:
-        "python {params.script:q} --task {wildcards.task} --settings {params.settings:q}"
-        " --code {params.code} --output {output} > {log} 2>&1"
+        PROGRAM + " --output {output}" + TO_LOG
 
 
-rule convert:
-    output:
-        f"{R}/data/{{task}}/prompts.parquet",
+use rule prompts as convert with:
     log:
-        f"{R}/logs/convert/{{task}}.log",
+        LAYOUT.log("convert", "{task}"),
     benchmark:
-        f"{R}/benchmarks/convert/{{task}}.tsv"
+        LAYOUT.benchmark("convert", "{task}")
     wildcard_constraints:
-        task=tasks_with("data", "countdown", "gsm8k", "deepscaler", "aime"),
-    localrule: True
-    conda:
-        CONDA
+        task=tasks_with_data("countdown", "gsm8k", "deepscaler", "aime"),
     params:
-        script=script("convert"),
-        code=code("convert"),
-        kind=lambda wildcards: TASKS[wildcards.task].data.kind,
-        settings=data_settings,
+        **program("convert", task=OF_POLICY["task"], settings=data_settings, kind=data_kind),
     message:
         "make prompts of the rows of {wildcards.task}"
-    shell:
-        "python {params.script:q} --task {wildcards.task} --kind {params.kind}"
-        " --settings {params.settings:q} --code {params.code} --output {output} > {log} 2>&1"

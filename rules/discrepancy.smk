@@ -1,6 +1,26 @@
 # Input: evaluations of two policies. Output: how far apart their responses are; Table 1.
 # Steps: compare each expert with each student on the same prompts, then gather.
 
+OF_PAIR = ("{task}", "{expert}", "{student}")
+
+
+rule tokenizer:
+    output:
+        directory(LAYOUT.tokenizer()),
+    log:
+        LAYOUT.log("tokenizer", *OF_PAIR),
+    benchmark:
+        LAYOUT.benchmark("tokenizer", *OF_PAIR)
+    localrule: True
+    conda:
+        CONDA
+    params:
+        **program("tokenizer", settings=lambda w: MODELS[w.task, w.expert, w.student].tokenizer),
+    message:
+        "fetch the tokenizer that counts the tokens of {wildcards.expert} and {wildcards.student}"
+    shell:
+        PROGRAM + " --output {output}" + TO_LOG
+
 
 rule discrepancy:
     input:
@@ -8,54 +28,50 @@ rule discrepancy:
         student=lambda wildcards: responses_input(wildcards.task, wildcards.student),
         tokenizer=tokenizer_of,
     output:
-        f"{R}/discrepancy/{{task}}/{{expert}}/{{student}}.parquet",
+        LAYOUT.discrepancy(),
     log:
-        f"{R}/logs/discrepancy/{{task}}/{{expert}}/{{student}}.log",
+        LAYOUT.log("discrepancy", *OF_PAIR),
     benchmark:
-        f"{R}/benchmarks/discrepancy/{{task}}/{{expert}}/{{student}}.tsv"
+        LAYOUT.benchmark("discrepancy", *OF_PAIR)
     conda:
         CONDA
     params:
-        script=script("discrepancy"),
-        code=code("discrepancy"),
-        expert=lambda wildcards: responses_files(wildcards.task, wildcards.expert),
-        student=lambda wildcards: responses_files(wildcards.task, wildcards.student),
-        keywords=[f"--keyword={word}" for word in STUDY.discrepancy.keywords],
-        bin_width=STUDY.discrepancy.bin_width,
-        resamples=STUDY.discrepancy.resamples,
-        seed=STUDY.discrepancy.seed,
+        **program("discrepancy", expert=lambda wildcards: responses_files(wildcards.task, wildcards.expert),
+            student=lambda wildcards: responses_files(wildcards.task, wildcards.student),
+            expert_name=attrgetter("expert"),
+            student_name=attrgetter("student"),
+            keyword=STUDY.discrepancy.keywords,
+            bin_width=STUDY.discrepancy.bin_width,
+            resamples=STUDY.discrepancy.resamples,
+            seed=STUDY.discrepancy.seed,
+            keep_empty=True),
     message:
         "compare the responses of {wildcards.expert} and {wildcards.student}, {wildcards.task}"
     shell:
-        "python {params.script:q} --expert {params.expert} --student {params.student}"
-        " --expert-name {wildcards.expert} --student-name {wildcards.student}"
-        " --tokenizer {input.tokenizer}/step0 --bin-width {params.bin_width} {params.keywords:q}"
-        " --resamples {params.resamples} --seed {params.seed} --keep-empty --code {params.code}"
-        " --out {output} > {log} 2>&1"
+        PROGRAM + f" --tokenizer {step('{input.tokenizer}')}" + " --out {output}" + TO_LOG
 
 
 rule table1:
     input:
         pair_tables(),
     output:
-        f"{R}/tables/table1.parquet",
+        LAYOUT.table("table1", "parquet"),
         report(
-            f"{R}/tables/table1.md",
+            LAYOUT.table("table1", "md"),
             caption="../workflow/report/table1.rst",
             category="Discrepancy",
         ),
-        f"{R}/tables/table1.tex",
+        LAYOUT.table("table1", "tex"),
     log:
-        f"{R}/logs/table1.log",
+        LAYOUT.log("table1"),
     benchmark:
-        f"{R}/benchmarks/table1.tsv"
+        LAYOUT.benchmark("table1")
     localrule: True
     conda:
         CONDA
     params:
-        script=script("table1"),
-        code=code("table1"),
+        **program("table1"),
     message:
         "write Table 1: discrepancy against performance gap"
     shell:
-        "python {params.script:q} --tables {input} --code {params.code} --output {output} > {log} 2>&1"
+        PROGRAM + " --tables {input} --output {output}" + TO_LOG

@@ -4,33 +4,32 @@
 
 rule evaluate:
     input:
-        prompts=f"{R}/data/{{task}}/prompts.parquet",
-        checkpoints=f"{RUN}/checkpoints",
-        record=f"{RUN}/run.json",
+        prompts=LAYOUT.prompts(),
+        checkpoints=LAYOUT.checkpoints(),
+        record=LAYOUT.record(),
     output:
-        directory(f"{R}/eval/{{task}}/{{run}}/seed{{seed}}"),
+        directory(LAYOUT.evaluations()),
     log:
-        f"{R}/logs/evaluate/{{task}}/{{run}}/seed{{seed}}.log",
+        LAYOUT.log("evaluate", *POLICY),
     benchmark:
-        f"{R}/benchmarks/evaluate/{{task}}/{{run}}/seed{{seed}}.tsv"
+        LAYOUT.benchmark("evaluate", *POLICY)
     conda:
         CONDA
     threads: threads_of("evaluate")
     resources:
-        **asks("evaluate"),
+        **resources_for("evaluate"),
     params:
-        script=script("evaluate"),
-        code=code("evaluate"),
-        settings=evaluation_settings,
-        benchmarks=lambda wildcards: ",".join(TASKS[wildcards.task].benchmarks),
-        generation=STUDY.generation.model_dump_json(),
-        state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}/evaluation",
-        progress=f"{R}/progress/evaluate/{{task}}/{{run}}/seed{{seed}}.json",
+        **program("evaluate", **OF_POLICY,
+            settings=evaluation_settings,
+            benchmarks=benchmarks_of,
+            generation=STUDY.generation),
+        state=str(LAYOUT.state() / "evaluation"),
+        progress=progress("evaluate"),
     message:
         "evaluate {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
-        " --seed {wildcards.seed} --code {params.code} --settings {params.settings:q}"
-        " --benchmarks {params.benchmarks} --checkpoints {input.checkpoints}"
-        " --record {input.record} --prompts {input.prompts} --generation {params.generation:q}"
-        " --state {params.state} --output {output} --progress {params.progress} > {log} 2>&1"
+        PROGRAM
+        + " --checkpoints {input.checkpoints} --record {input.record} --prompts {input.prompts}"
+        + " --output {output}"
+        + GOES_ON
+        + TO_LOG

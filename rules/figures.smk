@@ -3,7 +3,7 @@
 
 # By figure: what it is drawn from, its chapter in `snakemake --report`, its settings.
 FIGURES = {
-    "figure1": (f"{R}/measurements.duckdb", "Learning curves", {}),
+    "figure1": (MEASUREMENTS, "Learning curves", {}),
     "figure2": (
         drawn_from("figure2"),
         "Learning curves",
@@ -13,13 +13,10 @@ FIGURES = {
 if STUDY.discrepancy:
     FIGURES["figure3"] = (pair_tables(), "Discrepancy", {})
 if STUDY.theory:
-    FIGURES["figure4"] = (
-        [f"{R}/theory/gaussian/{panel}.parquet" for panel in PANELS],
-        "Theory",
-        {"titles": [panel["title"] for panel in PANELS.values()]},
-    )
+    titles = {"titles": [panel.title for panel in STUDY.theory.gaussian]}
+    FIGURES["figure4"] = (theory_panels(), "Theory", titles)
     for drawn, table in THEOREMS.items():
-        FIGURES[drawn] = (f"{R}/theory/{table}.parquet", "Theory", {})
+        FIGURES[drawn] = (theory_table(LAYOUT.theory, table), "Theory", {})
 
 for drawn, (tables, chapter, settings) in FIGURES.items():
 
@@ -31,42 +28,37 @@ for drawn, (tables, chapter, settings) in FIGURES.items():
         output:
             captioned(drawn, chapter),
         log:
-            f"{R}/logs/{drawn}.log",
+            LAYOUT.log(drawn),
         benchmark:
-            f"{R}/benchmarks/{drawn}.tsv"
+            LAYOUT.benchmark(drawn)
         localrule: True
         conda:
             CONDA
         params:
-            script=script("draw"),
-            code=code("draw"),
+            **program("draw", settings=json.dumps(settings)),
             figure=drawn,
-            settings=json.dumps(settings),
             stem=lambda wildcards, output: output[0].removesuffix(".svg"),
         message:
             f"draw {drawn}"
         shell:
-            "python {params.script:q} {params.figure:q} {input} --settings {params.settings:q}"
-            " --code {params.code} --output-stem {params.stem} > {log} 2>&1"
+            PROGRAM + " --output-stem {params.stem} {params.figure} {input}" + TO_LOG
 
 
 rule summary:
     input:
-        f"{R}/measurements.duckdb",
+        MEASUREMENTS,
     output:
-        f"{R}/summary.txt",
+        LAYOUT.summary,
     log:
-        f"{R}/logs/summary.log",
+        LAYOUT.log("summary"),
     benchmark:
-        f"{R}/benchmarks/summary.tsv"
+        LAYOUT.benchmark("summary")
     localrule: True
     conda:
         CONDA
     params:
-        script=script("summary"),
-        code=code("summary"),
+        **program("summary"),
     message:
         "write the table of final accuracies"
     shell:
-        "python {params.script:q} --database {input} --code {params.code}"
-        " --output {output} > {log} 2>&1"
+        PROGRAM + " --database {input} --output {output}" + TO_LOG

@@ -14,34 +14,34 @@ def any_of(names):
 
 # A run's name stands for one method in all tasks (the config is checked for it), so that a name
 # says which script makes it.
-def named(method):
+def runs_of_method(method):
     """Wildcard constraint: the names of the runs of a method."""
     return any_of({run.name for run in RUNS.values() if run.method == method})
 
 
-def tasks_with(key, *kinds):
-    """Wildcard constraint: the tasks whose data or base are of some kinds."""
-    return any_of({n for n, t in TASKS.items() if getattr(getattr(t, key), "kind", "") in kinds})
+def tasks_with_data(*kinds):
+    """Wildcard constraint: the tasks whose data are of some kinds."""
+    return any_of({name for name, task in TASKS.items() if task.data.kind in kinds})
 
 
-def finetuned():
-    """Wildcard constraint: the tasks whose base is fine-tuned first."""
-    return any_of({n for n, t in TASKS.items() if getattr(t.base, "finetuning", None)})
+def tasks_with_base(*kinds, finetuned):
+    """Wildcard constraint: the tasks whose base is of some kinds, and fine-tuned first or not."""
+    bases = {name: task.base for name, task in TASKS.items() if task.base}
+    return any_of(
+        {
+            name
+            for name, base in bases.items()
+            if base.kind in kinds and bool(getattr(base, "finetuning", None)) == finetuned
+        }
+    )
 
 
-def adopted():
-    """Wildcard constraint: the tasks whose base is a model as it is."""
-    kinds = {n: getattr(t.base, "kind", "") for n, t in TASKS.items()}
-    taken = {n for n, kind in kinds.items() if kind in ("model", "random")}
-    return any_of({n for n in taken if not TASKS[n].base.finetuning})
-
-
-def experts_of(*kinds):
+def experts_of_kind(*kinds):
     """Wildcard constraint: the names of the experts of some kinds."""
     return any_of({expert.name for expert in EXPERTS.values() if expert.kind in kinds})
 
 
-def weighted():
-    """Wildcard constraint: the names of all policies that have weights."""
+def policies_with_weights():
+    """Wildcard constraint: the names of the base, of all runs, and of experts that are models."""
     experts = {expert.name for expert in EXPERTS.values() if expert.kind in ("model", "random")}
     return any_of({"base", *(name for _, name in RUNS), *experts})

@@ -6,11 +6,11 @@ rule plan:
     input:
         planned,
     output:
-        expand(f"{R}/plan.{{kind}}", kind=["parquet", "md", "html"]),
+        [LAYOUT.plan(kind) for kind in ("parquet", "md", "html")],
     log:
-        f"{R}/logs/plan.log",
+        LAYOUT.log("plan"),
     benchmark:
-        f"{R}/benchmarks/plan.tsv"
+        LAYOUT.benchmark("plan")
     localrule: True
     conda:
         CONDA

@@ -7,7 +7,7 @@
 # and every call makes it anew.
 rule preflight:
     log:
-        f"{R}/logs/preflight.log",
+        LAYOUT.log("preflight"),
     localrule: True
     conda:
         CONDA
@@ -15,9 +15,9 @@ rule preflight:
         script=script("preflight"),
         config=os.path.relpath(CONFIG),
         overrides=json.dumps(OVERRIDES),
-        results=R,
+        results=str(LAYOUT.results),
         slurm=submitted,
-        report=f"{R}/preflight.txt",
+        report=str(LAYOUT.preflight()),
     message:
         "check what the study needs"
     shell:

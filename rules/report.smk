@@ -4,36 +4,32 @@
 rule report_page:
     input:
         curves_outputs(),
-        there(discrepancy_outputs()),
+        existing(discrepancy_outputs()),
         theory_outputs(),
         claims_outputs(),
         page=[path for path in sources("workflow/report/*") if not path.endswith(".rst")],
         deviations=sources("docs/paper.md"),
     output:
         report(
-            f"{R}/report.html",
+            LAYOUT.report,
             caption="../workflow/report/report.rst",
             category="The whole report",
         ),
     log:
-        f"{R}/logs/report.log",
+        LAYOUT.log("report"),
     benchmark:
-        f"{R}/benchmarks/report_page.tsv"
+        LAYOUT.benchmark("report_page")
     localrule: True
     conda:
         CONDA
     params:
-        script=script("report"),
-        code=code("report"),
-        config=os.path.relpath(CONFIG),
-        overrides=json.dumps(OVERRIDES),
+        **program("report", config=os.path.relpath(CONFIG),
+            overrides=json.dumps(OVERRIDES),
+            results=str(LAYOUT.results),
+            chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2})),
         # A change of the file makes the page anew.
         study=hash_of(CONFIG.read_text(encoding="utf-8")),
-        chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2}),
-        results=lambda wildcards, output: os.path.dirname(output[0]),
     message:
         "write the report, {output}"
     shell:
-        "python {params.script:q} --results {params.results} --config {params.config:q}"
-        " --overrides {params.overrides:q} --deviations {input.deviations:q}"
-        " --chance {params.chance:q} --code {params.code} --output {output} > {log} 2>&1"
+        PROGRAM + " --deviations {input.deviations:q} --output {output}" + TO_LOG

@@ -1,92 +1,64 @@
-# Input: prompts. Output: responses of models that are no runs, to compare them (paper, 3.1.1).
-# Steps: sample a model that can be loaded (respond), or ask one behind an endpoint (ask).
+# Input: prompts. Output: responses to benchmarks of models that are no runs (paper, 3.1.1), and of
+# the solver. Steps: as for demonstrations, with `respond` for `sample`, `ask` for `demonstrate` and
+# `solve_benchmark` for `solve`.
+
+OF_RESPONSES = {
+    **OF_POLICY,
+    "splits": benchmarks_of,
+    "samples_per_prompt": lambda wildcards: SAMPLED[wildcards.task, wildcards.run].responses,
+    "sampling": lambda wildcards: SAMPLED[wildcards.task, wildcards.run].sampling,
+}
 
 
-rule tokenizer:
+use rule sample as respond with:
     output:
-        directory(f"{R}/tokenizers/{{task}}/{{expert}}/{{student}}"),
+        LAYOUT.responses(),
     log:
-        f"{R}/logs/tokenizer/{{task}}/{{expert}}/{{student}}.log",
+        LAYOUT.log("respond", *POLICY),
     benchmark:
-        f"{R}/benchmarks/tokenizer/{{task}}/{{expert}}/{{student}}.tsv"
-    localrule: True
-    conda:
-        CONDA
-    params:
-        script=script("tokenizer"),
-        code=code("tokenizer"),
-        settings=lambda w: MODELS[w.task, w.expert, w.student].tokenizer.model_dump_json(),
-    message:
-        "fetch the tokenizer that counts the tokens of {wildcards.expert} and {wildcards.student}"
-    shell:
-        "python {params.script:q} --settings {params.settings:q} --code {params.code}"
-        " --output {output} > {log} 2>&1"
-
-
-rule respond:
-    input:
-        prompts=f"{R}/data/{{task}}/prompts.parquet",
-        checkpoints=f"{R}/models/{{task}}/{{run}}",
-    output:
-        f"{R}/responses/{{task}}/{{run}}/seed{{seed}}.parquet",
-    log:
-        f"{R}/logs/respond/{{task}}/{{run}}/seed{{seed}}.log",
-    benchmark:
-        f"{R}/benchmarks/respond/{{task}}/{{run}}/seed{{seed}}.tsv"
+        LAYOUT.benchmark("respond", *POLICY)
     wildcard_constraints:
-        run=experts_of("model", "random"),
-    conda:
-        CONDA
-    threads: threads_of("sample")
-    resources:
-        **asks("sample"),
+        run=experts_of_kind("model", "random"),
+    priority: 0
     params:
-        script=script("sample"),
-        code=code("sample"),
-        splits=lambda wildcards: ",".join(TASKS[wildcards.task].benchmarks),
-        responses=lambda wildcards: SAMPLED[wildcards.task, wildcards.run].responses,
-        sampling=sampling_of,
-        generation=STUDY.generation.model_dump_json(),
-        state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}/responses.jsonl",
-        progress=f"{R}/progress/respond/{{task}}/{{run}}/seed{{seed}}.json",
+        **program("sample", **OF_RESPONSES, generation=STUDY.generation),
+        state=str(LAYOUT.state() / "responses.jsonl"),
+        progress=progress("respond"),
     message:
         "sample responses of {wildcards.run} to the benchmarks of {wildcards.task}"
-    shell:
-        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
-        " --seed {wildcards.seed} --code {params.code} --checkpoints {input.checkpoints}"
-        " --prompts {input.prompts} --splits {params.splits} --samples-per-prompt {params.responses}"
-        " --sampling {params.sampling:q} --generation {params.generation:q} --state {params.state}"
-        " --output {output} --progress {params.progress} > {log} 2>&1"
 
 
-rule ask:
-    input:
-        prompts=f"{R}/data/{{task}}/prompts.parquet",
+use rule demonstrate as ask with:
     output:
-        f"{R}/responses/{{task}}/{{run}}/seed{{seed}}.parquet",
+        LAYOUT.responses(),
     log:
-        f"{R}/logs/ask/{{task}}/{{run}}/seed{{seed}}.log",
+        LAYOUT.log("ask", *POLICY),
     benchmark:
-        f"{R}/benchmarks/ask/{{task}}/{{run}}/seed{{seed}}.tsv"
-    wildcard_constraints:
-        run=experts_of("endpoint"),
-    localrule: True
-    conda:
-        CONDA
+        LAYOUT.benchmark("ask", *POLICY)
     params:
-        script=script("ask"),
-        code=code("ask"),
-        endpoint=expert_settings,
-        splits=lambda wildcards: ",".join(TASKS[wildcards.task].benchmarks),
-        responses=lambda wildcards: SAMPLED[wildcards.task, wildcards.run].responses,
-        sampling=sampling_of,
-        journal=f"{R}/state/{{task}}/{{run}}/seed{{seed}}/responses.jsonl",
-        progress=f"{R}/progress/ask/{{task}}/{{run}}/seed{{seed}}.json",
+        **program("ask", **OF_RESPONSES, endpoint=endpoint_settings),
+        journal=str(LAYOUT.state() / "responses.jsonl"),
+        progress=progress("ask"),
     message:
         "ask {wildcards.run} the benchmarks of {wildcards.task}"
-    shell:
-        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
-        " --seed {wildcards.seed} --code {params.code} --endpoint {params.endpoint:q}"
-        " --prompts {input.prompts} --splits {params.splits} --samples-per-prompt {params.responses}"
-        " --sampling {params.sampling:q} --journal {params.journal} --output {output}"
-        " --progress {params.progress} > {log} 2>&1"
+
+
+use rule solve as solve_benchmark with:
+    output:
+        LAYOUT.samples(split="{split}"),
+    log:
+        LAYOUT.log("solve_benchmark", "{task}", "{run}", "seed{seed}.{split}"),
+    benchmark:
+        LAYOUT.benchmark("solve_benchmark", "{task}", "{run}", "seed{seed}.{split}")
+    wildcard_constraints:
+        run=experts_of_kind("solver"),
+        split="id|ood",
+    params:
+        **program(
+            "solve",
+            **OF_POLICY,
+            split=attrgetter("split"),
+            count=lambda wildcards: getattr(TASKS[wildcards.task].data, wildcards.split),
+        ),
+    message:
+        "let {wildcards.run} answer the {wildcards.split} prompts of {wildcards.task}"

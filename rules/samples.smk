@@ -1,89 +1,88 @@
 # Input: prompts and, for a trained expert, its last checkpoint. Output: its demonstrations.
-# Steps: sample the expert's responses to the training prompts (sample), or solve them (solve).
+# Steps: sample the expert's responses to the training prompts (sample), ask for them behind an
+# endpoint, where what was answered is never asked again (demonstrate), or solve them (solve).
 
 
 rule sample:
     input:
-        prompts=f"{R}/data/{{task}}/prompts.parquet",
+        prompts=LAYOUT.prompts(),
         checkpoints=lambda wildcards: checkpoints_of_policy(**wildcards),
     output:
-        f"{R}/samples/{{task}}/{{run}}/seed{{seed}}.parquet",
+        LAYOUT.samples(),
     log:
-        f"{R}/logs/sample/{{task}}/{{run}}/seed{{seed}}.log",
+        LAYOUT.log("sample", *POLICY),
     benchmark:
-        f"{R}/benchmarks/sample/{{task}}/{{run}}/seed{{seed}}.tsv"
+        LAYOUT.benchmark("sample", *POLICY)
     wildcard_constraints:
-        run=weighted(),
+        run=policies_with_weights(),
     priority: 9
     conda:
         CONDA
     threads: threads_of("sample")
     resources:
-        **asks("sample"),
+        **resources_for("sample"),
     params:
-        script=script("sample"),
-        code=code("sample"),
-        demonstrations=demonstrations_count,
-        sampling=demonstrations_settings,
-        generation=STUDY.generation.model_dump_json(),
-        state=f"{R}/state/{{task}}/{{run}}/seed{{seed}}/demonstrations.jsonl",
-        progress=f"{R}/progress/sample/{{task}}/{{run}}/seed{{seed}}.json",
+        **program("sample", **OF_POLICY,
+            count=demonstrations_count,
+            sampling=demonstrations_sampling,
+            generation=STUDY.generation),
+        state=str(LAYOUT.state() / "demonstrations.jsonl"),
+        progress=progress("sample"),
     message:
         "sample demonstrations of {wildcards.run} for {wildcards.task}, seed {wildcards.seed}"
     shell:
-        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
-        " --seed {wildcards.seed} --code {params.code} --checkpoints {input.checkpoints}"
-        " --prompts {input.prompts} --count {params.demonstrations} --sampling {params.sampling:q}"
-        " --generation {params.generation:q} --state {params.state} --output {output}"
-        " --progress {params.progress} > {log} 2>&1"
+        PROGRAM
+        + " --checkpoints {input.checkpoints} --prompts {input.prompts} --output {output}"
+        + GOES_ON
+        + TO_LOG
+
+
+rule demonstrate:
+    input:
+        prompts=LAYOUT.prompts(),
+    output:
+        LAYOUT.samples(),
+    log:
+        LAYOUT.log("demonstrate", *POLICY),
+    benchmark:
+        LAYOUT.benchmark("demonstrate", *POLICY)
+    wildcard_constraints:
+        run=experts_of_kind("endpoint"),
+    localrule: True
+    conda:
+        CONDA
+    params:
+        **program("ask", **OF_POLICY,
+            endpoint=endpoint_settings,
+            count=demonstrations_count,
+            sampling=demonstrations_sampling),
+        journal=str(LAYOUT.state() / "demonstrations.jsonl"),
+        progress=progress("demonstrate"),
+    message:
+        "ask {wildcards.run} for demonstrations of {wildcards.task}, seed {wildcards.seed}"
+    shell:
+        PROGRAM
+        + " --prompts {input.prompts} --output {output}"
+        + " --journal {params.journal} --progress {params.progress}"
+        + TO_LOG
 
 
 rule solve:
     input:
-        prompts=f"{R}/data/{{task}}/prompts.parquet",
+        prompts=LAYOUT.prompts(),
     output:
-        f"{R}/samples/{{task}}/{{run}}/seed{{seed}}.parquet",
+        LAYOUT.samples(),
     log:
-        f"{R}/logs/solve/{{task}}/{{run}}/seed{{seed}}.log",
+        LAYOUT.log("solve", *POLICY),
     benchmark:
-        f"{R}/benchmarks/solve/{{task}}/{{run}}/seed{{seed}}.tsv"
+        LAYOUT.benchmark("solve", *POLICY)
     wildcard_constraints:
-        run=experts_of("solver"),
+        run=experts_of_kind("solver"),
     conda:
         CONDA
     params:
-        script=script("solve"),
-        code=code("solve"),
-        demonstrations=demonstrations_count,
+        **program("solve", **OF_POLICY, count=demonstrations_count),
     message:
         "solve the training prompts of {wildcards.task} exactly, seed {wildcards.seed}"
     shell:
-        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
-        " --seed {wildcards.seed} --code {params.code} --prompts {input.prompts}"
-        " --count {params.demonstrations} --output {output} > {log} 2>&1"
-
-
-rule solve_benchmark:
-    input:
-        prompts=f"{R}/data/{{task}}/prompts.parquet",
-    output:
-        f"{R}/samples/{{task}}/{{run}}/seed{{seed}}.{{split}}.parquet",
-    log:
-        f"{R}/logs/solve_benchmark/{{task}}/{{run}}/seed{{seed}}.{{split}}.log",
-    benchmark:
-        f"{R}/benchmarks/solve_benchmark/{{task}}/{{run}}/seed{{seed}}.{{split}}.tsv"
-    wildcard_constraints:
-        run=experts_of("solver"),
-        split="id|ood",
-    conda:
-        CONDA
-    params:
-        script=script("solve"),
-        code=code("solve"),
-        number=lambda wildcards: getattr(TASKS[wildcards.task].data, wildcards.split),
-    message:
-        "let {wildcards.run} answer the {wildcards.split} prompts of {wildcards.task}"
-    shell:
-        "python {params.script:q} --task {wildcards.task} --run {wildcards.run}"
-        " --seed {wildcards.seed} --code {params.code} --prompts {input.prompts}"
-        " --split {wildcards.split} --count {params.number} --output {output} > {log} 2>&1"
+        PROGRAM + " --prompts {input.prompts} --output {output}" + TO_LOG

@@ -1,4 +1,4 @@
-# The parts of the config that jobs get, as JSON.
+# The parts of the config that jobs get, and the files that follow from them.
 
 import hashlib
 
@@ -6,91 +6,89 @@ from online_il.config.study import checkpoints_of, evaluation_of, method_of
 
 
 def hash_of(text):
-    """A short hash of settings that a job reads from the file: a change reruns the job."""
+    """Hash settings that a job reads from the file: a change reruns the job."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def data_settings(wildcards):
-    """A task's data."""
-    return TASKS[wildcards.task].data.model_dump_json()
+    """Give a task's data."""
+    return TASKS[wildcards.task].data
+
+
+def data_kind(wildcards):
+    """Give the kind of a task's data."""
+    return TASKS[wildcards.task].data.kind
 
 
 def base_settings(wildcards):
-    """A task's base."""
-    return TASKS[wildcards.task].base.model_dump_json()
+    """Give a task's base."""
+    return TASKS[wildcards.task].base
 
 
 def pretraining_settings(wildcards):
-    """The training from scratch of a task's base."""
+    """Give the training from scratch of a task's base."""
     return TASKS[wildcards.task].base.model_dump_json(exclude={"kind"})
 
 
 def finetuning_settings(wildcards):
-    """The fine-tuning of a task's base."""
-    return TASKS[wildcards.task].base.finetuning.model_dump_json()
+    """Give the fine-tuning of a task's base."""
+    return TASKS[wildcards.task].base.finetuning
 
 
 def model_settings(wildcards):
-    """A model that is not trained here: a task's base, or one of its experts."""
+    """Give a model that is not trained here: a task's base, or one of its experts."""
     task, model = wildcards.task, wildcards.model
-    return (TASKS[task].base if model == "base" else EXPERTS[task, model]).model_dump_json()
+    return TASKS[task].base if model == "base" else EXPERTS[task, model]
 
 
 def template_of(wildcards):
-    """The hash of the file with such a model's chat template, where it has one of its own."""
-    path = json.loads(model_settings(wildcards)).get("chat_template")
+    """Hash the file with such a model's chat template, where it has one of its own."""
+    path = model_settings(wildcards).chat_template
     # A file that is not there is for `preflight` to name.
     return hash_of(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else ""
 
 
-def expert_settings(wildcards):
-    """The endpoint of an expert behind one."""
+def endpoint_settings(wildcards):
+    """Give the endpoint of an expert behind one."""
     return EXPERTS[wildcards.task, wildcards.run].model_dump_json(exclude={"name", "kind"})
 
 
 def method_settings(wildcards):
-    """What a run shares with all runs of its method in its task."""
-    method = RUNS[wildcards.task, wildcards.run].method
-    return method_of(STUDY, TASKS[wildcards.task], method).model_dump_json()
+    """Give what a run shares with all runs of its method in its task."""
+    return method_of(STUDY, TASKS[wildcards.task], RUNS[wildcards.task, wildcards.run].method)
 
 
 def evaluation_settings(wildcards):
-    """How a task's checkpoints are evaluated."""
-    return evaluation_of(STUDY, TASKS[wildcards.task]).model_dump_json()
+    """Give how a task's checkpoints are evaluated."""
+    return evaluation_of(STUDY, TASKS[wildcards.task])
 
 
-def demonstrations_settings(wildcards):
-    """How demonstrations are sampled, as the policy is evaluated."""
-    return evaluation_of(STUDY, TASKS[wildcards.task]).policy.model_dump_json()
+def benchmarks_of(wildcards):
+    """List a task's benchmarks, with commas between."""
+    return ",".join(TASKS[wildcards.task].benchmarks)
+
+
+def demonstrations_sampling(wildcards):
+    """Give how demonstrations are sampled: as the policy is evaluated."""
+    return evaluation_of(STUDY, TASKS[wildcards.task]).policy
 
 
 def demonstrations_count(wildcards):
-    """How many demonstrations the students of a task learn from."""
+    """Give how many demonstrations the students of a task learn from."""
     return method_of(STUDY, TASKS[wildcards.task], "sft").demonstrations
 
 
 def of_run(key):
-    """A field of a run's row in the config."""
+    """Give a field of a run's row in the config."""
     return lambda wildcards: getattr(RUNS[wildcards.task, wildcards.run], key)
 
 
-def keep(wildcards):
-    """The steps that a run publishes, with commas between."""
+def published_steps(wildcards):
+    """List the steps that a run publishes, with commas between."""
     run = RUNS[wildcards.task, wildcards.run]
     return ",".join(map(str, checkpoints_of(STUDY, TASKS[wildcards.task], run)))
 
 
-def demonstrations(wildcards):
-    """The samples of the expert that a run imitates."""
-    expert = RUNS[wildcards.task, wildcards.run].expert
-    return f"{R}/samples/{wildcards.task}/{expert}/seed{wildcards.seed}.parquet"
-
-
-# How often a training saves what it goes on from. A resource and no parameter: it changes no number,
-# so that a change of it reruns nothing.
-SAVE_MINUTES = f"{STUDY.save_minutes:g}"
-
-
 def chance(task):
-    """How often guessing is right on a task's forgetting benchmark; MMLU has four choices."""
+    """Give how often guessing is right on a task's forgetting benchmark; MMLU has four choices."""
     return 1 / (task.data.facts.choices if task.data.kind == "miniature" else 4)

@@ -1,4 +1,4 @@
-# What figures need, what the optional parts of a study add to `all`, options of programs.
+# What figures need, and what the optional parts of a study add to `all`.
 
 from online_il import benchmarks
 
@@ -11,73 +11,72 @@ with_figure2 = [
 if with_figure2 and with_figure2 != DATABASES["measurements"]:
     DATABASES["figure2"] = with_figure2
 
-
+MEASUREMENTS = LAYOUT.database("measurements")
 CLAIMS = os.path.relpath(ROOT / "config" / "claims.yaml")
+# Each theorem's figure, by the table of the theory that it is drawn from.
+THEOREMS = {
+    "theorem1": "offline_bound",
+    "theorem2": "alignment",
+    "theorem5": "pessimism",
+    "horizon": "horizon",
+}
 
 
 def claims_outputs():
-    """The paper's claims, judged; a study without runs has none."""
+    """List the paper's claims, judged; a study without runs has none."""
     if not DATABASES["measurements"]:
         return []
-    return [f"{R}/results.duckdb", f"{R}/claims.json", f"{R}/claims.md"]
+    return [LAYOUT.database("results"), LAYOUT.claims("json"), LAYOUT.claims("md")]
+
+
+def theory_panels():
+    """List the tables of Figure 4's panels."""
+    return [theory_panel(LAYOUT.theory, panel.name) for panel in STUDY.theory.gaussian]
 
 
 def theory_tables():
-    """The theory's tables that claims are about."""
+    """List the theory's tables that claims are about."""
     if STUDY.theory is None:
         return []
-    panels = [f"{R}/theory/gaussian/{panel.name}.parquet" for panel in STUDY.theory.gaussian]
-    names = ("offline_bound", "alignment", "pessimism", "horizon")
-    return panels + [f"{R}/theory/{name}.parquet" for name in names]
+    return theory_panels() + [theory_table(LAYOUT.theory, name) for name in THEOREMS.values()]
 
 
 def drawn_from(figure):
-    """The database that a figure is drawn from."""
-    return f"{R}/{figure if figure in DATABASES else 'measurements'}.duckdb"
+    """Give the database that a figure is drawn from."""
+    return LAYOUT.database(figure) if figure in DATABASES else MEASUREMENTS
 
 
 def curves_outputs():
-    """Figures 1 and 2 and the summary; a study without runs has none."""
+    """List Figures 1 and 2 and the summary; a study without runs has none."""
     if not DATABASES["measurements"]:
         return []
     both = figure("figure1") + (figure("figure2") if with_figure2 else [])
-    return [*both, f"{R}/summary.txt"]
-
-
-def flags(settings):
-    """Settings as the options of a program; a list of lists repeats its option."""
-    words = []
-    for key, value in settings.items():
-        option = f"--{key.replace('_', '-')}"
-        values = value if isinstance(value, list) else [value]
-        repeated = key == "expert_weight" or isinstance(values[0], list)
-        for group in values if repeated else [values]:
-            words += [option, *map(str, group if isinstance(group, list) else [group])]
-    return " ".join(words)
+    return [*both, LAYOUT.summary]
 
 
 def figure(name):
-    """The files of a figure."""
-    return expand(f"{R}/figures/{name}.{{kind}}", kind=["svg", "vl.json", "html"])
+    """List the files of a figure."""
+    return [LAYOUT.figure(name, kind) for kind in FIGURE_KINDS]
 
 
 def captioned(name, category):
-    """The files of a figure as outputs; `snakemake --report` shows the picture with its caption."""
+    """List the files of a figure as outputs; `snakemake --report` shows the picture and caption."""
     picture, *others = figure(name)
     text = f"../workflow/report/{name}.rst"
     return [report(picture, caption=text, category=category), *others]
 
 
 def discrepancy_outputs():
-    """Figure 3 and Table 1; a study without comparison has none."""
+    """List Figure 3 and Table 1; a study without comparison has none."""
     if STUDY.discrepancy is None:
         return []
-    return figure("figure3") + expand(f"{R}/tables/table1.{{kind}}", kind=["parquet", "md", "tex"])
+    tables = [LAYOUT.table("table1", kind) for kind in ("parquet", "md", "tex")]
+    return [*figure("figure3"), *tables]
 
 
 def theory_outputs():
-    """The theory's figures and tables; a study without theory has none."""
+    """List the theory's figures and tables; a study without theory has none."""
     if STUDY.theory is None:
         return []
-    names = ["figure4", "theorem1", "theorem2", "theorem5", "horizon"]
-    return [*(file for name in names for file in figure(name)), f"{R}/tables/theorem1.md"]
+    drawn = [file for name in ("figure4", *THEOREMS) for file in figure(name)]
+    return [*drawn, LAYOUT.table("theorem1", "md")]

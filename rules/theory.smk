@@ -1,38 +1,31 @@
 # Input: the config alone, nothing trained. Output: the theory's tables, and the slopes of Theorem 1.
 # Steps: one program a theorem, with the config's instances and sweeps as its options.
 
-THEORY = STUDY.theory.model_dump(exclude_none=True)
-PANELS = {panel["name"]: panel for panel in THEORY.pop("gaussian")}
-# Each theorem's figure, by the table that it is drawn from.
-THEOREMS = {
-    "theorem1": "offline_bound",
-    "theorem2": "alignment",
-    "theorem5": "pessimism",
-    "horizon": "horizon",
-}
+PANELS = {panel.name: panel for panel in STUDY.theory.gaussian}
+
+
+def options_of_panel(wildcards):
+    """Give the instance of a panel."""
+    return Flags.of(PANELS[wildcards.panel].model_dump(exclude={"name", "title"}))
 
 
 rule theory_gaussian:
     output:
-        f"{R}/theory/gaussian/{{panel}}.parquet",
+        theory_panel(LAYOUT.theory, "{panel}"),
     log:
-        f"{R}/logs/theory/gaussian/{{panel}}.log",
+        LAYOUT.log("theory_gaussian", "{panel}"),
     benchmark:
-        f"{R}/benchmarks/theory_gaussian/{{panel}}.tsv"
+        LAYOUT.benchmark("theory_gaussian", "{panel}")
     wildcard_constraints:
         panel="|".join(PANELS),
     conda:
         CONDA
     params:
-        script=script("theory_gaussian"),
-        code=code("theory_gaussian"),
-        flags=lambda wildcards: flags(
-            {k: v for k, v in PANELS[wildcards.panel].items() if k not in ("name", "title")}
-        ),
+        **program("theory_gaussian") | {"options": options_of_panel},
     message:
         "project the Gaussian expert of panel {wildcards.panel}"
     shell:
-        "python {params.script:q} {params.flags} --code {params.code} --out {output} > {log} 2>&1"
+        PROGRAM + " --out {output}" + TO_LOG
 
 
 for table in THEOREMS.values():
@@ -41,39 +34,36 @@ for table in THEOREMS.values():
         name:
             f"theory_{table}"
         output:
-            f"{R}/theory/{table}.parquet",
+            theory_table(LAYOUT.theory, table),
         log:
-            f"{R}/logs/theory/{table}.log",
+            LAYOUT.log(f"theory_{table}"),
         benchmark:
-            f"{R}/benchmarks/theory_{table}.tsv"
+            LAYOUT.benchmark(f"theory_{table}")
         conda:
             CONDA
         params:
-            script=script(f"theory_{table}"),
-            code=code(f"theory_{table}"),
-            flags=flags(THEORY[table]),
+            **program(f"theory_{table}", **getattr(STUDY.theory, table).model_dump()),
         message:
             "compute {output}"
         shell:
-            "python {params.script:q} {params.flags} --code {params.code} --out {output} > {log} 2>&1"
+            PROGRAM + " --out {output}" + TO_LOG
 
 
 rule slopes:
     input:
-        f"{R}/theory/offline_bound.parquet",
+        theory_table(LAYOUT.theory, "offline_bound"),
     output:
-        f"{R}/tables/theorem1.md",
+        LAYOUT.table("theorem1", "md"),
     log:
-        f"{R}/logs/slopes.log",
+        LAYOUT.log("slopes"),
     benchmark:
-        f"{R}/benchmarks/slopes.tsv"
+        LAYOUT.benchmark("slopes")
     localrule: True
     conda:
         CONDA
     params:
-        script=script("slopes"),
-        code=code("slopes"),
+        **program("slopes"),
     message:
         "fit how fast each learner's risk falls with Theorem 1's rate"
     shell:
-        "python {params.script:q} --table {input} --code {params.code} --output {output} > {log} 2>&1"
+        PROGRAM + " --table {input} --output {output}" + TO_LOG

@@ -1,6 +1,5 @@
 """Fine-tuning data that ask what a benchmark asks are found, in every task, and others stay."""
 
-import argparse
 import importlib.util
 import json
 import random
@@ -244,8 +243,7 @@ def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(finetune, tmp_pa
             "max_grad_norm": 1.0,
         }
     )
-    options = argparse.Namespace(model=tmp_path, prompts=tmp_path / "prompts.parquet")
-    found, left = finetune.rows(options, settings)
+    found, left = finetune.rows(tmp_path, tmp_path / "prompts.parquet", settings)
     assert left == {"longer_than_max_length": 0, "asked_in_a_benchmark": len(asked)}
     said = sorted("".join(message["content"] for message in messages) for messages in others)
     assert sorted(tokenizer.decode(row.prompt) for row in found) == said

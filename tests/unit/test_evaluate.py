@@ -1,6 +1,5 @@
 """The script that evaluates the checkpoints of a run: what it asks of the engine."""
 
-import argparse
 import importlib.util
 import json
 from pathlib import Path
@@ -94,7 +93,7 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
 
     monkeypatch.setattr(evaluate, "open_engine", open_engine)
     generation = Generation(engine="transformers", batch_size=3)
-    options = argparse.Namespace(
+    options = evaluate.Options(
         task="countdown",
         run="expert",
         seed=7,
@@ -123,9 +122,8 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
     scored = json.loads((tmp_path / "eval" / "step5" / "forgetting.json").read_text())
     assert scored["accuracy"] == 1.0
     # One that is cut short leaves nothing under the name of a whole one.
-    options.output = tmp_path / "eval"
     monkeypatch.setattr(engine, "respond", cut_short)
-    options.state = tmp_path / "other"
+    options = options.model_copy(update={"state": tmp_path / "other"})
     with pytest.raises(KeyboardInterrupt):
         evaluate.run(options)
     assert not (tmp_path / "eval").exists()

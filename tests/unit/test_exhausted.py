@@ -1,6 +1,5 @@
 """A full memory, of the machine or of a GPU, ends a program with one line."""
 
-import argparse
 import ast
 import errno
 import json
@@ -11,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -18,10 +18,11 @@ import pyarrow as arrow
 import pytest
 import torch
 import yaml
+from pydantic import create_model
 
 from online_il.config.study import Study
 from online_il.errors import InputError
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 from online_il.program.exhausted import KEYS, cause_of
 from online_il.records import Prompts, read_table
 
@@ -31,20 +32,18 @@ COMMON = (ROOT / "rules" / "common.smk").read_text()
 
 def ended(program, capsys, name: str = "grpo", **options: object) -> str:
     """The line with which a program ends that raises."""
-    arguments = parser(None)
-    arguments.prog = f"{name}.py"
-    for key, value in options.items():
-        arguments.set_defaults(**{key: value})
+    fields: dict[str, Any] = {key: (type(value), value) for key, value in options.items()}
+    taken = create_model("Options", __base__=ProgramOptions, **fields)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as caught:
-        patch.setattr(sys, "argv", ["program"])
-        main(program, arguments)
+        patch.setattr(sys, "argv", [f"{name}.py"])
+        main(program, taken, None)
     line = str(caught.value.code)
     assert line.startswith("error: ") and "\n" not in line
     return line
 
 
 def raising(error: BaseException):
-    def program(_: argparse.Namespace) -> None:
+    def program(_: ProgramOptions) -> None:
         raise error
 
     return program
@@ -75,7 +74,7 @@ def test_a_gpu_without_memory_is_said_with_the_keys_of_the_program(name, capsys)
     ],
 )
 def test_what_vllm_says_of_memory_is_understood_through_our_own_error(text, capsys):
-    def program(_: argparse.Namespace) -> None:
+    def program(_: ProgramOptions) -> None:
         try:
             raise ValueError(text)
         except ValueError as error:
@@ -117,16 +116,15 @@ def test_a_table_is_not_called_damaged_because_memory_ran_out(tmp_path, monkeypa
 
 
 HUNGRY = """
-import argparse, resource, sys
+import resource, sys
 import numpy, torch
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 def program(_):
     held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held + 2**26, held + 2**26))
     {what}
-arguments = parser(None)
-arguments.prog = "evaluate.py"
-main(program, arguments)
+sys.argv = ["evaluate.py"]
+main(program, ProgramOptions, None)
 """
 
 

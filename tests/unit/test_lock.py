@@ -18,7 +18,11 @@ from online_il.program.lock import hold
 JOB = """
 import sys, time
 from pathlib import Path
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
+
+class Options(ProgramOptions):
+    output: Path
+    seconds: float
 
 def run(options):
     with (options.output.parent / "times").open("a") as times:
@@ -26,10 +30,7 @@ def run(options):
         time.sleep(options.seconds)
         times.write("end\\n")
 
-arguments = parser("waits")
-arguments.add_argument("--output", type=Path)
-arguments.add_argument("--seconds", type=float)
-main(run, arguments)
+main(run, Options, "waits")
 """
 SNAKEFILE = """
 from online_il.program.lock import hold

@@ -1,13 +1,23 @@
 """Gather everything that a study measured in one DuckDB database, with the curves' intervals."""
 
-import argparse
 from pathlib import Path
 
-from online_il.program.cli import log, main, parser
+from pydantic import Field
+
+from online_il.program.cli import ProgramOptions, log, main
 from online_il.store import build, query
 
 
-def run(options: argparse.Namespace) -> None:
+class Options(ProgramOptions):
+    results: Path = Field(description="results of the study")
+    policies: str = Field(description="<task>/<run>/seed<k> of every policy, with commas between")
+    resamples: int = Field(description="bootstrap samples of a curve")
+    seed: int = Field(description="of the bootstrap samples")
+    code: str | None = Field(None, description="hash of the code; a change of it reruns the rule")
+    database: Path = Field(description="database to write")
+
+
+def run(options: Options) -> None:
     build(
         options.results,
         options.database,
@@ -21,17 +31,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--results", type=Path, required=True, help="results of the study")
-    arguments.add_argument(
-        "--policies",
-        required=True,
-        help="<task>/<run>/seed<k> of every policy, with commas between",
-    )
-    arguments.add_argument(
-        "--resamples", type=int, required=True, help="bootstrap samples of a curve"
-    )
-    arguments.add_argument("--seed", type=int, required=True, help="of the bootstrap samples")
-    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
-    arguments.add_argument("--database", type=Path, required=True, help="database to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -12,39 +12,42 @@ endpoint's `key_variable` names, and is written nowhere.
     --samples-per-prompt 16 --journal r1.jsonl --progress r1.json --output r1.parquet
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import Field, Json, model_validator
 
 from online_il.config.endpoint import Endpoint
 from online_il.config.sampling import Sampling
-from online_il.config.settings import Settings
-from online_il.errors import InputError, ParameterError
+from online_il.errors import InputError
 from online_il.files import write_table
 from online_il.generation.endpoint import Request, ask, key_of, request, sample_seed, tally
 from online_il.generation.journal import Journal
 from online_il.generation.response import Response
 from online_il.grading import graded_sample
-from online_il.program.cli import add_run, log, main, parser
+from online_il.program.cli import RunOptions, log, main
 from online_il.provenance import file_hash, versions
 from online_il.records import Prompts, Samples, read_table
 
-SettingsT = TypeVar("SettingsT", bound=Settings)
 
+class Options(RunOptions):
+    endpoint: Json[Endpoint] = Field(description="settings of the endpoint, JSON")
+    sampling: Json[Sampling] = Field(description="sampling settings, JSON")
+    prompts: Path = Field(description="table of prompts")
+    splits: str = Field("train", description="which prompts, commas between")
+    count: int | None = Field(None, ge=1, description="number of responses, passing the prompts")
+    samples_per_prompt: int | None = Field(None, ge=1, description="responses to each prompt")
+    journal: Path = Field(description="answers so far; kept")
+    output: Path = Field(description="table to write")
+    progress: Path = Field(description="progress file")
 
-def settings(kind: type[SettingsT], argument: str, text: str) -> SettingsT:
-    """Settings from JSON. Raises `ParameterError`, which does not quote them."""
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise ParameterError(f"{argument}, {place}: {first['msg']}") from None
+    @model_validator(mode="after")
+    def _has_one_number(self) -> "Options":
+        if (self.count is None) == (self.samples_per_prompt is None):
+            raise ValueError("one of the arguments --count and --samples-per-prompt is required")
+        return self
 
 
 def prompts_of(path: Path, splits: list[str]) -> pd.DataFrame:
@@ -58,16 +61,15 @@ def prompts_of(path: Path, splits: list[str]) -> pd.DataFrame:
     return table[table["split"].isin(splits)].reset_index(drop=True)
 
 
-def keys_of(options: argparse.Namespace, n_prompts: int) -> Iterator[tuple[int, int]]:
+def keys_of(options: Options, n_prompts: int) -> Iterator[tuple[int, int]]:
     """(prompt number, sample index) of every response that is wanted."""
     if options.count is not None:
         return ((i % n_prompts, i // n_prompts) for i in range(options.count))
     return ((p, s) for p in range(n_prompts) for s in range(options.samples_per_prompt))
 
 
-def run(options: argparse.Namespace) -> None:
-    endpoint = settings(Endpoint, "--endpoint", options.endpoint)
-    sampling = settings(Sampling, "--sampling", options.sampling)
+def run(options: Options) -> None:
+    endpoint, sampling = options.endpoint, options.sampling
     key_of(endpoint)
     prompts = prompts_of(options.prompts, options.splits.split(","))
     total = options.count or options.samples_per_prompt * len(prompts)
@@ -130,25 +132,5 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is below 1")
-    return number
-
-
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    add_run(arguments)
-    arguments.add_argument("--endpoint", required=True, help="settings of the endpoint, JSON")
-    arguments.add_argument("--sampling", required=True, help="sampling settings, JSON")
-    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--splits", default="train", help="which prompts, commas between")
-    number = arguments.add_mutually_exclusive_group(required=True)
-    number.add_argument("--count", type=positive, help="number of responses, passing the prompts")
-    number.add_argument("--samples-per-prompt", type=positive, help="responses to each prompt")
-    arguments.add_argument("--journal", type=Path, required=True, help="answers so far; kept")
-    arguments.add_argument("--output", type=Path, required=True, help="table to write")
-    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
-    main(run, arguments)
+    main(run, Options, __doc__)

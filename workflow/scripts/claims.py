@@ -4,11 +4,11 @@ Writes the study's database with one table more (`claims`), and the same as JSON
 claim about something that this study has not stays in them as "not run", with the reason.
 """
 
-import argparse
 import shutil
 from pathlib import Path
 
 import duckdb
+from pydantic import Field
 
 from online_il.claims.board import counted, markdown
 from online_il.claims.judge import Evidence, judge
@@ -17,12 +17,24 @@ from online_il.claims.records import ClaimVerdicts
 from online_il.config.claims import ConfigError, load_claims
 from online_il.errors import InputError
 from online_il.files import write_json, write_text, written_aside
-from online_il.program.cli import log, main, parser
+from online_il.program.cli import ProgramOptions, log, main
 from online_il.provenance import versions
 from online_il.statistics import LEVEL
 
 
-def run(options: argparse.Namespace) -> None:
+class Options(ProgramOptions):
+    scale: str = Field(description="name of the study")
+    claims: Path = Field(description="config/claims.yaml")
+    measurements: Path = Field(description="database of what was measured")
+    theory: Path | None = Field(None, description="folder of the theory's tables, if any")
+    discrepancy: list[Path] = Field([], description="comparisons, a table a pair")
+    code: str | None = Field(None, description="hash of the code, for provenance")
+    database: Path = Field(description="database to write")
+    verdicts: Path = Field(alias="json", description="JSON file to write")
+    markdown: Path = Field(description="Markdown file to write")
+
+
+def run(options: Options) -> None:
     try:
         claims = load_claims(options.claims)
     except ConfigError as error:
@@ -37,9 +49,9 @@ def run(options: argparse.Namespace) -> None:
         code_hash=options.code or "",
         claims=judge(claims, evidence),
     )
-    write_json(record, options.json)
+    write_json(record, options.verdicts)
     write_text(markdown(record), options.markdown)
-    add_table(options.measurements, options.json, options.database)
+    add_table(options.measurements, options.verdicts, options.database)
     log(counted(record))
 
 
@@ -57,22 +69,4 @@ def add_table(measurements: Path, claims: Path, database: Path) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--scale", required=True, help="name of the study")
-    arguments.add_argument("--claims", type=Path, required=True, help="config/claims.yaml")
-    arguments.add_argument(
-        "--measurements", type=Path, required=True, help="database of what was measured"
-    )
-    arguments.add_argument("--theory", type=Path, help="folder of the theory's tables, if any")
-    arguments.add_argument(
-        "--discrepancy",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="comparisons, a table a pair",
-    )
-    arguments.add_argument("--code", help="hash of the code, for provenance")
-    arguments.add_argument("--database", type=Path, required=True, help="database to write")
-    arguments.add_argument("--json", type=Path, required=True, help="JSON file to write")
-    arguments.add_argument("--markdown", type=Path, required=True, help="Markdown file to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

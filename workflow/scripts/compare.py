@@ -5,9 +5,10 @@ interval, paired by prompt where both answered the same prompts, the claims' ver
 settings and versions that differ. A folder is a study's results, or holds one such folder.
 """
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +16,13 @@ from rich.table import Table
 from online_il.claims.comparison import Section, compare, study
 from online_il.files import write_text
 from online_il.markdown import markdown_table
-from online_il.program.cli import main, parser
+from online_il.program.cli import POSITIONAL, ProgramOptions, main
+
+
+class Options(ProgramOptions):
+    a: Annotated[Path, POSITIONAL] = Field(description="results of the first study")
+    b: Annotated[Path, POSITIONAL] = Field(description="results of the second study")
+    output: Path | None = Field(None, description="Markdown file to write")
 
 
 def shown(section: Section) -> Table:
@@ -35,7 +42,7 @@ def markdown(section: Section) -> list[str]:
     return [*head, *markdown_table(section.columns, section.rows)]
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     one = study(options.a)
     other = study(options.b, one.folder.name)
     sections = compare(one, other)
@@ -51,8 +58,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("a", type=Path, help="results of the first study")
-    arguments.add_argument("b", type=Path, help="results of the second study")
-    arguments.add_argument("--output", type=Path, help="Markdown file to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

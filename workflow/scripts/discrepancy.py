@@ -15,11 +15,11 @@ Lengths are words, or tokens with --tokenizer. Prompts weigh equally whatever th
 responses.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import pandas as pd
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table as Shown
 from rich.text import Text
@@ -29,12 +29,33 @@ from online_il.discrepancy.reading import Responses, read
 from online_il.discrepancy.tables import COLUMNS, Discrepancy, shown
 from online_il.errors import ParameterError
 from online_il.files import write_table
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 from online_il.provenance import file_hash, versions
 from online_il.records import provenance, read_table
 
 
-def check(options: argparse.Namespace) -> None:
+class Options(ProgramOptions):
+    expert: list[Path] = Field(min_length=1, description="responses of the expert")
+    expert_name: str = Field("expert", description="what the table calls it")
+    student: list[Path] = Field(min_length=1, description="responses of the student")
+    student_name: str = Field("student", description="what the table calls it")
+    tokenizer: str | None = Field(
+        None, description="folder or hub name; whitespace words when left out"
+    )
+    bin_width: int = Field(5000, description="width of a bin of length")
+    keyword: list[str] = Field([], description="word, words or symbol to count")
+    key: list[str] = Field([], description="your name of it, KEY=NAME")
+    intersect: bool = Field(False, description="go on with common prompts")
+    keep_empty: bool = Field(False, description="count empty responses")
+    resamples: int = Field(10_000, description="of each kind")
+    seed: int = Field(0, description="seed of the resamples")
+    code: str | None = Field(None, description="hash of the code, for provenance")
+    out: Path = Field(description="table to write, Parquet")
+    figure: Path | None = Field(None, description="figure to draw: .svg, .vl.json and .html")
+    lines: bool = Field(False, alias="json", description="print a JSON object a measure")
+
+
+def check(options: Options) -> None:
     """Raises `ParameterError` for a parameter out of its range."""
     if options.bin_width < 1:
         raise ParameterError(f"--bin-width {options.bin_width}: must be at least 1")
@@ -54,7 +75,7 @@ def mapping(pairs: list[str]) -> dict[str, str]:
     return {key: name for key, _, name in (pair.partition("=") for pair in pairs)}
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     check(options)
     names = mapping(options.key)
     both: list[Responses] = [
@@ -118,7 +139,7 @@ def run(options: argparse.Namespace) -> None:
 
         save(figure3(options.out), options.figure.with_suffix(""), options.code)
     written = read_table(options.out, Discrepancy)
-    if options.json:
+    if options.lines:
         for row in written.to_dict("records"):
             plain = {k: None if pd.isna(v) else v for k, v in row.items()}
             print(json.dumps(plain))
@@ -144,24 +165,4 @@ def show(rows: pd.DataFrame, facts: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    for model in ("expert", "student"):
-        arguments.add_argument(
-            f"--{model}", type=Path, nargs="+", required=True, help=f"responses of the {model}"
-        )
-        arguments.add_argument(f"--{model}-name", default=model, help="what the table calls it")
-    arguments.add_argument("--tokenizer", help="folder or hub name; whitespace words when left out")
-    arguments.add_argument("--bin-width", type=int, default=5000, help="width of a bin of length")
-    arguments.add_argument(
-        "--keyword", action="append", default=[], help="word, words or symbol to count"
-    )
-    arguments.add_argument("--key", action="append", default=[], help="your name of it, KEY=NAME")
-    arguments.add_argument("--intersect", action="store_true", help="go on with common prompts")
-    arguments.add_argument("--keep-empty", action="store_true", help="count empty responses")
-    arguments.add_argument("--resamples", type=int, default=10_000, help="of each kind")
-    arguments.add_argument("--seed", type=int, default=0, help="seed of the resamples")
-    arguments.add_argument("--code", help="hash of the code, for provenance")
-    arguments.add_argument("--out", type=Path, required=True, help="table to write, Parquet")
-    arguments.add_argument("--figure", type=Path, help="figure to draw: .svg, .vl.json and .html")
-    arguments.add_argument("--json", action="store_true", help="print a JSON object a measure")
-    main(run, arguments)
+    main(run, Options, __doc__)

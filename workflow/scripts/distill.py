@@ -1,7 +1,8 @@
 """Train a student from the base by on-policy distillation from an expert (paper, Equation 5)."""
 
-import argparse
 from pathlib import Path
+
+from pydantic import Field, Json
 
 from online_il.config.generation import Generation
 from online_il.config.training import Distill
@@ -15,18 +16,24 @@ from online_il.models import (
     policy_hash,
     weights_hash,
 )
-from online_il.program.cli import main, parser
+from online_il.program.cli import main
 from online_il.provenance import file_hash
 from online_il.training import distill
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.prompts import training_prompts
-from online_il.training.publish import add_training, kept, publish, saving_of
+from online_il.training.publish import TrainingOptions, kept, publish, saving_of
 from online_il.training.rollouts import check_engine
 
 
-def run(options: argparse.Namespace) -> None:
-    settings = Distill.model_validate_json(options.settings)
-    generation = Generation.model_validate_json(options.generation)
+class Options(TrainingOptions):
+    settings: Json[Distill] = Field(description="settings of the method, JSON")
+    expert: str = Field(description="name of the expert")
+    expert_checkpoints: Path = Field(description="its folder")
+    generation: Json[Generation] = Field(description="settings of the engine, JSON")
+
+
+def run(options: Options) -> None:
+    settings, generation = options.settings, options.generation
     check_engine(generation, options.hardware)
     expert = newest_step(options.expert_checkpoints)
     tokenizer = load_tokenizer(options.base)
@@ -64,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
         settings,
         generation=generation,
         arguments=trainer_arguments(
-            output=saving.folder / "trainer",
+            output=saving.trainer_output,
             updates=options.steps,
             learning_rate=options.learning_rate,
             max_grad_norm=settings.max_grad_norm,
@@ -81,9 +88,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    add_training(arguments)
-    arguments.add_argument("--expert", required=True, help="name of the expert")
-    arguments.add_argument("--expert-checkpoints", type=Path, required=True, help="its folder")
-    arguments.add_argument("--generation", required=True, help="settings of the engine, JSON")
-    main(run, arguments)
+    main(run, Options, __doc__)

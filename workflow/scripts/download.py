@@ -4,16 +4,21 @@ Runs once, on a machine with a network; no rule uses the network. HF_HOME says w
 lies, and HF_TOKEN, from the environment, opens gated repositories.
 """
 
-import argparse
 from pathlib import Path
+
+from pydantic import Field
 
 from online_il.config.study import ConfigError, load
 from online_il.errors import ParameterError
 from online_il.hub import download, named_in
-from online_il.program.cli import log, main, parser
+from online_il.program.cli import ProgramOptions, log, main
 
 
-def run(options: argparse.Namespace) -> None:
+class Options(ProgramOptions):
+    config: Path = Field(description="config of the study")
+
+
+def run(options: Options) -> None:
     try:
         study = load(options.config)
     except ConfigError as error:
@@ -26,6 +31,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--config", type=Path, required=True, help="config of the study")
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -3,13 +3,14 @@
 draw.py figure1 results/mini/measurements.duckdb --output-stem figures/figure1
 """
 
-import argparse
-import json
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, Json
 
 from online_il.charts import curves, discrepancy, gaussian, theory
 from online_il.charts.style import save
-from online_il.program.cli import main, parser
+from online_il.program.cli import POSITIONAL, ProgramOptions, main
 
 FIGURES = {
     "figure1": curves.figure1,
@@ -23,18 +24,18 @@ FIGURES = {
 }
 
 
-def run(options: argparse.Namespace) -> None:
-    chart = FIGURES[options.figure](*options.inputs, **json.loads(options.settings))
+class Options(ProgramOptions):
+    figure: Annotated[str, POSITIONAL] = Field(description=f"which one: {', '.join(FIGURES)}")
+    inputs: Annotated[list[Path], POSITIONAL] = Field(description="database, or a table a panel")
+    settings: Json[dict[str, Any]] = Field({}, description="settings of the figure, JSON")
+    code: str | None = Field(None, description="hash of the code, for provenance")
+    output_stem: Path = Field(description="files to write, without .svg and so on")
+
+
+def run(options: Options) -> None:
+    chart = FIGURES[options.figure](*options.inputs, **options.settings)
     save(chart, options.output_stem, options.code)
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("figure", choices=FIGURES, help="which one")
-    arguments.add_argument("inputs", type=Path, nargs="+", help="database, or a table a panel")
-    arguments.add_argument("--settings", default="{}", help="settings of the figure, JSON")
-    arguments.add_argument("--code", help="hash of the code, for provenance")
-    arguments.add_argument(
-        "--output-stem", type=Path, required=True, help="files to write, without .svg and so on"
-    )
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -7,7 +7,6 @@ The forgetting benchmark is scored as MMLU is: the likeliest of a question's cho
 After a kill, the same command goes on after the last batch that was whole.
 """
 
-import argparse
 import json
 import math
 import shutil
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, Json
 
 from online_il.config.evaluation import Evaluation as Settings
 from online_il.config.generation import Generation
@@ -29,7 +29,7 @@ from online_il.generation.resume import Resume, loglikelihoods, respond
 from online_il.grading import graded_sample
 from online_il.layout import evaluation, responses_of, step
 from online_il.models import form_hash, weights_hash
-from online_il.program.cli import add_run, log, main, parser
+from online_il.program.cli import RunOptions, log, main
 from online_il.program.progress import report
 from online_il.provenance import file_hash, identities, libraries, versions
 from online_il.records import Checkpoint, Evaluation, Prompts, RunRecord, Samples, read_table
@@ -37,6 +37,18 @@ from online_il.statistics import clustered_stderr
 from online_il.tasks.miniature import check_rate
 
 Rows = list[dict[str, Any]]
+
+
+class Options(RunOptions):
+    settings: Json[Settings] = Field(description="settings of the evaluation, JSON")
+    benchmarks: str = Field(description="benchmarks, separated by commas")
+    checkpoints: Path = Field(description="the run's checkpoints")
+    record: Path = Field(description="the run's manifest")
+    prompts: Path = Field(description="table of prompts")
+    generation: Json[Generation] = Field(description="generation settings, JSON")
+    state: Path = Field(description="what it goes on from; kept")
+    output: Path = Field(description="folder to write")
+    progress: Path = Field(description="progress file")
 
 
 def sampled(
@@ -47,7 +59,7 @@ def sampled(
     count: int,
     seed: int,
     resume: Resume,
-    options: argparse.Namespace,
+    options: Options,
 ) -> Rows:
     """Graded responses to the prompts, as many each as the benchmark has."""
     keys = [(p, s) for p in range(len(prompts)) for s in range(count)]
@@ -73,7 +85,7 @@ def sampled(
 
 
 def chosen(
-    engine: Engine, policy: str, prompts: pd.DataFrame, resume: Resume, options: argparse.Namespace
+    engine: Engine, policy: str, prompts: pd.DataFrame, resume: Resume, options: Options
 ) -> Rows:
     """The likeliest choice of every question."""
     answers = [json.loads(answer) for answer in prompts["answer"]]
@@ -134,7 +146,7 @@ def evaluate(
     context: dict[str, Any],
     settings: Settings,
     prompts: pd.DataFrame,
-    options: argparse.Namespace,
+    options: Options,
 ) -> Evaluation:
     """One evaluation: writes its responses and its record, and returns the record."""
     drawn: Sampling = getattr(settings, sampling)
@@ -153,7 +165,7 @@ def evaluate(
         sampling=drawn.model_dump(),
         count=count,
         seed_of_samples=settings.seed,
-        generation=options.generation,
+        generation=options.generation.model_dump(),
     )
     state = options.state / f"{place.parent.name}.{place.stem}.jsonl"
     resume = Resume(state, own, options.code, tuple(accepted))
@@ -216,8 +228,8 @@ def plan(
     ]
 
 
-def run(options: argparse.Namespace) -> None:
-    settings = Settings.model_validate_json(options.settings)
+def run(options: Options) -> None:
+    settings = options.settings
     record = RunRecord.model_validate_json(options.record.read_text())
     table = read_table(options.prompts, Prompts)
     for checkpoint in record.checkpoints:
@@ -243,17 +255,18 @@ def run(options: argparse.Namespace) -> None:
     for benchmark in (name for name, rows in prompts.items() if rows.empty):
         raise InputError(f"{options.prompts}: no prompt of benchmark {benchmark} in it")
     planned = plan(record.checkpoints, benchmarks, prompts, settings)
-    engine = open_engine(Generation.model_validate_json(options.generation))
+    engine = open_engine(options.generation)
     loaded = None
     # The folder is an output of its own: it has its name once it is whole.
-    with made_aside(options.output) as options.output:
+    with made_aside(options.output) as aside:
+        aside_options = options.model_copy(update={"output": aside})
         for done, (checkpoint, benchmark, sampling) in enumerate(planned):
             if checkpoint.step != loaded:
                 engine.load(step(options.checkpoints, checkpoint.step))
                 loaded = checkpoint.step
             asked = prompts[benchmark]
             result = evaluate(
-                engine, checkpoint, benchmark, sampling, context, settings, asked, options
+                engine, checkpoint, benchmark, sampling, context, settings, asked, aside_options
             )
             log(
                 "evaluated",
@@ -274,15 +287,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    add_run(arguments)
-    arguments.add_argument("--settings", required=True, help="settings of the evaluation, JSON")
-    arguments.add_argument("--benchmarks", required=True, help="benchmarks, separated by commas")
-    arguments.add_argument("--checkpoints", type=Path, required=True, help="the run's checkpoints")
-    arguments.add_argument("--record", type=Path, required=True, help="the run's manifest")
-    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--generation", required=True, help="generation settings, JSON")
-    arguments.add_argument("--state", type=Path, required=True, help="what it goes on from; kept")
-    arguments.add_argument("--output", type=Path, required=True, help="folder to write")
-    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
-    main(run, arguments)
+    main(run, Options, __doc__)

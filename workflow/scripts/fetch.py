@@ -5,13 +5,13 @@ The hub's files are taken from the local cache at the pinned revision, never fro
 template of ours is put in where the model has none.
 """
 
-import argparse
-import json
 import shutil
 from pathlib import Path
 
-from online_il.config.hub import Model
+from pydantic import Field, Json
+
 from online_il.config.random import RandomModel
+from online_il.config.tasks import ModelExpert, Pretrained, RandomBase, RandomExpert
 from online_il.errors import InputError
 from online_il.generation.tokens import end_ids
 from online_il.hub import model_folder
@@ -25,9 +25,16 @@ from online_il.models import (
     save_policy,
     weights_hash,
 )
-from online_il.program.cli import log, main, parser
+from online_il.program.cli import ProgramOptions, log, main
 
+Fetched = Pretrained | ModelExpert | RandomBase | RandomExpert
 KEPT = ("*.json", "*.jinja", "*.txt", "*.model", PARTS)
+
+
+class Options(ProgramOptions):
+    settings: Json[Fetched] = Field(description="settings of the model, JSON")
+    code: str | None = Field(None, description="hash of the code; a change of it reruns the rule")
+    output: Path = Field(description="folder to write")
 
 
 def copy(source: Path, target: Path) -> None:
@@ -38,12 +45,10 @@ def copy(source: Path, target: Path) -> None:
             link(str(path.resolve()), str(target / path.name))
 
 
-def complete(folder: Path, settings: dict[str, object], chat_template: Path | None) -> None:
+def complete(folder: Path, name: str, chat_template: Path | None) -> None:
     """Check that a fetched model can be used, and give its tokenizer what it lacks."""
     if not any(folder.glob(PARTS)):
-        raise InputError(
-            f"{settings.get('repo')}: no safetensors among its files; pickled weights are not read"
-        )
+        raise InputError(f"{name}: no safetensors among its files; pickled weights are not read")
     tokenizer = load_tokenizer(folder)
     changed = False
     if tokenizer.pad_token is None:
@@ -63,31 +68,26 @@ def complete(folder: Path, settings: dict[str, object], chat_template: Path | No
     end_ids(folder)
 
 
-def run(options: argparse.Namespace) -> None:
-    settings = json.loads(options.settings)
-    template = Path(settings["chat_template"]) if settings.get("chat_template") else None
+def run(options: Options) -> None:
+    settings = options.settings
+    template = Path(settings.chat_template) if settings.chat_template else None
     place = step(options.output)
     shutil.rmtree(options.output, ignore_errors=True)
-    if settings["kind"] == "random":
-        known = {key: settings[key] for key in RandomModel.model_fields}
-        random = RandomModel.model_validate(known)
+    if isinstance(settings, RandomModel):
+        name = "random"
         tokenizer = byte_tokenizer()
         if template is not None:
             tokenizer.chat_template = template.read_text(encoding="utf-8")
-        model = new_model(random.architecture, tokenizer, random.max_length, random.seed)
+        model = new_model(settings.architecture, tokenizer, settings.max_length, settings.seed)
         save_policy(model, tokenizer, place)
     else:
-        model = Model.model_validate({key: settings[key] for key in Model.model_fields})
-        source = model_folder(model)
+        name = settings.repo
+        source = model_folder(settings)
         place.mkdir(parents=True)
         copy(source, place)
-        complete(place, settings, template)
-    log("fetched", model=settings.get("repo", "random"), weights=weights_hash(place))
+        complete(place, name, template)
+    log("fetched", model=name, weights=weights_hash(place))
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--settings", required=True, help="settings of the model, JSON")
-    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
-    arguments.add_argument("--output", type=Path, required=True, help="folder to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

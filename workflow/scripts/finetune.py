@@ -4,9 +4,10 @@ Each row is a conversation; the loss is on the last answer alone. Rows longer th
 sequence allowed are left out and counted, and so are rows that ask what a benchmark asks.
 """
 
-import argparse
 import json
 from pathlib import Path
+
+from pydantic import Field, Json
 
 from online_il import hub
 from online_il.config.training import Finetuning
@@ -15,13 +16,18 @@ from online_il.generation.chat import as_text, prompt_ids
 from online_il.generation.tokens import trained_end
 from online_il.layout import step
 from online_il.models import load_model, load_tokenizer, policy_hash, weights_hash
-from online_il.program.cli import add_run, log, main, parser
+from online_il.program.cli import log, main
 from online_il.provenance import file_hash, files_hash
 from online_il.records import Prompts, read_table
 from online_il.tasks.asked import Asked
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
-from online_il.training.publish import add_saving, publish_base, saving_of
+from online_il.training.publish import SavingOptions, publish_base, saving_of
+
+
+class Options(SavingOptions):
+    settings: Json[Finetuning] = Field(description="settings of the training, JSON")
+    model: Path = Field(description="model to start from")
 
 
 class Message(hub.Row):
@@ -46,12 +52,12 @@ def asked(prompts: Path) -> Asked:
 
 
 def rows(
-    options: argparse.Namespace, settings: Finetuning
+    model: Path, prompts: Path, settings: Finetuning
 ) -> tuple[list[supervised.Row], dict[str, int]]:
     """The conversations as token ids, and how many were left out and why."""
-    tokenizer = load_tokenizer(options.model)
-    tested = asked(options.prompts)
-    end = trained_end(options.model, conversation=True)
+    tokenizer = load_tokenizer(model)
+    tested = asked(prompts)
+    end = trained_end(model, conversation=True)
     found: list[supervised.Row] = []
     left = {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
     for number, row in enumerate(hub.rows(settings.dataset, Conversation)):
@@ -78,11 +84,9 @@ def rows(
     return found, left
 
 
-def run(options: argparse.Namespace) -> None:
-    settings = Finetuning.model_validate_json(options.settings)
-    source = step(options.model)
-    options.model = source
-    found, left = rows(options, settings)
+def run(options: Options) -> None:
+    settings, source = options.settings, step(options.model)
+    found, left = rows(source, options.prompts, settings)
     log("training set ready", sequences=len(found), **left)
     tokenizer = load_tokenizer(source)
     saving = saving_of(
@@ -97,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
         found,
         supervised.plan(len(found), settings.updates, settings.batch_size, options.seed),
         arguments=trainer_arguments(
-            output=saving.folder / "trainer",
+            output=saving.trainer_output,
             updates=settings.updates,
             learning_rate=settings.learning_rate,
             max_grad_norm=settings.max_grad_norm,
@@ -113,7 +117,7 @@ def run(options: argparse.Namespace) -> None:
         options,
         source=step(saving.published, settings.updates),
         method="finetune",
-        settings=json.loads(options.settings) | {"left_out": left, "hardware": options.hardware},
+        settings={**settings.model_dump(), "left_out": left, "hardware": options.hardware},
         rows=recorder.rows,
         prompts_hash=file_hash(options.prompts),
         initial_weights_hash=weights_hash(source),
@@ -121,13 +125,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    add_run(arguments)
-    arguments.add_argument("--settings", required=True, help="settings of the training, JSON")
-    arguments.add_argument("--model", type=Path, required=True, help="model to start from")
-    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
-    arguments.add_argument("--training", type=Path, required=True, help="training table to write")
-    arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
-    add_saving(arguments)
-    main(run, arguments)
+    main(run, Options, __doc__)

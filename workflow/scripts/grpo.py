@@ -1,23 +1,27 @@
 """Train an expert from the base with GRPO on the task's reward (paper, Section 2.1)."""
 
-import argparse
+from pydantic import Field, Json
 
 from online_il.config.generation import Generation
 from online_il.config.training import Grpo
 from online_il.grading import reward
 from online_il.models import load_model, load_tokenizer, policy_hash
-from online_il.program.cli import main, parser
+from online_il.program.cli import main
 from online_il.provenance import file_hash
 from online_il.training import grpo
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.prompts import training_prompts
-from online_il.training.publish import add_training, kept, publish, saving_of
+from online_il.training.publish import TrainingOptions, kept, publish, saving_of
 from online_il.training.rollouts import check_engine
 
 
-def run(options: argparse.Namespace) -> None:
-    settings = Grpo.model_validate_json(options.settings)
-    generation = Generation.model_validate_json(options.generation)
+class Options(TrainingOptions):
+    settings: Json[Grpo] = Field(description="settings of the method, JSON")
+    generation: Json[Generation] = Field(description="settings of the engine, JSON")
+
+
+def run(options: Options) -> None:
+    settings, generation = options.settings, options.generation
     check_engine(generation, options.hardware)
     tokenizer = load_tokenizer(options.base)
     saving = saving_of(options, base=policy_hash(options.base), prompts=file_hash(options.prompts))
@@ -36,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         settings,
         generation=generation,
         arguments=trainer_arguments(
-            output=saving.folder / "trainer",
+            output=saving.trainer_output,
             updates=options.steps * settings.updates_per_step,
             learning_rate=options.learning_rate,
             max_grad_norm=settings.max_grad_norm,
@@ -51,7 +55,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    add_training(arguments)
-    arguments.add_argument("--generation", required=True, help="settings of the engine, JSON")
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -4,10 +4,10 @@ Reads the config alone: nothing is trained, downloaded or asked. Prints the tota
 plan as a table (.parquet), as Markdown (.md) and as a page of its own (.html) where asked to.
 """
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
+from pydantic import Field, Json
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -18,13 +18,22 @@ from online_il.cost.page import figure_sentences, markdown, page, totals_rows
 from online_il.cost.totals import PlannedRuns, rows_of, totals
 from online_il.errors import InputError, ParameterError
 from online_il.files import write_table, write_text
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 
 LEAST_WIDTH = 100
 
 
-def run(options: argparse.Namespace) -> None:
-    overrides = json.loads(options.overrides)
+class Options(ProgramOptions):
+    config: Path = Field(description="config of the study")
+    overrides: Json[dict[str, Any]] = Field({}, description="values over the config's, JSON")
+    tasks: list[str] = Field([], alias="task", description="plan for this task; may be repeated")
+    seeds: list[int] = Field([], alias="seed", description="plan for this seed; repeatable")
+    code: str | None = Field(None, description="hash of the code, for provenance")
+    output: list[Path] = Field([], description="files to write")
+
+
+def run(options: Options) -> None:
+    overrides = options.overrides
     chosen = {key: getattr(options, key) for key in ("tasks", "seeds") if getattr(options, key)}
     try:
         study = load(options.config, overrides)
@@ -73,15 +82,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--config", type=Path, required=True, help="config of the study")
-    arguments.add_argument("--overrides", default="{}", help="values over the config's, JSON")
-    arguments.add_argument(
-        "--task", dest="tasks", action="append", help="plan for this task; may be repeated"
-    )
-    arguments.add_argument(
-        "--seed", dest="seeds", type=int, action="append", help="plan for this seed; repeatable"
-    )
-    arguments.add_argument("--code", help="hash of the code, for provenance")
-    arguments.add_argument("--output", type=Path, nargs="*", default=[], help="files to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

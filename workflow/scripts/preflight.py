@@ -4,10 +4,11 @@ Keys, models, data sets, tokenizers, chat templates, lengths, memory of the GPUs
 and what Slurm knows. Nothing is downloaded, asked or loaded; no value of a key is ever shown.
 """
 
-import argparse
-import json
 import sys
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field, Json
 
 from online_il.config.study import ConfigError, load
 from online_il.errors import InputError, ParameterError
@@ -23,12 +24,23 @@ from online_il.preflight.models import (
     check_tokenizers,
 )
 from online_il.preflight.report import Report
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 
 
-def run(options: argparse.Namespace) -> None:
+class Options(ProgramOptions):
+    config: Path = Field(description="config of the study")
+    overrides: Json[dict[str, Any]] = Field({}, description="values over the config's, JSON")
+    task: str | None = Field(None, description="the one task to check; all without it")
+    results: Path = Field(description="folder of the results")
+    cores: int | None = Field(None, description="cores of this machine for the jobs")
+    slurm: Path | None = Field(None, description="profile of the cluster; none without it")
+    checked: str | None = Field(None, description="name of these settings, to end the report with")
+    output: Path = Field(description="report to write")
+
+
+def run(options: Options) -> None:
     try:
-        study = load(options.config, json.loads(options.overrides))
+        study = load(options.config, options.overrides)
     except ConfigError as error:
         raise InputError(str(error)) from None
     tasks = [task for task in study.tasks if options.task in (None, task.name)]
@@ -60,13 +72,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--config", type=Path, required=True, help="config of the study")
-    arguments.add_argument("--overrides", default="{}", help="values over the config's, JSON")
-    arguments.add_argument("--task", help="the one task to check; all without it")
-    arguments.add_argument("--results", type=Path, required=True, help="folder of the results")
-    arguments.add_argument("--cores", type=int, help="cores of this machine for the jobs")
-    arguments.add_argument("--slurm", type=Path, help="profile of the cluster; none without it")
-    arguments.add_argument("--checked", help="name of these settings, to end the report with")
-    arguments.add_argument("--output", type=Path, required=True, help="report to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

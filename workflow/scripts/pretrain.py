@@ -4,22 +4,27 @@ Stands in for the paper's pretrained models. Every sequence is drawn afresh from
 train and pretraining; no test prompt is seen.
 """
 
-import argparse
 import json
 import random
 from pathlib import Path
 
+from pydantic import Field, Json
+
 from online_il.config.training import Pretraining
 from online_il.layout import step
 from online_il.models import new_model, word_tokenizer
-from online_il.program.cli import add_run, log, main, parser
+from online_il.program.cli import log, main
 from online_il.provenance import file_hash
 from online_il.records import Prompts, read_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance, compact_prompt
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
-from online_il.training.publish import add_saving, publish_base, saving_of
+from online_il.training.publish import SavingOptions, publish_base, saving_of
+
+
+class Options(SavingOptions):
+    settings: Json[Pretraining] = Field(description="settings of the base, JSON")
 
 
 def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[supervised.Row]:
@@ -69,8 +74,8 @@ def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[supervise
     return rows
 
 
-def run(options: argparse.Namespace) -> None:
-    settings = Pretraining.model_validate_json(options.settings)
+def run(options: Options) -> None:
+    settings = options.settings
     rows = sequences(options.prompts, settings, options.seed)
     log("training set ready", sequences=len(rows), tokens=sum(len(r.response) for r in rows))
     tokenizer = word_tokenizer(miniature.VOCABULARY)
@@ -83,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
         rows,
         [list(range(u * size, (u + 1) * size)) for u in range(settings.updates)],
         arguments=trainer_arguments(
-            output=saving.folder / "trainer",
+            output=saving.trainer_output,
             updates=settings.updates,
             learning_rate=settings.learning_rate,
             max_grad_norm=1.0,
@@ -112,12 +117,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    add_run(arguments)
-    arguments.add_argument("--settings", required=True, help="settings of the base, JSON")
-    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
-    arguments.add_argument("--training", type=Path, required=True, help="training table to write")
-    arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
-    add_saving(arguments)
-    main(run, arguments)
+    main(run, Options, __doc__)

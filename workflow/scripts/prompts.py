@@ -7,19 +7,27 @@ on train and pretraining: like the paper's pretrained models it knows the number
 out-of-distribution prompts, while no expert and no student is trained on them.
 """
 
-import argparse
 import json
 import random
 from pathlib import Path
 
+from pydantic import Field, Json
+
 from online_il.config.data import Instances, MiniatureData
 from online_il.errors import InputError
 from online_il.files import write_table
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 from online_il.provenance import versions
 from online_il.records import Prompts
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance, compact_prompt, generate
+
+
+class Options(ProgramOptions):
+    task: str = Field(description="name of the task")
+    settings: Json[MiniatureData] = Field(description="settings of the task, JSON")
+    code: str = Field(description="hash of the code, for provenance")
+    output: Path = Field(description="table to write")
 
 
 def draw(
@@ -65,8 +73,8 @@ def splits(task: MiniatureData) -> dict[str, list[Instance]]:
     }
 
 
-def run(options: argparse.Namespace) -> None:
-    task = MiniatureData.model_validate_json(options.settings)
+def run(options: Options) -> None:
+    task = options.settings
     origin = {"task": options.task, "source": "online_il.tasks.countdown.generate"}
     origin["revision"] = f"seed {task.data_seed}, code {options.code}"
     rows = [
@@ -93,14 +101,10 @@ def run(options: argparse.Namespace) -> None:
         }
         for index, fact in enumerate(table)
     ]
-    provenance = {"code_hash": options.code, "versions": versions(), "settings": options.settings}
+    settings = task.model_dump_json()
+    provenance = {"code_hash": options.code, "versions": versions(), "settings": settings}
     write_table(rows, Prompts, options.output, provenance)
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--task", required=True, help="name of the task")
-    arguments.add_argument("--settings", required=True, help="settings of the task, JSON")
-    arguments.add_argument("--code", required=True, help="hash of the code, for provenance")
-    arguments.add_argument("--output", type=Path, required=True, help="table to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -4,23 +4,29 @@ Each claim with its verdict, effect and interval, the final accuracies, and wher
 which commit they come. The page is made anew by every `make mini`; to keep one, commit it.
 """
 
-import argparse
 import datetime
 import os
 import platform
 import subprocess
 from pathlib import Path
 
+from pydantic import Field
+
 from online_il.claims.board import counted, effect, margin
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.files import write_text
 from online_il.layout import Layout
 from online_il.markdown import markdown_table
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 from online_il.report.ledger import jobs
 from online_il.report.verdicts import ANSWER
 
 COLUMNS = ["verdict", "claim", "effect [95 % interval]", "claimed", "in the paper"]
+
+
+class Options(ProgramOptions):
+    results: Path = Field(description="folder of a finished study")
+    output: Path = Field(description="Markdown file to write")
 
 
 def row(claim: ClaimVerdict) -> list[str]:
@@ -57,7 +63,7 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     layout = Layout(options.results)
     claims = read_claims(layout.claims())
     # What answers the paper's question comes first.
@@ -88,7 +94,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--results", type=Path, required=True, help="folder of a finished study")
-    arguments.add_argument("--output", type=Path, required=True, help="Markdown file to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -6,9 +6,10 @@ prompt has as many. Response j of a prompt is its sample j. After a kill, the sa
 after the last batch that was whole.
 """
 
-import argparse
 import json
 from pathlib import Path
+
+from pydantic import Field, Json, model_validator
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
@@ -19,23 +20,41 @@ from online_il.generation.resume import Resume, respond
 from online_il.generation.tokens import vocabulary_hash
 from online_il.grading import graded_sample
 from online_il.models import form_hash, newest_step, weights_hash
-from online_il.program.cli import add_run, log, main, parser
+from online_il.program.cli import RunOptions, log, main
 from online_il.program.progress import report
 from online_il.provenance import file_hash, identities, libraries, versions
 from online_il.records import Prompts, Samples, read_table
 
 
-def run(options: argparse.Namespace) -> None:
+class Options(RunOptions):
+    checkpoints: Path = Field(description="the expert's folder")
+    prompts: Path = Field(description="table of prompts")
+    splits: str = Field("train", description="which prompts, commas between")
+    count: int | None = Field(None, description="number of responses in all")
+    samples_per_prompt: int | None = Field(None, description="number of responses a prompt")
+    sampling: Json[Sampling] = Field(description="sampling settings, JSON")
+    generation: Json[Generation] = Field(description="generation settings, JSON")
+    state: Path = Field(description="what it goes on from; kept")
+    output: Path = Field(description="table to write")
+    progress: Path = Field(description="progress file")
+
+    @model_validator(mode="after")
+    def _has_one_number(self) -> "Options":
+        if (self.count is None) == (self.samples_per_prompt is None):
+            raise ValueError("one of the arguments --count and --samples-per-prompt is required")
+        return self
+
+
+def run(options: Options) -> None:
     table = read_table(options.prompts, Prompts)
     prompts = table[table["split"].isin(options.splits.split(","))].reset_index(drop=True)
     if prompts.empty:
         raise InputError(f"{options.prompts}: no prompt of split {options.splits} in it")
     count = options.count or options.samples_per_prompt * len(prompts)
     keys = [(i % len(prompts), i // len(prompts)) for i in range(count)]
-    sampling = Sampling.model_validate_json(options.sampling)
+    sampling, generation = options.sampling, options.generation
     policy = newest_step(options.checkpoints)
     report(options.progress, done=0, total=count, unit="response")
-    generation = Generation.model_validate_json(options.generation)
     provenance = {
         "task": options.task,
         "policy": f"{options.run}/{policy.name}",
@@ -80,17 +99,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    add_run(arguments)
-    arguments.add_argument("--checkpoints", type=Path, required=True, help="the expert's folder")
-    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--splits", default="train", help="which prompts, commas between")
-    amount = arguments.add_mutually_exclusive_group(required=True)
-    amount.add_argument("--count", type=int, help="number of responses in all")
-    amount.add_argument("--samples-per-prompt", type=int, help="number of responses a prompt")
-    arguments.add_argument("--sampling", required=True, help="sampling settings, JSON")
-    arguments.add_argument("--generation", required=True, help="generation settings, JSON")
-    arguments.add_argument("--state", type=Path, required=True, help="what it goes on from; kept")
-    arguments.add_argument("--output", type=Path, required=True, help="table to write")
-    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -1,28 +1,34 @@
 """Train a student from the base on an expert's demonstrations (paper, Equation 3)."""
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from pydantic import Field, Json
 
 from online_il.config.training import Sft
 from online_il.generation.chat import messages_of, prompt_ids
 from online_il.generation.tokens import end_ids, trained_end, vocabulary_hash
 from online_il.models import load_model, load_tokenizer, policy_hash
-from online_il.program.cli import log, main, parser
+from online_il.program.cli import log, main
 from online_il.provenance import file_hash
 from online_il.records import Prompts, Samples, provenance, read_table
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
-from online_il.training.publish import add_training, kept, publish, saving_of
+from online_il.training.publish import TrainingOptions, kept, publish, saving_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
+class Options(TrainingOptions):
+    settings: Json[Sft] = Field(description="settings of the method, JSON")
+    expert: str = Field(description="name of the expert")
+    demonstrations: Path = Field(description="its samples")
+
+
 def responses(
-    options: argparse.Namespace,
+    options: Options,
     tokenizer: "PreTrainedTokenizerFast",
     prompts: "pd.Series[str]",
     samples: pd.DataFrame,
@@ -57,8 +63,8 @@ def responses(
     return learned
 
 
-def run(options: argparse.Namespace) -> None:
-    settings = Sft.model_validate_json(options.settings)
+def run(options: Options) -> None:
+    settings = options.settings
     tokenizer = load_tokenizer(options.base)
     prompts = read_table(options.prompts, Prompts).set_index("prompt_id")["text"]
     samples = read_table(options.demonstrations, Samples)
@@ -83,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
         rows,
         supervised.plan(len(rows), options.steps, settings.batch_size, options.seed),
         arguments=trainer_arguments(
-            output=saving.folder / "trainer",
+            output=saving.trainer_output,
             updates=options.steps,
             learning_rate=options.learning_rate,
             max_grad_norm=settings.max_grad_norm,
@@ -99,8 +105,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    add_training(arguments)
-    arguments.add_argument("--expert", required=True, help="name of the expert")
-    arguments.add_argument("--demonstrations", type=Path, required=True, help="its samples")
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -1,15 +1,22 @@
 """Write how each learner's risk moves with Theorem 1's rate: fitted slopes, as Markdown."""
 
-import argparse
 import math
 from pathlib import Path
 
+from pydantic import Field
+
 from online_il.charts.theory import LEARNERS, SWEEPS, slopes
 from online_il.files import write_text
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 
 
-def run(options: argparse.Namespace) -> None:
+class Options(ProgramOptions):
+    table: Path = Field(description="table of Theorem 1")
+    code: str | None = Field(None, description="hash of the code; a change of it reruns the rule")
+    output: Path = Field(description="Markdown file to write")
+
+
+def run(options: Options) -> None:
     lines = [
         "Slope of log risk (exact) over log rate, C log K / N, on Theorem 1's",
         "instance; ratio: risk",
@@ -28,8 +35,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--table", type=Path, required=True, help="table of Theorem 1")
-    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
-    arguments.add_argument("--output", type=Path, required=True, help="Markdown file to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

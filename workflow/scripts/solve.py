@@ -4,22 +4,30 @@ It answers at once and without search, which no policy of the students' class ca
 a prompt is its sample j, drawn uniformly from all distinct expressions that solve it.
 """
 
-import argparse
 import json
 import random
 from pathlib import Path
 
+from pydantic import Field
+
 from online_il.files import write_table
 from online_il.generation.response import Response
 from online_il.grading import graded_sample
-from online_il.program.cli import add_run, main, parser
+from online_il.program.cli import RunOptions, main
 from online_il.provenance import file_hash, versions
 from online_il.records import Prompts, Samples, read_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance
 
 
-def run(options: argparse.Namespace) -> None:
+class Options(RunOptions):
+    prompts: Path = Field(description="table of prompts")
+    split: str = Field("train", description="which prompts")
+    count: int = Field(description="number of responses")
+    output: Path = Field(description="table to write")
+
+
+def run(options: Options) -> None:
     table = read_table(options.prompts, Prompts)
     prompts = table[table["split"] == options.split].reset_index(drop=True)
     rng = random.Random(options.seed)
@@ -54,10 +62,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    add_run(arguments)
-    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--split", default="train", help="which prompts")
-    arguments.add_argument("--count", type=int, required=True, help="number of responses")
-    arguments.add_argument("--output", type=Path, required=True, help="table to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -1,18 +1,18 @@
 """Write the final accuracies of a study, and what they took, as a plain-text table."""
 
-import argparse
 import io
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import Field
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from online_il.benchmarks import IN_DISTRIBUTION, ORDER
 from online_il.files import write_text
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 from online_il.store import learning_curves, query
 
 FIRST = ["base", "expert"]
@@ -25,6 +25,12 @@ LOOK: dict[str, Any] = {
     "show_edge": False,
     "title_justify": "left",
 }
+
+
+class Options(ProgramOptions):
+    database: Path = Field(description="database of the study")
+    code: str | None = Field(None, description="hash of the code; a change of it reruns the rule")
+    output: Path = Field(description="text file to write")
 
 
 def accuracies(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
@@ -95,7 +101,7 @@ FROM training GROUP BY ALL HAVING still > 0 ORDER BY ALL
 """
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     last = query(options.database, "SELECT DISTINCT task, run, step FROM final")
     rows = learning_curves(options.database).merge(last, on=["task", "run", "step"])
     still = query(options.database, STILL)
@@ -116,8 +122,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--database", type=Path, required=True, help="database of the study")
-    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
-    arguments.add_argument("--output", type=Path, required=True, help="text file to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

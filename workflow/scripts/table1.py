@@ -1,15 +1,21 @@
 """Gather the comparisons of all pairs as Table 1: Parquet, Markdown and LaTeX."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
+from pydantic import Field
 
 from online_il.discrepancy.tables import Discrepancy, latex, markdown
 from online_il.files import write_table, write_text
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 from online_il.provenance import versions
 from online_il.records import provenance, read_table
+
+
+class Options(ProgramOptions):
+    tables: list[Path] = Field(description="a table a pair")
+    code: str | None = Field(None, description="hash of the code, for provenance")
+    output: tuple[Path, Path, Path] = Field(description="files to write: .parquet, .md, .tex")
 
 
 def note(facts: dict[str, object]) -> str:
@@ -22,7 +28,7 @@ def note(facts: dict[str, object]) -> str:
     )
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     tables = [read_table(path, Discrepancy) for path in options.tables]
     facts = [provenance(path) for path in options.tables]
     rows = pd.concat(tables, ignore_index=True)
@@ -37,10 +43,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--tables", type=Path, nargs="+", required=True, help="a table a pair")
-    arguments.add_argument("--code", help="hash of the code, for provenance")
-    arguments.add_argument(
-        "--output", type=Path, nargs=3, required=True, help="files to write: .parquet, .md, .tex"
-    )
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -4,20 +4,31 @@ The paper's two Gaussian classes, discretised, with f = log pi^e, and all polici
 instance with f = pi^e. Each with alpha from the best fit and with ten times that.
 """
 
-import argparse
 import math
 
-from online_il.program.cli import main, parser
+from pydantic import Field
+
+from online_il.program.cli import main
 from online_il.theory import alignment, gaussian
 from online_il.theory.checks import at_least
 from online_il.theory.offline_bound import Instance
-from online_il.theory.tables import Alignment, add_output, finish
+from online_il.theory.tables import Alignment, TheoryOptions, finish
 
 EXPERT = [-2.0, 2.0]  # Figure 4.
 CLASSES = {"gaussian A": [0.0, 1.0], "gaussian B": [1.0, 1.0]}
 
 
-def instances(options: argparse.Namespace) -> dict[str, alignment.FiniteClass]:
+class Options(TheoryOptions):
+    epsilon: list[float] = Field(description="suboptimality")
+    students: int = Field(81, description="students of a Gaussian class")
+    reach: float = Field(4.0, description="their means reach this far")
+    cells: int = Field(81, description="cells an axis of the actions")
+    contexts: int = Field(8, description="l of the hard instance")
+    coverage: float = Field(16.0, description="C of the hard instance")
+    samples: int = Field(400, description="N, which sets zeta = C / N")
+
+
+def instances(options: Options) -> dict[str, alignment.FiniteClass]:
     """The classes by name."""
     found = {
         name: alignment.gaussian_class(
@@ -32,7 +43,7 @@ def instances(options: argparse.Namespace) -> dict[str, alignment.FiniteClass]:
     return found | {"hard instance": alignment.hard_class(hard)}
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     at_least("students", [options.students], 2)
     at_least("cells", [options.cells], 3)
     at_least("reach", [options.reach], 0.1)
@@ -70,13 +81,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--epsilon", type=float, nargs="+", required=True, help="suboptimality")
-    arguments.add_argument("--students", type=int, default=81, help="students of a Gaussian class")
-    arguments.add_argument("--reach", type=float, default=4.0, help="their means reach this far")
-    arguments.add_argument("--cells", type=int, default=81, help="cells an axis of the actions")
-    arguments.add_argument("--contexts", type=int, default=8, help="l of the hard instance")
-    arguments.add_argument("--coverage", type=float, default=16.0, help="C of the hard instance")
-    arguments.add_argument("--samples", type=int, default=400, help="N, which sets zeta = C / N")
-    add_output(arguments)
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -5,15 +5,29 @@
 Repeat --expert-mean, with --expert-weight, for a mixture, and --class-direction for a larger class.
 """
 
-import argparse
 import json
 
-from online_il.program.cli import main, parser
+from pydantic import Field
+
+from online_il.program.cli import main
 from online_il.theory import gaussian
-from online_il.theory.tables import Gaussian, add_output, finish
+from online_il.theory.tables import Gaussian, TheoryOptions, finish
 
 
-def run(options: argparse.Namespace) -> None:
+class Options(TheoryOptions):
+    expert_mean: list[list[float]] = Field(description="mean of a component of the expert")
+    expert_weight: list[float] | None = Field(None, description="its weight; equal when left out")
+    class_direction: list[list[float]] = Field(description="direction of the class")
+    class_point: list[float] | None = Field(
+        None, description="a point of the class; the origin when left out"
+    )
+    reward_normal: list[float] | None = Field(
+        None, description="reward 1 where normal . y >= threshold; the last axis if none"
+    )
+    reward_threshold: float = Field(0.0, description="that threshold")
+
+
+def run(options: Options) -> None:
     problem = gaussian.problem(
         options.expert_mean,
         options.expert_weight,
@@ -59,21 +73,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-
-    def vector(name: str, *, repeated: bool = False, text: str, required: bool = False) -> None:
-        action = "append" if repeated else "store"
-        arguments.add_argument(
-            name, type=float, nargs="+", action=action, required=required, metavar="Y", help=text
-        )
-
-    vector("--expert-mean", repeated=True, required=True, text="mean of a component of the expert")
-    arguments.add_argument(
-        "--expert-weight", type=float, action="append", help="its weight; equal when left out"
-    )
-    vector("--class-direction", repeated=True, required=True, text="direction of the class")
-    vector("--class-point", text="a point of the class; the origin when left out")
-    vector("--reward-normal", text="reward 1 where normal . y >= threshold; the last axis if none")
-    arguments.add_argument("--reward-threshold", type=float, default=0.0, help="that threshold")
-    add_output(arguments)
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -4,16 +4,26 @@ Both cases have the same error a step: in the misspecified one, where the expert
 action with probability 1/C, learners get as many more labels as behaviour cloning needs for that.
 """
 
-import argparse
 import math
 
-from online_il.program.cli import main, parser
+from pydantic import Field
+
+from online_il.program.cli import main
 from online_il.theory import horizon
 from online_il.theory.horizon import Instance
-from online_il.theory.tables import Horizon, add_output, finish
+from online_il.theory.tables import Horizon, TheoryOptions, finish
 
 
-def cases(options: argparse.Namespace) -> dict[str, Instance]:
+class Options(TheoryOptions):
+    horizons: list[int] = Field(description="H")
+    contexts: int = Field(16, description="contexts on the path")
+    coverage: float = Field(16.0, description="C when misspecified")
+    labels: int = Field(64, description="labels, realizable case")
+    replicates: int = Field(4_000, description="learners a point")
+    seed: int = Field(1, description="seed")
+
+
+def cases(options: Options) -> dict[str, Instance]:
     """The realizable instance, and the misspecified one with cloning's same error a step."""
     horizon.check(
         Instance(options.contexts, options.coverage, options.labels),
@@ -33,7 +43,7 @@ def cases(options: argparse.Namespace) -> dict[str, Instance]:
     }
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     rows = []
     for case, instance in cases(options).items():
         for learner in horizon.LEARNERS:
@@ -63,12 +73,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--horizons", type=int, nargs="+", required=True, help="H")
-    arguments.add_argument("--contexts", type=int, default=16, help="contexts on the path")
-    arguments.add_argument("--coverage", type=float, default=16.0, help="C when misspecified")
-    arguments.add_argument("--labels", type=int, default=64, help="labels, realizable case")
-    arguments.add_argument("--replicates", type=int, default=4_000, help="learners a point")
-    arguments.add_argument("--seed", type=int, default=1, help="seed")
-    add_output(arguments)
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -8,17 +8,27 @@ the first values. ipw_log is Equation 6 with f = log, clipped at --log-floor and
 ipw_log_shifted shifts it, so that f is never negative.
 """
 
-import argparse
+from pydantic import Field
 
-from online_il.program.cli import main, parser
+from online_il.program.cli import main
 from online_il.theory import offline_bound
 from online_il.theory.offline_bound import Instance, Risk
-from online_il.theory.tables import OfflineBound, add_output, finish
+from online_il.theory.tables import OfflineBound, TheoryOptions, finish
 
 SWEPT = ("contexts", "coverage", "samples")
 
 
-def planned(options: argparse.Namespace) -> list[tuple[str, Instance]]:
+class Options(TheoryOptions):
+    contexts: list[int] = Field(description="l; K = 2^l")
+    coverage: list[float] = Field(description="C, at least 1")
+    samples: list[int] = Field(description="N, at least 1")
+    zeta: float | None = Field(None, description="mass of a light context; C / N if left out")
+    replicates: int = Field(20_000, description="data sets an instance")
+    seed: int = Field(1, description="seed of the data sets")
+    log_floor: float = Field(1e-6, description="clip of the density")
+
+
+def planned(options: Options) -> list[tuple[str, Instance]]:
     """The centre, then each sweep; every instance of a sweep is in it, the centre too."""
     centre = Instance(options.contexts[0], options.coverage[0], options.samples[0])
     found = [("centre", centre)]
@@ -28,7 +38,7 @@ def planned(options: argparse.Namespace) -> list[tuple[str, Instance]]:
     return found
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     instances = planned(options)
     for _, instance in instances:
         offline_bound.check(instance, options.replicates, options.log_floor)
@@ -67,13 +77,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--contexts", type=int, nargs="+", required=True, help="l; K = 2^l")
-    arguments.add_argument("--coverage", type=float, nargs="+", required=True, help="C, at least 1")
-    arguments.add_argument("--samples", type=int, nargs="+", required=True, help="N, at least 1")
-    arguments.add_argument("--zeta", type=float, help="mass of a light context; C / N if left out")
-    arguments.add_argument("--replicates", type=int, default=20_000, help="data sets an instance")
-    arguments.add_argument("--seed", type=int, default=1, help="seed of the data sets")
-    arguments.add_argument("--log-floor", type=float, default=1e-6, help="clip of the density")
-    add_output(arguments)
-    main(run, arguments)
+    main(run, Options, __doc__)

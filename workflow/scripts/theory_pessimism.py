@@ -4,14 +4,24 @@ Beside it: behaviour cloning on as many expert samples, and the theorem's bound 
 constant. The beta that balances the bound's two terms is added to the sweep for every N.
 """
 
-import argparse
+from pydantic import Field
 
-from online_il.program.cli import main, parser
+from online_il.program.cli import main
 from online_il.theory import pessimism
-from online_il.theory.tables import Pessimism, add_output, finish
+from online_il.theory.tables import Pessimism, TheoryOptions, finish
 
 
-def run(options: argparse.Namespace) -> None:
+class Options(TheoryOptions):
+    samples: list[int] = Field(description="N")
+    beta: list[float] = Field(description="pessimism")
+    rare: int = Field(64, description="badly covered actions")
+    coverage: float = Field(1000.0, description="C^e of the good action")
+    signal_bad: float = Field(0.5, description="f of the bad actions")
+    replicates: int = Field(10_000, description="data sets an N")
+    seed: int = Field(1, description="seed of the data sets")
+
+
+def run(options: Options) -> None:
     instance = pessimism.Instance(options.rare, options.coverage, options.signal_bad)
     pessimism.check(instance, options.samples, options.beta, options.replicates)
     rows = []
@@ -51,13 +61,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--samples", type=int, nargs="+", required=True, help="N")
-    arguments.add_argument("--beta", type=float, nargs="+", required=True, help="pessimism")
-    arguments.add_argument("--rare", type=int, default=64, help="badly covered actions")
-    arguments.add_argument("--coverage", type=float, default=1000.0, help="C^e of the good action")
-    arguments.add_argument("--signal-bad", type=float, default=0.5, help="f of the bad actions")
-    arguments.add_argument("--replicates", type=int, default=10_000, help="data sets an N")
-    arguments.add_argument("--seed", type=int, default=1, help="seed of the data sets")
-    add_output(arguments)
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -1,17 +1,24 @@
 """Lay the tokenizer of a model of the hub in the study's results, without its weights."""
 
-import argparse
 import shutil
 from pathlib import Path
+
+from pydantic import Field, Json
 
 from online_il.config.hub import Tokenizer
 from online_il.hub import tokenizer_folder
 from online_il.layout import step
-from online_il.program.cli import main, parser
+from online_il.program.cli import ProgramOptions, main
 
 
-def run(options: argparse.Namespace) -> None:
-    source = tokenizer_folder(Tokenizer.model_validate_json(options.settings))
+class Options(ProgramOptions):
+    settings: Json[Tokenizer] = Field(description="settings of the model, JSON")
+    code: str | None = Field(None, description="hash of the code; a change of it reruns the rule")
+    output: Path = Field(description="folder to write")
+
+
+def run(options: Options) -> None:
+    source = tokenizer_folder(options.settings)
     files = sorted(source.glob("tokenizer*"))
     place = step(options.output)
     shutil.rmtree(options.output, ignore_errors=True)
@@ -21,8 +28,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--settings", required=True, help="settings of the model, JSON")
-    arguments.add_argument("--code", help="hash of the code; a change of it reruns the rule")
-    arguments.add_argument("--output", type=Path, required=True, help="folder to write")
-    main(run, arguments)
+    main(run, Options, __doc__)

@@ -88,7 +88,7 @@ def gpu_job(site: Site, gpus: int) -> dict[str, Any]:
     }
 
 
-def granted(amount: int, attempt: int, most: int | None) -> int:
+def capped(amount: int, attempt: int, most: int | None) -> int:
     """What an attempt asks for: as many times the amount, but not more than the site grants.
 
     Slurm refuses a job that asks for more, or lets it wait forever. A training that runs into the

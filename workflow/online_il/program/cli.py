@@ -1,13 +1,16 @@
-"""What every script shares: its arguments, its log and how it ends when something is wrong."""
+"""What every script shares: its options, its log and how it ends when something is wrong."""
 
 import argparse
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from types import FrameType, UnionType
+from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
+from pydantic.fields import FieldInfo
 
 from online_il.errors import InputError, ParameterError, Stopped
 from online_il.program.exhausted import Exhausted, sentence
@@ -15,6 +18,32 @@ from online_il.program.lock import alone
 
 AGAIN = 75
 """The status of a program that was asked to stop: starting it again goes on (EX_TEMPFAIL)."""
+POSITIONAL = "positional"
+"""Marks a field (`Annotated[Path, POSITIONAL]`) whose value stands without a flag before it."""
+SHOWN = 60
+"""A longer value is not repeated in the error about it."""
+
+
+class ProgramOptions(BaseModel):
+    """Options of a program: a field is `--its-name`, its description the help.
+
+    A list takes one value or more and may be repeated, a list of lists is repeated. Settings are
+    `Json[...]`: they arrive validated. An `alias` is another name of the flag.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class RunOptions(ProgramOptions):
+    """What names one trained policy and its provenance."""
+
+    task: str = Field(description="name of the task")
+    run: str = Field(description="name of the run")
+    seed: int = Field(description="seed of the run")
+    code: str = Field(description="hash of the code, for provenance")
+
+
+OptionsT = TypeVar("OptionsT", bound=ProgramOptions)
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,36 +53,92 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see --help\n")
 
 
-def parser(description: str | None) -> Parser:
-    """An argument parser that shows the module's docstring as it is written."""
-    return Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser(options: type[ProgramOptions], description: str | None) -> Parser:
+    """Build the parser of a program's options; it shows the description as it is written."""
+    made = Parser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    for name, field in options.model_fields.items():
+        flag = field.alias or name
+        settings: dict[str, Any] = {"help": (field.description or "").replace("%", "%%")}
+        settings |= _taken(field)
+        if POSITIONAL in field.metadata:
+            made.add_argument(flag, **settings)
+        else:
+            settings |= {"dest": flag, "required": field.is_required()}
+            made.add_argument(f"--{flag.replace('_', '-')}", **settings)
+    return made
 
 
-def add_run(arguments: argparse.ArgumentParser) -> None:
-    """Arguments that name one trained policy and its provenance."""
-    arguments.add_argument("--task", required=True, help="name of the task")
-    arguments.add_argument("--run", required=True, help="name of the run")
-    arguments.add_argument("--seed", type=int, required=True, help="seed of the run")
-    arguments.add_argument("--code", required=True, help="hash of the code, for provenance")
+def _taken(field: FieldInfo) -> dict[str, Any]:
+    """Say how many values a field takes, as argparse does."""
+    kind = field.annotation
+    if get_origin(kind) in (Union, UnionType):  # Something or None.
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    if kind is bool:
+        return {"action": "store_true"}
+    if get_origin(kind) is tuple:
+        return {"nargs": len(get_args(kind))}
+    if get_origin(kind) is not list:
+        return {}
+    several = "+" if field.is_required() else "*"
+    if POSITIONAL in field.metadata:
+        return {"nargs": several}
+    inner = get_origin(get_args(kind)[0])
+    return {"action": "append" if inner is list else "extend", "nargs": several}
 
 
-def main(program: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+def read_options(options: type[OptionsT], made: Parser, words: list[str] | None = None) -> OptionsT:
+    """Read and validate a program's options; a wrong one ends it with a line that names it."""
+    given = vars(made.parse_args(words))
+    try:
+        return options.model_validate(given)
+    except ValidationError as error:
+        made.error("; ".join(_problems(error, options, given)))
+
+
+def _problems(
+    error: ValidationError, options: type[ProgramOptions], given: dict[str, Any]
+) -> Iterator[str]:
+    """Say what is wrong with which option; settings, which may be long or private, are not told."""
+    told = {
+        field.alias or name: given.get(field.alias or name)
+        for name, field in options.model_fields.items()
+        if not any(isinstance(part, Json) for part in field.metadata)  # type: ignore[misc]
+    }
+    for one in error.errors(include_url=False):
+        name, *inside = map(str, one["loc"]) if one["loc"] else ("",)
+        flag = f"--{name.replace('_', '-')}"
+        value = told.get(name)
+        shown = f" {value}" if isinstance(value, str) and len(value) <= SHOWN else ""
+        place = f", {'.'.join(inside)}" if inside else ""
+        message = one["msg"].removeprefix("Value error, ")
+        yield f"{flag}{shown}{place}: {message}" if name else message
+
+
+def main(
+    program: Callable[[OptionsT], None], options: type[OptionsT], description: str | None
+) -> None:
     """Run a script; what is wrong ends it with one line that says what to do.
 
     The status is 2 for a parameter, 75 for a program that was asked to stop, and 1 for an input
     file or the system, a full disk and a full memory among it.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    options = arguments.parse_args()
+    made = parser(options, description)
+    read = read_options(options, made)
+    places = argparse.Namespace(**vars(read))
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _stop)
     try:
-        with alone(options):
-            _told(program, options, Path(arguments.prog).stem)
+        with alone(places):
+            _run(program, read, places, Path(made.prog).stem)
     except Stopped as error:
-        arguments.exit(AGAIN, f"{error}\n")
+        made.exit(AGAIN, f"{error}\n")
     except ParameterError as error:
-        arguments.exit(2, f"error: {error}\n")
+        made.exit(2, f"error: {error}\n")
     except (InputError, FloatingPointError, Exhausted) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -62,19 +147,19 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
 
 
 def _stop(number: int, _: FrameType | None) -> None:
-    """Ends a program that has nothing to save but what is on the disk already."""
+    """End a program that has nothing to save but what is on the disk already."""
     raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
 
 
-def _told(
-    program: Callable[[argparse.Namespace], None], options: argparse.Namespace, name: str
+def _run(
+    program: Callable[[OptionsT], None], options: OptionsT, places: argparse.Namespace, name: str
 ) -> None:
     """Run a program; raises `Exhausted` where it fails because something ran out."""
     try:
         program(options)
         return
     except Exception as error:
-        line = sentence(error, options, name)
+        line = sentence(error, places, name)
         if line is None:
             raise
     # Here, for while an error is handled it keeps what the program held.
@@ -82,5 +167,5 @@ def _told(
 
 
 def log(message: str, **numbers: Any) -> None:
-    """One line in the rule's log."""
+    """Write one line in the rule's log."""
     logging.info(" ".join([message, *(f"{key}={value}" for key, value in numbers.items())]))

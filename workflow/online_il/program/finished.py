@@ -24,6 +24,7 @@ from snakemake.persistence import (  # type: ignore[import-untyped]
 from snakemake.persistence.file import FilePersistence  # type: ignore[import-untyped]
 
 from online_il.layout import Layout
+from online_il.program.flags import Flags
 from online_il.provenance import same_code
 
 WHOLE_BYTES = 16 * 2**20
@@ -78,13 +79,13 @@ def _delete(self: Any, key: str) -> bool:
 
 def _params(self: Any, job: Any) -> list[str]:
     """The parameters that count, with their names."""
-    found = []
+    given: dict[str, Any] = {}
     for name, raw in job.rule.params._allitems():
-        if name not in UNTRACKED and not job.rule._is_deriving_function(raw):
-            value = self._serialize_param(getattr(job.params, name))
-            if value is not UNREPRESENTABLE:
-                found.append(f"{name}={value}")
-    return sorted(found)
+        if not job.rule._is_deriving_function(raw):
+            value = getattr(job.params, name)
+            given |= value if isinstance(value, Flags) else {name: value}
+    found = {name: self._serialize_param(given[name]) for name in given.keys() - UNTRACKED}
+    return sorted(f"{name}={v}" for name, v in found.items() if v is not UNREPRESENTABLE)
 
 
 def _code(self: Any, rule: Any) -> str | None:

@@ -1,14 +1,15 @@
 """The tables of the theory's programs."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import pandera.pandas as pa
 from pandera.typing import Series
+from pydantic import Field
 
 from online_il.files import write_table
+from online_il.program.cli import ProgramOptions
 from online_il.provenance import versions
 from online_il.records import Table
 
@@ -81,17 +82,18 @@ class Horizon(Table):
     step_error: Series[float] = pa.Field(ge=0, le=1, description="On the path.")
 
 
-def add_output(arguments: argparse.ArgumentParser) -> None:
-    """Arguments of every theory program."""
-    arguments.add_argument("--code", help="hash of the code, for provenance")
-    arguments.add_argument("--out", type=Path, required=True, help="Parquet table to write")
+class TheoryOptions(ProgramOptions):
+    """Options of every theory program."""
+
+    code: str | None = Field(None, description="hash of the code, for provenance")
+    out: Path = Field(description="Parquet table to write")
 
 
 def finish(
-    rows: list[dict[str, Any]], table: type[Table], options: argparse.Namespace, headline: Any
+    rows: list[dict[str, Any]], table: type[Table], options: TheoryOptions, headline: Any
 ) -> None:
     """Write the table with its parameters, then print the headline as the last line, JSON."""
-    parameters = {k: v for k, v in vars(options).items() if k not in ("code", "out")}
+    parameters = options.model_dump(exclude={"code", "out"})
     provenance = {"code_hash": options.code, "versions": versions(), "parameters": parameters}
     write_table(rows, table, options.out, provenance)
     print(json.dumps(headline))

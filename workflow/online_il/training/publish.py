@@ -1,61 +1,65 @@
 """The arguments and the outputs that `grpo`, `sft` and `distill` have in common."""
 
-import argparse
-import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import Field, Json
+
+from online_il.config.settings import Settings
 from online_il.files import write_json, write_table
 from online_il.layout import step
 from online_il.models import link_tree, weights_hash
-from online_il.program.cli import add_run
+from online_il.program.cli import RunOptions
 from online_il.provenance import file_hash, identities, libraries, versions
 from online_il.records import Checkpoint, RunRecord, Training
 from online_il.training.common import Recorder, main_process, processes
 from online_il.training.resume import Saving
 
 
-def add_training(arguments: argparse.ArgumentParser) -> None:
-    """Arguments of every program that trains a run."""
-    add_run(arguments)
-    arguments.add_argument("--settings", required=True, help="settings of the method, JSON")
-    arguments.add_argument("--steps", type=int, required=True, help="steps of the method")
-    arguments.add_argument("--learning-rate", type=float, required=True, help="learning rate")
-    arguments.add_argument("--keep", required=True, help="steps to publish, with commas between")
-    arguments.add_argument("--base", type=Path, required=True, help="policy to start from")
-    arguments.add_argument("--prompts", type=Path, required=True, help="table of prompts")
-    arguments.add_argument("--checkpoints", type=Path, required=True, help="folder to write")
-    arguments.add_argument("--training", type=Path, required=True, help="training table to write")
-    arguments.add_argument("--record", type=Path, required=True, help="manifest to write")
-    add_saving(arguments)
+class PolicyOptions(RunOptions):
+    """Options of every program that makes a policy."""
+
+    prompts: Path = Field(description="table of prompts")
+    checkpoints: Path = Field(description="folder to write")
+    training: Path = Field(description="training table to write")
+    record: Path = Field(description="manifest to write")
 
 
-def add_saving(arguments: argparse.ArgumentParser) -> None:
-    """Arguments of every program that trains anything: how, and where it goes on from."""
-    arguments.add_argument("--state", type=Path, required=True, help="what it goes on from; kept")
-    arguments.add_argument(
-        "--save-minutes", type=float, default=10, help="longest time between two checkpoints"
-    )
-    arguments.add_argument("--progress", type=Path, required=True, help="progress file")
-    arguments.add_argument("--hardware", choices=["cpu", "gpu"], default="cpu", help="trained on")
+class SavingOptions(PolicyOptions):
+    """Options of every program that trains: how, and where it goes on from."""
+
+    state: Path = Field(description="what it goes on from; kept")
+    save_minutes: float = Field(10, description="longest time between two checkpoints")
+    progress: Path = Field(description="progress file")
+    hardware: Literal["cpu", "gpu"] = Field("cpu", description="trained on: cpu or gpu")
+
+
+class TrainingOptions(SavingOptions):
+    """Options of every program that trains a run from the base; each has its own `settings`."""
+
+    settings: Json[Settings]
+    steps: int = Field(description="steps of the method")
+    learning_rate: float = Field(description="learning rate")
+    keep: str = Field(description="steps to publish, with commas between")
+    base: Path = Field(description="policy to start from")
 
 
 NOT_IDENTITY = {"state", "save_minutes", "progress", "checkpoints", "training", "record", "code"}
 """Options that change no number; the code has a place of its own in the identity."""
 
 
-def saving_of(options: argparse.Namespace, **inputs: str) -> Saving:
-    """Where a run goes on from; `inputs` are the hashes of what it reads."""
-    named = {k: v for k, v in vars(options).items() if k not in NOT_IDENTITY}
-    wanted = {k: v for k, v in named.items() if not isinstance(v, Path)}
+def saving_of(options: SavingOptions, **inputs: str) -> Saving:
+    """Say where a run goes on from; `inputs` are the hashes of what it reads."""
+    paths = {name for name, value in options if isinstance(value, Path)}
+    wanted = options.model_dump(mode="json", exclude=NOT_IDENTITY | paths)
     own, *accepted = identities(
         options.code, options=wanted, inputs=inputs, processes=processes(), versions=libraries()
     )
     return Saving(options.state, own, options.save_minutes, options.code, tuple(accepted))
 
 
-def lay_out(recorder: Recorder, saving: Saving, options: argparse.Namespace) -> None:
+def lay_out(recorder: Recorder, saving: Saving, options: PolicyOptions) -> None:
     """Give the published policies their place among the job's outputs: links, not copies."""
     shutil.rmtree(options.checkpoints, ignore_errors=True)
     options.checkpoints.mkdir(parents=True)
@@ -65,15 +69,15 @@ def lay_out(recorder: Recorder, saving: Saving, options: argparse.Namespace) -> 
         )
 
 
-def kept(options: argparse.Namespace) -> list[int]:
-    """The steps to publish."""
+def kept(options: TrainingOptions) -> list[int]:
+    """Read the steps to publish."""
     return [int(step) for step in options.keep.split(",")]
 
 
 def publish(
     recorder: Recorder,
     saving: Saving,
-    options: argparse.Namespace,
+    options: TrainingOptions,
     *,
     method: str,
     expert: str | None,
@@ -91,7 +95,7 @@ def publish(
         method=method,
         expert=expert,
         seed=options.seed,
-        settings=json.loads(options.settings)
+        settings=options.settings.model_dump(mode="json")
         | {
             "steps": options.steps,
             "learning_rate": options.learning_rate,
@@ -110,7 +114,7 @@ def publish(
 
 
 def publish_base(
-    options: argparse.Namespace,
+    options: PolicyOptions,
     *,
     source: Path,
     method: str,

@@ -64,6 +64,11 @@ class Saving(NamedTuple):
         """The policies that the run has published so far."""
         return self.folder / PUBLISHED
 
+    @property
+    def trainer_output(self) -> Path:
+        """The trainer's own folder; what is needed of it is sealed elsewhere."""
+        return self.folder / TRAINER
+
 
 def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -> None:
     """Train to the end, from the newest checkpoint where there is one.
@@ -86,23 +91,25 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
     if main_process():
         settle(saving.folder, (saving.identity, *saving.accepted))
     trainer.accelerator.wait_for_everyone()
-    finished, trainer_output = saving.folder / FINISHED, saving.folder / TRAINER
+    finished = saving.folder / FINISHED
     begun = finished.with_suffix(".partial")
     if restore(recorder, finished, saving):
         logging.info("this run is finished; its policies are published again")
-        _remove(*_newest_first(saving.folder), trainer_output)
+        _remove(*_newest_first(saving.folder), saving.trainer_output)
         return
     start = next((path for path in _newest_first(saving.folder) if _usable(path, saving)), None)
     if start is not None:
         restore(recorder, start, saving)
         # Damaged ones, which would stand in the place of whole ones, and half of a checkpoint.
         newer = [path for path in _newest_first(saving.folder) if path > start]
-        _remove(*newer, trainer_output)
+        _remove(*newer, saving.trainer_output)
         done = number_of(start)
         logging.info("going on after update %d of %d", done, trainer.args.max_steps)
     else:
         # Damaged, or of a run that was stopped before its first checkpoint.
-        _remove(*_newest_first(saving.folder), finished, begun, saving.published, trainer_output)
+        _remove(
+            *_newest_first(saving.folder), finished, begun, saving.published, saving.trainer_output
+        )
     saver = Saver(trainer, recorder, saving, boundary)
     trainer.add_callback(saver)
     try:
@@ -110,7 +117,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
             trainer.train(resume_from_checkpoint=None if start is None else str(start))
     except Exception as error:
         if main_process():  # Half of a checkpoint is of no use and may fill the disk.
-            shutil.rmtree(trainer_output, ignore_errors=True)
+            shutil.rmtree(saving.trainer_output, ignore_errors=True)
             parameters = sum(part.numel() for part in trainer.model.parameters())
             state = state_bytes(parameters)
             error.add_note(needs_of_checkpoints(state, KEPT, len(recorder.steps)))
@@ -124,7 +131,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
         _write_recorded(recorder, begun)
         seal(begun, finished, saving)
         # The trainer's own checkpoints are large, and nothing goes on from them any more.
-        _remove(*_newest_first(saving.folder), trainer_output)
+        _remove(*_newest_first(saving.folder), saving.trainer_output)
 
 
 def _remove(*folders: Path) -> None:

@@ -1,0 +1,49 @@
+# What jobs ask for, of this machine or of a cluster.
+
+from online_il.config.site import capped, gpu_job, warning
+from online_il.config.study import resources_of
+
+# How often a training saves what it goes on from. A resource and no parameter: it changes no number,
+# so that a change of it reruns nothing.
+SAVE_MINUTES = f"{STUDY.save_minutes:g}"
+
+
+def resources_for(rule):
+    """Give what a job of a rule asks for in its task; memory and time grow with every attempt."""
+
+    def settings(wildcards):
+        return resources_of(STUDY, TASKS[wildcards.task], rule)
+
+    def runtime(wildcards, attempt):
+        return capped(settings(wildcards).runtime, attempt, SITE.max_runtime)
+
+    def of_site(key):
+        return lambda wildcards: gpu_job(SITE, settings(wildcards).gpu).get(key)
+
+    return {
+        "mem_mb": lambda wildcards, attempt: capped(
+            settings(wildcards).mem_mb, attempt, SITE.max_mem_mb
+        ),
+        "runtime": runtime,
+        "slurm_extra": lambda wildcards, attempt: warning(runtime(wildcards, attempt)),
+        "gpu": lambda wildcards: settings(wildcards).gpu,
+        **{key: of_site(key) for key in ("gpu_model", "cpus_per_gpu", "nodes", "slurm_partition")},
+    }
+
+
+def threads_of(rule):
+    """Give how many threads a job of a rule has in its task."""
+    return lambda wildcards: resources_of(STUDY, TASKS[wildcards.task], rule).threads
+
+
+def launch(wildcards, resources):
+    """Give what starts a program that trains: Python, or `accelerate` with a process a GPU."""
+    if STUDY.hardware == "cpu":
+        return "python"
+    name = "fsdp" if resources.gpu > 1 else "single"
+    config = os.path.relpath(ROOT / "config" / "accelerate" / f"{name}.yaml")
+    # Port 0 is any free one, for two jobs may share a node.
+    return (
+        f"accelerate launch --config_file {config} --num_processes {resources.gpu}"
+        " --main_process_port 0"
+    )

@@ -1,0 +1,69 @@
+# Input: prompts, a base, and what a method learns from an expert: its demonstrations (sft), its
+# checkpoints (distill) or nothing (grpo, whose run is the realizable expert itself).
+# Output: a trained policy. A rule and a program a method, as online_il/methods.py lists them;
+# checkpoints along the way are published for evaluation.
+
+# Everything that imitates an expert waits for it, and the longest of the students goes first.
+PRIORITY = {"reward": 10, "probabilities": 5, "samples": 0}
+LEARNS_FROM = {
+    "reward": {},
+    "samples": {"demonstrations": demonstrations},
+    "probabilities": {"expert_checkpoints": checkpoints_of_expert},
+}
+FROM_EXPERT = {
+    "reward": "",
+    "samples": " --demonstrations {input.demonstrations}",
+    "probabilities": " --expert-checkpoints {input.expert_checkpoints}",
+}
+
+for method in METHODS.values():
+
+    rule:
+        name:
+            method.name
+        input:
+            prompts=LAYOUT.prompts(),
+            base=base,
+            **LEARNS_FROM[method.learns_from],
+        output:
+            record=LAYOUT.record(),
+            checkpoints=directory(LAYOUT.checkpoints()),
+            training=LAYOUT.training(),
+        log:
+            LAYOUT.log(method.name, *POLICY),
+        benchmark:
+            LAYOUT.benchmark(method.name, *POLICY)
+        wildcard_constraints:
+            run=runs_of_method(method.name),
+        priority: PRIORITY[method.learns_from]
+        conda:
+            CONDA
+        threads: threads_of(method.name)
+        resources:
+            **resources_for(method.name),
+            save_minutes=SAVE_MINUTES,
+        params:
+            **program(
+                method.name,
+                **OF_POLICY,
+                settings=method_settings,
+                steps=of_run("steps"),
+                learning_rate=of_run("learning_rate"),
+                keep=published_steps,
+                hardware=STUDY.hardware,
+                expert=of_run("expert"),
+                generation=STUDY.generation if method.on_policy else None,
+            ),
+            launch=launch,
+            state=STATE,
+            progress=progress(method.name),
+        message:
+            f"train {{wildcards.run}} of {{wildcards.task}} by {method.label}, seed {{wildcards.seed}}"
+        shell:
+            LAUNCHED
+            + OF_BASE
+            + FROM_EXPERT[method.learns_from]
+            + PUBLISHES
+            + SAVES
+            + GOES_ON
+            + TO_LOG
