@@ -1,7 +1,10 @@
 """Settings of on-policy distillation."""
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
+from online_il.config.problem import Problem, indivisible
 from online_il.config.settings import Settings
 
 
@@ -22,3 +25,11 @@ class Distill(Settings):
         min_length=1,
         description="Steps that are kept and evaluated where a run reaches them; its last always.",
     )
+
+    @property
+    def update_size(self) -> int:
+        """Sequences that one optimizer update learns from."""
+        return self.batch_size
+
+    def problems(self) -> Iterator[Problem]:
+        yield from indivisible(self.update_size, self.micro_batch_size)

@@ -1,7 +1,10 @@
 """Settings of GRPO."""
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
+from online_il.config.problem import Problem, indivisible
 from online_il.config.settings import Settings
 
 
@@ -25,3 +28,25 @@ class Grpo(Settings):
         min_length=1,
         description="Steps that are kept and evaluated where a run reaches them; its last always.",
     )
+
+    @property
+    def rollouts(self) -> int:
+        """Responses a step."""
+        return self.prompts_per_step * self.rollouts_per_prompt
+
+    @property
+    def update_size(self) -> int:
+        """Sequences that one optimizer update learns from."""
+        return self.rollouts // self.updates_per_step
+
+    def problems(self) -> Iterator[Problem]:
+        if self.rollouts % self.updates_per_step:
+            yield Problem(
+                ("updates_per_step",),
+                self.updates_per_step,
+                f"a step has {self.prompts_per_step} * {self.rollouts_per_prompt} = "
+                f"{self.rollouts} rollouts, which {self.updates_per_step} updates cannot share",
+                f"choose a divisor of {self.rollouts}",
+            )
+        else:
+            yield from indivisible(self.update_size, self.micro_batch_size)

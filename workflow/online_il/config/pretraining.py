@@ -1,8 +1,11 @@
 """Settings of the training of a base from scratch."""
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
 from online_il.config.architecture import Architecture
+from online_il.config.problem import Problem, indivisible
 from online_il.config.settings import Settings
 
 
@@ -31,3 +34,6 @@ class Pretraining(Settings):
         ge=0, le=1, description="Share of the sequences that teach arithmetic and checks alone."
     )
     practice_attempts: int = Field(gt=0, description="Attempts of such a sequence.")
+
+    def problems(self) -> Iterator[Problem]:
+        yield from indivisible(self.batch_size, self.micro_batch_size)

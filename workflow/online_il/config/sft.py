@@ -1,7 +1,10 @@
 """Settings of supervised fine-tuning on demonstrations."""
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
+from online_il.config.problem import Problem, indivisible
 from online_il.config.settings import Settings
 
 
@@ -18,3 +21,11 @@ class Sft(Settings):
         min_length=1,
         description="Steps that are kept and evaluated where a run reaches them; its last always.",
     )
+
+    @property
+    def update_size(self) -> int:
+        """Sequences that one optimizer update learns from."""
+        return self.batch_size
+
+    def problems(self) -> Iterator[Problem]:
+        yield from indivisible(self.update_size, self.micro_batch_size)
