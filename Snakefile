@@ -14,8 +14,8 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from online_il.claims.board import show
 from online_il.config.claims import load_claims
-from online_il.config.site import SiteError, load_site
-from online_il.config.study import ConfigError, load
+from online_il.config.site import load_site
+from online_il.config.reading import ConfigError
 from online_il.integrity import damaged
 from online_il.layout import Layout
 from online_il.methods import METHODS
@@ -23,6 +23,7 @@ from online_il.program.accepted import Ledger
 from online_il.program.environment import prepare
 from online_il.program.finished import decide_by_identity
 from online_il.program.lock import hold
+from online_il.studies import load_study
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 OVERRIDES = dict(workflow.config_settings.config)
@@ -31,10 +32,10 @@ PARTIAL = bool(OVERRIDES.pop("partial", False))
 # Asked for with `--config accept_code=grpo,sft`: code that is taken for what it was before.
 ACCEPT = str(OVERRIDES.pop("accept_code", ""))
 try:
-    STUDY = load(CONFIG, OVERRIDES)
+    STUDY = load_study(CONFIG, OVERRIDES)
     CLAIMED = load_claims(ROOT / "config" / "claims.yaml")
     SITE = load_site(ROOT / "slurm" / "config.yaml")
-except (ConfigError, SiteError) as error:
+except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = Layout(Path("results", STUDY.scale))

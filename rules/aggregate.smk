@@ -22,10 +22,13 @@ for stored, tasks in DATABASES.items():
         conda:
             CONDA
         params:
-            **program("aggregate", results=str(LAYOUT.results),
+            **program(
+                "aggregate",
+                results=str(LAYOUT.results),
                 resamples=CLAIMED.resamples,
                 seed=CLAIMED.seed,
-                policies=",".join(map(str, policies(tasks)))),
+                policies=",".join(map(str, policies(tasks))),
+            ),
         message:
             "gather everything that was measured in {output}"
         shell:

@@ -29,7 +29,9 @@ rule pretrain:
         **resources_for("pretrain"),
         save_minutes=SAVE_MINUTES,
     params:
-        **program("pretrain", **OF_BASE_POLICY, settings=pretraining_settings, hardware=STUDY.hardware),
+        **program(
+            "pretrain", **OF_BASE_POLICY, settings=pretraining_settings, hardware=STUDY.hardware
+        ),
         state=str(LAYOUT.state(run="base")),
         progress=str(LAYOUT.progress("pretrain", *BASE)),
     message:
@@ -57,7 +59,9 @@ rule finetune:
         **resources_for("finetune"),
         save_minutes=SAVE_MINUTES,
     params:
-        **program("finetune", **OF_BASE_POLICY, settings=finetuning_settings, hardware=STUDY.hardware),
+        **program(
+            "finetune", **OF_BASE_POLICY, settings=finetuning_settings, hardware=STUDY.hardware
+        ),
         launch=launch,
         state=str(LAYOUT.state(run="base")),
         progress=str(LAYOUT.progress("finetune", *BASE)),

@@ -3,7 +3,15 @@
 from operator import attrgetter
 
 from online_il.config.study import seeds_of
-from online_il.layout import FIGURE_KINDS, Policy, evaluation, responses_of, step, theory_panel, theory_table
+from online_il.layout import (
+    FIGURE_KINDS,
+    Policy,
+    evaluation,
+    responses_of,
+    step,
+    theory_panel,
+    theory_table,
+)
 from online_il.program.flags import Flags
 from online_il.provenance import code_hash
 

@@ -36,7 +36,9 @@ rule discrepancy:
     conda:
         CONDA
     params:
-        **program("discrepancy", expert=lambda wildcards: responses_files(wildcards.task, wildcards.expert),
+        **program(
+            "discrepancy",
+            expert=lambda wildcards: responses_files(wildcards.task, wildcards.expert),
             student=lambda wildcards: responses_files(wildcards.task, wildcards.student),
             expert_name=attrgetter("expert"),
             student_name=attrgetter("student"),
@@ -44,7 +46,8 @@ rule discrepancy:
             bin_width=STUDY.discrepancy.bin_width,
             resamples=STUDY.discrepancy.resamples,
             seed=STUDY.discrepancy.seed,
-            keep_empty=True),
+            keep_empty=True,
+        ),
     message:
         "compare the responses of {wildcards.expert} and {wildcards.student}, {wildcards.task}"
     shell:

@@ -19,10 +19,13 @@ rule evaluate:
     resources:
         **resources_for("evaluate"),
     params:
-        **program("evaluate", **OF_POLICY,
+        **program(
+            "evaluate",
+            **OF_POLICY,
             settings=evaluation_settings,
             benchmarks=benchmarks_of,
-            generation=STUDY.generation),
+            generation=STUDY.generation,
+        ),
         state=str(LAYOUT.state() / "evaluation"),
         progress=progress("evaluate"),
     message:

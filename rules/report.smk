@@ -23,10 +23,13 @@ rule report_page:
     conda:
         CONDA
     params:
-        **program("report", config=os.path.relpath(CONFIG),
+        **program(
+            "report",
+            config=os.path.relpath(CONFIG),
             overrides=json.dumps(OVERRIDES),
             results=str(LAYOUT.results),
-            chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2})),
+            chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2}),
+        ),
         # A change of the file makes the page anew.
         study=hash_of(CONFIG.read_text(encoding="utf-8")),
     message:

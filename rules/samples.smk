@@ -22,10 +22,13 @@ rule sample:
     resources:
         **resources_for("sample"),
     params:
-        **program("sample", **OF_POLICY,
+        **program(
+            "sample",
+            **OF_POLICY,
             count=demonstrations_count,
             sampling=demonstrations_sampling,
-            generation=STUDY.generation),
+            generation=STUDY.generation,
+        ),
         state=str(LAYOUT.state() / "demonstrations.jsonl"),
         progress=progress("sample"),
     message:
@@ -52,10 +55,13 @@ rule demonstrate:
     conda:
         CONDA
     params:
-        **program("ask", **OF_POLICY,
+        **program(
+            "ask",
+            **OF_POLICY,
             endpoint=endpoint_settings,
             count=demonstrations_count,
-            sampling=demonstrations_sampling),
+            sampling=demonstrations_sampling,
+        ),
         journal=str(LAYOUT.state() / "demonstrations.jsonl"),
         progress=progress("demonstrate"),
     message:

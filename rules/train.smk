@@ -22,9 +22,9 @@ for method in METHODS.values():
         name:
             method.name
         input:
+            **LEARNS_FROM[method.learns_from],
             prompts=LAYOUT.prompts(),
             base=base,
-            **LEARNS_FROM[method.learns_from],
         output:
             record=LAYOUT.record(),
             checkpoints=directory(LAYOUT.checkpoints()),

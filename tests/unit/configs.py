@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from online_il.config.study import ConfigError, load
+from online_il.config.reading import ConfigError
+from online_il.studies import load_study as load
 
 ROOT = Path(__file__).parents[2]
 VALUE = r"(\[[^\]]*\]|\{[^}]*\}|[^,}\n]+)"

@@ -1,26 +1,57 @@
-"""The benchmarks: which data have them, what each is for, and what figures and tables call them."""
+"""The benchmarks, a row each: whose data have them, what each is for, what figures call them.
 
-OF_DATA = {
-    "miniature": ("id", "ood", "forgetting", "validation"),
-    "countdown": ("id", "ood"),
-    "gsm8k": ("gsm8k", "mmlu"),
-    "deepscaler": ("aime2024", "math500"),
-    "aime": ("aime2024", "aime2025"),
-}
-"""The benchmarks that each kind of data has."""
+Everything that names benchmarks reads this table. docs/adding.md says how to add one.
+"""
 
-IN_DISTRIBUTION = ("id", "gsm8k", "aime2024", "aime2025", "math500")
-OUT_OF_DISTRIBUTION = ("ood",)
-FORGETTING = ("forgetting", "mmlu")
-ORDER = (*IN_DISTRIBUTION, "validation", *OUT_OF_DISTRIBUTION, *FORGETTING)
+from dataclasses import dataclass
+from typing import Literal
 
-TITLES = {
-    "id": "in distribution",
-    "gsm8k": "GSM8K",
-    "aime2024": "AIME 2024",
-    "aime2025": "AIME 2025",
-    "math500": "MATH500",
-    "ood": "out of distribution",
-    "forgetting": "forgetting",
-    "mmlu": "forgetting (MMLU)",
-}
+Role = Literal["in distribution", "validation", "out of distribution", "forgetting"]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A set of test prompts: the split of its name in a task's table of prompts."""
+
+    name: str
+    title: str
+    """What figures and tables call it."""
+    role: Role
+    """What a policy's accuracy on it says; forgetting is measured by the likelihood of choices."""
+    data: tuple[str, ...]
+    """The kinds of data that have it (`data.kind` in a config)."""
+    examples: bool = False
+    """Whether solved examples stand before each question, so that the plan needs their length."""
+
+
+# In the order of tables and figures.
+_ROWS = (
+    Benchmark("id", "in distribution", "in distribution", ("miniature", "countdown")),
+    Benchmark("gsm8k", "GSM8K", "in distribution", ("gsm8k",)),
+    Benchmark("aime2024", "AIME 2024", "in distribution", ("deepscaler", "aime")),
+    Benchmark("aime2025", "AIME 2025", "in distribution", ("aime",)),
+    Benchmark("math500", "MATH500", "in distribution", ("deepscaler",)),
+    Benchmark("validation", "validation", "validation", ("miniature",)),
+    Benchmark("ood", "out of distribution", "out of distribution", ("miniature", "countdown")),
+    Benchmark("forgetting", "forgetting", "forgetting", ("miniature",)),
+    Benchmark("mmlu", "forgetting (MMLU)", "forgetting", ("gsm8k",), examples=True),
+)
+BENCHMARKS = {benchmark.name: benchmark for benchmark in _ROWS}
+ORDER = tuple(BENCHMARKS)
+TITLES = {name: benchmark.title for name, benchmark in BENCHMARKS.items()}
+
+
+def of_role(role: Role) -> tuple[str, ...]:
+    """The names of the benchmarks that are for one thing."""
+    return tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.role == role)
+
+
+def of_data(kind: str) -> tuple[str, ...]:
+    """The names of the benchmarks that a kind of data has."""
+    return tuple(name for name, benchmark in BENCHMARKS.items() if kind in benchmark.data)
+
+
+IN_DISTRIBUTION = of_role("in distribution")
+OUT_OF_DISTRIBUTION = of_role("out of distribution")
+FORGETTING = of_role("forgetting")
+WITH_EXAMPLES = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.examples)

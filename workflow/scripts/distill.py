@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import Field, Json
 
+from online_il.config.distill import Distill
 from online_il.config.generation import Generation
-from online_il.config.training import Distill
 from online_il.errors import InputError
 from online_il.models import (
     form_hash,

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field, Json
 
 from online_il import hub
-from online_il.config.training import Finetuning
+from online_il.config.finetuning import Finetuning
 from online_il.errors import InputError
 from online_il.generation.chat import as_text, prompt_ids
 from online_il.generation.tokens import trained_end

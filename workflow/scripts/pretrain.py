@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field, Json
 
-from online_il.config.training import Pretraining
+from online_il.config.pretraining import Pretraining
 from online_il.layout import step
 from online_il.models import new_model, word_tokenizer
 from online_il.program.cli import log, main

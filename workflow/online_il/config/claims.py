@@ -3,24 +3,18 @@
 A claim holds of each task that has its benchmarks and runs; nothing in it names a scale.
 """
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field
 
-from online_il.config.reading import (
-    ABSENT,
-    ConfigError,
-    Keys,
-    Problem,
-    read_yaml,
-    refuse,
-    rows_of,
-    value_at,
-)
+from online_il.config.checking import problems_of, schema_of
+from online_il.config.experts import NAME
+from online_il.config.problem import Problem
+from online_il.config.reading import ConfigError as ConfigError
+from online_il.config.reading import read_yaml, refuse
 from online_il.config.settings import Settings
-from online_il.config.tasks import NAME
 
 RunName = Annotated[str, Field(pattern=NAME)]
 ClaimName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -54,11 +48,10 @@ class Difference(Claim):
         gt=0, description="Set in advance: accuracy below 1, or a factor above 1 for times."
     )
 
-    @model_validator(mode="after")
-    def _margin_fits(self) -> "Difference":
+    def problems(self) -> Iterator[Problem]:
         if (self.statistic in RATIOS) != (self.margin > 1):
-            raise ValueError("a margin is below 1 for accuracy, and a factor above 1 for times")
-        return self
+            message = "a margin is below 1 for accuracy, and a factor above 1 for times"
+            yield Problem(("margin",), self.margin, message, f"choose one for {self.statistic}")
 
 
 class Degradation(Claim):
@@ -116,13 +109,6 @@ class Conjunction(Claim):
 AnyClaim = Annotated[
     Difference | Degradation | Discrepancy | Theory | Conjunction, Field(discriminator="kind")
 ]
-CLASSES: dict[str, type[Claim]] = {
-    **dict.fromkeys(("equivalence", "superiority", "non-inferiority"), Difference),
-    "degradation": Degradation,
-    "discrepancy": Discrepancy,
-    "theory": Theory,
-    "conjunction": Conjunction,
-}
 
 
 class Claims(Settings):
@@ -132,70 +118,28 @@ class Claims(Settings):
     seed: int = Field(ge=0, description="Seed of the resamples.")
     claims: list[AnyClaim] = Field(min_length=1, description="The claims, in the paper's order.")
 
+    def problems(self) -> Iterator[Problem]:
+        ids = [claim.id for claim in self.claims]
+        single = {claim.id for claim in self.claims if not isinstance(claim, Conjunction)}
+        for index, claim in enumerate(self.claims):
+            if claim.id in ids[:index]:
+                message = "this id stands here again"
+                yield Problem(("claims", index, "id"), claim.id, message, "rename one")
+            for place, name in enumerate(claim.claims if isinstance(claim, Conjunction) else []):
+                if name not in single:
+                    keys = ("claims", index, "claims", place)
+                    yield Problem(keys, name, "no claim has this id", "name one of the others")
+
 
 def load_claims(path: Path) -> Claims:
     """The claims in a YAML file. Raises `ConfigError` naming everything that is wrong."""
     raw, lines, problems = read_yaml(path, "a list of claims", "config/claims.yaml")
-    problems += [*_shape_problems(raw), *_name_problems(raw)]
+    for found in problems_of(Claims, raw):
+        problems += found
     refuse(problems, path, lines)
     return Claims.model_validate(raw)
 
 
 def schema() -> str:
     """The JSON schema of a file of claims, as committed in config/claims-schema.json."""
-    return json.dumps(Claims.model_json_schema(), indent=2, sort_keys=True) + "\n"
-
-
-def _shape_problems(raw: dict[str, Any]) -> list[Problem]:
-    try:
-        Claims.model_validate(raw)
-    except ValidationError as error:
-        return [_problem(raw, detail) for detail in error.errors(include_url=False)]
-    return []
-
-
-def _problem(raw: dict[str, Any], detail: Any) -> Problem:
-    """What pydantic refuses, in our words; its places name the kind on the way."""
-    place = detail["loc"]
-    keys: Keys = (*place[:2], *place[3:]) if place[:1] == ("claims",) else place
-    one: Any = Claims
-    if place[:1] == ("claims",) and len(place) > 2:
-        one = CLASSES[str(place[2])]
-    elif place[:1] == ("claims",) and len(place) == 2:
-        one = Claim
-    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        found = value_at(detail["input"], "kind")
-        kinds = ", ".join(CLASSES)
-        message = "a required key is missing" if found is ABSENT else "there is no such kind"
-        return Problem((*keys, "kind"), found, message, f"there are: {kinds}")
-    name = str(next((key for key in reversed(keys) if isinstance(key, str)), ""))
-    if detail["type"] == "extra_forbidden":
-        known = ", ".join(one.model_fields)
-        return Problem(keys, detail["input"], "unknown key", f"known: {known}")
-    field = one.model_fields.get(name)
-    meaning = (field.description if field else "") or "see config/claims.yaml"
-    if detail["type"] == "missing":
-        return Problem(keys, ABSENT, "a required key is missing", f"add: {meaning}")
-    return Problem(keys, detail["input"], detail["msg"], f"expected: {meaning}")
-
-
-def _name_problems(raw: dict[str, Any]) -> list[Problem]:
-    """Ids that stand twice, and claims that a conjunction names and that are not there."""
-    rows = rows_of(raw, "claims")
-    ids = [row.get("id") for _, row in rows]
-    found = [
-        Problem(("claims", index, "id"), row["id"], "this id stands here again", "rename one")
-        for place, (index, row) in enumerate(rows)
-        if "id" in row and row["id"] in ids[:place]
-    ]
-    single = {row.get("id") for _, row in rows if row.get("kind") != "conjunction"}
-    for index, row in rows:
-        listed = row.get("claims") if row.get("kind") == "conjunction" else None
-        for place, name in enumerate(listed if isinstance(listed, list) else []):
-            if name not in single:
-                keys = ("claims", index, "claims", place)
-                found.append(Problem(keys, name, "no claim has this id", "name one of the others"))
-    return found
-
-
-__all__ = ["Claims", "ConfigError", "load_claims"]
+    return schema_of(Claims)

@@ -1,6 +1,6 @@
 """Settings of the data of each task: which prompts there are, and how they are split."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -88,3 +88,8 @@ class Aime(Settings):
     kind: Literal["aime"] = Field(description="Which data this is.")
     aime2024: DataSet = Field(description="AIME 2024: the benchmark aime2024.")
     aime2025: DataSet = Field(description="AIME 2025: the benchmark aime2025.")
+
+
+Data = Annotated[
+    MiniatureData | CountdownHub | Gsm8k | DeepScaler | Aime, Field(discriminator="kind")
+]

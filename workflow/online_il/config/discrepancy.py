@@ -1,12 +1,15 @@
 """Settings of the comparison of two models' responses (paper, Section 3.1.1)."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
 from online_il.config.hub import Tokenizer
+from online_il.config.problem import Problem, unknown
 from online_il.config.sampling import Sampling
 from online_il.config.settings import Settings
+from online_il.config.tasks import Task
 
 Keyword = Annotated[str, Field(pattern=r"^\S+$")]
 
@@ -23,6 +26,22 @@ class Pair(Settings):
         None, description="Whose tokenizer counts both models' tokens; the student's if left out."
     )
 
+    def problems(self) -> Iterator[Problem]:
+        if self.expert == self.student:
+            message = "a model is compared with itself"
+            yield Problem(("student",), self.student, message, "name another")
+
+    def problems_among(self, tasks: dict[str, Task]) -> Iterator[Problem]:
+        """What is wrong between the pair and the tasks of the study, by name."""
+        if self.task not in tasks:
+            yield unknown(("task",), self.task, "no task has this name", sorted(tasks))
+            return
+        experts = [expert.name for expert in tasks[self.task].experts]
+        for key in ("expert", "student"):
+            if getattr(self, key) not in experts:
+                message = f"task {self.task} has no expert of this name"
+                yield unknown((key,), getattr(self, key), message, experts)
+
 
 class Discrepancy(Settings):
     """Figure 3 and Table 1: how far apart two models' responses are."""
@@ -37,3 +56,18 @@ class Discrepancy(Settings):
     bin_width: int = Field(gt=0, description="Width of a bin of length, tokens.")
     resamples: int = Field(ge=100, description="Permutations, and bootstrap samples, a pair.")
     seed: int = Field(ge=0, description="Seed of the resamples.")
+
+    def problems_among(self, tasks: dict[str, Task]) -> Iterator[Problem]:
+        """What is wrong between the comparison and the tasks of the study, by name."""
+        compared = [task for task in tasks.values() if task.runs]
+        evaluated = {name for task in compared for name in task.benchmarks}
+        if self.benchmark is not None and compared and self.benchmark not in evaluated:
+            yield Problem(
+                ("benchmark",),
+                self.benchmark,
+                f"task {', '.join(task.name for task in compared)} is not evaluated on it",
+                "add it to the task's benchmarks, or name one of those",
+            )
+        for index, pair in enumerate(self.models):
+            for problem in pair.problems_among(tasks):
+                yield problem.below("models", index)

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from online_il.config.reading import ABSENT, ConfigError, Keys, Problem, read_text
+from online_il.config.problem import ABSENT, Keys, Problem
+from online_il.config.reading import ConfigError, read_text
 
 SET = "set"
 

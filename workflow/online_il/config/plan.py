@@ -1,10 +1,14 @@
 """Settings of the plan: what is assumed of GPUs, models and lengths to say what a study costs."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from online_il.benchmarks import WITH_EXAMPLES
+from online_il.config.problem import ABSENT, Keys, Problem, unknown
 from online_il.config.settings import Settings
+from online_il.config.tasks import Task
 
 Tokens = Annotated[int, Field(gt=0)]
 
@@ -76,3 +80,30 @@ class Plan(Settings):
     seeds: list[int] | None = Field(
         None, min_length=1, description="Seeds to plan for; all when left out."
     )
+
+    def problems_among(self, tasks: dict[str, Task]) -> Iterator[Problem]:
+        """What is wrong between the plan and the tasks of the study, by name."""
+        named: list[tuple[Keys, str]] = [(("tokens", name), name) for name in self.tokens]
+        named += [(("tasks", index), name) for index, name in enumerate(self.tasks or [])]
+        for keys, name in named:
+            if name not in tasks:
+                yield unknown(keys, name, "no task has this name", list(tasks))
+        seeds = sorted({seed for task in tasks.values() for seed in task.seeds})
+        for index, seed in enumerate(self.seeds or []):
+            if seed not in seeds:
+                there = f"there are: {', '.join(map(str, seeds))}"
+                yield Problem(("seeds", index), seed, "no task has this seed", there)
+        for name, task in tasks.items():
+            lengths = self.tokens.get(name)
+            if lengths is None:
+                message = "the lengths of this task are missing"
+                yield Problem(("tokens", name), ABSENT, message, "add prompt and response")
+                continue
+            long = [name for name in task.benchmarks if name in WITH_EXAMPLES]
+            for key, needed, reason in (
+                ("finetuning_tokens", task.finetuning, "the task's base is fine-tuned"),
+                ("choice_tokens", long, f"the task is evaluated on {', '.join(long)}"),
+            ):
+                if needed and getattr(lengths, key) is None:
+                    message = f"{reason}, so the plan needs this length"
+                    yield Problem(("tokens", name, key), ABSENT, message, "add it")

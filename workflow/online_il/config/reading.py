@@ -1,112 +1,55 @@
-"""Reading a YAML file with its lines, and single values of it as the settings classes read them.
+"""Reading YAML files of users with their lines, and reporting what is wrong with them.
 
-A value that the classes refuse reads as absent: they report it. Problems are reported all at once,
-each with file, line, key, value and remedy.
+Problems are reported all at once, each with file, line, key, value and remedy.
 """
 
+import io
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
+from online_il.config.problem import ABSENT, Keys, Place, Problem
 from online_il.config.written import NUMBERS, Written, minutes, misread
 from online_il.text import decoded
 
-Keys = tuple[str | int, ...]
-Lines = dict[tuple[str, ...], int]
-Rows = list[tuple[int, dict[str, Any]]]
-
-
-class _Absent:
-    """Stands for the value of a key that is not there; YAML's null is a value."""
-
-
-ABSENT = _Absent()
+Lines = dict[tuple[str, ...], Place]
+"""Where each key stands, by its path as text, for YAML reads `1:` and `yes:` as other things."""
+MAX_VALUES = 100_000  # Aliases of aliases make many of a few lines.
 MAX_CHARACTERS = 200  # Of a number; Python refuses to print integers of thousands of digits.
-_INT = TypeAdapter(int)
-_INTS = TypeAdapter(list[int])
 
 
 class ConfigError(ValueError):
     """A config that cannot be used; its text lists every problem."""
 
 
-class Problem(NamedTuple):
-    """One thing that is wrong in a config file, and what to do about it."""
+class Read(NamedTuple):
+    """A YAML file: its nodes, which know their file and line, and what is wrong with it as YAML."""
 
-    keys: Keys
-    value: object
-    message: str
-    remedy: str
-
-
-def value_at(raw: object, *keys: str) -> object:
-    """The value at a path of keys, `ABSENT` where the path ends early."""
-    for key in keys:
-        raw = raw.get(key, ABSENT) if isinstance(raw, Mapping) else ABSENT
-    return raw
-
-
-def integer(raw: object, *keys: str) -> int | None:
-    """The integer at a path of keys, None where there is none."""
-    value = value_at(raw, *keys)
-    try:
-        return None if isinstance(value, bool) else _INT.validate_python(value)
-    except ValidationError:
-        return None
-
-
-def ints(raw: object, *keys: str) -> list[int] | None:
-    """The list of integers at a path of keys, None where there is none."""
-    value = value_at(raw, *keys)
-    if isinstance(value, list) and any(isinstance(item, bool) for item in value):
-        return None
-    try:
-        return _INTS.validate_python(value)
-    except ValidationError:
-        return None
-
-
-def text(raw: object, *keys: str) -> str:
-    """The text at a path of keys, empty where there is none."""
-    value = value_at(raw, *keys)
-    return value if isinstance(value, str) else ""
-
-
-def texts(rows: Rows, key: str) -> list[str]:
-    """The texts at a key of several rows."""
-    return [found for _, row in rows if (found := text(row, key))]
-
-
-def rows_of(raw: object, *keys: str) -> Rows:
-    """The mappings in a list with their indices; nothing where there is no list."""
-    value = value_at(raw, *keys)
-    listed = value if isinstance(value, list) else []
-    return [(index, row) for index, row in enumerate(listed) if isinstance(row, dict)]
-
-
-def pair(settings: object, key: str) -> tuple[int, int] | None:
-    """Two integers, such as the bounds of a range."""
-    value = ints(settings, key)
-    return (value[0], value[1]) if value is not None and len(value) == 2 else None
-
-
-# ---- a file and its lines ----
+    root: yaml.MappingNode
+    problems: list[Problem]
 
 
 def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Lines, list[Problem]]:
-    """What the file says, on which line each key stands, and what is wrong with it as YAML.
+    """What a file says, on which line each key stands, and what is wrong with it as YAML."""
+    root, problems = read_nodes(path, what, example)
+    return *values_of(root), problems
+
+
+def read_nodes(path: Path, what: str, example: str) -> Read:
+    """The nodes of a YAML file. Raises `ConfigError` for a file that is no mapping.
 
     The problems are keys that stand there twice, and values that YAML takes for something else than
     is written. All YAML of users is read here.
     """
     try:
-        text = decoded(path.read_bytes())
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
+        stream = io.StringIO(decoded(path.read_bytes()))
+        stream.name = str(path)  # What every node knows its file by.
+        root = yaml.compose(stream, Loader=yaml.SafeLoader)
+        problems = _problems(root)
+        raw = _constructed(root)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; the shipped ones are config/*.yaml") from None
     except OSError as error:
@@ -114,6 +57,8 @@ def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Line
     except UnicodeDecodeError as error:
         name = error.encoding.upper()
         raise ConfigError(f"{path}: not {name} at byte {error.start}; save it as UTF-8") from None
+    except ConfigError:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -121,53 +66,92 @@ def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Line
     except Exception as error:  # PyYAML lets through what its conversions raise (`!!int x`).
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: not plain YAML: {reason}; mend or remove this") from None
-    if not isinstance(raw, dict) or root is None:
+    if not isinstance(raw, dict) or not isinstance(root, yaml.MappingNode):
         found = "nothing" if raw is None else f"a {type(raw).__name__}"
         raise ConfigError(
             f"{path}: {what} is a mapping of keys, and this file holds {found}; "
             f"start from a copy of {example}"
         )
-    lines, problems = _walked(root, path)
-    return raw, lines, problems
+    return Read(root, problems)
 
 
 def read_text(text: str) -> tuple[Any, list[Problem]]:
     """What YAML on the command line says, and what is wrong with it. Raises `yaml.YAMLError`."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    return yaml.safe_load(text), _walked(root, Path("command line"))[1]
+    return yaml.safe_load(text), _problems(root)
 
 
-def _walked(root: yaml.Node | None, path: Path) -> tuple[Lines, list[Problem]]:
-    """The line of each key, keys that stand there twice, and values that are misread."""
+def values_of(root: yaml.Node) -> tuple[dict[str, Any], Lines]:
+    """What nodes say, and where each of its keys stands."""
     lines: Lines = {}
-    problems: list[Problem] = []
-    visited: set[int] = set()
 
     def walk(node: yaml.Node, keys: Keys) -> None:
-        lines.setdefault(_path(keys), node.start_mark.line + 1)
-        if id(node) in visited:  # An alias, which may even hold itself.
-            return
-        visited.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
+        lines.setdefault(_path(keys), _place_of(node))
+        for key, value in _below(node):
+            if isinstance(key, yaml.Node):
                 here = (*keys, str(key.value))
-                if _path(here) in lines:
-                    again = f"this key stands here again, after line {lines[_path(here)]}"
-                    problems.append(Problem(here, ABSENT, again, "keep one of the two"))
-                lines[_path(here)] = key.start_mark.line + 1
-                walk(value, here)
-        elif isinstance(node, yaml.SequenceNode):
-            for index, value in enumerate(node.value):
-                walk(value, (*keys, index))
-        elif node.tag in NUMBERS and len(node.value) > MAX_CHARACTERS:
-            place = f"{path}:{node.start_mark.line + 1}"
-            raise ConfigError(f"{place}: no value has {len(node.value)} characters; shorten it")
-        elif isinstance(node, yaml.ScalarNode) and (other := misread(node)):
-            problems.append(Problem(keys, *other))
+                lines[_path(here)] = _place_of(key)
+            else:
+                here = (*keys, key)
+            walk(value, here)
+
+    walk(root, ())
+    return _constructed(root), lines
+
+
+def _below(node: yaml.Node) -> list[tuple[Any, yaml.Node]]:
+    """What a mapping or a list holds, with the nodes of its keys or with indices."""
+    if isinstance(node, yaml.MappingNode):
+        return list(node.value)
+    return list(enumerate(node.value)) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _constructed(root: yaml.Node | None) -> Any:
+    return None if root is None else yaml.constructor.SafeConstructor().construct_document(root)
+
+
+def _place_of(node: yaml.Node) -> Place:
+    return Place(Path(node.start_mark.name), node.start_mark.line + 1)
+
+
+def _problems(root: yaml.Node | None) -> list[Problem]:
+    """Keys that stand twice, and values that are misread; raises `ConfigError` for a part without
+    an end.
+    """
+    problems: list[Problem] = []
+    sizes: dict[int, int] = {}  # By the id of a node; 0 while it is being walked.
+
+    def walk(node: yaml.Node, keys: Keys) -> int:
+        place = _place_of(node)
+        if sizes.get(id(node)) == 0:
+            raise ConfigError(f"{place}: this part holds itself; write out what it is to hold")
+        if id(node) in sizes:  # An alias.
+            return sizes[id(node)]
+        sizes[id(node)] = 0
+        size, first = 1, dict[str, int]()
+        for key, value in _below(node):
+            name = key.value if isinstance(key, yaml.ScalarNode) else str(key)
+            if isinstance(key, yaml.Node):
+                here = _place_of(key)
+                if name in first:
+                    message = f"this key stands here again, after line {first[name]}"
+                    again = Problem((*keys, name), ABSENT, message, "keep one of the two", here)
+                    problems.append(again)
+                first.setdefault(name, here.line)
+            size += walk(value, (*keys, name if isinstance(key, yaml.Node) else key))
+        if size > MAX_VALUES:
+            raise ConfigError(f"{place}: more than {MAX_VALUES:,} values stand here; write fewer")
+        if isinstance(node, yaml.ScalarNode):
+            if node.tag in NUMBERS and len(node.value) > MAX_CHARACTERS:
+                raise ConfigError(f"{place}: no value has {len(node.value)} characters; shorten it")
+            if other := misread(node):
+                problems.append(Problem(keys, *other, place))
+        sizes[id(node)] = size
+        return size
 
     if root is not None:
         walk(root, ())
-    return lines, problems
+    return problems
 
 
 # ---- reporting ----
@@ -178,32 +162,33 @@ def refuse(
 ) -> None:
     """Raise a `ConfigError` with a sentence a problem, if there are any."""
     if problems:
-        problems = sorted(problems, key=lambda problem: _line(problem.keys, lines))
-        listed = "\n".join(f"  {sentence(problem, path, lines, changed)}" for problem in problems)
+        # The file that was asked for comes first, then what it extends.
+        ordered = sorted(problems, key=lambda one: ((at := place_of(one, lines)).path != path, at))
+        listed = "\n".join(f"  {sentence(problem, lines, changed)}" for problem in ordered)
         noun = "problem" if len(problems) == 1 else "problems"
         raise ConfigError(f"{len(problems)} {noun} in {path}; nothing was started:\n{listed}")
 
 
-def _line(keys: Keys, lines: Lines) -> int:
-    """The line of a key, or of the innermost key around it that stands in the file."""
-    while _path(keys) not in lines:
+def place_of(problem: Problem, lines: Lines) -> Place:
+    """Where a problem's key stands, or the innermost key around it that is in a file."""
+    keys = problem.keys
+    while problem.place is None and _path(keys) not in lines:
         keys = keys[:-1]
-    return lines[_path(keys)]
+    return problem.place or lines[_path(keys)]
 
 
 def _path(keys: Keys) -> tuple[str, ...]:
-    """`keys` as text, for YAML reads `1:` and `yes:` as other things."""
     return tuple(map(str, keys))
 
 
-def sentence(problem: Problem, path: Path, lines: Lines, changed: Collection[Keys] = ()) -> str:
+def sentence(problem: Problem, lines: Lines, changed: Collection[Keys] = ()) -> str:
     """A problem in one line, with the place of its key."""
     keys = problem.keys
     name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
     # Escaped, so that odd characters in the file can be seen and printed.
     name = json.dumps(name)[1:-1] or "the file"
     overridden = any(keys[:length] in changed for length in range(1, len(keys) + 1))
-    place = "command line" if overridden else f"{path}:{_line(keys, lines)}"
+    place = "command line" if overridden else str(place_of(problem, lines))
     remedy = problem.remedy
     if type(problem.value) is str and (time := minutes(problem.value)):
         remedy += f"; in minutes: {time}"

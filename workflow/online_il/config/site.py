@@ -7,11 +7,12 @@ rules read from here what a job with GPUs needs beside their number.
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from online_il.config.checking import problems_of
 from online_il.config.reading import ConfigError, read_yaml, sentence
 from online_il.config.settings import Settings
-from online_il.config.written import Number, minutes
+from online_il.config.written import Number
 
 NAME = r"^[A-Za-z0-9_.,-]+$"
 
@@ -35,25 +36,21 @@ class Site(Settings):
     max_mem_mb: int | None = Field(description="Most memory of a job, MiB; null: no limit.", gt=0)
 
 
-class SiteError(ValueError):
+class SiteError(ConfigError):
     """A site block that cannot be used; its text lists every problem."""
 
 
 def load_site(path: Path) -> Site:
     """The site block of a profile. Raises `SiteError` naming everything that is wrong."""
     block, problems = site_block(path)
-    try:
-        site = Site.model_validate(block)
-    except ValidationError as error:
-        problems += [_sentence(problem) for problem in error.errors()]
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise SiteError(f"{path}, block `site`:\n{listed}")
-    return site
+    return Site.model_validate(block)
 
 
 def site_block(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """The block as it stands in a profile, and where YAML takes something for what it is not.
+    """The block as it stands in a profile, and a sentence on each thing that is wrong with it.
 
     Of the rest of the profile, which is Snakemake's, only numbers are looked at: a time limit there
     is misread like one here. Raises `SiteError` where there is no block.
@@ -65,12 +62,14 @@ def site_block(path: Path) -> tuple[dict[str, Any], list[str]]:
     block = profile.get("site")
     if not isinstance(block, dict):
         raise SiteError(f"{path}: there is no `site:` block; take it from the repository's file")
-    told = [
+    wrong = [
         problem
         for problem in problems
         if problem.keys[0] == "site" or isinstance(problem.value, Number)
     ]
-    return block, [sentence(problem, path, lines) for problem in told]
+    for found in problems_of(Site, block):
+        wrong += [problem.below("site") for problem in found]
+    return block, [sentence(problem, lines) for problem in wrong]
 
 
 def gpu_job(site: Site, gpus: int) -> dict[str, Any]:
@@ -95,21 +94,6 @@ def capped(amount: int, attempt: int, most: int | None) -> int:
     longest time limit goes on in the next attempt.
     """
     return amount * attempt if most is None else min(amount * attempt, most)
-
-
-def _sentence(problem: Any) -> str:
-    """One line on what is wrong with a key and what the key is."""
-    key = ".".join(map(str, problem["loc"]))
-    field = Site.model_fields.get(key)
-    if field is None:
-        known = ", ".join(Site.model_fields)
-        return f"{key}: unknown key; remove it, or use one of {known}"
-    if problem["type"] == "missing":
-        return f"{key}: a required key is missing; add: {field.description}"
-    value = problem["input"]
-    time = minutes(value) if isinstance(value, str) else ""
-    hint = f"In minutes: {time}." if time else "Text of digits needs quotes."
-    return f"{key} = {value!r}: {problem['msg']}; {field.description} {hint}"
 
 
 def warning(minutes: int) -> str:

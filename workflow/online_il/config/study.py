@@ -1,40 +1,36 @@
-"""The root of the settings: one YAML file describes one study.
+"""The root of the settings: one YAML file, and those that it extends, describe one study.
 
-`load` reads a file, checks it against the classes and across its parts, and reports everything
+`load` reads them, checks them against the classes and across their parts, and reports everything
 that is wrong at once, each with file, line, key, value and remedy.
 """
 
-import difflib
-import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from online_il.config import checks
+from online_il.config.checking import Checks, problems_of, schema_of
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
+from online_il.config.extending import read_extended
 from online_il.config.generation import Generation
+from online_il.config.methods import Methods
 from online_il.config.overrides import lay_over
 from online_il.config.plan import Plan
-from online_il.config.reading import (
-    ABSENT,
-    Keys,
-    Problem,
-    read_yaml,
-    refuse,
-    value_at,
-)
-from online_il.config.reading import (
-    ConfigError as ConfigError,
-)
+from online_il.config.problem import ABSENT, Keys, Problem, indivisible, unreachable, value_at
+from online_il.config.reading import ConfigError as ConfigError
+from online_il.config.reading import refuse
 from online_il.config.resources import Resources, RuleResources
+from online_il.config.run import Run
 from online_il.config.settings import Settings
 from online_il.config.tasks import Task
 from online_il.config.theory import Theory
-from online_il.config.training import Distill, Grpo, Methods, Run, Sft
+from online_il.methods import METHODS
+
+INHERITED = ("methods", "evaluation", "resources")
+"""Parts of a task that are laid over the study's, key by key."""
 
 
 class Study(Settings):
@@ -53,8 +49,12 @@ class Study(Settings):
     )
     generation: Generation = Field(description="The generation engine.")
     evaluation: Evaluation = Field(description="How checkpoints are evaluated.")
-    methods: Methods = Field(description="Settings shared by all runs of a method.")
-    resources: RuleResources = Field(description="What jobs ask of the machine.")
+    methods: Methods = Field(  # type: ignore[valid-type]
+        description="Settings shared by all runs of a method."
+    )
+    resources: RuleResources = Field(  # type: ignore[valid-type]
+        description="What jobs ask of the machine."
+    )
     tasks: list[Task] = Field(min_length=1, description="The tasks of the study.")
     discrepancy: Discrepancy | None = Field(
         None, description="Comparison of responses; the study has none when this is left out."
@@ -66,44 +66,160 @@ class Study(Settings):
         None, description="What the plan assumes; `snakemake plan` needs it, and nothing else."
     )
 
+    def problems(self) -> Iterator[Problem]:
+        yield from self._name_problems()
+        yield from self._missing()
+        for method in METHODS:
+            yield from self._checkpoint_problems(method)
+        if self.hardware == "gpu":
+            yield from self._gpu_problems()
+        yield from self._response_problems()
+        named = {task.name: task for task in self.tasks}
+        for key, part in (("discrepancy", self.discrepancy), ("plan", self.plan)):
+            for problem in part.problems_among(named) if part else ():
+                yield problem.below(key)
 
-def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    def _name_problems(self) -> Iterator[Problem]:
+        count = Counter(task.name for task in self.tasks)
+        methods: dict[str, set[str]] = {}
+        for run in (run for task in self.tasks for run in task.runs):
+            methods.setdefault(run.name, set()).add(run.method)
+        for index, task in enumerate(self.tasks):
+            if count[task.name] > 1:
+                keys: Keys = ("tasks", index, "name")
+                yield Problem(keys, task.name, "two tasks have this name", "keep one of them")
+            for row, run in enumerate(task.runs):
+                used = sorted(methods[run.name])
+                if len(used) > 1 and len(self.tasks) > 1:
+                    yield Problem(
+                        ("tasks", index, "runs", row, "name"),
+                        run.name,
+                        f"runs of this name use different methods: {', '.join(used)}",
+                        "figures compare runs by name across tasks, so rename one",
+                    )
+
+    def _missing(self) -> Iterator[Problem]:
+        """Methods and rules that some task uses and that have no settings."""
+        for index, task in enumerate(self.tasks):
+            methods = {run.method for run in task.runs}
+            rules = {"sample", "evaluate", *methods}
+            rules |= {"pretrain"} if getattr(task.base, "kind", "") == "scratch" else set()
+            rules |= {"finetune"} if task.finetuning else set()
+            for part, used in (("methods", methods), ("resources", rules)):
+                for name in sorted(used):
+                    if getattr(getattr(task, part), name) is None:
+                        meaning = type(getattr(task, part)).model_fields[name].description
+                        keys: Keys = ("tasks", index, part, name)
+                        message = "a required key is missing"
+                        yield Problem(keys, ABSENT, message, f"add: {meaning}")
+
+    def _checkpoint_problems(self, method: str) -> Iterator[Problem]:
+        """Of each list of checkpoints, some run that follows it must reach each step."""
+        lists: dict[Keys, tuple[list[int], list[int]]] = {}
+        shared = getattr(self.methods, method)
+        if shared:
+            lists["methods", method] = (shared.checkpoints, [])
+        for index, task in enumerate(self.tasks):
+            settings = getattr(task.methods, method)
+            if settings is None:
+                continue
+            own = shared is None or settings.checkpoints != shared.checkpoints
+            at: Keys = ("tasks", index, "methods", method) if own else ("methods", method)
+            _, followers = lists.setdefault(at, (settings.checkpoints, []))
+            followers += [
+                run.steps for run in task.runs if run.method == method and run.checkpoints is None
+            ]
+        for at, (steps, followers) in lists.items():
+            what, longest = f"the longest {method} run", max(followers, default=None)
+            yield from unreachable(steps, longest, what, (*at, "checkpoints"))
+
+    def _gpu_problems(self) -> Iterator[Problem]:
+        if self.generation.engine == "loop":
+            yield Problem(
+                ("generation", "engine"),
+                "loop",
+                "the decode loop runs on CPUs alone, and hardware is gpu",
+                "set it to vllm or transformers, or hardware to cpu",
+            )
+        yield from _without_gpu(self.resources)
+        for index, task in enumerate(self.tasks):
+            here: Keys = ("tasks", index)
+            for problem in _without_gpu(task.resources):
+                yield problem.below(*here)
+            for method in METHODS:
+                settings = getattr(task.methods, method)
+                for problem in _divided(settings, task, method):
+                    yield problem.below(*here, "methods", method)
+            for problem in _divided(task.finetuning, task, "finetune"):
+                yield problem.below(*here, "base", "finetuning")
+
+    def _response_problems(self) -> Iterator[Problem]:
+        """Counts of responses are for benchmarks that something is evaluated on."""
+        evaluated = [name for task in self.tasks for name in task.benchmarks]
+        yield from _unused(self.evaluation, evaluated)
+        for index, task in enumerate(self.tasks):
+            # What is the study's is for its other tasks.
+            own = set(task.evaluation.responses) - set(self.evaluation.responses)
+            for problem in _unused(task.evaluation, task.benchmarks):
+                if problem.keys[-1] in own:
+                    yield problem.below("tasks", index)
+
+
+def load(
+    path: Path, overrides: Mapping[str, Any] | None = None, checks: Checks | None = None
+) -> Study:
     """The study in a YAML file. Raises `ConfigError` naming everything that is wrong.
 
-    `overrides` are laid over the file (`config.overrides`).
+    `overrides` are laid over the file (`config.overrides`); `checks` are further checks of single
+    classes, such as those of a task's own code (`online_il.studies`).
     """
-    raw, lines, problems = read_yaml(path, "a study", "config/mini.yaml")
+    raw, lines, problems = read_extended(path, "a study", "config/mini.yaml")
     changed, wrong = lay_over(raw, overrides or {})
-    problems += [*wrong, *_shape_problems(raw), *checks.problems(raw)]
+    whole = inherited(raw)
+    refused, contradicted = problems_of(Study, whole, checks)
+    problems += [*wrong, *_own(refused, raw), *_told_once(contradicted, raw)]
     refuse(problems, path, lines, changed)
-    return Study.model_validate(raw)
+    return Study.model_validate(whole)
+
+
+def inherited(raw: dict[str, Any]) -> dict[str, Any]:
+    """A study in which each task has all settings: its own laid over the study's, key by key."""
+    tasks = raw.get("tasks")
+    if not isinstance(tasks, list):
+        return raw
+    return raw | {
+        "tasks": [
+            task | {part: _laid_over(raw.get(part, {}), task.get(part)) for part in INHERITED}
+            if isinstance(task, dict)
+            else task
+            for task in tasks
+        ]
+    }
 
 
 def schema() -> str:
     """The JSON schema of a config file, as committed in config/schema.json."""
-    return json.dumps(_schema(), indent=2, sort_keys=True) + "\n"
+    return schema_of(Study, "Another study, relative to this file, that this one is laid over.")
 
 
 def seeds_of(task: Task, run: Run) -> list[int]:
     """The seeds of a run: its own, or those of the task."""
-    return task.seeds if run.seeds is None else run.seeds
+    return task.seeds_of(run)
 
 
-def method_of(study: Study, task: Task, method: str) -> Grpo | Sft | Distill:
-    """The settings of a method in a task: the task's own, or those of the study."""
-    settings = getattr(task.methods, method) or getattr(study.methods, method)
-    return settings  # type: ignore[no-any-return]
+def method_of(study: Study, task: Task, method: str) -> Any:
+    """The settings of a method in a task."""
+    return getattr(task.methods, method)
 
 
 def evaluation_of(study: Study, task: Task) -> Evaluation:
-    """How a task's checkpoints are evaluated: its own way, or the study's."""
-    return task.evaluation or study.evaluation
+    """How a task's checkpoints are evaluated."""
+    return task.evaluation
 
 
 def resources_of(study: Study, task: Task, rule: str) -> Resources:
-    """What a rule's jobs ask for in a task: the task's own, or those of the study."""
-    settings = getattr(task.resources, rule, None) or getattr(study.resources, rule)
-    return settings  # type: ignore[no-any-return]
+    """What a rule's jobs ask for in a task."""
+    return getattr(task.resources, rule)  # type: ignore[no-any-return]
 
 
 def checkpoints_of(study: Study, task: Task, run: Run) -> list[int]:
@@ -113,92 +229,75 @@ def checkpoints_of(study: Study, task: Task, run: Run) -> list[int]:
     return sorted({step for step in listed if step <= run.steps} | {run.steps})
 
 
-# ---- what the classes refuse ----
+def _divided(settings: Any, task: Task, rule: str) -> Iterator[Problem]:
+    """Whether several GPUs can share an update."""
+    gpus = getattr(getattr(task.resources, rule), "gpu", 0)
+    if settings is not None and gpus > 1:
+        yield from indivisible(settings.update_size, settings.micro_batch_size, gpus)
 
 
-def _shape_problems(raw: dict[str, Any]) -> Iterator[Problem]:
-    refused: set[Keys] = set()
-    try:
-        Study.model_validate(raw)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            keys, value = _place(raw, detail["loc"]), detail["input"]
-            refused.add(keys)
-            if detail["type"] in ("extra_forbidden", "invalid_key"):
-                known = list(_schema_at(keys[:-1], raw).get("properties", {}))
-                close = difflib.get_close_matches(str(keys[-1]), known, 1)
-                hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-                # For a key that is no text, pydantic gives the key in the place of its value.
-                shown = ABSENT if detail["type"] == "invalid_key" else value
-                yield Problem(keys, shown, "unknown key", hint)
-                continue
-            if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
-                yield _kind_problem(raw, keys, value)
-                continue
-            meaning = _schema_at(keys, raw).get("description") or "see config/schema.json"
-            if detail["type"] == "missing":
-                yield Problem(keys, ABSENT, "a required key is missing", f"add: {meaning}")
-            else:
-                yield Problem(keys, value, detail["msg"], f"expected: {meaning}")
-    # The classes take true for 1.
-    for keys, flag in checks.booleans(raw):
-        if not any(keys[:length] in refused for length in range(1, len(keys) + 1)):
-            yield Problem(keys, flag, "no setting is true or false", "write a number or a name")
+def _without_gpu(resources: Settings) -> Iterator[Problem]:
+    """Rules that train and ask for no GPU."""
+    for rule in (*METHODS, "finetune"):
+        asked = getattr(resources, rule)
+        if asked and not asked.gpu:
+            yield Problem(
+                ("resources", rule, "gpu"),
+                asked.given("gpu"),
+                "hardware is gpu, and these jobs ask for none",
+                "ask for at least 1, or set hardware to cpu",
+            )
 
 
-def _kind_problem(raw: dict[str, Any], keys: Keys, value: object) -> Problem:
-    """A part whose `kind` is missing or unknown."""
-    kinds = sorted(_kinds(_schema_at(keys, raw)))
-    found = value_at(value, "kind")
-    close = difflib.get_close_matches(str(found), kinds, 1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    message = "a required key is missing" if found is ABSENT else "there is no such kind"
-    return Problem((*keys, "kind"), found, message, f"{hint}there are: {', '.join(kinds)}")
+def _unused(evaluation: Evaluation, evaluated: list[str]) -> Iterator[Problem]:
+    for name, count in evaluation.responses.items():
+        if name not in evaluated:
+            yield Problem(
+                ("evaluation", "responses", name),
+                count,
+                "nothing is evaluated on this benchmark",
+                "remove it, or add it to the benchmarks",
+            )
 
 
-def _place(raw: object, location: Keys) -> Keys:
-    """A place as the file has it: pydantic also names the kind of each part on the way."""
-    keys: list[str | int] = []
-    here, named = raw, False
-    for key in location:
-        if not named and value_at(here, "kind") == key and value_at(here, str(key)) is ABSENT:
-            named = True
+# ---- what a task has from the study ----
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    """A task's part over the study's; a part that the task does not have, or as null, is that."""
+    return below if above is None else _merged(below, above)
+
+
+def _merged(below: Any, above: Any) -> Any:
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {key: _merged(below.get(key), value) for key, value in above.items()}
+
+
+def _shared(keys: Keys, raw: dict[str, Any]) -> Keys:
+    """The study's keys that stand behind a task's inherited ones; none where it has its own."""
+    inherits = len(keys) > 2 and keys[0] == "tasks" and keys[2] in INHERITED
+    return keys[2:] if inherits and value_at(raw, *keys) is ABSENT else ()
+
+
+def _own(refused: list[Problem], raw: dict[str, Any]) -> Iterator[Problem]:
+    """What the classes refuse, without what a task only has from the study."""
+    places = {problem.keys for problem in refused}
+    for problem in refused:
+        shared = _shared(problem.keys, raw)
+        if not any(shared[:length] in places for length in range(1, len(shared) + 1)):
+            yield problem
+
+
+def _told_once(problems: list[Problem], raw: dict[str, Any]) -> list[Problem]:
+    """Contradictions, those in what a task has from the study told of the study."""
+    told: list[Problem] = []
+    for problem in problems:
+        keys = problem.keys
+        if _shared(keys, raw) and value_at(raw, *keys[:4]) is ABSENT:
+            problem = problem._replace(keys=keys[2:])
+        elif _shared(keys, raw) and problem._replace(keys=keys[2:]) in problems:
             continue
-        keys.append(key)
-        if isinstance(here, list) and isinstance(key, int) and key < len(here):
-            here = here[key]
-        else:
-            here = value_at(here, str(key))
-        named = False
-    return tuple(keys)
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    return Study.model_json_schema()
-
-
-def _kinds(node: dict[str, Any]) -> dict[str, str]:
-    """Where the schema describes each kind of a part."""
-    mapping: dict[str, str] = node.get("discriminator", {}).get("mapping", {})
-    return mapping
-
-
-def _schema_at(keys: Keys, raw: object = None) -> dict[str, Any]:
-    """What the JSON schema says of a key: its description, and the keys that it holds."""
-    node = _schema()
-    for key in keys:
-        if isinstance(key, int):  # What a list says of itself holds for its items.
-            node = {"description": node.get("description")} | node.get("items", {})
-            raw = raw[key] if isinstance(raw, list) and key < len(raw) else None
-        else:
-            node = node.get("properties", {}).get(key, {})
-            raw = value_at(raw, key)
-        for option in node.get("anyOf", []):  # What may be left out is this or null.
-            node = option | node
-        kind = value_at(raw, "kind")
-        if isinstance(kind, str) and kind in _kinds(node):
-            node = {"$ref": _kinds(node)[kind]} | node
-        # A `$ref` stands beside the key's own description, which comes before the class's.
-        node = _schema()["$defs"].get(node.get("$ref", "").rpartition("/")[2], {}) | node
-    return node
+        if problem not in told:
+            told.append(problem)
+    return told

@@ -1,94 +1,34 @@
 """Settings of the tasks: their data, their base, their experts and their matrix of runs."""
 
-from typing import Annotated, Literal
+from collections import Counter
+from collections.abc import Iterator
 
 from pydantic import Field
 
-from online_il.config.data import Aime, CountdownHub, DeepScaler, Gsm8k, MiniatureData
-from online_il.config.endpoint import Endpoint
+from online_il import benchmarks
+from online_il.config.bases import Base
+from online_il.config.data import Data
 from online_il.config.evaluation import Evaluation
-from online_il.config.hub import Model
-from online_il.config.random import RandomModel
-from online_il.config.resources import TaskResources
+from online_il.config.experts import NAME, Expert, Solver
+from online_il.config.finetuning import Finetuning
+from online_il.config.methods import Methods
+from online_il.config.problem import Problem, closest, repetitions, unknown, unreachable
+from online_il.config.resources import RuleResources
+from online_il.config.run import Run
 from online_il.config.settings import Settings
-from online_il.config.training import (
-    Finetuning,
-    Pretraining,
-    Run,
-    TaskMethods,
-)
+from online_il.methods import METHODS
 
-NAME = r"^[a-z0-9][a-z0-9.-]*$"
-
-
-class Scratch(Pretraining):
-    """A base that is trained from scratch on the miniature's language."""
-
-    kind: Literal["scratch"] = Field(description="Trained from scratch.")
-
-
-class Pretrained(Model):
-    """A base that comes from the hub, as it is or fine-tuned first."""
-
-    kind: Literal["model"] = Field(description="A model of the hub.")
-    seed: int = Field(ge=0, description="Seed of its fine-tuning; one base serves all seeds.")
-    chat_template: str | None = Field(
-        None, description="File with a chat template (Jinja), where the model has none."
-    )
-    finetuning: Finetuning | None = Field(
-        None, description="Supervised training before everything else; none when left out."
-    )
-
-
-class RandomBase(RandomModel):
-    """A base with random weights, as it is or fine-tuned first."""
-
-    finetuning: Finetuning | None = Field(
-        None, description="Supervised training before everything else; none when left out."
-    )
-
-
-class Solver(Settings):
-    """The exact Countdown solver, which answers at once."""
-
-    name: str = Field(pattern=NAME, description="Name that runs refer to.")
-    kind: Literal["solver"] = Field(description="The exact Countdown solver.")
-
-
-class EndpointExpert(Endpoint):
-    """A model behind an OpenAI-compatible endpoint: its samples can be had, its weights cannot."""
-
-    name: str = Field(pattern=NAME, description="Name that runs refer to.")
-    kind: Literal["endpoint"] = Field(description="A model behind an endpoint.")
-
-
-class ModelExpert(Model):
-    """A model of the hub that is no run of this study."""
-
-    name: str = Field(pattern=NAME, description="Name that runs refer to.")
-    kind: Literal["model"] = Field(description="A model of the hub.")
-    chat_template: str | None = Field(
-        None, description="File with a chat template (Jinja), where the model has none."
-    )
-
-
-class RandomExpert(RandomModel):
-    """An expert with random weights."""
-
-    name: str = Field(pattern=NAME, description="Name that runs refer to.")
-
-
-Data = Annotated[
-    MiniatureData | CountdownHub | Gsm8k | DeepScaler | Aime, Field(discriminator="kind")
-]
-Base = Annotated[Scratch | Pretrained | RandomBase, Field(discriminator="kind")]
-Expert = Annotated[
-    Solver | EndpointExpert | ModelExpert | RandomExpert, Field(discriminator="kind")
-]
+LARGEST_SEED = 2**32 - 1  # NumPy's, which the trainers seed.
+BASE = "base"
+"""The name by which runs refer to the base."""
 
 
 class Task(Settings):
-    """One task: its data and everything that is trained and measured on it."""
+    """One task: its data and everything that is trained and measured on it.
+
+    Of `methods`, `evaluation` and `resources` a config writes here only what differs from the
+    study's; once it is loaded, all of it stands here.
+    """
 
     name: str = Field(pattern=NAME, description="Name of the task; it names folders and lines.")
     data: Data = Field(description="The prompts.")
@@ -98,15 +38,134 @@ class Task(Settings):
     seeds: list[int] = Field(
         min_length=1, description="Seeds of every run; all start from one base."
     )
-    methods: TaskMethods = Field(
-        TaskMethods(), description="Settings of single methods in place of the study's."
+    methods: Methods = Field(  # type: ignore[valid-type]
+        description="Settings of methods, where they differ from the study's."
     )
-    evaluation: Evaluation | None = Field(
-        None, description="How its checkpoints are evaluated, in place of the study's."
+    evaluation: Evaluation = Field(
+        description="How its checkpoints are evaluated, where that differs from the study's way."
     )
-    resources: TaskResources = Field(
-        TaskResources(), description="What single rules ask for, in place of the study's."
+    resources: RuleResources = Field(  # type: ignore[valid-type]
+        description="What rules ask for, where that differs from the study's."
     )
     base: Base | None = Field(None, description="How the base model is made; runs need one.")
     experts: list[Expert] = Field([], description="Experts that are not runs.")
     runs: list[Run] = Field([], description="The matrix of runs.")
+
+    @property
+    def finetuning(self) -> Finetuning | None:
+        """How the base is fine-tuned, if it is."""
+        return getattr(self.base, "finetuning", None)
+
+    def seeds_of(self, run: Run) -> list[int]:
+        """The seeds of a run: its own, or those of the task."""
+        return self.seeds if run.seeds is None else run.seeds
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _seed_problems(self.seeds)
+        yield from self._benchmark_problems()
+        yield from self._name_problems()
+        if self.base is None and self.runs:
+            message = "the task has runs, which start from a base"
+            yield Problem((BASE,), self.given(BASE), message, "add a base, or remove the runs")
+        for index, expert in enumerate(self.experts):
+            if isinstance(expert, Solver) and self.data.kind != "miniature":
+                yield Problem(
+                    ("experts", index, "kind"),
+                    expert.kind,
+                    "the exact solver answers the miniature's prompts alone",
+                    "use an endpoint or a model, or data of kind miniature",
+                )
+        for index, run in enumerate(self.runs):
+            steps = unreachable(run.checkpoints or [], run.steps, "this run", ("checkpoints",))
+            checks = (self._expert_problems(run), self._run_seed_problems(run), steps)
+            for check in checks:
+                for problem in check:
+                    yield problem.below("runs", index)
+
+    def _benchmark_problems(self) -> Iterator[Problem]:
+        yield from repetitions(self.benchmarks, ("benchmarks",))
+        known = benchmarks.of_data(self.data.kind)
+        for index, name in enumerate(self.benchmarks):
+            if name not in known:
+                message = "the task's data have no such benchmark"
+                yield unknown(("benchmarks", index), name, message, known)
+
+    def _name_problems(self) -> Iterator[Problem]:
+        named = [(("runs", index, "name"), run.name) for index, run in enumerate(self.runs)]
+        named += [(("experts", index, "name"), one.name) for index, one in enumerate(self.experts)]
+        count = Counter(name for _, name in named)
+        for keys, name in named:
+            if name == BASE:
+                yield Problem(keys, name, "'base' is the name of the base model", _RENAME)
+            elif count[name] > 1:
+                message = "another run or expert of this task has this name"
+                yield Problem(keys, name, message, _RENAME)
+
+    def _expert_problems(self, run: Run) -> Iterator[Problem]:
+        keys, given, method = ("expert",), run.given("expert"), METHODS[run.method]
+        with_weights = {BASE, *(one.name for one in self.runs)}
+        with_weights |= {expert.name for expert in self.experts if expert.has_weights}
+        known = sorted(with_weights | {expert.name for expert in self.experts})
+        there_are = f"there are: {', '.join(known)}"
+        if not method.needs_expert:
+            if run.expert is not None:
+                message = f"{run.method} learns from the reward, not from an expert"
+                yield Problem(keys, given, message, "remove it")
+        elif run.expert is None:
+            message = f"{run.method} needs an expert to imitate"
+            yield Problem(keys, given, message, f"name one ({there_are})")
+        elif run.expert not in known:
+            close = closest(run.expert, known)
+            remedy = f"{close}({there_are})" if close else there_are
+            yield Problem(keys, given, "no run or expert has this name", remedy)
+        elif method.learns_from == "probabilities" and run.expert not in with_weights:
+            offline = [name for name, one in METHODS.items() if one.learns_from == "samples"]
+            yield Problem(
+                keys,
+                given,
+                f"{run.method} reads the expert's next-token probabilities, and this one has no "
+                "weights",
+                f"name a run, or use {' or '.join(offline)}",
+            )
+        elif self._imitates_itself(run):
+            message = "the run imitates itself in the end"
+            yield Problem(keys, given, message, "let one of the runs imitate something else")
+
+    def _imitates_itself(self, run: Run) -> bool:
+        parents = {one.name: one.expert for one in self.runs if METHODS[one.method].needs_expert}
+        above, seen = run.expert, set[str]()
+        while above in parents and above not in seen and above != run.name:
+            seen.add(above)
+            above = parents[above]
+        return above == run.name
+
+    def _run_seed_problems(self, run: Run) -> Iterator[Problem]:
+        """A run of seed k imitates the expert of seed k."""
+        given = run.given("seeds")
+        yield from _seed_problems(run.seeds or [])
+        foreign = [seed for seed in run.seeds or [] if seed not in self.seeds]
+        if foreign:
+            message = f"the task has no seed {', '.join(map(str, foreign))}"
+            remedy = f"add to the task's seeds ({self.seeds}) or remove here"
+            yield Problem(("seeds",), given, message, remedy)
+        for other in self.runs:
+            theirs = self.seeds_of(other)
+            missing = [s for s in self.seeds_of(run) if s not in [*theirs, *foreign]]
+            if run.expert == other.name and missing and METHODS[run.method].needs_expert:
+                yield Problem(
+                    ("seeds",),
+                    given,
+                    f"its expert '{other.name}' has no seed {', '.join(map(str, missing))}",
+                    f"keep to the expert's seeds ({theirs}), or give the expert more",
+                )
+
+
+_RENAME = "choose another name"
+
+
+def _seed_problems(seeds: list[int]) -> Iterator[Problem]:
+    yield from repetitions(seeds, ("seeds",))
+    for index, seed in enumerate(seeds):
+        if not 0 <= seed <= LARGEST_SEED:
+            remedy = f"choose one from 0 to {LARGEST_SEED}"
+            yield Problem(("seeds", index), seed, "this is no seed", remedy)

@@ -1,7 +1,10 @@
 """Settings of the theory's experiments: instances and sweeps, no training."""
 
-from pydantic import Field, model_validator
+from collections.abc import Iterator
 
+from pydantic import Field
+
+from online_il.config.problem import Problem
 from online_il.config.settings import Settings
 
 Vector = list[float]
@@ -18,16 +21,6 @@ class Panel(Settings):
         min_length=1, description="Directions of the class of students, through the origin."
     )
 
-    @model_validator(mode="after")
-    def _makes_a_problem(self) -> "Panel":
-        """Found before anything runs, in the words of the program that would refuse it."""
-        from online_il.theory.gaussian import problem
-
-        problem(self.expert_mean, self.expert_weight, self.class_direction)
-        if len(self.expert_mean[0]) != 2:
-            raise ValueError("a panel of the figure has two dimensions")
-        return self
-
 
 class OfflineBound(Settings):
     """Theorem 1's instance; the first value of each list is the centre of the sweeps."""
@@ -38,18 +31,6 @@ class OfflineBound(Settings):
     replicates: int = Field(gt=1, description="Data sets an instance.")
     seed: int = Field(ge=0, description="Seed of the data sets.")
     log_floor: float = Field(gt=0, lt=1, description="Where the logarithm of a density is clipped.")
-
-    @model_validator(mode="after")
-    def _makes_instances(self) -> "OfflineBound":
-        from online_il.theory.offline_bound import Instance, check
-
-        for contexts, coverage, samples in (
-            *((value, self.coverage[0], self.samples[0]) for value in self.contexts),
-            *((self.contexts[0], value, self.samples[0]) for value in self.coverage),
-            *((self.contexts[0], self.coverage[0], value) for value in self.samples),
-        ):
-            check(Instance(contexts, coverage, samples), self.replicates, self.log_floor)
-        return self
 
 
 class Alignment(Settings):
@@ -75,14 +56,6 @@ class Pessimism(Settings):
     replicates: int = Field(gt=1, description="Data sets an N.")
     seed: int = Field(ge=0, description="Seed of the data sets.")
 
-    @model_validator(mode="after")
-    def _makes_an_instance(self) -> "Pessimism":
-        from online_il.theory.pessimism import Instance, check
-
-        instance = Instance(self.rare, self.coverage, self.signal_bad)
-        check(instance, self.samples, self.beta, self.replicates)
-        return self
-
 
 class Horizon(Settings):
     """The tabular MDP of horizon H."""
@@ -104,9 +77,9 @@ class Theory(Settings):
     pessimism: Pessimism = Field(description="Theorem 5.")
     horizon: Horizon = Field(description="Horizon against misspecification (beyond the paper).")
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> "Theory":
+    def problems(self) -> Iterator[Problem]:
         names = [panel.name for panel in self.gaussian]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two panels have one name: {', '.join(names)}; rename one")
-        return self
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                keys = ("gaussian", index, "name")
+                yield Problem(keys, name, "two panels have this name", "rename one")

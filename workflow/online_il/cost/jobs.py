@@ -18,8 +18,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from online_il import benchmarks
+from online_il.config.bases import Pretrained, RandomBase, Scratch
+from online_il.config.distill import Distill
 from online_il.config.evaluation import Evaluation
+from online_il.config.experts import EndpointExpert, Solver
+from online_il.config.finetuning import Finetuning
+from online_il.config.grpo import Grpo
 from online_il.config.plan import ModelShape, Plan, TaskTokens
+from online_il.config.run import Run
+from online_il.config.sft import Sft
 from online_il.config.study import (
     Study,
     checkpoints_of,
@@ -28,8 +35,7 @@ from online_il.config.study import (
     resources_of,
     seeds_of,
 )
-from online_il.config.tasks import EndpointExpert, Pretrained, RandomBase, Scratch, Solver, Task
-from online_il.config.training import Distill, Finetuning, Grpo, Run, Sft
+from online_il.config.tasks import Task
 from online_il.cost.shape import forward_flops, of_model, parameters
 
 Key = tuple[str, str, str, int]

@@ -6,9 +6,10 @@ import re
 import subprocess
 from pathlib import Path
 
+from online_il.config.experts import EndpointExpert
 from online_il.config.site import SiteError, site_block
 from online_il.config.study import Study, resources_of, seeds_of
-from online_il.config.tasks import EndpointExpert, Task
+from online_il.config.tasks import Task
 from online_il.cost.jobs import finetuning_of
 from online_il.layout import Layout
 from online_il.preflight.report import Report

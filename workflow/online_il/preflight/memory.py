@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from online_il import hub
+from online_il.config.bases import Pretrained, Scratch
+from online_il.config.distill import Distill
+from online_il.config.experts import ModelExpert
+from online_il.config.grpo import Grpo
 from online_il.config.plan import ModelShape, Plan
 from online_il.config.random import RandomModel
 from online_il.config.study import (
@@ -15,8 +19,7 @@ from online_il.config.study import (
     resources_of,
     seeds_of,
 )
-from online_il.config.tasks import ModelExpert, Pretrained, Scratch, Task
-from online_il.config.training import Distill, Grpo
+from online_il.config.tasks import Task
 from online_il.cost.jobs import finetuning_of
 from online_il.cost.memory import GIB, Memory, published_bytes, training, vllm_least
 from online_il.cost.shape import of_model, parameters

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from online_il import hub
+from online_il.config.bases import Pretrained
+from online_il.config.experts import ModelExpert
 from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.plan import ModelShape
+from online_il.config.sft import Sft
 from online_il.config.study import Study, evaluation_of, method_of
-from online_il.config.tasks import ModelExpert, Pretrained, Task
-from online_il.config.training import Sft
+from online_il.config.tasks import Task
 from online_il.cost.jobs import finetuning_of
 from online_il.cost.shape import of_model
 from online_il.errors import InputError

@@ -1,0 +1,40 @@
+"""Settings of the bases: the models that all runs of a task start from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from online_il.config.finetuning import Finetuning
+from online_il.config.hub import Model
+from online_il.config.pretraining import Pretraining
+from online_il.config.random import RandomModel
+
+
+class Scratch(Pretraining):
+    """A base that is trained from scratch on the miniature's language."""
+
+    kind: Literal["scratch"] = Field(description="Trained from scratch.")
+
+
+class Pretrained(Model):
+    """A base that comes from the hub, as it is or fine-tuned first."""
+
+    kind: Literal["model"] = Field(description="A model of the hub.")
+    seed: int = Field(ge=0, description="Seed of its fine-tuning; one base serves all seeds.")
+    chat_template: str | None = Field(
+        None, description="File with a chat template (Jinja), where the model has none."
+    )
+    finetuning: Finetuning | None = Field(
+        None, description="Supervised training before everything else; none when left out."
+    )
+
+
+class RandomBase(RandomModel):
+    """A base with random weights, as it is or fine-tuned first."""
+
+    finetuning: Finetuning | None = Field(
+        None, description="Supervised training before everything else; none when left out."
+    )
+
+
+Base = Annotated[Scratch | Pretrained | RandomBase, Field(discriminator="kind")]

@@ -1,0 +1,184 @@
+"""Everything that is wrong with a config, told at once: what classes refuse, what keys contradict.
+
+Keys are checked against each other in every part whose class accepts it (`Settings.problems`), also
+where the classes refuse a key elsewhere. The one translator of pydantic's errors is here.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from online_il.config.problem import ABSENT, Keys, Problem, closest, value_at
+from online_il.config.settings import Settings
+
+Checks = Mapping[type[Settings], Callable[[Any], Iterator[Problem]]]
+"""Further checks of a class's parts, by code that the config does not know."""
+
+
+def problems_of(
+    kind: type[Settings], raw: Any, checks: Checks | None = None
+) -> tuple[list[Problem], list[Problem]]:
+    """What is wrong with a raw value that is to become a `kind`, by the keys in it: what the
+    classes refuse, and where keys contradict each other.
+    """
+    details = _errors(kind, raw)
+    found = [_refusal(kind, raw, detail) for detail in details]
+    refused = {problem.keys for problem in found}
+    # The classes take true for 1.
+    for keys, flag in _booleans(raw):
+        if not any(keys[:length] in refused for length in range(1, len(keys) + 1)):
+            message = "no setting is true or false"
+            found.append(Problem(keys, flag, message, "write a number or a name"))
+    # An unknown key is nothing that another one could contradict.
+    unknown = {_place(raw, one["loc"]) for one in details if one["type"] in _UNKNOWN}
+    known = _without(raw, unknown)
+    contradictions: list[Problem] = []
+    parts: dict[int, Settings] = {}
+    _errors(kind, known, parts)
+    for keys, value in _mappings(known):
+        part = parts.get(id(value))
+        if part is not None:
+            more = checks.get(type(part)) if checks else None
+            for problem in [*part.problems(), *(more(part) if more else ())]:
+                contradictions.append(problem.below(*keys))
+    return found, contradictions
+    return found
+
+
+def schema_of(kind: type[Settings], extends: str = "") -> str:
+    """The JSON schema of a file, for editors.
+
+    Where files of this kind may extend another, `extends` describes that key, and only `kind` and
+    `name` are required: what a file lacks may stand in the other, and loading it says what is
+    missing in the end.
+    """
+    schema = json.loads(json.dumps(_schema(kind)))
+    if extends:
+        schema["properties"]["extends"] = {"type": "string", "description": extends}
+        for node in (schema, *schema["$defs"].values()):
+            node["required"] = [key for key in node.get("required", []) if key in ("kind", "name")]
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+# ---- parts ----
+
+
+def _without(raw: Any, dropped: set[Keys], keys: Keys = ()) -> Any:
+    """A copy of a raw value without some keys, in which no two parts are one object."""
+    if isinstance(raw, dict):
+        kept = {key: value for key, value in raw.items() if (*keys, key) not in dropped}
+        return {key: _without(value, dropped, (*keys, key)) for key, value in kept.items()}
+    if isinstance(raw, list):
+        return [_without(value, dropped, (*keys, index)) for index, value in enumerate(raw)]
+    return raw
+
+
+def _mappings(raw: Any, keys: Keys = ()) -> Iterator[tuple[Keys, dict[Any, Any]]]:
+    """All mappings in a raw value, with the keys that lead there."""
+    if isinstance(raw, dict):
+        yield keys, raw
+        for key, value in raw.items():
+            yield from _mappings(value, (*keys, key))
+    elif isinstance(raw, list):
+        for index, value in enumerate(raw):
+            yield from _mappings(value, (*keys, index))
+
+
+def _booleans(raw: object) -> Iterator[tuple[Keys, bool]]:
+    """Where a raw value holds true or false; without recursion, for it may hold itself."""
+    pending: list[tuple[Keys, object]] = [((), raw)]
+    visited: set[int] = set()
+    while pending:
+        keys, value = pending.pop()
+        if isinstance(value, bool):
+            yield keys, value
+        elif isinstance(value, dict | list | set) and id(value) not in visited:
+            visited.add(id(value))
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            pending += [((*keys, key), item) for key, item in items]
+
+
+# ---- what the classes refuse ----
+
+_UNKNOWN = ("extra_forbidden", "invalid_key")
+_NO_KIND = ("union_tag_invalid", "union_tag_not_found")
+
+
+def _errors(
+    kind: type[Settings], raw: Any, parts: dict[int, Settings] | None = None
+) -> list[ErrorDetails]:
+    """What pydantic refuses; `parts` takes in what it accepts, by the id of its raw mapping."""
+    try:
+        kind.model_validate(raw, context=parts)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _refusal(kind: type[Settings], raw: Any, detail: ErrorDetails) -> Problem:
+    """One of pydantic's errors in the words of the project."""
+    keys, value, meant = _place(raw, detail["loc"]), detail["input"], detail["type"]
+    if meant in _UNKNOWN:
+        known = list(_schema_at(kind, keys[:-1], raw).get("properties", {}))
+        remedy = closest(keys[-1], known).strip() or f"known: {', '.join(known)}"
+        # For a key that is no text, pydantic gives the key in the place of its value.
+        return Problem(keys, ABSENT if meant == "invalid_key" else value, "unknown key", remedy)
+    schema = _schema_at(kind, keys, raw)
+    if meant in _NO_KIND:
+        found, kinds = value_at(value, "kind"), sorted(_kinds(schema))
+        message = "a required key is missing" if found is ABSENT else "there is no such kind"
+        remedy = f"{closest(found, kinds)}there are: {', '.join(kinds)}"
+        return Problem((*keys, "kind"), found, message, remedy)
+    meaning = schema.get("description") or "see config/schema.json"
+    if meant == "missing":
+        return Problem(keys, ABSENT, "a required key is missing", f"add: {meaning}")
+    quotes = " Text of digits needs quotes." if meant == "string_type" else ""
+    return Problem(keys, value, detail["msg"], f"expected: {meaning}{quotes}")
+
+
+def _place(raw: object, location: Keys) -> Keys:
+    """A place as the file has it: pydantic also names the kind of each part on the way."""
+    keys: list[str | int] = []
+    here, named = raw, False
+    for key in location:
+        if not named and value_at(here, "kind") == key and value_at(here, key) is ABSENT:
+            named = True
+            continue
+        keys.append(key)
+        here, named = value_at(here, key), False
+    return tuple(keys)
+
+
+@cache
+def _schema(kind: type[Settings]) -> dict[str, Any]:
+    return kind.model_json_schema()
+
+
+def _kinds(node: dict[str, Any]) -> dict[str, str]:
+    """Where the schema describes each kind of a part."""
+    mapping: dict[str, str] = node.get("discriminator", {}).get("mapping", {})
+    return mapping
+
+
+def _schema_at(kind: type[Settings], keys: Keys, raw: object = None) -> dict[str, Any]:
+    """What the JSON schema says of a key: its description, and the keys that it holds."""
+    whole = _schema(kind)
+    node = whole
+    for key in keys:
+        raw = value_at(raw, key)
+        if isinstance(key, int):  # What a list says of itself holds for its items.
+            node = {"description": node.get("description")} | node.get("items", {})
+        else:
+            node = node.get("properties", {}).get(key, {})
+        for option in node.get("anyOf", []):  # What may be left out is this or null.
+            node = option | node
+        part = value_at(raw, "kind")
+        if isinstance(part, str) and part in _kinds(node):
+            node = {"$ref": _kinds(node)[part]} | node
+        # A `$ref` stands beside the key's own description, which comes before the class's.
+        node = whole["$defs"].get(node.get("$ref", "").rpartition("/")[2], {}) | node
+    return node

@@ -1,0 +1,97 @@
+"""What is wrong in a config, as its checks tell it: where, what stands there, why, what to do."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Keys = tuple[str | int, ...]
+
+
+class _Absent:
+    """Stands for the value of a key that is not there; YAML's null is a value."""
+
+
+ABSENT = _Absent()
+
+
+class Place(NamedTuple):
+    """A line of a file, from 1."""
+
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong in a config, and what to do about it.
+
+    `keys` lead to `value` from the part of the config that is checked. `place` says where it stands
+    if that is known already; otherwise `reading.refuse` finds it by the keys.
+    """
+
+    keys: Keys
+    value: object
+    message: str
+    remedy: str
+    place: Place | None = None
+
+    def below(self, *keys: str | int) -> "Problem":
+        """The same problem, told from a part further out."""
+        return self._replace(keys=(*keys, *self.keys))
+
+
+def value_at(raw: object, *keys: str | int) -> Any:
+    """The value at a path of keys, `ABSENT` where the path ends early."""
+    for key in keys:
+        if isinstance(raw, list) and isinstance(key, int):
+            raw = raw[key] if key < len(raw) else ABSENT
+        else:
+            raw = raw.get(key, ABSENT) if isinstance(raw, Mapping) else ABSENT
+    return raw
+
+
+def closest(name: object, known: Iterable[str]) -> str:
+    """A question whether a similar name is meant, with a space after it; empty if none is."""
+    close = difflib.get_close_matches(str(name), list(known), 1)
+    return f"did you mean '{close[0]}'? " if close else ""
+
+
+def unknown(keys: Keys, name: str, message: str, known: Sequence[str]) -> Problem:
+    """A name that nothing has."""
+    remedy = f"{closest(name, known)}there are: {', '.join(known) or 'none'}"
+    return Problem(keys, name, message, remedy)
+
+
+def repetitions(listed: Sequence[object], keys: Keys) -> Iterator[Problem]:
+    """Values that stand in a list twice."""
+    for index, value in enumerate(listed):
+        if value in listed[:index]:
+            yield Problem((*keys, index), value, "this is listed twice", "keep one of them")
+
+
+def indivisible(batch: int, micro: int, devices: int = 1) -> Iterator[Problem]:
+    """An update of `batch` sequences is cut into micro-batches of one size, as many a device."""
+    if batch % (micro * devices):
+        pieces = f"{micro}s" if devices == 1 else f"{micro}s on each of {devices} GPUs"
+        remedy = (
+            f"choose a divisor of {batch // devices}"
+            if batch % devices == 0
+            else f"choose a batch that {devices} GPUs divide"
+        )
+        message = f"an update has {batch} sequences, which do not divide into {pieces}"
+        yield Problem(("micro_batch_size",), micro, message, remedy)
+
+
+def unreachable(steps: Sequence[int], last: int | None, what: str, keys: Keys) -> Iterator[Problem]:
+    """Checkpoints that are listed twice, or that lie before step 1 or after the `last` step."""
+    yield from repetitions(steps, keys)
+    early = [step for step in steps if step < 1]
+    late = [step for step in steps if last is not None and step > last]
+    if early:
+        yield Problem(keys, early, "steps count from 1", "drop these checkpoints")
+    if late:
+        message = f"{what} ends at step {last} and never reaches these"
+        yield Problem(keys, late, message, "raise its steps or drop these checkpoints")

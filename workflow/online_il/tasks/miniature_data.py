@@ -1,0 +1,190 @@
+"""Checks of the miniature's settings: can its language write them, is there enough, does it fit?
+
+The config knows no task; `online_il.studies` has these run when a study is loaded.
+"""
+
+import random
+from collections.abc import Iterator
+from functools import cache
+from itertools import combinations_with_replacement
+from math import comb
+from typing import NamedTuple
+
+from online_il.config.bases import Scratch
+from online_il.config.data import Bounds, Instances, MiniatureData
+from online_il.config.problem import ABSENT, Keys, Problem
+from online_il.config.tasks import Task
+from online_il.tasks import miniature
+from online_il.tasks.countdown import compact_prompt, reachable
+
+OPERANDS = (2, 5)  # One number leaves nothing to combine; solving six takes minutes.
+MAX_COUNTED = 3_000  # Sets of numbers that are solved to count instances: some 0.1 s.
+DRAWS = 200  # Sets of numbers that are tried where there are too many to count.
+WRITABLE = f"the miniature's language can write only the numbers 0 to {miniature.LARGEST}"
+
+
+class Ranges(NamedTuple):
+    """What `Instances` says, as a key of a cache."""
+
+    operands: tuple[int, ...]
+    numbers: Bounds
+    answers: Bounds
+
+
+def data_problems(data: MiniatureData) -> Iterator[Problem]:
+    """What is wrong with a miniature's data."""
+    language = list(_language_problems(data))
+    inside = list(_range_problems(data.in_distribution, "in_distribution"))
+    outside = list(_range_problems(data.out_of_distribution, "out_of_distribution"))
+    yield from [*_fact_problems(data), *language, *inside, *outside]
+    common, other = _ranges(data.in_distribution), _ranges(data.out_of_distribution)
+    # Where these are wrong, count with what allows the most: too few of those are too few anyway.
+    operators, value_range = data.operators, data.value_range
+    if language or value_range is None:
+        operators, value_range = miniature.OPERATORS, (0, miniature.LARGEST)
+    if not inside:
+        yield from _count_problems(
+            ("in_distribution",),
+            "solvable instances",
+            "train + validation + id",
+            data.train + data.validation + data.id,
+            solvable(common, operators, value_range),
+        )
+    if not inside and not outside:
+        yield from _count_problems(
+            ("out_of_distribution",),
+            "solvable instances that leave the in-distribution ranges",
+            "pretraining + ood",
+            data.pretraining + data.ood,
+            solvable(other, operators, value_range, common),
+        )
+
+
+def length_problems(task: Task) -> Iterator[Problem]:
+    """The base has positions for `max_length` tokens: prompt and response must fit into them."""
+    data, base = task.data, task.base
+    if not isinstance(data, MiniatureData) or not isinstance(base, Scratch):
+        return
+    common, other = data.in_distribution.operands, data.out_of_distribution.operands
+    prompt, longest = _prompt_tokens(common), _prompt_tokens(common + other)
+    limits: list[tuple[Keys, object, int]] = [
+        (("methods", name), getattr(task.methods, name), prompt)
+        for name in type(task.methods).model_fields
+    ]
+    limits += [
+        (("evaluation", name), getattr(task.evaluation, name), longest)
+        for name in ("policy", "paper")
+    ]
+    for keys, settings, before in limits:
+        value = getattr(settings, "max_new_tokens", None)
+        if value is not None and before + value > base.max_length:
+            yield Problem(
+                (*keys, "max_new_tokens"),
+                value,
+                f"with a prompt of {before} tokens this passes base.max_length {base.max_length}",
+                f"choose at most {base.max_length - before}, or raise base.max_length",
+            )
+    numbers = max(common)
+    # An attempt `3 * 12 = 36 - 4 = 32 no`, and four tags, the answer and the end after the last.
+    trace = prompt + base.max_attempts * (4 * numbers - 2) + 4 * numbers
+    if trace > base.max_length:
+        yield Problem(
+            ("base", "max_attempts"),
+            base.max_attempts,
+            f"the longest trace has {trace} tokens and passes base.max_length {base.max_length}",
+            "lower it, or raise base.max_length",
+        )
+
+
+def _fact_problems(data: MiniatureData) -> Iterator[Problem]:
+    numbers = miniature.LARGEST + 1
+    for key, largest in (("count", numbers**2), ("choices", numbers)):
+        value = getattr(data.facts, key)
+        if value > largest:
+            message = f"the miniature's language can write {largest} at most"
+            yield Problem(("facts", key), value, message, f"choose at most {largest}")
+
+
+def _language_problems(data: MiniatureData) -> Iterator[Problem]:
+    unknown = sorted(set(data.operators) - set(miniature.OPERATORS))
+    if unknown:
+        yield Problem(
+            ("operators",),
+            data.operators,
+            f"the miniature's language cannot write {' '.join(unknown)}",
+            f"choose from {' '.join(miniature.OPERATORS)}",
+        )
+    if data.value_range is None:
+        remedy = f"write [0, {miniature.LARGEST}]"
+        yield Problem(("value_range",), data.given("value_range"), WRITABLE, remedy)
+    else:
+        yield from _bound_problems(data.value_range, ("value_range",))
+
+
+def _range_problems(instances: Instances, key: str) -> Iterator[Problem]:
+    low, high = OPERANDS
+    for index, count in enumerate(instances.operands):
+        if not low <= count <= high:
+            message = f"the miniature's instances have {low} to {high} numbers"
+            remedy = f"choose from {low} to {high}"
+            yield Problem((key, "operands", index), count, message, remedy)
+    yield from _bound_problems(instances.numbers, (key, "numbers"))
+    yield from _bound_problems(instances.answers, (key, "answers"))
+
+
+def _bound_problems(bounds: Bounds, keys: Keys) -> Iterator[Problem]:
+    if bounds[0] > bounds[1]:
+        yield Problem(keys, list(bounds), "the range is empty", "write [smallest, largest]")
+    if not all(0 <= bound <= miniature.LARGEST for bound in bounds):
+        yield Problem(keys, list(bounds), WRITABLE, f"keep within [0, {miniature.LARGEST}]")
+
+
+def _count_problems(
+    keys: Keys, which: str, asking: str, asked: int, there: int | None
+) -> Iterator[Problem]:
+    if there == 0:
+        yield Problem(keys, ABSENT, f"found no {which}", "widen numbers, answers or value_range")
+    elif there is not None and asked > there:
+        message = f"{asking} ask for {asked}, and there are {there} {which}"
+        yield Problem(keys, ABSENT, message, "ask for fewer, or widen numbers or answers")
+
+
+@cache
+def solvable(
+    ranges: Ranges, operators: str, value_range: Bounds, outside: Ranges | None = None
+) -> int | None:
+    """How many instances there are, up to the order of their numbers; None for too many to count.
+
+    With `outside`, only those that leave its ranges. Where there are too many to count, 0 says
+    that not one of `DRAWS` sets of numbers makes an instance.
+    """
+
+    def count(numbers: tuple[int, ...]) -> int:
+        low, high = ranges.answers
+        found = {n for n in reachable(numbers, operators, value_range) if low <= n <= high}
+        if outside and len(numbers) in outside.operands:
+            low, high = outside.numbers
+            if all(low <= number <= high for number in numbers):
+                low, high = outside.answers
+                found = {n for n in found if not low <= n <= high}
+        return len(found)
+
+    low, high = ranges.numbers
+    sizes = sorted(set(ranges.operands))
+    if max(sizes) <= 3 and sum(comb(high - low + size, size) for size in sizes) <= MAX_COUNTED:
+        return sum(
+            count(numbers)
+            for size in sizes
+            for numbers in combinations_with_replacement(range(low, high + 1), size)
+        )
+    rng = random.Random(0)
+    draws = (tuple(rng.randint(low, high) for _ in range(rng.choice(sizes))) for _ in range(DRAWS))
+    return None if any(count(numbers) for numbers in draws) else 0
+
+
+def _prompt_tokens(operands: list[int]) -> int:
+    return len(compact_prompt([0] * min(max(operands), OPERANDS[1]), 0).split())
+
+
+def _ranges(instances: Instances) -> Ranges:
+    return Ranges(tuple(instances.operands), instances.numbers, instances.answers)
