@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, Json
 
-from online_il.config.tasks import Pretrained, RandomBase
+from online_il.config.bases import Pretrained, RandomBase
 from online_il.layout import step
 from online_il.program.cli import main
 from online_il.provenance import file_hash

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import Field, Json
 
+from online_il.config.bases import Pretrained, RandomBase
+from online_il.config.experts import ModelExpert, RandomExpert
 from online_il.config.random import RandomModel
-from online_il.config.tasks import ModelExpert, Pretrained, RandomBase, RandomExpert
 from online_il.errors import InputError
 from online_il.generation.tokens import end_ids
 from online_il.hub import model_folder
