@@ -267,7 +267,11 @@ def test_a_key_that_is_none_ends_in_one_line_before_any_request(
         ('{"url": "https://far/v1", "model": "m", "key": "x"}', (), "--endpoint, key: Extra"),
         ('{"url"', (), "--endpoint: Invalid JSON"),
         ('{"url": "https://far/v1", "model": "m"}', ("--splits", "ood"), "no prompt of split ood"),
-        ('{"url": "https://far/v1", "model": "m"}', ("--count", "0"), "--count 0: Input should be greater than or equal to 1"),
+        (
+            '{"url": "https://far/v1", "model": "m"}',
+            ("--count", "0"),
+            "--count 0: Input should be greater than or equal to 1",
+        ),
     ],
 )
 def test_bad_arguments_are_named_in_one_line_without_their_secrets(

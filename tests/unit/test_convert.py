@@ -389,7 +389,7 @@ def test_the_script_names_what_the_cache_lacks_and_the_remedy(tmp_path):
 
 def test_the_script_names_a_setting_that_is_wrong(tmp_path):
     said = refused("countdown", SETTINGS["countdown"] | {"train": 0}, tmp_path)
-    assert said.startswith("error: --settings: train: ")
+    assert said.startswith("error: --settings, countdown.train: ")
 
 
 def test_a_training_set_that_is_all_test_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -48,6 +49,11 @@ OptionsT = TypeVar("OptionsT", bound=ProgramOptions)
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, without the usage."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        # As it stands it takes -1e-05 for a flag.
+        self._negative_number_matcher = re.compile(r"-\.?\d")
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see --help\n")
