@@ -1,4 +1,4 @@
-# online-il: one DAG, three scales. This file is the map: it checks the whole config, includes the
+# online-il: one DAG for all scales. This file is the map: it checks the whole config, includes the
 # rules in the order in which they run, and names the targets. A local rule takes seconds or needs
 # the network: on a cluster it runs on the machine that submits.
 
@@ -12,7 +12,6 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from online_il.claims.board import show
 from online_il.config.claims import load_claims
 from online_il.config.site import load_site
 from online_il.config.reading import ConfigError
@@ -97,11 +96,3 @@ rule all:
 
 onstart:
     check()
-
-
-onsuccess:
-    show(LAYOUT.results)
-
-
-onerror:
-    say_how_to_see_what_exists()

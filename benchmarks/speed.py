@@ -156,9 +156,9 @@ def prepare(options: Options) -> Work:
         if not path.exists():
             raise InputError(f"{path}: not there; run `make mini` first, or name another")
     study, tokenizer = load(ROOT / "config" / "mini.yaml"), load_tokenizer(options.policy)
-    whole, size = study.methods.grpo.updates_per_step, study.methods.sft.batch_size
-    if options.rounds < 1 or options.updates < 1 or options.updates % whole:
-        raise InputError(f"--rounds must be positive and --updates a multiple of {whole}")
+    per_step, size = study.methods.grpo.updates_per_step, study.methods.sft.batch_size
+    if options.rounds < 1 or options.updates < 1 or options.updates % per_step:
+        raise InputError(f"--rounds must be positive and --updates a multiple of {per_step}")
     table = read_table(options.prompts, Prompts)
     table = table[table["split"] == "train"].sample(frac=1, random_state=0)
     prompts = [

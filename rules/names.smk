@@ -8,24 +8,24 @@ wildcard_constraints:
 
 
 def any_of(names):
-    """Wildcard constraint: one of some names."""
+    """Constrain a wildcard to some names."""
     return "|".join(sorted(map(re.escape, names))) or "(?!)"
 
 
 # A run's name stands for one method in all tasks (the config is checked for it), so that a name
 # says which script makes it.
 def runs_of_method(method):
-    """Wildcard constraint: the names of the runs of a method."""
+    """Constrain a wildcard to the names of the runs of a method."""
     return any_of({run.name for run in RUNS.values() if run.method == method})
 
 
 def tasks_with_data(*kinds):
-    """Wildcard constraint: the tasks whose data are of some kinds."""
+    """Constrain a wildcard to the tasks whose data are of some kinds."""
     return any_of({name for name, task in TASKS.items() if task.data.kind in kinds})
 
 
 def tasks_with_base(*kinds, finetuned):
-    """Wildcard constraint: the tasks whose base is of some kinds, and fine-tuned first or not."""
+    """Constrain a wildcard to the tasks whose base is of some kinds, and fine-tuned first or not."""
     bases = {name: task.base for name, task in TASKS.items() if task.base}
     return any_of(
         {
@@ -37,11 +37,11 @@ def tasks_with_base(*kinds, finetuned):
 
 
 def experts_of_kind(*kinds):
-    """Wildcard constraint: the names of the experts of some kinds."""
+    """Constrain a wildcard to the names of the experts of some kinds."""
     return any_of({expert.name for expert in EXPERTS.values() if expert.kind in kinds})
 
 
 def policies_with_weights():
-    """Wildcard constraint: the names of the base, of all runs, and of experts that are models."""
+    """Constrain a wildcard to the names of the base, of all runs, and of experts that are models."""
     experts = {expert.name for expert in EXPERTS.values() if expert.kind in ("model", "random")}
     return any_of({"base", *(name for _, name in RUNS), *experts})

@@ -1,4 +1,7 @@
-# Input: all that a study makes. Output: one page that opens from disk, with all of it.
+# Input: all that a study makes. Output: one page that opens from disk, with all of it; and what a
+# finished study, or a failed one, says in the terminal.
+
+from online_il.claims.board import show
 
 
 rule report_page:
@@ -36,3 +39,21 @@ rule report_page:
         "write the report, {output}"
     shell:
         PROGRAM + " --deviations {input.deviations:q} --output {output}" + TO_LOG
+
+
+def say_how_to_see_what_exists():
+    """Say after a failure how to see what is measured."""
+    if not PARTIAL and any(LAYOUT.evaluations(*p).is_dir() for p in LAYOUT.existing_policies()):
+        print(
+            f"{LAYOUT.report} can show what is measured so far: snakemake --cores 2 report_page"
+            f" --config partial=true --configfile {os.path.relpath(CONFIG)}",
+            file=sys.stderr,
+        )
+
+
+onsuccess:
+    show(LAYOUT.results)
+
+
+onerror:
+    say_how_to_see_what_exists()

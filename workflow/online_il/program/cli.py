@@ -61,7 +61,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser(options: type[ProgramOptions], description: str | None) -> Parser:
     """Build the parser of a program's options; it shows the description as it is written."""
-    made = Parser(
+    command_line = Parser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
@@ -69,16 +69,16 @@ def parser(options: type[ProgramOptions], description: str | None) -> Parser:
     for name, field in options.model_fields.items():
         flag = field.alias or name
         settings: dict[str, Any] = {"help": (field.description or "").replace("%", "%%")}
-        settings |= _taken(field)
+        settings |= _number_of_values(field)
         if POSITIONAL in field.metadata:
-            made.add_argument(flag, **settings)
+            command_line.add_argument(flag, **settings)
         else:
             settings |= {"dest": flag, "required": field.is_required()}
-            made.add_argument(f"--{flag.replace('_', '-')}", **settings)
-    return made
+            command_line.add_argument(f"--{flag.replace('_', '-')}", **settings)
+    return command_line
 
 
-def _taken(field: FieldInfo) -> dict[str, Any]:
+def _number_of_values(field: FieldInfo) -> dict[str, Any]:
     """Say how many values a field takes, as argparse does."""
     kind = field.annotation
     if get_origin(kind) in (Union, UnionType):  # Something or None.
@@ -96,20 +96,22 @@ def _taken(field: FieldInfo) -> dict[str, Any]:
     return {"action": "append" if inner is list else "extend", "nargs": several}
 
 
-def read_options(options: type[OptionsT], made: Parser, words: list[str] | None = None) -> OptionsT:
+def read_options(
+    options: type[OptionsT], command_line: Parser, words: list[str] | None = None
+) -> OptionsT:
     """Read and validate a program's options; a wrong one ends it with a line that names it."""
-    given = vars(made.parse_args(words))
+    given = vars(command_line.parse_args(words))
     try:
         return options.model_validate(given)
     except ValidationError as error:
-        made.error("; ".join(_problems(error, options, given)))
+        command_line.error("; ".join(_problems(error, options, given)))
 
 
 def _problems(
     error: ValidationError, options: type[ProgramOptions], given: dict[str, Any]
 ) -> Iterator[str]:
     """Say what is wrong with which option; settings, which may be long or private, are not told."""
-    told = {
+    quotable = {
         field.alias or name: given.get(field.alias or name)
         for name, field in options.model_fields.items()
         if not any(isinstance(part, Json) for part in field.metadata)  # type: ignore[misc]
@@ -117,7 +119,7 @@ def _problems(
     for one in error.errors(include_url=False):
         name, *inside = map(str, one["loc"]) if one["loc"] else ("",)
         flag = f"--{name.replace('_', '-')}"
-        value = told.get(name)
+        value = quotable.get(name)
         shown = f" {value}" if isinstance(value, str) and len(value) <= SHOWN else ""
         place = f", {'.'.join(inside)}" if inside else ""
         message = one["msg"].removeprefix("Value error, ")
@@ -133,18 +135,18 @@ def main(
     file or the system, a full disk and a full memory among it.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    made = parser(options, description)
-    read = read_options(options, made)
+    command_line = parser(options, description)
+    read = read_options(options, command_line)
     places = argparse.Namespace(**vars(read))
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _stop)
     try:
         with alone(places):
-            _run(program, read, places, Path(made.prog).stem)
+            _run(program, read, places, Path(command_line.prog).stem)
     except Stopped as error:
-        made.exit(AGAIN, f"{error}\n")
+        command_line.exit(AGAIN, f"{error}\n")
     except ParameterError as error:
-        made.exit(2, f"error: {error}\n")
+        command_line.exit(2, f"error: {error}\n")
     except (InputError, FloatingPointError, Exhausted) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
