@@ -4,7 +4,7 @@ The rules call `Layout` with wildcards, which are the defaults, and the library 
 what a thing is called and decides no number, so it is no part of the code's hash.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -271,6 +271,12 @@ def existing_evaluations(evaluations: Path) -> tuple[list[Path], list[Path]]:
     records = [path for folder in steps for path in sorted(folder.glob("[!.]*.json"))]
     responses = [path for folder in steps for path in sorted(folder.glob("[!.]*.parquet"))]
     return records, responses
+
+
+def existing_studies(folder: Path, databases: Iterable[str]) -> list[Path]:
+    """List the results folders in a folder that have one of the databases."""
+    names = [f"{name}.duckdb" for name in databases]
+    return sorted({path.parent for name in names for path in folder.glob(f"*/{name}")})
 
 
 def pair_of(comparison: Path) -> tuple[str, str, str]:

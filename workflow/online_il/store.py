@@ -55,7 +55,7 @@ def build(
     The curves' intervals take so many resamples, drawn from the seed.
 
     A policy is `<task>/<run>/seed<k>`; what else lies there, of runs that have left the config, is
-    not gathered. Without policies all are, that are there. The database is complete or absent.
+    not gathered. Left out, they are all that are there. The database is complete or absent.
     Raises `InputError` for a damaged file, and for evaluations that do not belong together.
     """
     files = _files(results, policies)

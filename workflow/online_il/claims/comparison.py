@@ -11,7 +11,7 @@ from online_il.claims.effects import independent_effect
 from online_il.claims.measured import Store, ask
 from online_il.claims.records import read_claims
 from online_il.errors import InputError
-from online_il.layout import DATABASES, Layout
+from online_il.layout import DATABASES, Layout, existing_studies
 from online_il.statistics import Array
 
 NAMES = DATABASES[:2]
@@ -38,8 +38,7 @@ def study(folder: Path, like: str = "") -> Study:
     """A study's results: the folder itself, or in it the study called `like` or the only one."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a study's results, such as results/mini")
-    databases = [Layout(folder / "*").database(name).relative_to(folder) for name in NAMES]
-    inside = sorted({path.parent for name in databases for path in folder.glob(str(name))})
+    inside = existing_studies(folder, NAMES)
     named = [place for place in inside if place.name == like]
     for place in (folder, *named, *(inside if len(inside) == 1 else [])):
         for name in NAMES:
