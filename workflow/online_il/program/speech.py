@@ -19,8 +19,8 @@ UNCOUNTED = (
 )
 """Modules, with all that lies below them, that start, stop, write and speak, and where to."""
 SILENT_LIBRARIES = {"logging", "warnings"}
-DESCRIBED = {"Field"}
-DESCRIPTIONS = {"description", "title"}
+DESCRIBED = {"Field", "add_argument", "ArgumentParser"}
+DESCRIPTIONS = {"description", "help", "title"}
 SPEAKERS = {"log", "report"}
 """Functions of `program` that only speak; so do `print` and the libraries above."""
 PURE = frozenset(
