@@ -57,7 +57,7 @@ def _read(path: Path, what: str, example: str, above: tuple[Path, ...]) -> Read:
     key, value = found[-1]
     place = f"{path}:{key.start_mark.line + 1}: {EXTENDS}"
     root = _like(root, [pair for pair in root.value if pair not in found])
-    if not isinstance(value, yaml.ScalarNode) or value.tag != "tag:yaml.org,2002:str":
+    if not _text(value) or value.tag != "tag:yaml.org,2002:str":
         raise ConfigError(f"{place}: this names no file; write the path of one YAML file")
     other, before = path.parent / value.value, (*above, path)
     if other.resolve() in [one.resolve() for one in before]:

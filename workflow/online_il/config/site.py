@@ -67,8 +67,7 @@ def site_block(path: Path) -> tuple[dict[str, Any], list[str]]:
         for problem in problems
         if problem.keys[0] == "site" or isinstance(problem.value, Number)
     ]
-    for found in problems_of(Site, block):
-        wrong += [problem.below("site") for problem in found]
+    wrong += [problem.below("site") for problem in problems_of(Site, block)]
     return block, [sentence(problem, lines) for problem in wrong]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from online_il.config.checking import Checks, problems_of, schema_of
+from online_il.config.checking import Checks, contradictions, refusals, schema_of, without
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
 from online_il.config.extending import read_extended
@@ -176,8 +176,13 @@ def load(
     raw, lines, problems = read_extended(path, "a study", "config/mini.yaml")
     changed, wrong = lay_over(raw, overrides or {})
     whole = inherited(raw)
-    refused, contradicted = problems_of(Study, whole, checks)
-    problems += [*wrong, *_own(refused, raw), *_told_once(contradicted, raw)]
+    refused = list(_own(refusals(Study, whole), raw))
+    # A task is checked for itself, whatever is wrong with the study's settings of a method or rule.
+    wrong_parts = {
+        problem.keys[:2] for problem in refused if problem.keys[:1] and problem.keys[0] in INHERITED
+    }
+    contradicted = contradictions(Study, inherited(without(raw, wrong_parts)), refused, checks)
+    problems += [*wrong, *refused, *_told_once(contradicted, raw)]
     refuse(problems, path, lines, changed)
     return Study.model_validate(whole)
 

@@ -10,13 +10,21 @@ import ast
 from collections.abc import Callable
 
 PROGRAM = "online_il.program"
-UNCOUNTED = (PROGRAM, "online_il.errors", "online_il.files", "online_il.provenance")
+UNCOUNTED = (
+    PROGRAM,
+    "online_il.config.problem",
+    "online_il.errors",
+    "online_il.files",
+    "online_il.provenance",
+)
 """Modules, with all that lies below them, that start, stop, write and speak."""
 SILENT_LIBRARIES = {"logging", "warnings"}
 DESCRIBED = {"Field", "add_argument", "add_argument_group", "ArgumentParser", "Parser", "parser"}
 DESCRIPTIONS = {"description", "help", "title", "metavar", "epilog"}
 SPEAKERS = {"log", "report"}
 """Functions of `program` that only speak; so do `print` and the libraries above."""
+REFUSING = {"problems", "problems_among"}
+"""Methods of settings that say what is wrong with them, before anything starts (`config/`)."""
 PURE = frozenset(
     """len str repr sorted sum min max round int float abs set list tuple dict type format size join
     strip rstrip lstrip split splitlines removeprefix removesuffix replace relative_to upper lower
@@ -84,6 +92,7 @@ class _Silence(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = [one for one in node.body if getattr(one, "name", "") not in REFUSING]
         if any(_is_error(_name_of(base)) for base in node.bases):
             self.errors.add(node.name)
         return self.generic_visit(node)
