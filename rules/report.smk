@@ -1,5 +1,7 @@
 # Input: all that a study makes. Output: one page that opens from disk, with all of it.
 
+from online_il.config.extending import files_of
+
 
 rule report_page:
     input:
@@ -27,8 +29,8 @@ rule report_page:
         code=code("report"),
         config=os.path.relpath(CONFIG),
         overrides=json.dumps(OVERRIDES),
-        # A change of the file makes the page anew.
-        study=hash_of(CONFIG.read_text(encoding="utf-8")),
+        # A change of the file, or of one that it extends, makes the page anew.
+        study=hash_of("".join(path.read_text(encoding="utf-8") for path in files_of(CONFIG))),
         chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2}),
         results=lambda wildcards, output: os.path.dirname(output[0]),
     message:

@@ -12,6 +12,7 @@ import yaml
 
 from online_il.config.problem import Problem
 from online_il.config.reading import ConfigError, Lines, Read, read_nodes, values_of
+from online_il.text import decoded
 
 EXTENDS = "extends"
 
@@ -22,6 +23,12 @@ def read_extended(
     """What a file and those that it extends say together, where each key stands, what is wrong."""
     root, problems = _read(path, what, example, ())
     return *values_of(root), problems
+
+
+def files_of(path: Path) -> list[Path]:
+    """A study's file and those that it extends, one after the other; all can be read."""
+    raw = yaml.safe_load(decoded(path.read_bytes()))
+    return [path, *(files_of(path.parent / raw[EXTENDS]) if EXTENDS in raw else [])]
 
 
 def lay_over(below: yaml.Node, above: yaml.Node) -> yaml.Node:
