@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 def config(runs: int) -> dict[str, object]:
     """The paper's study with more students: `runs` policies, its seeds counted."""
     study = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
-    study["scale"] = "benchmark"
+    study["scale"], study["extends"] = "benchmark", str(ROOT / "config" / study["extends"])
     tasks = [task for task in study["tasks"] if task.get("runs")]
     students = [
         dict(run, name=f"{run['name']}-{number}")

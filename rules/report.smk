@@ -2,6 +2,7 @@
 # finished study, or a failed one, says in the terminal.
 
 from online_il.claims.board import show
+from online_il.config.extending import files_of
 
 
 rule report_page:
@@ -33,8 +34,8 @@ rule report_page:
             results=str(LAYOUT.results),
             chance=json.dumps({name: chance(TASKS[name]) for name in with_figure2}),
         ),
-        # A change of the file makes the page anew.
-        study=hash_of(CONFIG.read_text(encoding="utf-8")),
+        # A change of the file, or of one that it extends, makes the page anew.
+        study=hash_of("".join(path.read_text(encoding="utf-8") for path in files_of(CONFIG))),
     message:
         "write the report, {output}"
     shell:

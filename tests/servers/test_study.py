@@ -43,7 +43,7 @@ def config(url, model):
     architecture = dict(task["base"]["architecture"])
     near = {"name": "near", "kind": "random", "seed": 1, "architecture": architecture}
     task["experts"].append({**near, "max_length": 256})
-    del study["theory"]
+    del study["theory"], study["extends"]
     return {**study, "tasks": [task]}
 
 

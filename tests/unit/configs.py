@@ -13,6 +13,12 @@ ROOT = Path(__file__).parents[2]
 VALUE = r"(\[[^\]]*\]|\{[^}]*\}|[^,}\n]+)"
 
 
+def shipped(name: str) -> str:
+    """The text of a shipped study, which may be written elsewhere: what it extends is found."""
+    text = (ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8")
+    return re.sub(r"(?m)^extends: (.+)$", rf"extends: {ROOT}/config/\1", text)
+
+
 def put(text: str, after: str, key: str, value: str) -> tuple[str, int]:
     """`text` with the first value of `key` past `after` replaced, and the line of the key."""
     found = re.compile(rf"\b{key}: {VALUE}").search(text, text.index(after))

@@ -47,7 +47,7 @@ def study_raw(folder: Path) -> dict[str, Any]:
     """The paper's Countdown alone, for a machine that has everything in `folder`."""
     raw = yaml.safe_load(PAPER.read_text())
     raw.pop("discrepancy")
-    raw.pop("theory")
+    raw.pop("extends")
     raw["tasks"] = raw["tasks"][:1]
     raw["generation"]["engine"] = "transformers"
     raw["plan"]["tokens"] = {"countdown": raw["plan"]["tokens"]["countdown"]}

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from configs import ROOT, error, line_of, put
+from configs import error, line_of, put, shipped
 
-from online_il.config import checks_miniature
 from online_il.config.study import (
     checkpoints_of,
-    load,
     seeds_of,
 )
+from online_il.studies import load_study as load
+from online_il.tasks.miniature_data import Ranges, solvable
 
-MINI = (ROOT / "config" / "mini.yaml").read_text(encoding="utf-8")
+MINI, THEORY = shipped("mini"), shipped("theory")
 RAW = yaml.safe_load(MINI)
 
 GRPO, SFT, DISTILL = "\n  grpo:\n", "\n  sft:\n", "\n  distill:\n"
@@ -48,7 +48,7 @@ WRONG = [
     (TASK, "seeds", "[true]", 0, "tasks[0].seeds[0]", "true", "true or false|write a number"),
     (TASK, "seeds", "{1: 2}", 0, "tasks[0].seeds", "{...}", "valid list"),
     (TASK, "seeds", "[[1], 2]", 0, "tasks[0].seeds[0]", "[1]", "valid integer"),
-    (TASK, "benchmarks", "[id, mmlu]", 0, "tasks[0].benchmarks[1]", '"mmlu"', "id, ood"),
+    (TASK, "benchmarks", "[id, mmlu]", 0, "tasks[0].benchmarks[1]", '"mmlu"', "id, validation"),
     (RUNS, "method", "dpo", 0, "tasks[0].runs[0].method", '"dpo"', "'grpo', 'sft' or 'distill'"),
     (EXPERT, "steps", "0", 0, "tasks[0].runs[0].steps", "0", "greater than 0"),
     (EXPERT, "steps", "80\n        stepz: 1", 1, "tasks[0].runs[0].stepz", "1", "mean 'steps'"),
@@ -243,17 +243,20 @@ def test_a_wrong_setting_is_named_with_place_and_remedy(
 def test_wrong_theory_or_discrepancy_is_found_before_anything_runs(
     tmp_path: Path, after: str, key: str, value: str, path: str, words: str
 ) -> None:
-    part = "\ndiscrepancy:" if path.startswith("discrepancy") else "\ntheory:"
-    head, found, tail = MINI.partition(part)
-    start = tail.index(after)
+    name = "study" if path.startswith("discrepancy") else "theory"
+    text = MINI if name == "study" else THEORY
+    head, found, tail = text.partition(f"\n{path.partition('.')[0]}:")
     old = key.rpartition(", ")[2]
-    line = re.compile(rf"\b{old}: .+").search(tail, start)
+    line = re.compile(rf"\b{old}: .+").search(tail, tail.index(after))
     assert found and line
     new = f"{key}: {value}".replace(", ", "\n      ") if ", name" in key else f"{key}: {value}"
     text = head + found + tail[: line.start()] + new + tail[line.end() :]
-    message = error(tmp_path, text)
+    # The theory stands in a file of its own, which the study extends; its line is told.
+    (tmp_path / "theory.yaml").write_text(text)
+    study = text if name == "study" else re.sub("extends: .+", "extends: theory.yaml", MINI)
+    message = error(tmp_path, study)
     rows = [row for row in message.splitlines() if f": {path}" in row]
-    assert rows, message
+    assert rows and all(f"{name}.yaml:" in row for row in rows), message
     for word in words.split("|"):
         assert any(word in row for row in rows), f"no {word} in: {rows}"
 
@@ -270,7 +273,8 @@ def test_what_is_compared_must_be_evaluated(tmp_path: Path) -> None:
 def test_a_study_needs_neither_theory_nor_discrepancy(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     head, _, tail = MINI.partition("\ndiscrepancy:")
-    path.write_text(head + "\ntasks:" + tail.partition("\ntasks:")[2])
+    text = head + "\ntasks:" + tail.partition("\ntasks:")[2]
+    path.write_text(re.sub("extends: .+", "", text))
     study = load(path)
     assert study.theory is None and study.discrepancy is None
 
@@ -373,17 +377,12 @@ def test_a_runs_own_seeds_and_checkpoints_come_first(tmp_path: Path) -> None:
 
 
 def test_instances_are_counted_where_that_is_cheap_and_drawn_elsewhere() -> None:
-    few = checks_miniature.Ranges((2,), (1, 3), (2, 4))
+    few = Ranges((2,), (1, 3), (2, 4))
     # From 1 1: 2. From 1 2: 2 3. From 1 3: 2 3 4. From 2 2: 4. From 2 3 and 3 3: none.
-    assert checks_miniature._solvable(few, "+-*", (0, 99)) == 7
+    assert solvable(few, "+-*", (0, 99)) == 7
     # Without those of the numbers 1 and 2 and the target 2.
-    assert (
-        checks_miniature._solvable(
-            few, "+-*", (0, 99), checks_miniature.Ranges((2,), (1, 2), (2, 2))
-        )
-        == 5
-    )
-    many = checks_miniature.Ranges((4,), (1, 99), (1, 99))
-    assert checks_miniature._solvable(many, "+-*", (0, 99)) is None
-    assert checks_miniature._solvable(many, "+-*", (0, 99), many) == 0
-    assert checks_miniature._solvable(many._replace(answers=(0, 0)), "+", (0, 99)) == 0
+    assert solvable(few, "+-*", (0, 99), Ranges((2,), (1, 2), (2, 2))) == 5
+    many = Ranges((4,), (1, 99), (1, 99))
+    assert solvable(many, "+-*", (0, 99)) is None
+    assert solvable(many, "+-*", (0, 99), many) == 0
+    assert solvable(many._replace(answers=(0, 0)), "+", (0, 99)) == 0

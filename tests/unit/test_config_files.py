@@ -8,17 +8,23 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from configs import ROOT, error
+from configs import ROOT, error, shipped
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from online_il.config import claims
+from online_il.config.reading import ConfigError
 from online_il.config.settings import Settings
-from online_il.config.study import ConfigError, Study, checkpoints_of, load, schema, seeds_of
+from online_il.config.study import Study, checkpoints_of, schema, seeds_of
+from online_il.studies import load_study as load
 
-MINI = (ROOT / "config" / "mini.yaml").read_text(encoding="utf-8")
+MINI = shipped("mini")
 RAW = yaml.safe_load(MINI)
+BOMB = b"a0: &a0 [1, 2]\n" + b"".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n".encode() for level in range(1, 9)
+)
+"""Nine lines of YAML that say a hundred million values."""
 
 
 @pytest.mark.parametrize(
@@ -39,10 +45,11 @@ RAW = yaml.safe_load(MINI)
         (b"scale: \x00\n", "not plain YAML"),
         (b"[a]: 1\n", "not plain YAML"),
         (b"scale: " + b"[" * 1_000, "not plain YAML"),
-        (b"scale: " + b"9" * 5_000, "not plain YAML"),
+        (b"scale: " + b"9" * 5_000, "study.yaml:1: no value has 5000"),
         (b"a: 1\nscale: 0x" + b"9" * 5_000, "study.yaml:2: no value has 5002 characters"),
-        (b"tasks: &t [*t]\n", "tasks[0] = [...]"),
-        (b"tasks: &t {seeds: *t}\n", "tasks = {...}"),
+        (b"tasks: &t [*t]\n", "study.yaml:1: this part holds itself"),
+        (b"a: 1\ntasks: &t {seeds: *t}\n", "study.yaml:2: this part holds itself"),
+        (BOMB, "more than 100,000 values stand here"),
         (b"scale: [true]\n1: 2\nnull: 3\n", "study.yaml:2: "),
         (b'"a\\nb\\e": 1\n', "study.yaml:1: a\\nb\\u001b = 1: unknown key"),
     ],
@@ -60,12 +67,13 @@ def test_a_file_that_is_not_there_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_an_override_is_checked_and_named_as_such(tmp_path: Path) -> None:
+    own = {key: value for key, value in RAW.items() if key != "extends"}
     path = tmp_path / "study.yaml"
     path.write_text(MINI)
     study = load(path, {"evaluation": {"seed": 7}, "scale": "other"})
     assert (study.evaluation.seed, study.scale) == (7, "other")
     assert study.evaluation.policy == load(path).evaluation.policy
-    message = error(tmp_path, MINI, {**RAW, "evaluation": {"seed": -7}, "sclae": "x"})
+    message = error(tmp_path, MINI, {**own, "evaluation": {"seed": -7}, "sclae": "x"})
     assert message.startswith("2 problems")
     assert "command line: evaluation.seed = -7: " in message
     assert "command line: sclae = \"x\": unknown key; did you mean 'scale'?" in message
@@ -118,7 +126,8 @@ def test_a_set_that_cannot_be_is_refused_in_words(tmp_path: Path, assignment, wo
     assert words in str(refused.value) and "command line" in str(refused.value)
 
 
-STUDIES = sorted(set((ROOT / "config").glob("*.yaml")) - {ROOT / "config" / "claims.yaml"})
+PARTS = {ROOT / "config" / name for name in ("claims.yaml", "theory.yaml")}
+STUDIES = sorted(set((ROOT / "config").glob("*.yaml")) - PARTS)
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.name)
@@ -198,7 +207,8 @@ def test_no_config_raises_anything_but_a_config_error(
     try:
         study = load(file)
     except ConfigError as caught:
-        assert str(caught).splitlines()[0].endswith("nothing was started:") or raw == {}
+        first = str(caught).splitlines()[0]
+        assert first.endswith("nothing was started:") or ": extends" in first or raw == {}
     else:
         for task in study.tasks:
             for run in task.runs:

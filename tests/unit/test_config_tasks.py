@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from configs import ROOT, error, put
+from configs import ROOT, error, put, shipped
 
 from online_il.config.study import (
     checkpoints_of,
     evaluation_of,
-    load,
     method_of,
     resources_of,
 )
+from online_il.studies import load_study as load
 
-PAPER = (ROOT / "config" / "paper.yaml").read_text(encoding="utf-8")
-SMOKE = (ROOT / "config" / "smoke.yaml").read_text(encoding="utf-8")
+PAPER = shipped("paper")
+SMOKE = shipped("smoke")
 COUNTDOWN, GSM8K = "\n  - name: countdown\n", "\n  - name: gsm8k\n"
 DEEPSCALER, AIME = "\n  - name: deepscaler\n", "\n  - name: aime\n"
 ENDPOINT, MODEL = "- name: deepseek-r1-0528\n", "- name: deepseek-r1-0528-qwen3-8b\n"
@@ -60,7 +60,13 @@ ENDPOINT, MODEL = "- name: deepseek-r1-0528\n", "- name: deepseek-r1-0528-qwen3-
             "tasks[1].methods.grpo.micro_batch_size",
             "divisor of 128",
         ),
-        (GSM8K, "updates_per_step", "3", "tasks[1].methods.grpo.updates_per_step", "1024 rollouts"),
+        (
+            GSM8K,
+            "micro_batch_size",
+            "4\n        updates_per_step: 3",
+            "tasks[1].methods.grpo.updates_per_step",
+            "1024 rollouts",
+        ),
         ("\nmethods:", "micro_batch_size", "15", "methods.grpo.micro_batch_size", "of 2 GPUs"),
         # Each task's own checkpoints, which its own runs must reach.
         (

@@ -44,7 +44,9 @@ SMALL = ModelShape(
 
 
 def paper() -> dict[str, Any]:
-    return yaml.safe_load(PAPER.read_text())
+    raw = yaml.safe_load(PAPER.read_text())
+    del raw["extends"]
+    return raw
 
 
 def study_of(raw: dict[str, Any]) -> Study:
@@ -218,7 +220,8 @@ def test_grpo_does_without_passes_that_its_settings_do_without():
     before = jobs_of(study, plan)["grpo", "countdown", "expert", 1].compute
     lean = study.methods.grpo.model_copy(update={"updates_per_step": 1, "kl_coefficient": 0.0})
     methods = study.methods.model_copy(update={"grpo": lean})
-    after = jobs_of(study.model_copy(update={"methods": methods}), plan)
+    tasks = [task.model_copy(update={"methods": methods}) for task in study.tasks]
+    after = jobs_of(study.model_copy(update={"tasks": tasks}), plan)
     assert after["grpo", "countdown", "expert", 1].compute == pytest.approx(before * 4 / 6)
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from configs import ROOT, error
+from configs import ROOT, error, shipped
 from ending_policies import make, template
 from in_process import refusal
 from preflight_studies import CONFIG, check, model_folder, study_raw, with_expert
@@ -14,7 +14,7 @@ from online_il.config.generation import Generation
 from online_il.errors import InputError
 from online_il.generation.engines import open_engine
 
-MINI = (ROOT / "config" / "mini.yaml").read_text()
+MINI = shipped("mini")
 
 
 @pytest.fixture

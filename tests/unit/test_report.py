@@ -273,11 +273,15 @@ def test_settings_that_are_ours_are_listed(tmp_path: Path) -> None:
     words = Reader(page_of(tmp_path, ROOT / "config" / "paper.yaml")).words
     assert "the paper does not say how many" in words
     assert "every value of" not in words
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"extends: {ROOT}/config/paper.yaml\nsave_minutes: 5  # ours: a short queue\n")
+    words = Reader(page_of(tmp_path, mine)).words
+    assert "a short queue" in words and "the paper does not say how many" in words
     assert "every value of" in Reader(page_of(tmp_path)).words
 
 
 def test_a_study_without_comparison_and_theory_says_so(tmp_path: Path) -> None:
-    text = CONFIG.read_text()
+    text = CONFIG.read_text().replace("extends: theory.yaml", "")
     start, end = text.index("\ndiscrepancy:"), text.index("\ntasks:")
     config = tmp_path / "own.yaml"
     config.write_text((text[:start] + text[end:]).replace("scale: mini", "scale: own"))

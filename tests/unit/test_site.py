@@ -66,9 +66,12 @@ def test_everything_wrong_with_a_site_is_reported_at_once(tmp_path):
         load_site(written(tmp_path, facts))
     message = str(refused.value)
     assert str(tmp_path / "config.yaml") in message
-    assert "gpu_model = 'a100; rm'" in message
-    assert "account = 12345" in message and "quotes" in message
-    assert "qoss: unknown key" in message and "gpu_partition: a required key" in message
+    assert 'site.gpu_model = "a100; rm"' in message
+    assert "site.account = 12345" in message and "quotes" in message
+    assert (
+        'site.qoss = "high": unknown key' in message
+        and "site.gpu_partition: a required key" in message
+    )
 
 
 @pytest.mark.parametrize("text", ["executor: slurm\n", "", "[1]\n"])

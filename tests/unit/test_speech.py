@@ -256,7 +256,12 @@ def test_no_word_retrains_anything(project, before):
         "models.py": ("no weights (safetensors) in it", "no weights in it"),
         "training/common.py": ("lower the learning rate", "turn the learning rate down"),
         "training/resume.py": ("going on after update", "continuing after update"),
-        "config/grpo.py": ("Longest training prompt", "The longest training prompt"),
+        "config/grpo.py": (
+            "if self.rollouts % self.updates_per_step:",
+            "if self.rollouts % self.updates_per_step or self.rollouts < 4:",
+        ),
+        "config/sft.py": ("Expert samples, one a", "Samples of the expert, one a"),
+        "config/problem.py": ("this is listed twice", "this stands here twice"),
         "__init__.py": ('__version__ = "', '__version__ = "9.'),
     }
     assert changed(project, before, words) == set()

@@ -150,7 +150,9 @@ def test_the_token_of_the_hub_is_in_no_error(kind, monkeypatch):
 
 def test_a_dry_run_quotes_the_config_and_shows_no_token(tmp_path):
     config = tmp_path / "a b;$(touch pwned)'.yaml"
-    config.write_bytes((ROOT / "config" / "mini.yaml").read_bytes())
+    for name in ("mini", "theory"):
+        target = config if name == "mini" else tmp_path / "theory.yaml"
+        target.write_bytes((ROOT / "config" / f"{name}.yaml").read_bytes())
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     command += ["--directory", tmp_path, "--configfile", config, "--dry-run", "--printshellcmds"]
     secrets = {"HF_TOKEN": "hf_secretsecret", "DEEPSEEK_API_KEY": "sk-secretsecret"}

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 import pytest
-from configs import ROOT, error
+from configs import ROOT, error, shipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from online_il.config.claims import load_claims
 from online_il.config.reading import ConfigError, read_yaml
 from online_il.config.site import SiteError, load_site
-from online_il.config.study import load
 from online_il.preflight import machine
 from online_il.preflight.report import Report
+from online_il.studies import load_study as load
 
-MINI = (ROOT / "config" / "mini.yaml").read_text()
+MINI = shipped("mini")
 CLAIMS = (ROOT / "config" / "claims.yaml").read_text()
 PROFILE = (ROOT / "slurm" / "config.yaml").read_text()
 
@@ -91,7 +91,7 @@ def test_claims_are_refused(tmp_path, old, new, words):
             "site.max_runtime = 12:00:00: YAML reads this as 43200|write minutes: 720",
         ),
         ("max_runtime: null", "max_runtime: 0720", "= 0720: YAML reads this as 464|write 720"),
-        ("max_runtime: null", 'max_runtime: "12:00:00"', "valid integer|In minutes: 720."),
+        ("max_runtime: null", 'max_runtime: "12:00:00"', "valid integer|in minutes: 720"),
         ("max_mem_mb: null", "max_mem_mb: 0100000", "reads this as 32768|write 100000"),
         ("account: &account null", "account: &account no", 'site.account = no|write "no", in'),
         # What Snakemake reads of the same file.

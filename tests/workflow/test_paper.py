@@ -69,7 +69,7 @@ def test_every_training_is_launched_on_the_gpus_that_it_asks_for(everything):
             assert "--hardware gpu" in line
             task = re.search(r"--task (\S+)", line)[1]
             (settings,) = [t for t in PAPER["tasks"] if t["name"] == task]
-            asked = settings.get("resources", {}).get(method) or PAPER["resources"][method]
+            asked = PAPER["resources"][method] | settings.get("resources", {}).get(method, {})
             assert int(start[2]) == asked["gpu"]
             gpus[method, task] += 1
     assert gpus["grpo", "countdown"] == gpus["distill", "deepscaler"] == 3

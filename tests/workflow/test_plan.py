@@ -63,6 +63,7 @@ def test_the_plan_of_figure3_follows_the_runs_that_are_compared(tmp_path):
     lengths = {"prompt_tokens": 5, "response_tokens": 5, "choice_tokens": 5}
     lengths["finetuning_tokens"] = 5
     raw["plan"]["tokens"] = {task["name"]: lengths for task in raw["tasks"]}
+    del raw["extends"]
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(raw))
     study = load(path)

@@ -24,14 +24,14 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> study.
 def _panel(settings: theory.Panel) -> Iterator[Problem]:
     from online_il.theory.gaussian import problem
 
-    if any(len(mean) != 2 for mean in settings.expert_mean):
-        message = "a panel of the figure has two dimensions"
-        yield Problem(("expert_mean",), settings.expert_mean, message, "give each mean two numbers")
-        return
     try:
         problem(settings.expert_mean, settings.expert_weight, settings.class_direction)
     except ParameterError as error:
         yield _refused(error)
+        return
+    if len(settings.expert_mean[0]) != 2:
+        message = "a panel of the figure has two dimensions"
+        yield Problem(("expert_mean",), settings.expert_mean, message, "give each mean two numbers")
 
 
 def _offline_bound(settings: theory.OfflineBound) -> Iterator[Problem]:

@@ -15,38 +15,48 @@ from pydantic_core import ErrorDetails
 from online_il.config.problem import ABSENT, Keys, Problem, closest, value_at
 from online_il.config.settings import Settings
 
+UNKNOWN = "unknown key"
 Checks = Mapping[type[Settings], Callable[[Any], Iterator[Problem]]]
 """Further checks of a class's parts, by code that the config does not know."""
 
 
-def problems_of(
-    kind: type[Settings], raw: Any, checks: Checks | None = None
-) -> tuple[list[Problem], list[Problem]]:
-    """What is wrong with a raw value that is to become a `kind`, by the keys in it: what the
-    classes refuse, and where keys contradict each other.
-    """
-    details = _errors(kind, raw)
-    found = [_refusal(kind, raw, detail) for detail in details]
+def refusals(kind: type[Settings], raw: Any) -> list[Problem]:
+    """What the class `kind` and those of its parts refuse in a raw value, by the keys in it."""
+    found = [_refusal(kind, raw, detail) for detail in _errors(kind, raw)]
     refused = {problem.keys for problem in found}
     # The classes take true for 1.
     for keys, flag in _booleans(raw):
         if not any(keys[:length] in refused for length in range(1, len(keys) + 1)):
             message = "no setting is true or false"
             found.append(Problem(keys, flag, message, "write a number or a name"))
+    return found
+
+
+def contradictions(
+    kind: type[Settings], raw: Any, refused: list[Problem], checks: Checks | None = None
+) -> list[Problem]:
+    """Where keys contradict each other, in every part that holds nothing of what is `refused`."""
     # An unknown key is nothing that another one could contradict.
-    unknown = {_place(raw, one["loc"]) for one in details if one["type"] in _UNKNOWN}
-    known = _without(raw, unknown)
-    contradictions: list[Problem] = []
+    unknown = {problem.keys for problem in refused if problem.message == UNKNOWN}
+    places = {problem.keys for problem in refused} - unknown
+    known = without(raw, unknown)
     parts: dict[int, Settings] = {}
     _errors(kind, known, parts)
+    found = []
     for keys, value in _mappings(known):
         part = parts.get(id(value))
-        if part is not None:
-            more = checks.get(type(part)) if checks else None
-            for problem in [*part.problems(), *(more(part) if more else ())]:
-                contradictions.append(problem.below(*keys))
-    return found, contradictions
+        if part is None or any(place[: len(keys)] == keys for place in places):
+            continue
+        more = checks.get(type(part)) if checks else None
+        found += [problem.below(*keys) for problem in part.problems()]
+        found += [problem.below(*keys) for problem in (more(part) if more else ())]
     return found
+
+
+def problems_of(kind: type[Settings], raw: Any) -> list[Problem]:
+    """Everything that is wrong with a raw value that is to become a `kind`."""
+    refused = refusals(kind, raw)
+    return [*refused, *contradictions(kind, raw, refused)]
 
 
 def schema_of(kind: type[Settings], extends: str = "") -> str:
@@ -59,7 +69,7 @@ def schema_of(kind: type[Settings], extends: str = "") -> str:
     schema = json.loads(json.dumps(_schema(kind)))
     if extends:
         schema["properties"]["extends"] = {"type": "string", "description": extends}
-        for node in (schema, *schema["$defs"].values()):
+        for node in (schema, *schema.get("$defs", {}).values()):
             node["required"] = [key for key in node.get("required", []) if key in ("kind", "name")]
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
@@ -67,13 +77,13 @@ def schema_of(kind: type[Settings], extends: str = "") -> str:
 # ---- parts ----
 
 
-def _without(raw: Any, dropped: set[Keys], keys: Keys = ()) -> Any:
+def without(raw: Any, dropped: set[Keys], keys: Keys = ()) -> Any:
     """A copy of a raw value without some keys, in which no two parts are one object."""
     if isinstance(raw, dict):
         kept = {key: value for key, value in raw.items() if (*keys, key) not in dropped}
-        return {key: _without(value, dropped, (*keys, key)) for key, value in kept.items()}
+        return {key: without(value, dropped, (*keys, key)) for key, value in kept.items()}
     if isinstance(raw, list):
-        return [_without(value, dropped, (*keys, index)) for index, value in enumerate(raw)]
+        return [without(value, dropped, (*keys, index)) for index, value in enumerate(raw)]
     return raw
 
 
@@ -88,23 +98,18 @@ def _mappings(raw: Any, keys: Keys = ()) -> Iterator[tuple[Keys, dict[Any, Any]]
             yield from _mappings(value, (*keys, index))
 
 
-def _booleans(raw: object) -> Iterator[tuple[Keys, bool]]:
-    """Where a raw value holds true or false; without recursion, for it may hold itself."""
-    pending: list[tuple[Keys, object]] = [((), raw)]
-    visited: set[int] = set()
-    while pending:
-        keys, value = pending.pop()
-        if isinstance(value, bool):
-            yield keys, value
-        elif isinstance(value, dict | list | set) and id(value) not in visited:
-            visited.add(id(value))
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            pending += [((*keys, key), item) for key, item in items]
+def _booleans(raw: Any, keys: Keys = ()) -> Iterator[tuple[Keys, bool]]:
+    """Where a raw value holds true or false."""
+    if isinstance(raw, bool):
+        yield keys, raw
+    elif isinstance(raw, dict | list | set):
+        for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw):
+            yield from _booleans(value, (*keys, key))
 
 
 # ---- what the classes refuse ----
 
-_UNKNOWN = ("extra_forbidden", "invalid_key")
+_EXTRA = ("extra_forbidden", "invalid_key")
 _NO_KIND = ("union_tag_invalid", "union_tag_not_found")
 
 
@@ -122,11 +127,11 @@ def _errors(
 def _refusal(kind: type[Settings], raw: Any, detail: ErrorDetails) -> Problem:
     """One of pydantic's errors in the words of the project."""
     keys, value, meant = _place(raw, detail["loc"]), detail["input"], detail["type"]
-    if meant in _UNKNOWN:
+    if meant in _EXTRA:
         known = list(_schema_at(kind, keys[:-1], raw).get("properties", {}))
         remedy = closest(keys[-1], known).strip() or f"known: {', '.join(known)}"
         # For a key that is no text, pydantic gives the key in the place of its value.
-        return Problem(keys, ABSENT if meant == "invalid_key" else value, "unknown key", remedy)
+        return Problem(keys, ABSENT if meant == "invalid_key" else value, UNKNOWN, remedy)
     schema = _schema_at(kind, keys, raw)
     if meant in _NO_KIND:
         found, kinds = value_at(value, "kind"), sorted(_kinds(schema))
@@ -180,5 +185,5 @@ def _schema_at(kind: type[Settings], keys: Keys, raw: object = None) -> dict[str
         if isinstance(part, str) and part in _kinds(node):
             node = {"$ref": _kinds(node)[part]} | node
         # A `$ref` stands beside the key's own description, which comes before the class's.
-        node = whole["$defs"].get(node.get("$ref", "").rpartition("/")[2], {}) | node
+        node = whole.get("$defs", {}).get(node.get("$ref", "").rpartition("/")[2], {}) | node
     return node

@@ -134,8 +134,7 @@ class Claims(Settings):
 def load_claims(path: Path) -> Claims:
     """The claims in a YAML file. Raises `ConfigError` naming everything that is wrong."""
     raw, lines, problems = read_yaml(path, "a list of claims", "config/claims.yaml")
-    for found in problems_of(Claims, raw):
-        problems += found
+    problems += problems_of(Claims, raw)
     refuse(problems, path, lines)
     return Claims.model_validate(raw)
 

@@ -12,6 +12,7 @@ import yaml
 
 from online_il.config.problem import Problem
 from online_il.config.reading import ConfigError, Lines, Read, read_nodes, values_of
+from online_il.text import decoded
 
 EXTENDS = "extends"
 
@@ -22,6 +23,12 @@ def read_extended(
     """What a file and those that it extends say together, where each key stands, what is wrong."""
     root, problems = _read(path, what, example, ())
     return *values_of(root), problems
+
+
+def files_of(path: Path) -> list[Path]:
+    """A study's file and those that it extends, one after the other; all can be read."""
+    raw = yaml.safe_load(decoded(path.read_bytes()))
+    return [path, *(files_of(path.parent / raw[EXTENDS]) if EXTENDS in raw else [])]
 
 
 def lay_over(below: yaml.Node, above: yaml.Node) -> yaml.Node:
@@ -57,7 +64,7 @@ def _read(path: Path, what: str, example: str, above: tuple[Path, ...]) -> Read:
     key, value = found[-1]
     place = f"{path}:{key.start_mark.line + 1}: {EXTENDS}"
     root = _like(root, [pair for pair in root.value if pair not in found])
-    if not isinstance(value, yaml.ScalarNode) or value.tag != "tag:yaml.org,2002:str":
+    if not _text(value) or value.tag != "tag:yaml.org,2002:str":
         raise ConfigError(f"{place}: this names no file; write the path of one YAML file")
     other, before = path.parent / value.value, (*above, path)
     if other.resolve() in [one.resolve() for one in before]:

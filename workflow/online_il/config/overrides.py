@@ -4,6 +4,7 @@
 assignments are separated by semicolons, or are a list.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,10 @@ def lay_over(raw: dict[str, Any], overrides: Mapping[str, Any]) -> tuple[list[Ke
     Mappings are laid over key by key, everything else as a whole. Raises `ConfigError` for an
     assignment that is none.
     """
+    try:
+        json.dumps(overrides, default=str)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"command line: {error}; write out what each key is to hold") from None
     listed = overrides.get(SET, [])
     assignments = listed if isinstance(listed, list) else str(listed).split(";")
     changed = list(_merge(raw, {k: v for k, v in overrides.items() if k != SET}))

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import Field
 
 from online_il.config.checking import problems_of
-from online_il.config.reading import ConfigError, read_yaml, sentence
+from online_il.config.problem import Problem
+from online_il.config.reading import ConfigError, Lines, read_yaml, sentence
 from online_il.config.settings import Settings
 from online_il.config.written import Number
 
@@ -42,18 +43,28 @@ class SiteError(ConfigError):
 
 def load_site(path: Path) -> Site:
     """The site block of a profile. Raises `SiteError` naming everything that is wrong."""
-    block, problems = site_block(path)
+    block, lines, problems = _read(path)
+    problems += [problem.below("site") for problem in problems_of(Site, block)]
     if problems:
-        listed = "\n".join(f"  {problem}" for problem in problems)
+        listed = "\n".join(f"  {sentence(problem, lines)}" for problem in problems)
         raise SiteError(f"{path}, block `site`:\n{listed}")
     return Site.model_validate(block)
 
 
 def site_block(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """The block as it stands in a profile, and a sentence on each thing that is wrong with it.
+    """The block as it stands in a profile, and where YAML takes something for what it is not.
+
+    Raises `SiteError` where there is no block.
+    """
+    block, lines, problems = _read(path)
+    return block, [sentence(problem, lines) for problem in problems]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Lines, list[Problem]]:
+    """The block, where its keys stand, and what YAML misreads.
 
     Of the rest of the profile, which is Snakemake's, only numbers are looked at: a time limit there
-    is misread like one here. Raises `SiteError` where there is no block.
+    is misread like one here.
     """
     try:
         profile, lines, problems = read_yaml(path, "a profile", "slurm/config.yaml")
@@ -62,14 +73,12 @@ def site_block(path: Path) -> tuple[dict[str, Any], list[str]]:
     block = profile.get("site")
     if not isinstance(block, dict):
         raise SiteError(f"{path}: there is no `site:` block; take it from the repository's file")
-    wrong = [
+    misread = [
         problem
         for problem in problems
         if problem.keys[0] == "site" or isinstance(problem.value, Number)
     ]
-    for found in problems_of(Site, block):
-        wrong += [problem.below("site") for problem in found]
-    return block, [sentence(problem, lines) for problem in wrong]
+    return block, lines, misread
 
 
 def gpu_job(site: Site, gpus: int) -> dict[str, Any]:

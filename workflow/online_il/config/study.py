@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, model_validator
 
-from online_il.config.checking import Checks, problems_of, schema_of
+from online_il.config.checking import Checks, contradictions, refusals, schema_of, without
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
 from online_il.config.extending import read_extended
@@ -65,6 +65,12 @@ class Study(Settings):
     plan: Plan | None = Field(
         None, description="What the plan assumes; `snakemake plan` needs it, and nothing else."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, raw: Any, info: ValidationInfo) -> Any:
+        # With a context, `contradictions` looks for parts in a study in which tasks have all.
+        return inherited(raw) if isinstance(raw, dict) and info.context is None else raw
 
     def problems(self) -> Iterator[Problem]:
         yield from self._name_problems()
@@ -175,11 +181,15 @@ def load(
     """
     raw, lines, problems = read_extended(path, "a study", "config/mini.yaml")
     changed, wrong = lay_over(raw, overrides or {})
-    whole = inherited(raw)
-    refused, contradicted = problems_of(Study, whole, checks)
-    problems += [*wrong, *_own(refused, raw), *_told_once(contradicted, raw)]
+    refused = list(_own(refusals(Study, raw), raw))
+    # A task is checked for itself, whatever is wrong with the study's settings of a method or rule.
+    wrong_parts = {
+        problem.keys[:2] for problem in refused if problem.keys[:1] and problem.keys[0] in INHERITED
+    }
+    contradicted = contradictions(Study, inherited(without(raw, wrong_parts)), refused, checks)
+    problems += [*wrong, *refused, *_told_once(contradicted, raw)]
     refuse(problems, path, lines, changed)
-    return Study.model_validate(whole)
+    return Study.model_validate(raw)
 
 
 def inherited(raw: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 PROGRAM = "online_il.program"
 UNCOUNTED = (
     PROGRAM,
+    "online_il.config.problem",
     "online_il.errors",
     "online_il.files",
     "online_il.layout",
@@ -23,6 +24,8 @@ DESCRIBED = {"Field", "add_argument", "ArgumentParser"}
 DESCRIPTIONS = {"description", "help", "title"}
 SPEAKERS = {"log", "report"}
 """Functions of `program` that only speak; so do `print` and the libraries above."""
+REFUSING = {"problems", "problems_among"}
+"""Methods of settings that say what is wrong with them, before anything starts (`config/`)."""
 PURE = frozenset(
     """len str repr sorted sum min max round int float abs set list tuple dict type format size join
     strip rstrip lstrip split splitlines removeprefix removesuffix replace relative_to upper lower
@@ -90,6 +93,7 @@ class _Silence(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = [one for one in node.body if getattr(one, "name", "") not in REFUSING]
         if any(_is_error(_name_of(base)) for base in node.bases):
             self.errors.add(node.name)
         return self.generic_visit(node)

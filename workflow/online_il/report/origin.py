@@ -8,6 +8,7 @@ import pyarrow.parquet as parquet
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from online_il.config.extending import files_of
 from online_il.config.study import Study
 from online_il.layout import Layout
 from online_il.store import query
@@ -33,7 +34,7 @@ class Origin(NamedTuple):
 class Setting(NamedTuple):
     """One line of the config whose value is not the paper's."""
 
-    line: int
+    line: str
     text: str
     remark: str
 
@@ -70,12 +71,14 @@ def _distinct(values: Any) -> list[str]:
 
 
 def own_settings(config: Path) -> list[Setting]:
-    """The lines of a config that are marked as ours and not the paper's."""
+    """The lines of a config, and of what it extends, that are marked as ours, not the paper's."""
     found = []
-    for number, line in enumerate(decoded(config.read_bytes()).splitlines(), start=1):
-        setting, mark, remark = line.partition(OURS)
-        if mark and setting.strip():
-            found.append(Setting(number, setting.strip().removeprefix("- "), remark.strip(" :")))
+    for path in files_of(config):
+        for number, line in enumerate(decoded(path.read_bytes()).splitlines(), start=1):
+            setting, mark, remark = line.partition(OURS)
+            if mark and setting.strip():
+                place = str(number) if path == config else f"{path.name}:{number}"
+                found.append(Setting(place, setting.strip().removeprefix("- "), remark.strip(" :")))
     return found
 
 
