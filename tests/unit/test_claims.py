@@ -18,18 +18,19 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from online_il.claims import theory
 from online_il.claims.board import board
-from online_il.claims.drafts import Draft, finish, holm, measure, measure_curve, region
-from online_il.claims.effects import (
-    Effect,
-    Part,
-    mean_effect,
-)
+from online_il.claims.drafts import Draft, finish, measure, measure_curve, region
 from online_il.claims.judge import Evidence, conjunction, judge
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.config.claims import Conjunction, load_claims
 from online_il.discrepancy.tables import Discrepancy
 from online_il.errors import InputError
 from online_il.files import write_table
+from online_il.statistics.effects import (
+    Effect,
+    Part,
+    holm,
+    mean_effect,
+)
 from online_il.store import build
 from online_il.theory.tables import Gaussian, Horizon, OfflineBound
 

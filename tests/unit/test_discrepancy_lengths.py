@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from online_il.charts.discrepancy import figure3
 from online_il.claims.drafts import Draft, measure, measure_curve, region
-from online_il.claims.effects import mean_effect
 from online_il.discrepancy import measures
 from online_il.discrepancy.reading import Responses, read
 from online_il.discrepancy.tables import Discrepancy
 from online_il.files import write_table
+from online_il.statistics.effects import mean_effect
 
 LONG = 60_000
 

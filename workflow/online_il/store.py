@@ -17,10 +17,9 @@ import pyarrow.parquet as parquet
 from pydantic import BaseModel, ValidationError
 
 from online_il.errors import InputError
-from online_il.intervals import KEY as CURVE
-from online_il.intervals import add_intervals
 from online_il.program.exhausted import cause_of
 from online_il.records import Evaluation, RunRecord, Samples, Table, Training, read_table
+from online_il.statistics.curves import CURVE, add_intervals
 
 SQL = Path(__file__).parents[1] / "sql"
 # Later files read the tables of earlier ones.

@@ -19,7 +19,7 @@ from online_il.errors import InputError
 from online_il.files import write_json, write_text, written_aside
 from online_il.program.cli import log, main, parser
 from online_il.provenance import versions
-from online_il.statistics import LEVEL
+from online_il.statistics.intervals import LEVEL
 
 
 def run(options: argparse.Namespace) -> None:

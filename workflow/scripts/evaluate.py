@@ -32,7 +32,7 @@ from online_il.program.cli import add_run, log, main, parser
 from online_il.program.progress import report
 from online_il.provenance import file_hash, identities, libraries, versions
 from online_il.records import Checkpoint, Evaluation, Prompts, RunRecord, Samples, read_table
-from online_il.statistics import clustered_stderr
+from online_il.statistics.errors import clustered_stderr
 from online_il.tasks.miniature import check_rate
 
 Rows = list[dict[str, Any]]

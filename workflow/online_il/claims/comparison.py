@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from online_il.claims.effects import independent_effect
 from online_il.claims.measured import Store, ask
 from online_il.claims.records import read_claims
 from online_il.errors import InputError
-from online_il.statistics import Array
+from online_il.statistics.effects import independent_effect
+from online_il.statistics.intervals import Array
 
 NAMES = ("results.duckdb", "measurements.duckdb")
 KEY = ["task", "benchmark", "run"]
@@ -127,7 +127,7 @@ def _claims(one: Study, other: Study) -> Section:
 
 def _settings(one: Study, other: Study) -> Section:
     """The settings of runs that both have, where they differ."""
-    sides = [_of_runs(ask(each.database, "settings")) for each in (one, other)]
+    sides = [_settings_by_run(ask(each.database, "settings")) for each in (one, other)]
     rows = []
     for key in sorted(sides[0].keys() & sides[1].keys()):
         for name, first, second in _different(sides[0][key], sides[1][key]):
@@ -136,7 +136,7 @@ def _settings(one: Study, other: Study) -> Section:
     return Section("Settings that differ", columns, rows, "none")
 
 
-def _of_runs(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
+def _settings_by_run(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for (task, run), part in rows.groupby(["task", "run"]):
         first = part.iloc[0]

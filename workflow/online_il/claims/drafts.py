@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from online_il.claims.effects import Effect, mean_effect, simultaneous_p
 from online_il.claims.records import ClaimVerdict
-from online_il.statistics import LEVEL, TAIL, Array, largest_moves, simultaneous_tail
+from online_il.statistics.effects import Effect, holm, mean_effect, simultaneous_p
+from online_il.statistics.intervals import LEVEL, TAIL, Array
+from online_il.statistics.resampling import largest_moves, simultaneous_tail
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
 
@@ -114,15 +115,6 @@ def _few_seeds(draft: Draft, seeds: int) -> None:
     if seeds == 1:
         draft.barred |= {SUPPORTED, CONTRADICTED}
         draft.notes.append("One seed: how much seeds differ is not known, so nothing is decided.")
-
-
-def holm(p: Array) -> Array:
-    """P values corrected for their number by Holm's step-down method."""
-    order = p.argsort()
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(steps, 1.0)
-    return corrected
 
 
 def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:

@@ -20,10 +20,8 @@ from online_il.claims.drafts import (
     measure_curve,
     region,
 )
-from online_il.claims.effects import Effect, Part, best_of_others, mean_effect
 from online_il.claims.measured import Measured, Store
 from online_il.claims.records import ClaimVerdict
-from online_il.claims.speed import Run, speed
 from online_il.claims.theory import number
 from online_il.config.claims import (
     RATIOS,
@@ -36,7 +34,9 @@ from online_il.config.claims import (
 )
 from online_il.discrepancy.tables import Discrepancy as DiscrepancyTable
 from online_il.records import provenance, read_table
-from online_il.statistics import LEVEL, TAIL, Array
+from online_il.statistics.effects import Effect, Part, best_of_others, mean_effect
+from online_il.statistics.intervals import LEVEL, TAIL, Array, normal_interval
+from online_il.statistics.speed import Run, speed
 from online_il.store import BASE
 
 EXPERT = "expert"
@@ -60,11 +60,11 @@ def judge(claims: Claims, evidence: Evidence) -> list[ClaimVerdict]:
         rng = np.random.default_rng([claims.seed, index])
         if isinstance(claim, Difference | Degradation):
             for task in evidence.store.tasks:
-                drafts += _of_runs(claim, evidence.store, task, claims.resamples, rng)
+                drafts += run_drafts(claim, evidence.store, task, claims.resamples, rng)
         elif isinstance(claim, Discrepancy):
-            drafts += _of_pairs(claim, evidence)
+            drafts += _pair_drafts(claim, evidence)
         elif isinstance(claim, Theory):
-            drafts.append(_of_theory(claim, evidence.theory))
+            drafts.append(_theory_draft(claim, evidence.theory))
     single = finish(drafts)
     by_claim: dict[str, list[ClaimVerdict]] = {}
     for draft, verdict in zip(drafts, single, strict=True):
@@ -114,7 +114,7 @@ def side_of(claim: Difference | Degradation | Discrepancy | Theory) -> str:
 # ---- claims about runs ----
 
 
-def _of_runs(
+def run_drafts(
     claim: Difference | Degradation,
     store: Store,
     task: str,
@@ -259,7 +259,7 @@ def _measure_speed(
 # ---- claims about pairs of models ----
 
 
-def _of_pairs(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
+def _pair_drafts(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
     """A row a measure of each pair whose expert is no run of the task: it is not realizable."""
     none = True
     for path in evidence.discrepancy:
@@ -274,7 +274,7 @@ def _of_pairs(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
         kept = names.str.startswith(claim.measure) if many else names == claim.measure
         for _, row in rows[kept].iterrows():
             none = False
-            yield _of_measure(claim, task, (expert, student), row, facts)
+            yield _measure_draft(claim, task, (expert, student), row, facts)
     if none:
         draft = _draft(claim, None)
         draft.fields |= {
@@ -285,7 +285,7 @@ def _of_pairs(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
         yield draft
 
 
-def _of_measure(
+def _measure_draft(
     claim: Discrepancy, task: str, pair: tuple[str, str], row: pd.Series, facts: dict[str, object]
 ) -> Draft:
     draft = _draft(claim, task)
@@ -314,7 +314,7 @@ def _of_measure(
 # ---- claims about the theory, and of several claims ----
 
 
-def _of_theory(claim: Theory, tables: Path | None) -> Draft:
+def _theory_draft(claim: Theory, tables: Path | None) -> Draft:
     draft = _draft(claim, None)
     if tables is None:
         draft.fields["statistic"] = claim.statistic
@@ -331,7 +331,7 @@ def _of_theory(claim: Theory, tables: Path | None) -> Draft:
     if math.isnan(value):
         draft.notes = ["This study's theory has no such instance."]
         return draft
-    low, high = value - 1.96 * found.stderr, value + 1.96 * found.stderr
+    low, high = normal_interval(value, found.stderr)
     holds = region(side_of(claim), claim.margin)
     draft.fields |= {"effect": value, "low": low, "high": high}
     # Nothing is no excess, but a risk at its bound is not above it.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from online_il import benchmarks
 from online_il.errors import InputError
-from online_il.statistics import Array
+from online_il.statistics.intervals import Array
 from online_il.store import query
 
 SQL = Path(__file__).parents[2] / "sql" / "claims"

@@ -11,17 +11,18 @@ length, W keywords. Empty bins are left out until the end: what is held grows wi
 not with the longest one.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from online_il.discrepancy.indicators import Array, Pool, one_hot, pooled
 from online_il.discrepancy.reading import Responses
 from online_il.errors import ParameterError
+from online_il.statistics.errors import student_quantile, without_bias
+from online_il.statistics.intervals import BOUNDS
+from online_il.statistics.resampling import shares
 
 GAP = "performance gap"
 WITHIN = "length, TV within a prompt"
@@ -151,7 +152,7 @@ def compare(
             )
             for model in ("expert", "student")
             for i, word in enumerate(keywords)
-            for low, high in [np.quantile(drawn[f"_{model}_presence"][:, i], [0.025, 0.975])]
+            for low, high in [np.quantile(drawn[f"_{model}_presence"][:, i], BOUNDS)]
         ],
         len(pool.expert_P),
         int(pool.expert_P.sum()),
@@ -166,18 +167,8 @@ def _bins(pool: Pool, bin_width: int, null_R_B: Array) -> Bins:
     found = np.zeros((4, n_bins))
     for row, weight_N in enumerate(_weights(pool)):
         found[row, pool.bins_B] = np.bincount(pool.bin_N, weight_N) / len(pool.expert_P)
-    found[2:, pool.bins_B] = np.quantile(null_R_B, [0.025, 0.975], axis=0)
+    found[2:, pool.bins_B] = np.quantile(null_R_B, BOUNDS, axis=0)
     return Bins(np.arange(n_bins + 1, dtype=np.float64) * bin_width, *found)
-
-
-def _corrected(value: float, samples_R: Array, n_prompts: int) -> tuple[float, float]:
-    """A value without the bias that the bootstrap shows, and its standard error.
-
-    The error is widened by P / (P - 1), which drawing P prompts from P leaves out; intervals take
-    the quantile of t with P - 1 degrees of freedom (benchmarks/noise.py has their coverage).
-    """
-    widened = math.sqrt(n_prompts / (n_prompts - 1))
-    return 2 * value - float(samples_R.mean()), widened * float(samples_R.std())
 
 
 def _measure(
@@ -194,8 +185,8 @@ def _measure(
     signed = name == GAP
     size, sizes = (abs(value), np.abs(nulls)) if signed else (value, nulls)
     p_value = (1 + int((sizes >= size - 1e-12).sum())) / (1 + len(sizes))
-    corrected, stderr = _corrected(value, samples, n_prompts)
-    reach = float(stats.t.ppf(0.975, n_prompts - 1)) * stderr
+    corrected, stderr = without_bias(value, samples, n_prompts)
+    reach = student_quantile(n_prompts) * stderr
     # Shares and their differences end at 1, whatever the approximation says.
     bottom, top = (-1.0 if signed else 0.0), (1.0 if unit == SHARE else np.inf)
     low, high, corrected = (
@@ -205,9 +196,9 @@ def _measure(
     if unit == SHARE and name not in (GAP, WITHIN):
         over = value - abs(float(actual[GAP][0]))
         # What cannot be told from noise is not said to be larger than anything.
-        over, stderr_over = _corrected(over, samples - np.abs(drawn[GAP]), n_prompts)
+        over, stderr_over = without_bias(over, samples - np.abs(drawn[GAP]), n_prompts)
         # Two-sided, as the claims are judged; but here it is one pair's measure by itself.
-        above = over > float(stats.t.ppf(0.975, n_prompts - 1)) * stderr_over
+        above = over > student_quantile(n_prompts) * stderr_over
         above_gap = above and p_value < 0.05
     own = actual.get(f"_values {name}")
     return Measure(
@@ -297,8 +288,7 @@ def _bootstrapped(
     size = _chunk(pool)
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
-        times = rng.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=rows)
-        share_R_P = times / n_prompts
+        share_R_P = shares(n_prompts, rows, rng)
         found = _from_means(pool, share_R_P @ expert_P_F, share_R_P @ student_P_F)
         found |= _from_lengths(pool, share_R_P[:, pool.prompt_N] * (expert_N - student_N))
         found[WITHIN] = share_R_P @ tv_P

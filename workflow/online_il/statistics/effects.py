@@ -1,13 +1,11 @@
 """Mean differences over seeds and prompts that all seeds share, with intervals for a few seeds.
 
 Resampling three seeds gives intervals that are too narrow: where seeds differ, the percentile
-bootstrap misses the truth in more than 12 studies of 100 instead of 5 (test_claims_effects.py). So
+bootstrap misses the truth in more than 12 studies of 100 instead of 5 (test_effects.py). So
 the variance is the two-way analysis of variance's, whose part of the seeds is never below the
 prompts' noise in it, and the quantile is Cochran and Cox's (Experimental Designs, 1950): the mean
 of t with S - 1 and with P - 1 degrees of freedom, weighted by the two parts. benchmarks/claims.py
-measures how often that errs. Curves are simultaneous over their points (statistics.largest_moves).
-
-Letters in the names: S seeds, P prompts, K checkpoints, R resamples.
+measures how often that errs. Curves are simultaneous over their points (`largest_moves`).
 """
 
 import math
@@ -17,7 +15,7 @@ import numpy as np
 from scipy import optimize, special, stats
 from scipy.stats import qmc
 
-from online_il.statistics import LEVEL, Array
+from online_il.statistics.intervals import TAIL, Array
 
 POWER = 0.8
 LEAST_P = 2e-12
@@ -65,12 +63,12 @@ class Effect(NamedTuple):
         )
         return min(1.0, 2 * math.exp(float(found)))
 
-    def interval(self, tail: float = (1 - LEVEL) / 2) -> tuple[float, float]:
+    def interval(self, tail: float = TAIL) -> tuple[float, float]:
         """The interval that leaves `tail` on each side."""
         reach = self.quantile(tail) * self.stderr
         return self.value - reach, self.value + reach
 
-    def detectable(self, tail: float = (1 - LEVEL) / 2) -> float:
+    def detectable(self, tail: float = TAIL) -> float:
         """The smallest distance from a boundary that 80 % of such studies would see.
 
         A study sees it where its interval, which leaves `tail` on each side, ends before the
@@ -155,3 +153,12 @@ def simultaneous_p(p_value: float, moves_R: Array) -> float:
     """The p of a curve's most telling point, which has `p_value` by itself."""
     beyond = int((moves_R >= stats.norm.isf(p_value / 2)).sum())
     return max(p_value, (1 + beyond) / (1 + len(moves_R)))
+
+
+def holm(p: Array) -> Array:
+    """P values corrected for their number by Holm's step-down method."""
+    order = p.argsort()
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(steps, 1.0)
+    return corrected

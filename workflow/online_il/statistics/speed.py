@@ -5,8 +5,6 @@ gained, straight between two checkpoints; time is counted in updates, samples or
 the run itself, without its expert's. The effect is the logarithm of the two times' ratio. Seeds and
 prompts are drawn with replacement, each alone, for the two parts of its variance; as the mean over
 S seeds drawn from S varies less than that of S new ones, the seeds' part is times S / (S - 1).
-
-Letters in the names: S seeds, P prompts, K checkpoints, R resamples.
 """
 
 import math
@@ -15,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_il.claims.effects import Effect, Part
-from online_il.statistics import Array, weights
+from online_il.statistics.effects import Effect, Part
+from online_il.statistics.intervals import Array
+from online_il.statistics.resampling import resampled
 
 Flags = NDArray[np.bool_]
 
@@ -89,7 +88,7 @@ def speed(
     all_seeds, all_prompts = np.full((1, seeds), 1 / seeds), np.full((1, prompts), 1 / prompts)
     value, *missed = (part[0] for part in logs(all_seeds, all_prompts))
     by_seeds, by_prompts = [], []
-    for seeds_R_S, prompts_R_P in weights(seeds, prompts, resamples, rng):
+    for seeds_R_S, prompts_R_P in resampled(seeds, prompts, resamples, rng):
         rows = len(seeds_R_S)
         by_seeds.append(logs(seeds_R_S, np.repeat(all_prompts, rows, 0)))
         by_prompts.append(logs(np.repeat(all_seeds, rows, 0), prompts_R_P))

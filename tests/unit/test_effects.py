@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.power import TTestPower
 
-from online_il.claims.effects import (
+from online_il.statistics.effects import (
     Effect,
     Part,
     best_of_others,
@@ -18,8 +18,8 @@ from online_il.claims.effects import (
     mean_effect,
     simultaneous_p,
 )
-from online_il.claims.speed import Run, crossing, speed
-from online_il.statistics import largest_moves, simultaneous_tail
+from online_il.statistics.resampling import largest_moves, simultaneous_tail
+from online_il.statistics.speed import Run, crossing, speed
 
 
 def single(values: np.ndarray) -> Effect:
