@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from online_il.chat import as_text
 from online_il.config.training import Finetuning
 from online_il.files import write_table
-from online_il.generation.chat import as_text
 from online_il.records import Prompts
 from online_il.tasks import gsm8k, mmlu, problems
 from online_il.tasks.asked import Asked, question

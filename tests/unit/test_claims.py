@@ -22,7 +22,7 @@ from online_il.claims.drafts import Draft, finish, measure, measure_curve, regio
 from online_il.claims.judge import Evidence, conjunction, judge
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.config.claims import Conjunction, load_claims
-from online_il.discrepancy.tables import Discrepancy
+from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.errors import InputError
 from online_il.files import write_table
 from online_il.statistics.effects import (
@@ -274,7 +274,7 @@ def pair(folder: Path, excess: float, above_noise: bool = True) -> Path:
     )
     rows["above_gap"] = rows["above_gap"].astype("boolean")
     path = folder / "discrepancy" / "aime" / "far" / "near.parquet"
-    write_table(rows, Discrepancy, path, {"n_prompts": 60})
+    write_table(rows, DiscrepancyTable, path, {"n_prompts": 60})
     return path
 
 

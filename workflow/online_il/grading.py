@@ -10,8 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from online_il.generation.response import Response, whole
+from online_il.generation.response import Response
 from online_il.tasks import boxed, countdown, harness
+from online_il.text import encodable
 
 
 class Grade(NamedTuple):
@@ -30,7 +31,7 @@ def grade(text: str, answer: Mapping[str, Any]) -> Grade:
     Bounded in time and memory whatever the text, and safe outside the main thread. Raises
     `ValueError` on a grader that does not grade text.
     """
-    grader = answer.get("grader", "countdown")
+    grader = grader_of(answer)
     if grader == "countdown":
         numbers, target = answer["numbers"], answer["target"]
         reward = countdown.score(text, numbers, target)
@@ -45,6 +46,11 @@ def grade(text: str, answer: Mapping[str, Any]) -> Grade:
     raise ValueError(f"no grader of text: {grader!r}; there are countdown, gsm8k and math")
 
 
+def grader_of(answer: Mapping[str, Any]) -> str:
+    """Name the grader that a prompt's answer asks for."""
+    return str(answer.get("grader", "countdown"))
+
+
 def graded_sample(
     *,
     prompt_id: str,
@@ -55,7 +61,7 @@ def graded_sample(
     response: Response,
 ) -> dict[str, Any]:
     """A row of the samples table for a response to a prompt with this answer."""
-    text = whole(response.text)
+    text = encodable(response.text)
     return {
         "prompt_id": prompt_id,
         "sample_index": sample_index,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from online_il.config.training import Architecture
+from online_il.ends import end_ids
 from online_il.errors import InputError
 from online_il.files import flush, made_aside
-from online_il.generation.tokens import end_ids
 from online_il.provenance import file_hash, files_hash, identity
 
 if TYPE_CHECKING:

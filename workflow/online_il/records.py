@@ -114,7 +114,7 @@ class Training(Table):
     )
 
 
-class Evaluation(BaseModel):
+class EvaluationRecord(BaseModel):
     """The summary of one evaluation: one checkpoint, one benchmark, one sampling."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

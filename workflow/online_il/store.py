@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from online_il.errors import InputError
 from online_il.program.exhausted import cause_of
-from online_il.records import Evaluation, RunRecord, Samples, Table, Training, read_table
+from online_il.records import EvaluationRecord, RunRecord, Samples, Table, Training, read_table
 from online_il.statistics.curves import CURVE, add_intervals
 
 SQL = Path(__file__).parents[1] / "sql"
@@ -141,7 +141,7 @@ def _check_files(results: Path, files: Files) -> None:
     ):
         if not found:
             raise InputError(f"{results}: no {what} in it; run the study first, or name another")
-    evaluations = [_read(path, Evaluation) for path in files.evaluations]
+    evaluations = [_read(path, EvaluationRecord) for path in files.evaluations]
     _check_pairs(files.evaluations, files.responses)
     for path in files.training:
         if not path.with_name("run.json").is_file():

@@ -1,4 +1,4 @@
-"""Users' text files, whatever wraps the text: packed or not, in UTF-8 or with a byte order mark."""
+"""Text as users' files and servers hold it: packed, with a byte order mark, half a character."""
 
 import bz2
 import gzip
@@ -30,6 +30,14 @@ def decoded(data: bytes) -> str:
 def encoding_of(head: bytes) -> str:
     """The encoding that the first four bytes tell of: UTF-8 without a byte order mark."""
     return next((name for mark, name in MARKS.items() if head.startswith(mark)), "utf-8")
+
+
+def encodable(text: str) -> str:
+    """A text that can be written: half a character (a lone surrogate) becomes U+FFFD.
+
+    A server can send one, as `"\\ud800"` in its JSON; no file in UTF-8 can hold it.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @contextmanager

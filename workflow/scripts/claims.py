@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from online_il.claims.board import counted, markdown
+from online_il.claims.board import claims_markdown, counted
 from online_il.claims.judge import Evidence, judge
 from online_il.claims.measured import SQL, Store
 from online_il.claims.records import ClaimVerdicts
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         claims=judge(claims, evidence),
     )
     write_json(record, options.json)
-    write_text(markdown(record), options.markdown)
+    write_text(claims_markdown(record), options.markdown)
     add_table(options.measurements, options.json, options.database)
     log(counted(record))
 

@@ -18,7 +18,7 @@ from online_il.markdown import markdown_table
 from online_il.program.cli import main, parser
 
 
-def shown(section: Section) -> Table:
+def section_table(section: Section) -> Table:
     """A section in the terminal."""
     table = Table(*section.columns, box=box.SIMPLE_HEAD, pad_edge=False)
     table.title, table.title_justify = section.title, "left"
@@ -27,7 +27,7 @@ def shown(section: Section) -> Table:
     return table
 
 
-def markdown(section: Section) -> list[str]:
+def section_markdown(section: Section) -> list[str]:
     """A section as Markdown."""
     head = ["", f"## {section.title}", ""]
     if not section.rows:
@@ -42,10 +42,12 @@ def run(options: argparse.Namespace) -> None:
     console = Console(highlight=False, markup=False)
     console.print(f"A: {one.folder}\nB: {other.folder}\n")
     for section in sections:
-        console.print(shown(section) if section.rows else f"{section.title}: {section.empty}\n")
+        console.print(
+            section_table(section) if section.rows else f"{section.title}: {section.empty}\n"
+        )
     if options.output:
         lines = ["# Two studies", "", f"A: `{one.folder}`, B: `{other.folder}`."]
-        lines += [line for section in sections for line in markdown(section)]
+        lines += [line for section in sections for line in section_markdown(section)]
         write_text("\n".join(lines) + "\n", options.output)
         console.print(f"written: {options.output}")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from online_il.config.hub import Model
 from online_il.config.random import RandomModel
+from online_il.ends import end_ids
 from online_il.errors import InputError
-from online_il.generation.tokens import end_ids
 from online_il.hub import model_folder
 from online_il.models import (
     PARTS,

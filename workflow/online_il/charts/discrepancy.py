@@ -8,7 +8,7 @@ import pandas as pd
 
 from online_il.charts.style import GREY, INK, caption, themed, told
 from online_il.discrepancy.measures import GAP, SHARE, WITHIN
-from online_il.discrepancy.tables import Discrepancy
+from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.records import provenance, read_table
 
 EXPERT, STUDENT = "#0072B2", "#D55E00"
@@ -37,7 +37,7 @@ def figure3(*tables: Path) -> alt.TopLevelMixin:
 
 
 def _pair(table: Path) -> alt.HConcatChart:
-    rows, facts = read_table(table, Discrepancy), provenance(table)
+    rows, facts = read_table(table, DiscrepancyTable), provenance(table)
     expert, student = rows["expert"][0], rows["student"][0]
     cut = f"{facts['truncated_expert']} and {facts['truncated_student']} cut off"
     heading = alt.TitleParams(

@@ -74,7 +74,7 @@ def margin(claim: ClaimVerdict) -> str:
     return f"claimed {claim.holds} {'±' if claim.holds == 'within' else ''}{claim.margin:g}"
 
 
-def markdown(claims: ClaimVerdicts) -> str:
+def claims_markdown(claims: ClaimVerdicts) -> str:
     """The claims by family, a table each, and below it what a reader must know of them."""
     lines = [
         "# Claims",

@@ -32,7 +32,7 @@ from online_il.config.claims import (
     Discrepancy,
     Theory,
 )
-from online_il.discrepancy.tables import Discrepancy as DiscrepancyTable
+from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.records import provenance, read_table
 from online_il.statistics.effects import Effect, Part, best_of_others, mean_effect
 from online_il.statistics.intervals import LEVEL, TAIL, Array, normal_interval

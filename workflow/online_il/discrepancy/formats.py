@@ -4,14 +4,14 @@
   column for each metric. A document has a row a filter; one filter is read.
 - OpenAI's and vLLM's batch output: custom_id, and in `response.body.choices` the answers.
 
-Each row becomes one row a response, under the names that a file of ours has (or `--key` gives);
+Each row becomes one row a response, under the names that a file of ours has (or `key` gives);
 what a row holds under such a name itself comes first.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from online_il.discrepancy.files import Place, Row
+from online_il.discrepancy.files import Place, RawRow
 from online_il.errors import ParameterError
 from online_il.generation.refusal import LONGEST, words_of
 from online_il.generation.reply import answer_text, ending, said_in
@@ -22,7 +22,7 @@ NO_METRICS = {*COLUMNS, "doc", "arguments", "prompt_hash", "target_hash"}
 
 
 class Reader:
-    """Reads one model's files, one after the other; `given` is what `--key` says."""
+    """Reads one model's files, one after the other; `given` is what `key` says."""
 
     def __init__(self, names: Mapping[str, str], given: Mapping[str, str]) -> None:
         self._names, self._given = names, given
@@ -30,7 +30,7 @@ class Reader:
         self._filters: set[str] = set()
         self._documents: dict[str, str] = {}
 
-    def rows(self, rows: Iterator[tuple[Place, Row]]) -> Iterator[tuple[Place, Row]]:
+    def rows(self, rows: Iterator[tuple[Place, RawRow]]) -> Iterator[tuple[Place, RawRow]]:
         """The responses of one file, a row each."""
         read: set[str] = set()
         for place, row in rows:
@@ -56,7 +56,7 @@ class Reader:
 
     # ---- lm-evaluation-harness ----
 
-    def _is_chosen(self, row: Row) -> bool:
+    def _is_chosen(self, row: RawRow) -> bool:
         name = row.get("filter")
         if name is None:
             return True
@@ -64,7 +64,7 @@ class Reader:
         self._filter = self._filter or str(name)
         return str(name) == self._filter
 
-    def _check_document(self, place: Place, row: Row, read: set[str]) -> None:
+    def _check_document(self, place: Place, row: RawRow, read: set[str]) -> None:
         """A document stands once in a file, and its number for the same document in all."""
         number, document = str(row["doc_id"]), str(row.get("doc_hash", row.get("target")))
         if number in read:
@@ -77,10 +77,10 @@ class Reader:
         if by_number and self._documents.setdefault(number, document) != document:
             raise ParameterError(
                 f"{place}: doc_id {number} is another document in another file; compare one task "
-                "at a time, or give --key prompt_id=doc_hash"
+                "at a time, or give `key` prompt_id=doc_hash"
             )
 
-    def _of_document(self, place: Place, row: Row) -> Iterator[Row]:
+    def _of_document(self, place: Place, row: RawRow) -> Iterator[RawRow]:
         texts = row["resps"]
         while isinstance(texts, list) and len(texts) == 1 and isinstance(texts[0], list):
             texts = texts[0]
@@ -89,7 +89,7 @@ class Reader:
                 f"{place}: 'resps' holds no text, as of a task that is scored by log-likelihoods; "
                 "there are no responses to compare"
             )
-        own: Row = {self._names["prompt_id"]: row["doc_id"]}
+        own: RawRow = {self._names["prompt_id"]: row["doc_id"]}
         if "filtered_resps" in row and len(texts) == 1:
             own[self._names["answer"]] = row["filtered_resps"]
         graded = {"correct", "answer", "reference"} & set(self._given)
@@ -99,7 +99,7 @@ class Reader:
 
     # ---- batch output ----
 
-    def _of_request(self, place: Place, row: Row) -> Iterator[Row]:
+    def _of_request(self, place: Place, row: RawRow) -> Iterator[RawRow]:
         response = row.get("response")
         # vLLM once wrote the body where others have it inside.
         body = response.get("body", response) if isinstance(response, dict) else None
@@ -116,14 +116,14 @@ class Reader:
                 f"{place}: the request {row['custom_id']} has no answer "
                 f"({lead}{said[:LONGEST]}); ask it again, or take this line out"
             )
-        own: Row = {self._names["prompt_id"]: row["custom_id"]}
+        own: RawRow = {self._names["prompt_id"]: row["custom_id"]}
         texts = [_text(place, choice) for choice in choices]
         ends = [choice.get("finish_reason") for choice in choices]
         return self._each(place, own | row, texts, ends)
 
     def _each(
-        self, place: Place, row: Row, texts: list[str], ends: list[Any] | None = None
-    ) -> Iterator[Row]:
+        self, place: Place, row: RawRow, texts: list[str], ends: list[Any] | None = None
+    ) -> Iterator[RawRow]:
         """A row a response; where the row has no answer of its own, the response is graded."""
         name = self._names
         if len(texts) != 1 and row.get(name["correct"]) is not None:
@@ -133,10 +133,10 @@ class Reader:
         if len(texts) != 1 and row.get(name["reference"]) is None:
             raise ParameterError(
                 f"{place}: {len(texts)} responses without a grade each; name the right answer with "
-                "--key reference=NAME, as of lm-evaluation-harness reference=target"
+                "`key` reference=NAME, as of lm-evaluation-harness reference=target"
             )
         for index, text in enumerate(texts):
-            own: Row = {name["text"]: text}
+            own: RawRow = {name["text"]: text}
             if ends is not None:
                 own[name["finish_reason"]] = ends[index]
             # Of several responses each is its own answer, whatever the row has for one.
@@ -144,7 +144,7 @@ class Reader:
             yield answer | row | own if len(texts) == 1 else row | own | answer
 
 
-def _metric(place: Place, row: Row) -> str:
+def _metric(place: Place, row: RawRow) -> str:
     """The only metric of a document that is a grade."""
     listed = row.get("metrics")
     known = listed if isinstance(listed, list) else [key for key in row if key not in NO_METRICS]
@@ -158,10 +158,10 @@ def _metric(place: Place, row: Row) -> str:
     if len(grades) == 1:
         return grades[0]
     found = f"several grades: {', '.join(grades)}" if grades else "no metric that is a grade of 0-1"
-    raise ParameterError(f"{place}: {found}; name one with --key correct=NAME")
+    raise ParameterError(f"{place}: {found}; name one with `key` correct=NAME")
 
 
-def _of_output(body: Row) -> Row:
+def _of_output(body: RawRow) -> RawRow:
     """An answer of OpenAI's /v1/responses as a choice of a chat completion."""
     items = [item for item in body["output"] if isinstance(item, dict)]
     parts = [

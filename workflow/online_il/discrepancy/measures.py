@@ -95,7 +95,7 @@ def common_filter(expert: Responses, student: Responses) -> str | None:
     if len(filters) > 1:
         raise ParameterError(
             f"the files are graded under different filters, {' and '.join(filters)}; choose one "
-            "with --key filter=NAME"
+            "with `key` filter=NAME"
         )
     return filters[0] if filters else None
 
@@ -108,12 +108,12 @@ def common_prompts(expert: Responses, student: Responses, intersect: bool) -> li
         raise ParameterError(
             f"0 match of the {len(ours)} and {len(theirs)} prompts in the files: the expert's is "
             f"{expert.prompts[0]!r:.60}, say, and the student's {student.prompts[0]!r:.60}; name "
-            "the key that holds the same ids in both with --key prompt_id=NAME"
+            "the key that holds the same ids in both with `key` prompt_id=NAME"
         )
     if ours != theirs and not intersect:
         raise ParameterError(
             f"the files do not have the same prompts: {len(both)} match, {len(ours - theirs)} are "
-            f"the expert's alone and {len(theirs - ours)} the student's; give --intersect to go on "
+            f"the expert's alone and {len(theirs - ours)} the student's; give `intersect` to go on "
             "with those that match"
         )
     if len(both) < 2:

@@ -21,11 +21,11 @@ from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from online_il.discrepancy import formats
-from online_il.discrepancy.files import BATCH, Place, Row, rows
+from online_il.discrepancy.files import BATCH, Place, RawRow, rows
 from online_il.discrepancy.keywords import counter, words
 from online_il.errors import ParameterError
-from online_il.generation.response import whole
 from online_il.tasks import sent
+from online_il.text import encodable
 
 KEYS = ("prompt_id", "text", "correct", "answer", "reference", "finish_reason")
 FILTER = "filter"
@@ -104,23 +104,23 @@ def _names(mapping: Mapping[str, str]) -> dict[str, str]:
     unknown = sorted(set(mapping) - {*KEYS, FILTER})
     if unknown:
         known = ", ".join((*KEYS, FILTER))
-        raise ParameterError(f"--key {unknown[0]}: not a key; the keys are {known}")
+        raise ParameterError(f"`key` {unknown[0]}: not a key; the keys are {known}")
     names = {key: mapping.get(key, key) for key in KEYS}
     if names["answer"] == names["reference"]:
         raise ParameterError(
-            f"--key reference={names['reference']}: this is read as the model's answer, too; say "
-            "where that stands with --key answer=NAME (answer=text: in the response)"
+            f"`key` reference={names['reference']}: this is read as the model's answer, too; say "
+            "where that stands with `key` answer=NAME (answer=text: in the response)"
         )
     return names
 
 
-def _of(place: Place, row: Row, names: Mapping[str, str], key: str) -> Any:
+def _of(place: Place, row: RawRow, names: Mapping[str, str], key: str) -> Any:
     """A row's value of a key, None where it is null, `[]` or NaN, as data frames write null."""
     name = names[key]
     if name not in row:
         there = ", ".join(sorted(map(str, row))) or "none"
         raise ParameterError(
-            f"{place}: no key '{name}'; there are: {there}; name yours with --key {key}=NAME"
+            f"{place}: no key '{name}'; there are: {there}; name yours with `key` {key}=NAME"
         )
     value = row[name]
     while isinstance(value, list) and len(value) == 1:  # As lm-evaluation-harness has answers.
@@ -128,7 +128,7 @@ def _of(place: Place, row: Row, names: Mapping[str, str], key: str) -> Any:
     return None if value == [] or (isinstance(value, float) and math.isnan(value)) else value
 
 
-def _prompt(place: Place, row: Row, names: Mapping[str, str]) -> str:
+def _prompt(place: Place, row: RawRow, names: Mapping[str, str]) -> str:
     """A prompt's id as text: the same for 1, 1.0, "1" and "1.0", for a data frame makes one of
     another; "01" is no number."""
     value = _of(place, row, names, "prompt_id")
@@ -139,22 +139,22 @@ def _prompt(place: Place, row: Row, names: Mapping[str, str]) -> str:
             f"{place}: '{names['prompt_id']}' is {json.dumps(value, default=str):.60}; each "
             "response needs the id of its prompt, a text or a number"
         )
-    return re.sub(r"\A(0|-?[1-9][0-9]*)\.0\Z", r"\1", whole(str(value)))
+    return re.sub(r"\A(0|-?[1-9][0-9]*)\.0\Z", r"\1", encodable(str(value)))
 
 
-def _text(place: Place, row: Row, names: Mapping[str, str], keep_empty: bool) -> str:
+def _text(place: Place, row: RawRow, names: Mapping[str, str], keep_empty: bool) -> str:
     text = _of(place, row, names, "text")
     text = "" if text is None else text
     if not isinstance(text, str):
         raise ParameterError(f"{place}: '{names['text']}' is no text but {type(text).__name__}")
     if not text.strip() and not keep_empty:
         raise ParameterError(
-            f"{place}: an empty response; take it out, or count it with --keep-empty"
+            f"{place}: an empty response; take it out, or count it with `keep_empty`"
         )
-    return whole(text)
+    return encodable(text)
 
 
-def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
+def _grade(place: Place, row: RawRow, names: Mapping[str, str]) -> float:
     """1 for a right response, 0 for a wrong one: as the file says, else by math-verify.
 
     No answer (null) is a wrong one, as an empty one is; no reference is an error.
@@ -168,7 +168,7 @@ def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
         there = ", ".join(sorted(map(str, row)))
         raise ParameterError(
             f"{place}: no grade: neither '{names['correct']}' nor both '{names['answer']}' and "
-            f"'{names['reference']}'; there are: {there}; name yours with --key KEY=NAME"
+            f"'{names['reference']}'; there are: {there}; name yours with `key` KEY=NAME"
         )
     reference = _of(place, row, names, "reference")
     if reference is None:
@@ -199,7 +199,7 @@ def _length_of(tokenizer: str | None) -> Callable[[list[str]], list[int]]:
     except Exception as error:  # The library raises plain exceptions of many kinds.
         reason = " ".join(str(error).split())[:120]
         raise ParameterError(
-            f"--tokenizer {tokenizer}: cannot be loaded ({reason}); name a folder with a "
+            f"`tokenizer` {tokenizer}: cannot be loaded ({reason}); name a folder with a "
             "tokenizer.json, or a hub model that this machine can reach"
         ) from None
 

@@ -1,15 +1,17 @@
 """Table 1 for a pair of models: the table, and its forms for reading."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from online_il.discrepancy.measures import SHARE
+from online_il.discrepancy.measures import SHARE, Measure
 from online_il.markdown import markdown_table
 from online_il.records import Table
 
 
-class Discrepancy(Table):
+class DiscrepancyTable(Table):
     """One row a measure of a pair of models."""
 
     expert: Series[str] = pa.Field(description="Name of the first model.")
@@ -39,8 +41,17 @@ class Discrepancy(Table):
     student_value: Series[float] = pa.Field(nullable=True)
 
 
-def shown(row: pd.Series) -> list[str]:
-    """A row's cells for reading: shares in per cent."""
+def rows_of(measures: Sequence[Measure], expert: str, student: str) -> pd.DataFrame:
+    """Put the measures of a pair with these names into the table's columns."""
+    rows = pd.DataFrame([measure._asdict() for measure in measures])
+    names = {"name": "measure", "expert": "expert_value", "student": "student_value"}
+    rows = rows.rename(columns=names).assign(expert=expert, student=student)
+    numbers = ("excess", "excess_stderr", "expert_value", "student_value")
+    return rows.astype({"above_gap": "boolean", **dict.fromkeys(numbers, float)})
+
+
+def cells(row: pd.Series) -> list[str]:
+    """Write a row's cells for reading, shares in per cent."""
     factor, unit = (100.0, " %") if row["unit"] == SHARE else (1.0, "")
     form = ".1f" if row["unit"] == SHARE else ".3g"
 
@@ -72,12 +83,12 @@ COLUMNS = [
 ]
 
 
-def markdown(rows: pd.DataFrame, notes: dict[str, str]) -> str:
+def table1_markdown(rows: pd.DataFrame, notes: dict[str, str]) -> str:
     """All pairs as Markdown, one table a pair; `notes` by pair (`expert / student`)."""
     lines: list[str] = []
     for (expert, student), part in rows.groupby(["expert", "student"], sort=False):
         lines += [f"## {expert} / {student}", "", notes.get(f"{expert} / {student}", ""), ""]
-        lines += [*markdown_table(COLUMNS, (shown(row) for _, row in part.iterrows())), ""]
+        lines += [*markdown_table(COLUMNS, (cells(row) for _, row in part.iterrows())), ""]
     return "\n".join(lines)
 
 
@@ -93,7 +104,7 @@ _LATEX = {char: f"\\{char}" for char in "%_&#${}"} | {
 """What LaTeX takes for something else; keywords may be any symbol."""
 
 
-def latex(rows: pd.DataFrame) -> str:
+def table1_latex(rows: pd.DataFrame) -> str:
     """All pairs as one LaTeX tabular (booktabs)."""
 
     def escaped(text: str) -> str:
@@ -105,5 +116,5 @@ def latex(rows: pd.DataFrame) -> str:
         lines.append("\\midrule")
         title = escaped(f"{expert} / {student}")
         lines.append(f"\\multicolumn{{{len(COLUMNS)}}}{{l}}{{\\textit{{{title}}}}} \\\\")
-        lines += [" & ".join(map(escaped, shown(row))) + " \\\\" for _, row in part.iterrows()]
+        lines += [" & ".join(map(escaped, cells(row))) + " \\\\" for _, row in part.iterrows()]
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])

@@ -28,10 +28,10 @@ from typing import Any, NamedTuple
 
 import openai
 
+from online_il.chat import messages_of, primer_of
 from online_il.config.endpoint import Endpoint
 from online_il.config.sampling import Sampling
 from online_il.errors import InputError
-from online_il.generation.chat import messages_of, primer_of
 from online_il.generation.completion import Failed, complete
 from online_il.generation.journal import Entry, Journal, Usage, canonical
 from online_il.generation.reply import Reply, ending

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from online_il.generation.response import whole
+from online_il.text import encodable
 
 LONGEST = 200
 """Characters of a server's own words that are shown."""
@@ -196,7 +196,7 @@ def words_of(value: Any) -> str:
 
 def _plain(text: str) -> str:
     """A text on one line; of a page of HTML, the text in it."""
-    text = whole(text).strip()
+    text = encodable(text).strip()
     if text.startswith("<"):
         text = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", text)
         text = html.unescape(re.sub(r"<[^>]*>", " ", text))

@@ -10,7 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 from online_il.generation.journal import End, Usage
-from online_il.generation.response import whole
+from online_il.text import encodable
 
 ENDS: dict[End, str] = {
     # First, for a filter's word may stand beside "error" (`ERROR_TOXIC`).
@@ -122,7 +122,9 @@ def read(body: dict[str, Any], request: dict[str, Any]) -> Reply:
         longest = request["max_tokens"]
         end = "length" if (_first(billed, OUTPUT) or 0) >= longest else "stop"
     names = (body.get("model"), body.get("system_fingerprint"))
-    served_by = " ".join(whole(name) for name in names if name and isinstance(name, str)) or None
+    served_by = (
+        " ".join(encodable(name) for name in names if name and isinstance(name, str)) or None
+    )
     return Reply(text, reasoning, word, end, usage, estimated, served_by, left_out)
 
 
@@ -130,14 +132,14 @@ def _word(reason: object) -> str:
     """A reason to end as a short text; some servers give a number, or an object with its type."""
     value = reason.get("type") if isinstance(reason, dict) else reason
     text = value if isinstance(value, str) else json.dumps(value)
-    word = " ".join(whole(text).split())[:40]
+    word = " ".join(encodable(text).split())[:40]
     return "none" if word.lower() in {"", "null", "none"} else word
 
 
 def _text(value: object) -> str:
     """All text in a field: a text, a part with its text under one of its names, or a list."""
     if isinstance(value, str):
-        return whole(value)
+        return encodable(value)
     if isinstance(value, list):
         return "".join(map(_text, value))
     if isinstance(value, dict):
@@ -158,7 +160,7 @@ def _parts(content: object) -> tuple[str, str, tuple[str, ...]]:
         elif words:
             text += words
         elif isinstance(part, dict) and "text" not in kind:
-            left_out.append(whole(kind)[:40])
+            left_out.append(encodable(kind)[:40])
     return text, thoughts, tuple(left_out)
 
 

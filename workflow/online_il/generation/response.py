@@ -19,11 +19,3 @@ class Response(NamedTuple):
 def finish_reason(ids: Sequence[int], ends: Sequence[int]) -> str:
     """Why a response of these token ids ended, where `ends` are the tokens that end one."""
     return "stop" if ids and ids[-1] in ends else "length"
-
-
-def whole(text: str) -> str:
-    """A text that can be written: half a character (a lone surrogate) becomes U+FFFD.
-
-    A server can send one, as `"\\ud800"` in its JSON; no file in UTF-8 can hold it.
-    """
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

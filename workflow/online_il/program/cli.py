@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -53,12 +54,21 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
     except Stopped as error:
         arguments.exit(AGAIN, f"{error}\n")
     except ParameterError as error:
-        arguments.exit(2, f"error: {error}\n")
+        arguments.exit(2, f"error: {_with_flags(str(error), options)}\n")
     except (InputError, FloatingPointError, Exhausted) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
         sys.exit(f"error: {error.strerror or error}{name}")
+
+
+def _with_flags(message: str, options: argparse.Namespace) -> str:
+    """Name parameters as the command line does: `bin_width` becomes --bin-width."""
+
+    def flag(name: re.Match[str]) -> str:
+        return f"--{name[1].replace('_', '-')}" if name[1] in vars(options) else name[0]
+
+    return re.sub(r"`(\w+)`", flag, message)
 
 
 def _stop(number: int, _: FrameType | None) -> None:

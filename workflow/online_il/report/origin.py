@@ -86,7 +86,7 @@ def choices(paper: Path, study: Study) -> list[tuple[str, Markup]]:
     small = any(task.data.kind == "miniature" for task in study.tasks)
     wanted = [key for key in HEADINGS if small or key != "miniature"]
     sections = [(HEADINGS[key], _section(text, HEADINGS[key])) for key in wanted]
-    return [(heading, markdown(section)) for heading, section in sections if section]
+    return [(heading, html_of(section)) for heading, section in sections if section]
 
 
 def _section(text: str, heading: str) -> str:
@@ -96,8 +96,8 @@ def _section(text: str, heading: str) -> str:
     return match.group(1).strip() if match else ""
 
 
-def markdown(text: str) -> Markup:
-    """Markdown as HTML; HTML in it is shown, not obeyed."""
-    rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+def html_of(markdown: str) -> Markup:
+    """Render Markdown as HTML; HTML in it is shown, not obeyed."""
+    rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     scroll = '<div class="scroll" tabindex="0" role="group" aria-label="table"><table>'
     return Markup(rendered.replace("<table>", scroll).replace("</table>", "</table></div>"))

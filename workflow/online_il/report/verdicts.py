@@ -26,7 +26,7 @@ FACTOR = "factor"
 WIDTH = 220  # Of the drawing of an interval, pixels.
 
 
-class Row(NamedTuple):
+class VerdictLine(NamedTuple):
     """One claim; `effect` is its effect in words, `places` where the drawing's parts lie."""
 
     claim: ClaimVerdict
@@ -40,8 +40,8 @@ class Board(NamedTuple):
     """All claims: how many have which verdict, those that answer, the rows of each other family."""
 
     counts: dict[str, int]
-    answer: list[Row]
-    families: dict[str, list[Row]]
+    answer: list[VerdictLine]
+    families: dict[str, list[VerdictLine]]
     facts: ClaimVerdicts
 
 
@@ -61,8 +61,10 @@ def board(path: Path) -> Board | None:
     )
 
 
-def _row(claim: ClaimVerdict) -> Row:
-    return Row(claim, LOOKS[claim.verdict][0], _effect(claim), margin(claim), _places(claim))
+def _row(claim: ClaimVerdict) -> VerdictLine:
+    return VerdictLine(
+        claim, LOOKS[claim.verdict][0], _effect(claim), margin(claim), _places(claim)
+    )
 
 
 def _effect(claim: ClaimVerdict) -> str:

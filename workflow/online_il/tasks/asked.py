@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from online_il.generation.chat import messages_of
+from online_il.chat import messages_of
 from online_il.tasks import gsm8k, mmlu, problems
 
 LONG = 8

@@ -7,10 +7,10 @@ the paper does not print its prompt.
 import re
 
 from online_il import hub
+from online_il.chat import as_text
 from online_il.config.data import Gsm8k
 from online_il.config.hub import DataSet
 from online_il.errors import InputError
-from online_il.generation.chat import as_text
 from online_il.tasks import harness, mmlu
 from online_il.tasks.prompt import Converted, Prompt, prompt, without_tests, words
 
@@ -18,14 +18,14 @@ INSTRUCTION = "Think step by step, and then write the final answer as a number a
 _REFERENCE = re.compile(r"####\s*(-?[0-9][0-9.,]*)\s*$")
 
 
-class Solved(hub.Row):
+class Solved(hub.HubRow):
     """A row of openai/gsm8k."""
 
     question: str
     answer: str
 
 
-class Choice(hub.Row):
+class Choice(hub.HubRow):
     """A row of cais/mmlu."""
 
     question: str

@@ -5,22 +5,22 @@ not print its prompt.
 """
 
 from online_il import hub
+from online_il.chat import as_text
 from online_il.config.data import Aime, DeepScaler
 from online_il.config.hub import DataSet
-from online_il.generation.chat import as_text
 from online_il.tasks.prompt import Converted, Prompt, prompt, without_tests, words
 
 INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
 
 
-class Problem(hub.Row):
+class Problem(hub.HubRow):
     """A row of DeepScaleR, MATH-500 or math-ai/aime25."""
 
     problem: str
     answer: str
 
 
-class Aime2024Problem(hub.Row):
+class Aime2024Problem(hub.HubRow):
     """A row of Maxwell-Jia/AIME_2024, whose answers are integers."""
 
     Problem: str

@@ -53,49 +53,49 @@ def problem(
     """
     dimension = len(means[0])
     given = {
-        "expert-mean": means,
-        "class-direction": directions,
-        "class-point": [point] if point else [],
-        "reward-normal": [normal] if normal else [],
+        "expert_mean": means,
+        "class_direction": directions,
+        "class_point": [point] if point else [],
+        "reward_normal": [normal] if normal else [],
     }
     for name, vectors in given.items():
         for vector in vectors:
             shown = " ".join(f"{value:g}" for value in vector)
             if len(vector) != dimension:
                 raise ParameterError(
-                    f"--{name} {shown}: has {len(vector)} coordinates, and the first "
-                    f"--expert-mean has {dimension}; all must have as many"
+                    f"`{name}` {shown}: has {len(vector)} coordinates, and the first "
+                    f"`expert_mean` has {dimension}; all must have as many"
                 )
             if not np.isfinite(vector).all():
-                raise ParameterError(f"--{name} {shown}: every coordinate must be a finite number")
+                raise ParameterError(f"`{name}` {shown}: every coordinate must be a finite number")
     if not math.isfinite(threshold):
-        raise ParameterError(f"--reward-threshold {threshold:g}: must be a finite number")
+        raise ParameterError(f"`reward_threshold` {threshold:g}: must be a finite number")
     shares = [1 / len(means)] * len(means) if weights is None else weights
     if len(shares) != len(means):
         raise ParameterError(
-            f"--expert-weight is given {len(shares)} times and --expert-mean {len(means)} times; "
+            f"`expert_weight` is given {len(shares)} times and `expert_mean` {len(means)} times; "
             "give one weight for each mean"
         )
     if min(shares) < 0 or not abs(sum(shares) - 1) < 1e-9:
         listed = " ".join(f"{share:g}" for share in shares)
         raise ParameterError(
-            f"--expert-weight {listed}: weights must not be negative and must sum to 1, "
+            f"`expert_weight` {listed}: weights must not be negative and must sum to 1, "
             f"and these sum to {sum(shares):g}"
         )
     basis = np.array(directions, dtype=float).reshape(-1, dimension)
     if any(not np.any(direction) for direction in basis):
-        raise ParameterError("--class-direction of length 0: some coordinate must differ from 0")
+        raise ParameterError("`class_direction` of length 0: some coordinate must differ from 0")
     if np.linalg.matrix_rank(basis) < len(basis):
         raise ParameterError(
-            "--class-direction: the directions depend on each other; leave one of them out"
+            "`class_direction`: the directions depend on each other; leave one of them out"
         )
     axis = np.eye(dimension)[-1] if normal is None else np.array(normal, dtype=float)
     if not np.any(axis):
-        raise ParameterError("--reward-normal of length 0: some coordinate must differ from 0")
+        raise ParameterError("`reward_normal` of length 0: some coordinate must differ from 0")
     centres = np.array(means, dtype=float)
     if np.linalg.matrix_rank(centres[1:] - centres[0]) > MAX_RANK:
         raise ParameterError(
-            f"--expert-mean: the means span more than {MAX_RANK} dimensions around the first; "
+            f"`expert_mean`: the means span more than {MAX_RANK} dimensions around the first; "
             "give fewer, or means in a common subspace"
         )
     start = np.zeros(dimension) if point is None else np.array(point, dtype=float)
@@ -192,7 +192,7 @@ def total_variation(problem: Problem, mean_D: Array) -> float:
     axis = np.linspace(low, high, 1201 if rank == 2 else 161)
     cell = (axis[1] - axis[0]) ** rank
     if rank > 3:
-        raise ParameterError("--expert-mean: total variation needs at most three dimensions")
+        raise ParameterError("`expert_mean`: total variation needs at most three dimensions")
     total = 0.0
     for first in axis:  # Plane by plane, so that a cube of points is never in memory at once.
         rest = np.stack(np.meshgrid(*[axis] * (rank - 1), indexing="ij"), -1).reshape(-1, rank - 1)

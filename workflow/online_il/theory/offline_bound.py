@@ -61,9 +61,9 @@ def check(instance: Instance, replicates: int, log_floor: float) -> None:
     at_least("coverage", [instance.coverage], 1)
     at_least("samples", [instance.samples], 1)
     at_least("replicates", [replicates], 2)
-    within("log-floor", [log_floor], 0, 1)
+    within("log_floor", [log_floor], 0, 1)
     if instance.contexts > 512:
-        raise ParameterError(f"--contexts {instance.contexts}: must be at most 512")
+        raise ParameterError(f"`contexts` {instance.contexts}: must be at most 512")
 
 
 def light_mass(instance: Instance, zeta: float | None = None) -> float:
@@ -73,7 +73,7 @@ def light_mass(instance: Instance, zeta: float | None = None) -> float:
         return min(instance.coverage / instance.samples, largest)
     if not 0 < zeta <= largest:
         raise ParameterError(
-            f"--zeta {zeta:g}: must be above 0 and at most 1 / (contexts - 1) = {largest:g}"
+            f"`zeta` {zeta:g}: must be above 0 and at most 1 / (contexts - 1) = {largest:g}"
         )
     return zeta
 

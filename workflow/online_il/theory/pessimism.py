@@ -92,7 +92,7 @@ def check(instance: Instance, samples: list[int], betas: list[float], replicates
     at_least("replicates", [replicates], 2)
     if not 0 <= instance.signal_bad < 1:
         raise ParameterError(
-            f"--signal-bad {instance.signal_bad:g}: must be at least 0 and below 1, the good one's"
+            f"`signal_bad` {instance.signal_bad:g}: must be at least 0 and below 1, the good one's"
         )
     least = 1 + (instance.rare + 1) * instance.signal_bad
     at_least("coverage", [instance.coverage], least)

@@ -21,7 +21,7 @@ from online_il.models import save_policy, weights_hash
 from online_il.program.progress import report
 from online_il.records import Checkpoint
 
-Row = TypeVar("Row")
+T = TypeVar("T")
 
 
 def processes() -> int:
@@ -118,10 +118,10 @@ def spare_overhead(model: PreTrainedModel) -> None:
     model.floating_point_ops = lambda *_, **__: 0
 
 
-def passes(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+def passes(rows: Sequence[T], count: int, seed: int) -> list[T]:
     """`count` rows in the order in which they are used: one shuffled pass after another."""
     rng = random.Random(seed)
-    order: list[Row] = []
+    order: list[T] = []
     while len(order) < count:
         order += rng.sample(rows, len(rows))
     return order[:count]

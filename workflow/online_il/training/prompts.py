@@ -4,9 +4,9 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
+from online_il.chat import messages_of, prompt_ids
+from online_il.ends import trained_end
 from online_il.errors import InputError
-from online_il.generation.chat import messages_of, prompt_ids
-from online_il.generation.tokens import trained_end
 from online_il.program.cli import log
 from online_il.records import Prompts, read_table
 from online_il.training.common import passes

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from online_il.chat import prompt_ids
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.config.training import Distill, Grpo
 from online_il.errors import InputError
 from online_il.generation import decode
-from online_il.generation.chat import prompt_ids
 
 Batch = dict[str, Any]
 

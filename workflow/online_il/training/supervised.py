@@ -19,7 +19,7 @@ from online_il.training.common import Precision, Recorder, accumulation, passes,
 from online_il.training.resume import Saving
 
 
-class Row(NamedTuple):
+class Demonstration(NamedTuple):
     """One demonstration as token ids; `trained` says which of the response count, None for all."""
 
     prompt: list[int]
@@ -27,7 +27,7 @@ class Row(NamedTuple):
     trained: list[bool] | None = None
 
     def labels(self) -> list[int]:
-        """What the trainer learns to predict at each position; -100 for nothing."""
+        """Return what the trainer learns to predict at each position; -100 for nothing."""
         trained = self.trained or [True] * len(self.response)
         kept = [t if yes else -100 for t, yes in zip(self.response, trained, strict=True)]
         return [-100] * len(self.prompt) + kept
@@ -38,7 +38,7 @@ class Trainer(Precision, SFTTrainer):
 
 
 def plan(n_rows: int, updates: int, batch_size: int, seed: int) -> list[list[int]]:
-    """Which rows each update takes: whole shuffled passes over the data, one after another."""
+    """Plan which rows each update takes: shuffled passes over all rows, one after another."""
     order = passes(range(n_rows), updates * batch_size, seed)
     return [order[u * batch_size : (u + 1) * batch_size] for u in range(updates)]
 
@@ -46,7 +46,7 @@ def plan(n_rows: int, updates: int, batch_size: int, seed: int) -> list[list[int
 def train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    rows: Sequence[Row],
+    rows: Sequence[Demonstration],
     updates: list[list[int]],
     *,
     arguments: dict[str, Any],
