@@ -23,7 +23,7 @@ def messages_of(text: str) -> Messages | None:
 
 
 def primer_of(text: str) -> str:
-    """What a prompt already says in the answer's place: its last message, where an assistant's."""
+    """Return the beginning of the answer that a prompt holds: a last message of the assistant's."""
     messages = messages_of(text)
     return messages[-1]["content"] if messages and messages[-1]["role"] == "assistant" else ""
 
@@ -46,7 +46,7 @@ ANSWER = "(the answer)"
 
 
 def after_answer(template: str, special: Mapping[str, str]) -> str:
-    """What a chat template writes after the last answer of a conversation; often an end token.
+    """Render what a chat template writes after the last answer; often an end token.
 
     `special` are the tokenizer's special tokens by their names (`eos_token`). Raises `ValueError`
     for a template that fails.

@@ -1,4 +1,4 @@
-"""How files are written: aside, then renamed, so that each is complete or absent."""
+"""Writing files: aside, then renamed, so that each is complete or absent."""
 
 import json
 import os

@@ -16,7 +16,7 @@ from online_il.text import encodable
 
 
 class Grade(NamedTuple):
-    """What a grader says of one response; NaN where the column is not of its task."""
+    """The grade of one response; NaN where the column is not of its task."""
 
     reward: float
     correct: bool

@@ -1,4 +1,4 @@
-"""Where a result comes from: hashes of code and files, versions of libraries.
+"""The origin of results: hashes of code and files, versions of libraries.
 
 What counts of the code: of a rule's script and every `online_il` module that it imports, however
 indirectly, the syntax tree. Outside of it stay comments, layout and docstrings; the texts of raised

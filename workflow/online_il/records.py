@@ -194,6 +194,6 @@ def read_table(path: Path, table: type[Table]) -> pd.DataFrame:
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """Where a Parquet table comes from."""
+    """Read the provenance that a Parquet table carries in its metadata."""
     metadata = parquet.read_schema(path).metadata or {}
     return json.loads(metadata[PROVENANCE])

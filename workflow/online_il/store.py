@@ -33,7 +33,7 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 class Files(NamedTuple):
-    """What a database is made from: files under a results folder, sorted."""
+    """The files under a results folder that a database is made from, sorted."""
 
     evaluations: list[Path]
     responses: list[Path]

@@ -35,7 +35,7 @@ LINE = 15.0  # Of text, pixels.
 
 
 class Measure(NamedTuple):
-    """What one row (Figure 1) or column (Figure 2) of panels shows."""
+    """One row (Figure 1) or column (Figure 2) of panels."""
 
     title: str
     scored: str

@@ -1,4 +1,4 @@
-"""How all figures look, and how they are written.
+"""The look of all figures, and the writing of their files.
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart; each run also has a marker
 of its own and each method a dash, so that a print in grey can be read too.
@@ -21,7 +21,7 @@ GREY = "#6e6e6e"
 
 
 class Style(NamedTuple):
-    """How one run is drawn."""
+    """The colour, dash and mark of one run."""
 
     colour: str
     marker: str

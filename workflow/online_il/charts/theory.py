@@ -29,7 +29,7 @@ SWEEPS = {"samples": "samples N", "coverage": "coverage C", "contexts": "policie
 
 
 def slopes(table: Path) -> pd.DataFrame:
-    """How log risk moves with log rate, by least squares over each sweep, and the ratio's range.
+    """Fit log risk to log rate by least squares over each sweep; give the ratio's range, too.
 
     Points where the rate is at its ceiling of 1 or the risk below `LEAST` are left out; a slope
     needs two. Columns: sweep, learner, slope, points, ratio_low, ratio_high.

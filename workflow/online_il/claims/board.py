@@ -35,7 +35,7 @@ def board(claims: ClaimVerdicts) -> Table:
 
 
 def show(results: Path) -> None:
-    """What a finished study shows in the terminal: its claims, its accuracies, where to look."""
+    """Print a finished study's claims, its accuracies and the path of its report."""
     path = results / "claims.json"
     if path.is_file():
         Console().print(board(read_claims(path)))
@@ -46,13 +46,13 @@ def show(results: Path) -> None:
 
 
 def counts(claims: ClaimVerdicts) -> dict[str, int]:
-    """How many claims have each verdict."""
+    """Count the claims of each verdict."""
     verdicts: list[str] = [claim.verdict for claim in claims.claims]
     return {name: verdicts.count(name) for name in LOOKS}
 
 
 def counted(claims: ClaimVerdicts) -> str:
-    """The same in words, without verdicts that no claim has."""
+    """Say how many claims have each verdict, without verdicts that none has."""
     parts = [f"{count} {name}" for name, count in counts(claims).items() if count]
     return f"{len(claims.claims)} claims of the paper: {', '.join(parts)}"
 
@@ -68,7 +68,7 @@ def effect(claim: ClaimVerdict) -> str:
 
 
 def margin(claim: ClaimVerdict) -> str:
-    """Where the claim holds."""
+    """Say on which side of its margin the claim holds."""
     if claim.holds == "all":
         return "all of them"
     return f"claimed {claim.holds} {'±' if claim.holds == 'within' else ''}{claim.margin:g}"

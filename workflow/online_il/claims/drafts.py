@@ -41,7 +41,7 @@ class Draft:
 
 
 def region(side: str, margin: float) -> tuple[float, float]:
-    """Where a claim holds that holds on this side of its margin."""
+    """Return the interval of effects in which a claim on this side of its margin holds."""
     return {
         "within": (-margin, margin),
         "above": (margin, math.inf),

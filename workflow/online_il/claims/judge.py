@@ -44,7 +44,7 @@ EXPERT = "expert"
 
 
 class Evidence(NamedTuple):
-    """What a study has to show."""
+    """The results of a study that claims are judged by."""
 
     store: Store
     theory: Path | None
@@ -144,7 +144,7 @@ def run_drafts(
 
 
 def words(claim: Difference | Degradation, benchmark: str) -> str:
-    """What is measured."""
+    """Describe the statistic of a claim on a benchmark."""
     where = f"on {benchmark}"
     if claim.statistic == "accuracy":
         return f"final accuracy {where}, {claim.runs[0]} less {claim.runs[1]}"

@@ -1,4 +1,4 @@
-"""What a study measured, as tables of accuracies: seeds x checkpoints x prompts.
+"""The accuracies of a study as tables: seeds x checkpoints x prompts.
 
 Letters in the names: S seeds, P prompts, K checkpoints.
 """
@@ -58,7 +58,7 @@ class Store:
         return set(self._costs(task)["run"])
 
     def cost(self, task: str, run: str, unit: str, steps: list[int]) -> Array:
-        """What it took to reach the steps of a run."""
+        """Return the cost of reaching each of the steps of a run, in `unit`."""
         rows = self._costs(task)
         costs = rows[rows["run"] == run].set_index("step")[unit]
         return costs.loc[steps].to_numpy(float)  # type: ignore[no-any-return]

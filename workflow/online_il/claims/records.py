@@ -9,7 +9,7 @@ from online_il.errors import InputError
 
 
 class ClaimVerdict(BaseModel):
-    """How one claim of the paper fared in one task."""
+    """The verdict on one claim of the paper in one task."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

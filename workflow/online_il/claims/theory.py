@@ -41,7 +41,7 @@ def gaussian_excess(tables: Path, panel: str) -> Number:
 
 
 def rate_slope(tables: Path) -> Number:
-    """How far the slope of the offline learner's log risk over log rate is from 1, at most."""
+    """Measure the largest distance from 1 of the offline learner's slope of log risk."""
     rows = _offline(tables)
     rows = rows[rows["risk_exact"] >= LEAST]
     slopes = [
@@ -69,7 +69,7 @@ def online_over_offline(tables: Path) -> Number:
 
 
 def alignment_violation(tables: Path) -> Number:
-    """By how much the worst policy near the optimum exceeds Theorem 2's bound, at most."""
+    """Measure by how much the worst policy near the optimum exceeds Theorem 2's bound, at most."""
     rows = read_table(tables / "alignment.parquet", Alignment)
     rows = rows[(rows["alpha"] > 0) & np.isfinite(rows["bound"])]
     worst = float((rows["worst_risk"] - rows["bound"]).max())
@@ -78,7 +78,7 @@ def alignment_violation(tables: Path) -> Number:
 
 
 def pessimism_violation(tables: Path) -> Number:
-    """By how much the learner with the theory's beta exceeds Theorem 5's bound, at most."""
+    """Measure by how much the learner with the theory's beta exceeds Theorem 5's bound, at most."""
     rows = read_table(tables / "pessimism.parquet", Pessimism)
     rows = rows[rows["is_theory_beta"]]
     over = (rows["risk"] - rows["bound"]).to_numpy(float)

@@ -177,7 +177,7 @@ def _of_output(body: RawRow) -> RawRow:
 
 
 def _text(place: Place, choice: Any) -> str:
-    """What one choice says, its reasoning between think tags; null is nothing."""
+    """Return the text of one choice, its reasoning between think tags; null is none."""
     if not isinstance(choice, dict):
         raise ParameterError(f"{place}: a choice is no object but {choice!r:.60}; mend this line")
     text, reasoning, word, _ = said_in(choice)
@@ -185,5 +185,5 @@ def _text(place: Place, choice: Any) -> str:
 
 
 def is_cut(reason: Any) -> bool:
-    """Whether a finish_reason says that the response was cut at the longest length."""
+    """True for a finish_reason of a response that was cut at the longest length."""
     return isinstance(reason, str) and ending(reason) == "length"

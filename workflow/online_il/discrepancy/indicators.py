@@ -1,4 +1,4 @@
-"""What is measured of every response, as rows of indicators: the input of `measures`.
+"""The responses as rows of indicators, which `measures` averages.
 
 Most indicators are 0, so they are kept sparse, and a bin of length without a response has none: one
 long response may not cost the square of its length.

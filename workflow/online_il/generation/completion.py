@@ -114,7 +114,7 @@ def _refused(
 
 
 def _failure(fault: Fault, endpoint: Endpoint, key: str | None) -> Failed:
-    """What an HTTP status means and what to do about it."""
+    """Name the cause of an HTTP status and its remedy."""
     status, variable, said = fault.status, endpoint.key_variable, fault.said(key)
     lead = f"{endpoint.url}: HTTP {status}"
     if fault.spent or status == 402:

@@ -180,7 +180,7 @@ def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
 
 
 def _visible(start: int, length: int, padding_B: Tensor | None) -> Tensor | None:
-    """Which positions each new position sees, (B or 1, 1, length, start + length).
+    """Mask what each new position sees, (B or 1, 1, length, start + length).
 
     None where a mask would say no more than "all up to itself". Padding sees itself, for a softmax
     over nothing is no number, and would spread.

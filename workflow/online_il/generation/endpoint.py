@@ -59,7 +59,7 @@ class Request(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What a table of responses took."""
+    """The tokens, dollars and ends of a table of responses."""
 
     usage: Usage
     filtered: int
@@ -149,7 +149,7 @@ def ask(
 
 
 def tally(requests: Iterable[Request], journal: Journal) -> Tally:
-    """What the responses to requests took, attempts that were billed in vain included."""
+    """Add up the cost of the responses to requests, attempts that were billed in vain included."""
     usage, filtered, served_by, estimated = Usage(), 0, set(), 0
     ends: Counter[str] = Counter()
     for wanted in requests:
@@ -195,7 +195,7 @@ class _Run:
         self.tell(always=True)
 
     def reason(self) -> str:
-        """Why responses are missing; nothing where none is."""
+        """Say why responses are missing; empty where none is."""
         if not self.failed:
             return ""
         count = "1 request" if self.failed == 1 else f"{self.failed} requests"

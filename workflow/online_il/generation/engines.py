@@ -14,7 +14,7 @@ from online_il.generation.response import Response
 
 
 class Engine(Protocol):
-    """What draws responses from policies; a job opens one and loads its policies one by one."""
+    """Draws responses from policies; a job opens one engine and loads its policies one by one."""
 
     def load(self, policy: Path) -> None:
         """Take the policy in a folder, in the place of the one before.

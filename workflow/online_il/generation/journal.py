@@ -60,13 +60,13 @@ class Entry(BaseModel):
 
     @property
     def meaning(self) -> End:
-        """How it ended. Older versions took three words of the server's for an end."""
+        """Say how the answer ended. Older versions took three words of the server's for an end."""
         old: dict[str, End] = {"stop": "stop", "length": "length", "content_filter": "filtered"}
         return self.end or old.get(self.finish_reason, "broken")
 
     @property
     def answered(self) -> bool:
-        """Whether it is an answer. Older versions wrote no text where the end explains why."""
+        """True for an answer. Older versions wrote no text where the end explains why."""
         return self.text is not None or self.meaning in {"length", "filtered"}
 
     @property

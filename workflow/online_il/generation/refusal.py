@@ -1,4 +1,4 @@
-"""What servers say when they do not answer, as an HTTP status or in the body of a 200.
+"""Reading refusals: servers that do not answer say so by HTTP status or in the body of a 200.
 
 A server may quote the key that it was sent, so its words are shown without it, on one line.
 """
@@ -60,7 +60,7 @@ KINDS = (
 
 
 class Fault(NamedTuple):
-    """What a server says is wrong."""
+    """A fault that a server reports."""
 
     status: int
     """HTTP status; of an error in the body of a 200, the one that it stands for."""
@@ -90,7 +90,7 @@ def hidden(text: str, key: str | None) -> str:
 
 
 def fault_of(content: bytes, status: int, *, soon: bool = False) -> Fault:
-    """What a response with an HTTP status of its own says.
+    """Read the fault from a response with an HTTP status of its own.
 
     `soon`: it says in its headers when to ask again.
     """

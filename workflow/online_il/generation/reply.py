@@ -1,4 +1,4 @@
-"""What the body of a 200 says: an answer's text, why it ended, and what it is billed.
+"""Reading the body of a 200: an answer's text, why it ended, and what it is billed.
 
 Servers that call themselves OpenAI-compatible add fields, leave some out and use words of their
 own. What can be read is read; an odd field never makes an answer unreadable, for it is paid.
@@ -59,7 +59,7 @@ class Reply(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Whether the server says, in a word that we know, that the answer is whole or was cut."""
+        """True where the server says, in a word that we know, why the answer ended or was cut."""
         return ending(self.word) in {"stop", "length", "filtered"}
 
 
@@ -81,14 +81,14 @@ def answer_text(content: str | None, reasoning: str | None, *, cut: bool, primer
 
 
 def ending(word: str) -> End | None:
-    """What a server's reason to end means; None for a word that we do not know."""
+    """Translate a server's reason to end; None for a word that we do not know."""
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", word).lower())
     kinds = (end for end, known in ENDS.items() if any(re.fullmatch(known, w) for w in words))
     return next(kinds, None)
 
 
 class Said(NamedTuple):
-    """What one choice of a body says."""
+    """The text and the end of one choice of a body."""
 
     text: str
     reasoning: str
@@ -99,7 +99,7 @@ class Said(NamedTuple):
 
 
 def said_in(choice: dict[str, Any]) -> Said:
-    """What a choice says, whatever the shape of its content: a text, parts, or nothing."""
+    """Read a choice, whatever the shape of its content: a text, parts, or nothing."""
     message = choice.get("message") or choice
     if not isinstance(message, dict):
         message = {"content": message}
@@ -173,7 +173,7 @@ DETAILS = ("completion_tokens_details", "output_tokens_details")
 
 
 def counted(body: dict[str, Any]) -> bool:
-    """Whether a body says how many tokens it took."""
+    """True where a body says how many tokens it took."""
     usage = body.get("usage")
     return isinstance(usage, dict) and any(
         _first(usage, names) is not None for names in (PROMPT, OUTPUT, ("total_tokens",))

@@ -25,7 +25,7 @@ SCORED = 512
 
 
 class Resume(NamedTuple):
-    """Where a job keeps what it generated, and what that is a function of."""
+    """A job's file of generated responses, and the identity of what they are a function of."""
 
     path: Path
     """A file in a folder that Snakemake does not know, or it would delete it with the outputs."""

@@ -75,7 +75,7 @@ class Tokens:
         return self._tokenizer.encode(text, add_special_tokens=plain).ids  # type: ignore[no-any-return]
 
     def _read(self, text: str) -> tuple[str, bool]:
-        """What is tokenised, and whether it is plain text, which lacks its special tokens."""
+        """Return the text to tokenise, and True for plain text, which lacks its special tokens."""
         messages = messages_of(text)
         if messages is None:
             return text, True

@@ -1,4 +1,4 @@
-"""What the study cost: device-hours and tokens of each run, processor time of each rule."""
+"""The cost of a study: device-hours and tokens of each run, processor time of each rule."""
 
 import csv
 from pathlib import Path
@@ -12,7 +12,7 @@ from online_il.store import BASE, query
 
 
 class Spent(NamedTuple):
-    """What one run took, means over its seeds; None where it is not known."""
+    """The cost of one run, means over its seeds; None where it is not known."""
 
     task: str
     run: str
@@ -26,7 +26,7 @@ class Spent(NamedTuple):
 
 
 class Jobs(NamedTuple):
-    """What all jobs of a rule took, by Snakemake's benchmark files."""
+    """The cost of all jobs of a rule, by Snakemake's benchmark files."""
 
     rule: str
     jobs: int

@@ -1,4 +1,4 @@
-"""Where the numbers come from: versions, hashes, revisions, and which settings are ours."""
+"""The origin of the numbers: versions, hashes, revisions, and which settings are ours."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ HEADINGS = {
 
 
 class Origin(NamedTuple):
-    """Where one task's numbers come from; a list holds more than one where runs differ."""
+    """The origin of one task's numbers; a list holds more than one where runs differ."""
 
     task: str
     facts: dict[str, list[str]]

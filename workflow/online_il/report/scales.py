@@ -1,4 +1,4 @@
-"""At which scale a study was made, and what that scale cannot show."""
+"""The scale of a study, and the limits of what it can show."""
 
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ OTHER = (
 
 
 def scale_of(study: Study) -> Scale:
-    """What a study is, what it cannot show, and how much it measures."""
+    """Describe a study, its limits and its size."""
     what, limits = WHAT.get(study.scale, OTHER)
     return Scale(what, limits, "; ".join(map(_measured, _trained(study))))
 

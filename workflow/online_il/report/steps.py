@@ -1,4 +1,4 @@
-"""Where a response goes wrong, in the miniature's language.
+"""Marks the wrong steps of a response in the miniature's language.
 
 A step of a response is an equation (`3 * 12 = 36`), a check (`ok` or `no`) or the answer. A wrong
 one is marked with the reason. Responses of other tasks are prose, in which no step can be found.

@@ -45,7 +45,7 @@ class Effect(NamedTuple):
         return math.sqrt(sum(part.variance for part in self.parts))
 
     def quantile(self, tail: float) -> float:
-        """How many standard errors leave a share `tail` above them (Cochran and Cox)."""
+        """Return how many standard errors leave a share `tail` above them (Cochran and Cox)."""
         # An estimate without any variance has no use for it.
         weights = [part.variance + 1e-30 for part in self.parts]
         quantiles = [-special.stdtrit(part.freedom, tail) for part in self.parts]

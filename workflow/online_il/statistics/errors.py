@@ -38,5 +38,5 @@ def without_bias(value: float, drawn_R: Array, prompts: int) -> tuple[float, flo
 
 
 def student_quantile(prompts: int) -> float:
-    """How many standard errors of `without_bias` a 95 % interval reaches to either side."""
+    """Return how many standard errors of `without_bias` a 95 % interval reaches to either side."""
     return float(stats.t.ppf(BOUNDS[1], prompts - 1))

@@ -22,7 +22,7 @@ def resampled(
 
 
 def shares(count: int, resamples: int, rng: np.random.Generator) -> Array:
-    """How often each of `count` is drawn with replacement, as shares of all draws: (R, count)."""
+    """Draw `count` things with replacement; return each one's share of the draws, (R, count)."""
     return rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count
 
 

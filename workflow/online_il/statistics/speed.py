@@ -1,4 +1,4 @@
-"""How much faster one run comes near its expert than another.
+"""The factor by which one run comes near its expert sooner than another.
 
 A run's time is where its mean accuracy first reaches the base's plus nine tenths of what the expert
 gained, straight between two checkpoints; time is counted in updates, samples or device-seconds of
@@ -42,7 +42,7 @@ class Speed(NamedTuple):
 
 
 def crossing(accuracy_R_K: Array, cost_K: Array, threshold_R: Array) -> tuple[Array, Flags]:
-    """Where each curve first reaches its threshold, and whether it does; else its last cost."""
+    """Find where each curve reaches its threshold, else its last cost; flag those that never do."""
     above_R_K = accuracy_R_K >= threshold_R[:, None]
     never_R = np.asarray(~above_R_K.any(1))
     after_R = np.maximum(above_R_K.argmax(1), 1)
@@ -62,7 +62,7 @@ def speed(
     resamples: int,
     rng: np.random.Generator,
 ) -> Speed:
-    """By which factor (logarithm) the first run is faster than the second one.
+    """Estimate the factor (logarithm) by which the first run is faster than the second one.
 
     The base's accuracies are `base_P`; a run's curve is one of S seeds, the same in all.
     """

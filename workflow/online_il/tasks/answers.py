@@ -1,4 +1,4 @@
-r"""Whether an answer is the reference: math-verify's judgement, and what it cannot see.
+r"""Compares an answer with the reference: by math-verify, and where it cannot see, by rules.
 
 math-verify 0.9.0 strips what it takes for a unit or an ornament: `101_2` and `101_3` are both 101
 to it, 3 p.m. is 3 a.m., 2 billion is 2 million, `2ab` is 2, and `(C) 36` is 36 times C. So what two
@@ -38,7 +38,7 @@ class _Choice(NamedTuple):
 
 
 def equal(answer: str, reference: str) -> bool:
-    """Whether the content of an answer's box equals the reference; False in doubt. Never raises."""
+    """Compare the content of an answer's box with the reference; False in doubt. Never raises."""
     if max(len(answer), len(reference)) > verifier.MAX_CHARS:
         return False
     ours, known = plain(answer), plain(reference)
@@ -73,7 +73,7 @@ def _choice(text: str) -> _Choice | None:
 
 
 def _same(answer: str, reference: str) -> bool:
-    """Whether two plain answers are the same, in figures or, if one has none, as they stand."""
+    """Compare two plain answers in figures or, if one has none, as they stand."""
     figures, known = beside.in_figures(answer), beside.in_figures(reference)
     written_out = (figures != answer) + (known != reference)
     return (written_out > 0 and _alike(figures, known)) or (
@@ -82,7 +82,7 @@ def _same(answer: str, reference: str) -> bool:
 
 
 def _alike(answer: str, reference: str) -> bool:
-    """Whether two plain answers are the same, as they stand."""
+    """Compare two plain answers as they stand."""
     if beside.told_apart(answer, reference):
         return False
     answer, reference = beside.ordered(answer, reference), beside.ordered(reference, answer)

@@ -1,4 +1,4 @@
-r"""What an answer says beside its number: base, modulus, unit, and whether it is a set or a tuple.
+r"""Reads what stands beside an answer's number: base, modulus, unit, braces or parentheses.
 
 math-verify 0.9.0 strips the first three, takes `(1,2)` for `\{1,2\}`, and `\{1,2\}` for `1<x<2`.
 Only what both answers say can tell them apart: an answer without the unit, the base or the
@@ -99,7 +99,7 @@ _SCALE = re.compile(
 
 
 def told_apart(one: str, other: str) -> bool:
-    """Whether two plain answers differ in what both say beside the number."""
+    """True for two plain answers that differ in what both say beside the number."""
     units, others = _units(one), _units(other)
     return (
         _differ(_bases(one), _bases(other))
@@ -114,7 +114,7 @@ def told_apart(one: str, other: str) -> bool:
 
 
 def is_unit(word: str) -> bool:
-    """Whether a word, one or many, is a known unit."""
+    """True for a known unit, in the singular or the plural."""
     return any(name in _UNITS for name in _forms(word))
 
 
@@ -187,12 +187,12 @@ def ordered(one: str, other: str) -> str:
 
 
 def _is_range(one: str, other: str) -> bool:
-    """Whether the one is an inequality, and the other the bare numbers."""
+    """True where one is an inequality, and the other the bare numbers."""
     return bool(_RANGE.search(one)) and not _RANGE.search(other) and _kind(other) in ("set", "list")
 
 
 def _kind(text: str) -> str:
-    r"""What the answer's commas say: "set" for `\{1, 2\}`, "tuple" for `(1, 2)`, "list" for `1, 2`.
+    r"""Name what the commas make: "set" for `\{1, 2\}`, "tuple" for `(1, 2)`, "list" for `1, 2`.
 
     Brackets must enclose all of it and hold a comma; anything else is "".
     """

@@ -29,7 +29,7 @@ _JOINT = re.compile(
 
 
 def last_box(text: str) -> str | None:
-    r"""What stands in the last box; None without one, and where it is not closed.
+    r"""Return the content of the last box; None without one, and where it is not closed.
 
     Looks at no more than `verifier.MAX_CHARS` characters of it; a longer one is None.
     """
@@ -58,7 +58,7 @@ def last_boxes(text: str) -> list[str]:
 
 
 def opens(text: str) -> bool:
-    """Whether a box is opened anywhere, closed or not."""
+    """True where a box is opened anywhere, closed or not."""
     return any(found[1] for found in _BOX.finditer(text))
 
 
@@ -87,7 +87,7 @@ def _content(text: str, start: re.Match[str]) -> tuple[str | None, int]:
 
 
 def _unbraced(text: str, start: re.Match[str], content: str) -> tuple[str | None, int]:
-    r"""What follows a box without braces: to the end of its formula, or else a number.
+    r"""Return the content of a box without braces: the rest of its formula, or else a number.
 
     `\boxed asks` is no box: there, no formula is open.
     """
@@ -105,7 +105,7 @@ def _unbraced(text: str, start: re.Match[str], content: str) -> tuple[str | None
 
 
 def _in_formula(before: str) -> bool:
-    """Whether a formula is open at the end of a line's beginning."""
+    """True where a formula is open at the end of a line's beginning."""
     dollars = len(re.findall(r"(?<!\\)\$", before))
     return dollars % 2 == 1 or any(
         before.rfind(opening) > before.rfind(closing)

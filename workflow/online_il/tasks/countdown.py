@@ -325,7 +325,7 @@ _PYTHON_OPERATIONS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def _python_value(content: str) -> Any:
-    """What Python's arithmetic makes of an expression: an int, a float or a complex number.
+    """Evaluate an expression by Python's arithmetic: an int, a float or a complex number.
 
     Raises ValueError on syntax other than numbers and their operators and on an integer of more
     than `MAX_INTEGER_BITS` bits, and whatever Python's parser or arithmetic raises.

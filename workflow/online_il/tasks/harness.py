@@ -18,7 +18,7 @@ _NO_MATCH = "[invalid]"  # What the harness's filters give where they find nothi
 
 
 class Gsm8kGrade(NamedTuple):
-    """What the harness says of one response."""
+    """The harness's grade of one response."""
 
     strict: bool
     """The number after the first `####` is right."""

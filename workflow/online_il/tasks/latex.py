@@ -95,7 +95,7 @@ def flat(text: str) -> str:
 
 
 def key(text: str) -> str:
-    """What is left when everything that is not seen on paper is taken away."""
+    """Strip everything that is not seen on paper, so that equal keys look the same."""
     text = re.sub(r"\\(?:left|right)(?![a-zA-Z])", "", flat(text)).replace("\\dfrac", "\\frac")
     text = re.sub(r"(?<!\d) | (?!\d)", "", text)
     return text.casefold() if text.isalpha() else text

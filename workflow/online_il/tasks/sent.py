@@ -30,7 +30,7 @@ _ONLY_FORMULA = re.compile(r"[^$]*\$([^$]+)\$[\s.!*]*")
 
 
 def right(answer: str, reference: str) -> bool:
-    """Whether an answer is the reference, however it was sent; False in doubt. Never raises."""
+    """Compare an answer with the reference, however it was sent; False in doubt. Never raises."""
     reference = boxed.last_box(reference) or reference.rpartition("####")[2]
     if boxed.opens(answer) or boxed.last_box(answer) is not None:
         return boxed.grade(answer, reference)[0]

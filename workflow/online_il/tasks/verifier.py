@@ -41,7 +41,7 @@ class Verifier:
         self._process: subprocess.Popen[bytes] | None = None
 
     def equal(self, answer: str, reference: str, *, boxed: bool = True) -> bool:
-        """Whether math-verify takes the answer for the reference; False in doubt. Never raises.
+        """Ask math-verify whether the answer is the reference; False in doubt. Never raises.
 
         Both are the contents of a box, in LaTeX; if not `boxed`, the answer is a sentence in which
         math-verify looks for one.

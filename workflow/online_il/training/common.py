@@ -1,4 +1,4 @@
-"""What all trainers share: arguments that are never left to a default, the training table,
+"""Shared by all trainers: arguments that are never left to a default, the training table,
 checkpoints, progress.
 """
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def processes() -> int:
-    """How many processes train together: one a device, as `accelerate launch` says."""
+    """Count the processes that train together: one a device, as `accelerate launch` says."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -81,7 +81,7 @@ def arguments(
 
 
 def main_process() -> bool:
-    """Whether this process is the one that writes."""
+    """True in the one process that writes."""
     return int(os.environ.get("RANK", "0")) == 0
 
 

@@ -1,4 +1,4 @@
-"""What a training keeps on the disk to go on from; preflight counts it without the trainers."""
+"""The files that a training keeps to go on from; preflight counts them without the trainers."""
 
 KEPT = 2
 """So many checkpoints are kept: should the newest be damaged, there is one before it."""

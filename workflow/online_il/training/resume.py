@@ -40,7 +40,7 @@ PREFIX = "update-"
 
 
 class Saving(NamedTuple):
-    """Where a run keeps what it goes on from, and how often."""
+    """The folder from which a run goes on, its identity, and how often it is saved."""
 
     folder: Path
     """A folder that Snakemake does not know, or it would delete it with the job's outputs."""
@@ -207,7 +207,7 @@ def restore(recorder: Recorder, place: Path, saving: Saving) -> bool:
 
 
 def _usable(place: Path, saving: Saving) -> bool:
-    """Whether a checkpoint is whole and this run's; says so where it is not."""
+    """Check that a checkpoint is complete and this run's; log why where it is not."""
     try:
         sealed = json.loads((place / SEAL).read_text())
         if sealed["identity"] not in (saving.identity, *saving.accepted):
@@ -230,7 +230,7 @@ def _newest_first(folder: Path) -> Iterator[Path]:
 
 
 def _write_recorded(recorder: Recorder, folder: Path) -> None:
-    """What was recorded so far; NaN is written as Python's JSON reads it."""
+    """Write what was recorded so far; NaN is written as Python's JSON reads it."""
     recorded = {
         "rows": recorder.rows,
         "tokens": recorder.tokens,
