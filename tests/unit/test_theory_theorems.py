@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from online_il.theory import alignment, gaussian, horizon, offline_bound, pessimism
-from online_il.theory.offline_bound import Instance
+from online_il.theory.offline_bound import HardInstance
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 FLOOR = 1e-6
@@ -38,7 +38,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("instance", "rate", "offline", "on_policy", "density", "log"), TABLE)
 def test_the_table_of_theorem_1(instance, rate, offline, on_policy, density, log):
-    instance = Instance(*instance)
+    instance = HardInstance(*instance)
     found = offline_bound.estimate(instance, replicates=40_000, seed=3, log_floor=FLOOR)
     assert instance.rate == pytest.approx(rate, abs=5e-4)
     assert found["offline"].exact == pytest.approx(offline, abs=6e-5)
@@ -50,13 +50,13 @@ def test_the_table_of_theorem_1(instance, rate, offline, on_policy, density, log
         assert abs(risk.estimate - risk.exact) <= 4 * risk.stderr + 1e-5
 
 
-def placed(instance: Instance):
+def placed(instance: HardInstance):
     """Contexts with their masses, the dummy one last where l = 1."""
     mass = offline_bound.masses(instance)
     return mass, [*mass, 1 - mass.sum()] if instance.contexts == 1 else list(mass)
 
 
-def brute_force(instance: Instance, kind: str) -> float:
+def brute_force(instance: HardInstance, kind: str) -> float:
     """Expected risk by enumerating hidden actions, data sets and all 2^l policies.
 
     Actions: 0 the expert's favourite, 1 and 2 the students'. Ties are averaged.
@@ -105,7 +105,7 @@ def brute_force(instance: Instance, kind: str) -> float:
 
 
 @pytest.mark.parametrize("kind", ["offline", "ipw_density", "ipw_log_shifted", "ipw_log"])
-@pytest.mark.parametrize("instance", [Instance(2, 2.0, 3), Instance(1, 1.5, 3)])
+@pytest.mark.parametrize("instance", [HardInstance(2, 2.0, 3), HardInstance(1, 1.5, 3)])
 def test_the_closed_forms_are_those_of_brute_force(kind, instance):
     exact = offline_bound.exact_risk(kind, instance, log_floor=FLOOR)
     assert exact == pytest.approx(brute_force(instance, kind), abs=1e-9)
@@ -114,7 +114,7 @@ def test_the_closed_forms_are_those_of_brute_force(kind, instance):
 
 
 def test_the_on_policy_learner_errs_only_where_it_was_never():
-    instance = Instance(3, 2.0, 4)
+    instance = HardInstance(3, 2.0, 4)
     mass = offline_bound.masses(instance)
     expected = sum(
         math.prod(mass[x] for x in seen) * 0.5 * sum(m for i, m in enumerate(mass) if i not in seen)
@@ -126,13 +126,13 @@ def test_the_on_policy_learner_errs_only_where_it_was_never():
 
 
 def test_light_contexts_never_weigh_more_than_all():
-    assert offline_bound.light_mass(Instance(9, 64, 100)) == 1 / 8
-    assert offline_bound.masses(Instance(9, 64, 100))[-1] == pytest.approx(0)
-    assert offline_bound.masses(Instance(1, 4, 100)).tolist() == [0.04]
+    assert offline_bound.light_mass(HardInstance(9, 64, 100)) == 1 / 8
+    assert offline_bound.masses(HardInstance(9, 64, 100))[-1] == pytest.approx(0)
+    assert offline_bound.masses(HardInstance(1, 4, 100)).tolist() == [0.04]
 
 
 def test_the_ratio_of_many_contexts_tends_to_its_limit():
-    instance = Instance(512, 16, 100_000)
+    instance = HardInstance(512, 16, 100_000)
     ratio = offline_bound.exact_risk("offline", instance, log_floor=FLOOR) / instance.rate
     assert ratio == pytest.approx(1 / (2 * math.e * math.log(2)), rel=0.01)
 
@@ -271,7 +271,7 @@ def test_the_fit_leaves_a_residual_without_reward():
 
 
 def test_the_hard_class_is_aligned_exactly():
-    instance = Instance(4, 8.0, 100)
+    instance = HardInstance(4, 8.0, 100)
     bandit = alignment.hard_class(instance)
     fit = alignment.best_fit(bandit)
     assert fit.alpha == pytest.approx(1 / 8)
@@ -295,7 +295,7 @@ def test_the_gaussian_class_has_the_values_of_its_gaussians():
 
 
 def test_pessimism_by_brute_force():
-    instance = pessimism.Instance(rare=2, coverage=10.0)
+    instance = pessimism.BanditInstance(rare=2, coverage=10.0)
     samples, betas = 3, [0.0, 0.05, 5.0]
     base, signal = instance.base_A, instance.signal_A
     expected = np.zeros(len(betas))
@@ -321,7 +321,7 @@ def test_pessimism_by_brute_force():
 
 
 def test_the_second_instance_is_one_of_distributions_and_aligned():
-    instance = pessimism.Instance(rare=64, coverage=1000.0)
+    instance = pessimism.BanditInstance(rare=64, coverage=1000.0)
     assert instance.base_A.sum() == pytest.approx(1) == instance.expert_A.sum()
     assert instance.coverage_class == pytest.approx(256)
     assert instance.coverage_best == pytest.approx(8)
@@ -337,7 +337,7 @@ def test_the_second_instance_is_one_of_distributions_and_aligned():
 
 
 def test_some_pessimism_beats_none_and_too_much():
-    instance = pessimism.Instance(rare=64, coverage=1000.0)
+    instance = pessimism.BanditInstance(rare=64, coverage=1000.0)
     (none, some, much), cloned = pessimism.risks(
         instance, 512, [0.0, 0.02, 0.3], replicates=2000, seed=1
     )
@@ -360,7 +360,7 @@ def test_the_value_of_a_policy_is_that_of_its_markov_chain():
 
 @pytest.mark.parametrize("coverage", [1.0, 4.0])
 def test_cloning_has_its_exact_error_a_step_at_every_horizon(coverage):
-    instance = horizon.Instance(8, coverage, 12)
+    instance = horizon.PathInstance(8, coverage, 12)
     for steps in (1, 16):
         found = horizon.risk("behaviour_cloning", instance, steps, replicates=20_000, seed=1)
         assert found.step_error == pytest.approx(horizon.exact_cloning_error(instance), abs=0.005)
@@ -370,7 +370,7 @@ def test_cloning_has_its_exact_error_a_step_at_every_horizon(coverage):
 
 def test_accumulation_needs_a_horizon_and_misspecification_does_not():
     def risk(learner, coverage, labels, steps):
-        instance = horizon.Instance(16, coverage, labels)
+        instance = horizon.PathInstance(16, coverage, labels)
         return horizon.risk(learner, instance, steps, replicates=2000, seed=1).risk
 
     same = [risk(learner, 1.0, 64, 1) for learner in horizon.LEARNERS]

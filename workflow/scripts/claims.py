@@ -10,9 +10,9 @@ from pathlib import Path
 
 import duckdb
 
-from online_il.claims.board import claims_markdown, counted
+from online_il.claims.board import claims_markdown, count_summary
 from online_il.claims.judge import Evidence, judge
-from online_il.claims.measured import SQL, Store
+from online_il.claims.measured import SQL, Measurements
 from online_il.claims.records import ClaimVerdicts
 from online_il.config.claims import ConfigError, load_claims
 from online_il.errors import InputError
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
         claims = load_claims(options.claims)
     except ConfigError as error:
         raise InputError(str(error)) from None
-    evidence = Evidence(Store(options.measurements), options.theory, options.discrepancy)
+    evidence = Evidence(Measurements(options.measurements), options.theory, options.discrepancy)
     record = ClaimVerdicts(
         scale=options.scale,
         level=LEVEL,
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     write_json(record, options.json)
     write_text(claims_markdown(record), options.markdown)
     add_table(options.measurements, options.json, options.database)
-    log(counted(record))
+    log(count_summary(record))
 
 
 def add_table(measurements: Path, claims: Path, database: Path) -> None:

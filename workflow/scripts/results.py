@@ -11,7 +11,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from online_il.claims.board import counted, effect, margin
+from online_il.claims.board import count_summary, effect, margin
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.files import write_text
 from online_il.markdown import markdown_table
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
         "",
         f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, "
         f"{os.cpu_count()} cores, {hours:.1f} hours of processor time in {count} jobs. "
-        f"{counted(claims)}.",
+        f"{count_summary(claims)}.",
         "",
         *markdown_table(COLUMNS, map(row, ordered)),
         "",

@@ -10,7 +10,7 @@ import math
 from online_il.program.cli import main, parser
 from online_il.theory import alignment, gaussian
 from online_il.theory.checks import at_least
-from online_il.theory.offline_bound import Instance
+from online_il.theory.offline_bound import HardInstance
 from online_il.theory.tables import Alignment, add_output, finish
 
 EXPERT = [-2.0, 2.0]  # Figure 4.
@@ -28,7 +28,7 @@ def instances(options: argparse.Namespace) -> dict[str, alignment.FiniteClass]:
         )
         for name, direction in CLASSES.items()
     }
-    hard = Instance(options.contexts, options.coverage, options.samples)
+    hard = HardInstance(options.contexts, options.coverage, options.samples)
     return found | {"hard instance": alignment.hard_class(hard)}
 
 

@@ -9,18 +9,18 @@ import math
 
 from online_il.program.cli import main, parser
 from online_il.theory import horizon
-from online_il.theory.horizon import Instance
+from online_il.theory.horizon import PathInstance
 from online_il.theory.tables import Horizon, add_output, finish
 
 
-def cases(options: argparse.Namespace) -> dict[str, Instance]:
+def cases(options: argparse.Namespace) -> dict[str, PathInstance]:
     """The realizable instance, and the misspecified one with cloning's same error a step."""
     horizon.check(
-        Instance(options.contexts, options.coverage, options.labels),
+        PathInstance(options.contexts, options.coverage, options.labels),
         options.horizons,
         options.replicates,
     )
-    realizable = Instance(options.contexts, 1.0, options.labels)
+    realizable = PathInstance(options.contexts, 1.0, options.labels)
     if options.contexts == 1:  # One label settles it all: the error is 0 whatever the coverage.
         factor = options.coverage
     else:
@@ -29,7 +29,7 @@ def cases(options: argparse.Namespace) -> dict[str, Instance]:
     labels = max(1, round(options.labels * factor))
     return {
         "realizable": realizable,
-        "misspecified": Instance(options.contexts, options.coverage, labels),
+        "misspecified": PathInstance(options.contexts, options.coverage, labels),
     }
 
 

@@ -12,15 +12,15 @@ import argparse
 
 from online_il.program.cli import main, parser
 from online_il.theory import offline_bound
-from online_il.theory.offline_bound import Instance, Risk
+from online_il.theory.offline_bound import HardInstance, OfflineRisk
 from online_il.theory.tables import OfflineBound, add_output, finish
 
 SWEPT = ("contexts", "coverage", "samples")
 
 
-def planned(options: argparse.Namespace) -> list[tuple[str, Instance]]:
+def planned(options: argparse.Namespace) -> list[tuple[str, HardInstance]]:
     """The centre, then each sweep; every instance of a sweep is in it, the centre too."""
-    centre = Instance(options.contexts[0], options.coverage[0], options.samples[0])
+    centre = HardInstance(options.contexts[0], options.coverage[0], options.samples[0])
     found = [("centre", centre)]
     for name in SWEPT:
         values = getattr(options, name)
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     for _, instance in instances:
         offline_bound.check(instance, options.replicates, options.log_floor)
         offline_bound.light_mass(instance, options.zeta)
-    done: dict[Instance, dict[str, Risk]] = {}
+    done: dict[HardInstance, dict[str, OfflineRisk]] = {}
     rows = []
     for sweep, instance in instances:
         if instance not in done:

@@ -12,7 +12,7 @@ from online_il.theory.tables import Pessimism, add_output, finish
 
 
 def run(options: argparse.Namespace) -> None:
-    instance = pessimism.Instance(options.rare, options.coverage, options.signal_bad)
+    instance = pessimism.BanditInstance(options.rare, options.coverage, options.signal_bad)
     pessimism.check(instance, options.samples, options.beta, options.replicates)
     rows = []
     for samples in options.samples:

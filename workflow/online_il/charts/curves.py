@@ -34,7 +34,7 @@ WIDTH, HEIGHT = 250, 220  # Of a panel, pixels.
 LINE = 15.0  # Of text, pixels.
 
 
-class Measure(NamedTuple):
+class PanelGroup(NamedTuple):
     """One row (Figure 1) or column (Figure 2) of panels."""
 
     title: str
@@ -71,7 +71,7 @@ def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
 
 def measures(
     database: Path, benchmarks: Sequence[str], chance: dict[str, float] | None = None
-) -> Iterator[Measure]:
+) -> Iterator[PanelGroup]:
     """The measures of some benchmarks: each task that has one, in each of its samplings.
 
     Means over seeds with their bands, and single seeds. A benchmark of what is forgotten is
@@ -90,7 +90,7 @@ def measures(
             samplings = set(scored.loc[scored["task"] == task, "sampling"])
             for sampling in sorted(samplings, key=[*SAMPLINGS, *samplings].index):
                 guessed = benchmark in FORGETTING and chance is not None
-                yield Measure(
+                yield PanelGroup(
                     f"{task}, {TITLES[benchmark]}",
                     "the likeliest choice counts" if guessed else SAMPLINGS.get(sampling, sampling),
                     _of(scored, task, sampling),
@@ -103,11 +103,11 @@ def _of(rows: pd.DataFrame, task: str, sampling: str) -> pd.DataFrame:
     return rows[(rows["task"] == task) & (rows["sampling"] == sampling)]
 
 
-def _heading(measure: Measure) -> alt.TitleParams:
+def _heading(measure: PanelGroup) -> alt.TitleParams:
     return alt.TitleParams(measure.title, subtitle=measure.scored)
 
 
-def _panels(shown: list[Measure], labelled: list[str]) -> list[list[alt.LayerChart]]:
+def _panels(shown: list[PanelGroup], labelled: list[str]) -> list[list[alt.LayerChart]]:
     """The panels of each measure, one an axis; on the axes `labelled` the levels have labels."""
     # The base is where the other runs start, not a run of its own.
     looks = styles({run for measure in shown for run in measure.means["run"]} - {BASE})
@@ -121,7 +121,7 @@ def _panels(shown: list[Measure], labelled: list[str]) -> list[list[alt.LayerCha
 
 
 def panel(
-    measure: Measure, axis: str, looks: dict[str, Style], *, labelled: bool
+    measure: PanelGroup, axis: str, looks: dict[str, Style], *, labelled: bool
 ) -> alt.LayerChart:
     """One panel: lines, bands and single seeds of all runs, with the levels they compare to."""
     # The base is where the other runs start, not a run of its own.
@@ -186,14 +186,14 @@ def _faded(opacity: float) -> alt.Opacity:
     return alt.when(PICKED).then(alt.value(opacity)).otherwise(alt.value(opacity / 8))
 
 
-def _top(measure: Measure) -> float:
+def _top(measure: PanelGroup) -> float:
     """The upper end of the accuracy axis: the next tenth above all that is drawn, at most 1."""
     drawn = [*measure.means["band_high"], *measure.seeds["accuracy"]]
     highest = max(*drawn, measure.chance or 0.0, 0.05)
     return min(1.0, math.ceil(10 * float(highest)) / 10)
 
 
-def _levels(measure: Measure, top: float, *, labelled: bool) -> list[alt.Chart]:
+def _levels(measure: PanelGroup, top: float, *, labelled: bool) -> list[alt.Chart]:
     """The accuracies of the base, of the expert in the end, and of guessing, as labelled rules."""
     levels = []
     for name, colour in ((EXPERT, INK), (BASE, GREY)):
@@ -232,7 +232,7 @@ def _apart(values: list[float], least: float, top: float) -> list[float]:
 
 
 def _finished(
-    chart: alt.HConcatChart | alt.VConcatChart, title: str, shown: list[Measure]
+    chart: alt.HConcatChart | alt.VConcatChart, title: str, shown: list[PanelGroup]
 ) -> alt.TopLevelMixin:
     """The whole figure with its title, and below it what the reader must know to read it."""
     means = pd.concat([measure.means for measure in shown])

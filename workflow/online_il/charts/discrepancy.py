@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from online_il.charts.style import GREY, INK, caption, themed, told
+from online_il.charts.style import GREY, INK, caption, themed, tooltips
 from online_il.discrepancy.measures import GAP, SHARE, WITHIN
 from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.records import provenance, read_table
@@ -86,7 +86,7 @@ def _lengths(bins: dict[str, Any]) -> alt.VConcatChart:
         below,
         y,
         x2="end:Q",
-        tooltip=told(
+        tooltip=tooltips(
             start=("tokens, from", ","),
             end=("to", ","),
             expert=("expert", ".1%"),
@@ -140,7 +140,7 @@ def _strip(rows: pd.DataFrame) -> alt.LayerChart:
             x,
             y,
             fill=fill.scale(domain=["yes", "no"], range=[INK, "white"]),
-            tooltip=told(
+            tooltip=tooltips(
                 measure=("measure", ""),
                 estimate=("share", ".1%"),
                 ci_low=("95 % interval, from", ".1%"),

@@ -44,7 +44,7 @@ def figure4(*tables: Path, titles: list[str]) -> alt.TopLevelMixin:
     return themed(alt.vconcat(*rows, spacing=16).properties(title=title))
 
 
-def _read(table: Path) -> tuple[gaussian.Problem, dict[str, dict[str, Any]]]:
+def _read(table: Path) -> tuple[gaussian.GaussianProblem, dict[str, dict[str, Any]]]:
     """The problem of a table, and its first row of each divergence."""
     given = provenance(table)["parameters"]
     problem = gaussian.problem(
@@ -86,8 +86,8 @@ def _panel(table: Path, title: str) -> alt.LayerChart:
     students = []
     for divergence, row in rows.items():
         mean = np.array(json.loads(row["mean"]))
-        alone = problem._replace(weights_K=np.ones(1), means_K_D=mean[None])
-        lines += _contours(NAMES[divergence], partial(gaussian.log_density, alone))[:1]
+        component = problem._replace(weights_K=np.ones(1), means_K_D=mean[None])
+        lines += _contours(NAMES[divergence], partial(gaussian.log_density, component))[:1]
         students.append({"who": NAMES[divergence], "x": mean[0], "y": mean[1]})
     colour = alt.Color("who:N").scale(domain=list(COLOURS), range=list(COLOURS.values()))
     # Forward KL's student may lie on reverse KL's, so one of the contours is dashed.

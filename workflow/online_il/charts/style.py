@@ -100,7 +100,7 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     )
 
 
-def told(**columns: tuple[str, str]) -> list[alt.Tooltip]:
+def tooltips(**columns: tuple[str, str]) -> list[alt.Tooltip]:
     """What pointing at a mark shows: each column's title and format, as none is for words."""
     return [
         alt.Tooltip(

@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from online_il.charts.style import GREY, INK, caption, themed, told
+from online_il.charts.style import GREY, INK, caption, themed, tooltips
 from online_il.records import Table, provenance, read_table
 from online_il.theory.tables import Alignment, Horizon, OfflineBound, Pessimism
 
@@ -69,8 +69,8 @@ def theorem1(table: Path) -> alt.TopLevelMixin:
         f"Risks below {LEAST:g} are not drawn; learners that coincide hide each other.",
     )
     panels = [_risk_panel(rows[rows["sweep"] == sweep], title) for sweep, title in SWEEPS.items()]
-    whole = alt.hconcat(*panels, spacing=10)
-    return _finished(whole, "Theorem 1: what offline imitation cannot learn", text)
+    chart = alt.hconcat(*panels, spacing=10)
+    return _finished(chart, "Theorem 1: what offline imitation cannot learn", text)
 
 
 def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -99,7 +99,7 @@ def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
             alt.Y("risk:Q"),
             color=colour,
             shape=shape,
-            tooltip=told(
+            tooltip=tooltips(
                 learner=("learner", ""),
                 contexts=("contexts l (K = 2^l)", ","),
                 coverage=("coverage C", ".3~g"),
@@ -159,7 +159,7 @@ def theorem2(table: Path) -> alt.TopLevelMixin:
         y = alt.Y("shown:Q").scale(type="log", domain=[floor, top]).title("risk")
         y = y.axis(tickCount=5, format="~g")
         one = alt.Chart(pd.DataFrame([{"y": 1.0}])).mark_rule(color=GREY, strokeDash=[2, 2])
-        tooltip = told(
+        tooltip = tooltips(
             line=("line", ""),
             epsilon=("ε", ".2~g"),
             alpha=("α", ".3~g"),
@@ -175,8 +175,8 @@ def theorem2(table: Path) -> alt.TopLevelMixin:
                 width=WIDTH, height=HEIGHT, title=str(name)
             )
         )
-    whole = alt.hconcat(*panels, spacing=10)
-    return _finished(whole, "Theorem 2: a bound as good as its δ", text)
+    chart = alt.hconcat(*panels, spacing=10)
+    return _finished(chart, "Theorem 2: a bound as good as its δ", text)
 
 
 def theorem5(table: Path) -> alt.TopLevelMixin:
@@ -222,7 +222,7 @@ def theorem5(table: Path) -> alt.TopLevelMixin:
             high=(rows["risk"] + 2 * rows["risk_stderr"]).clip(upper=1),
         )
     )
-    whole = alt.layer(
+    chart = alt.layer(
         bound.encode(x, alt.Y("bound:Q")),
         band.mark_area(opacity=0.2).encode(x, alt.Y("low:Q"), y2="high:Q", color=colour),
         chart.mark_line(strokeWidth=1.6).encode(x, y, color=colour),
@@ -231,7 +231,7 @@ def theorem5(table: Path) -> alt.TopLevelMixin:
             y,
             color=colour,
             shape=shape,
-            tooltip=told(
+            tooltip=tooltips(
                 name=("learner", ""),
                 samples=("samples N", ","),
                 risk=("risk", ".3~g"),
@@ -239,7 +239,7 @@ def theorem5(table: Path) -> alt.TopLevelMixin:
             ),
         ),
     ).properties(width=3 * WIDTH + 40, height=270)
-    return _finished(whole, "Theorem 5: pessimism at work", text)
+    return _finished(chart, "Theorem 5: pessimism at work", text)
 
 
 def _enough(rows: pd.DataFrame, name: str) -> str:
@@ -285,7 +285,7 @@ def horizon(table: Path) -> alt.TopLevelMixin:
                     y,
                     color=colour,
                     shape=shape,
-                    tooltip=told(
+                    tooltip=tooltips(
                         learner=("learner", ""), horizon=("horizon H", ","), risk=("risk", ".3~g")
                     ),
                 ),
@@ -315,8 +315,8 @@ def horizon(table: Path) -> alt.TopLevelMixin:
         f"two steps). What differs between the panels, at H = {low} already, is the paper's cause:",
         "labels seldom show what a student can do, and the expert's density shows it at once.",
     )
-    whole = alt.hconcat(*panels, spacing=14)
-    return _finished(whole, "Accumulation and misspecification are two causes", text)
+    chart = alt.hconcat(*panels, spacing=14)
+    return _finished(chart, "Accumulation and misspecification are two causes", text)
 
 
 def _named(table: Path, kind: type[Table], names: dict[str, str]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from online_il.claims.measured import Store, ask
+from online_il.claims.measured import Measurements, answer_of
 from online_il.claims.records import read_claims
 from online_il.errors import InputError
 from online_il.statistics.effects import independent_effect
@@ -26,14 +26,14 @@ class Section(NamedTuple):
     empty: str
 
 
-class Study(NamedTuple):
+class StudyResults(NamedTuple):
     """A results folder and its database."""
 
     folder: Path
     database: Path
 
 
-def study(folder: Path, like: str = "") -> Study:
+def study(folder: Path, like: str = "") -> StudyResults:
     """A study's results: the folder itself, or in it the study called `like` or the only one."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a study's results, such as results/mini")
@@ -42,19 +42,19 @@ def study(folder: Path, like: str = "") -> Study:
     for place in (folder, *named, *(inside if len(inside) == 1 else [])):
         for name in NAMES:
             if (place / name).is_file():
-                return Study(place, place / name)
+                return StudyResults(place, place / name)
     if inside:
         found = ", ".join(place.name for place in inside)
         raise InputError(f"{folder}: several studies in it ({found}); name one of them")
     raise InputError(f"{folder}: no {NAMES[0]} in it; run the study first, or name another folder")
 
 
-def compare(one: Study, other: Study) -> list[Section]:
+def compare(one: StudyResults, other: StudyResults) -> list[Section]:
     """Everything that two studies can be compared by."""
-    last = [ask(each.database, "last") for each in (one, other)]
+    last = [answer_of(each.database, "last") for each in (one, other)]
     return [
         _accuracies(one, other, *last),
-        _alone(*last),
+        _only_in_one(*last),
         _claims(one, other),
         _settings(one, other),
         _circumstances(*last),
@@ -64,8 +64,10 @@ def compare(one: Study, other: Study) -> list[Section]:
 # ---- accuracies ----
 
 
-def _accuracies(one: Study, other: Study, last: pd.DataFrame, others: pd.DataFrame) -> Section:
-    stores = Store(one.database), Store(other.database)
+def _accuracies(
+    one: StudyResults, other: StudyResults, last: pd.DataFrame, others: pd.DataFrame
+) -> Section:
+    stores = Measurements(one.database), Measurements(other.database)
     both = last[KEY].drop_duplicates().merge(others[KEY].drop_duplicates())
     rows = []
     for task, benchmark, run in both.itertuples(index=False):
@@ -93,15 +95,16 @@ def _accuracies(one: Study, other: Study, last: pd.DataFrame, others: pd.DataFra
     return Section(title, columns, rows, "no evaluation that both have")
 
 
-def _alone(last: pd.DataFrame, others: pd.DataFrame) -> Section:
-    whole = (
+def _only_in_one(last: pd.DataFrame, others: pd.DataFrame) -> Section:
+    merged = (
         last[KEY]
         .drop_duplicates()
         .merge(others[KEY].drop_duplicates(), how="outer", indicator=True)
     )
-    alone = whole[whole["_merge"] != "both"].sort_values(["_merge", *KEY])
+    unpaired = merged[merged["_merge"] != "both"].sort_values(["_merge", *KEY])
     rows = [
-        [*row[:3], "A" if row[3] == "left_only" else "B"] for row in alone.itertuples(index=False)
+        [*row[:3], "A" if row[3] == "left_only" else "B"]
+        for row in unpaired.itertuples(index=False)
     ]
     return Section("Measured in one alone", ["task", "benchmark", "run", "in"], rows, "nothing")
 
@@ -109,7 +112,7 @@ def _alone(last: pd.DataFrame, others: pd.DataFrame) -> Section:
 # ---- claims ----
 
 
-def _claims(one: Study, other: Study) -> Section:
+def _claims(one: StudyResults, other: StudyResults) -> Section:
     title, columns = "Claims", ["claim", "A", "B", ""]
     files = [each.folder / "claims.json" for each in (one, other)]
     if missing := [str(file) for file in files if not file.is_file()]:
@@ -125,9 +128,9 @@ def _claims(one: Study, other: Study) -> Section:
 # ---- settings and versions ----
 
 
-def _settings(one: Study, other: Study) -> Section:
+def _settings(one: StudyResults, other: StudyResults) -> Section:
     """The settings of runs that both have, where they differ."""
-    sides = [_settings_by_run(ask(each.database, "settings")) for each in (one, other)]
+    sides = [_settings_by_run(answer_of(each.database, "settings")) for each in (one, other)]
     rows = []
     for key in sorted(sides[0].keys() & sides[1].keys()):
         for name, first, second in _different(sides[0][key], sides[1][key]):

@@ -20,9 +20,9 @@ from online_il.claims.drafts import (
     measure_curve,
     region,
 )
-from online_il.claims.measured import Measured, Store
+from online_il.claims.measured import Measured, Measurements
 from online_il.claims.records import ClaimVerdict
-from online_il.claims.theory import number
+from online_il.claims.theory import theory_number
 from online_il.config.claims import (
     RATIOS,
     Claims,
@@ -36,7 +36,7 @@ from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.records import provenance, read_table
 from online_il.statistics.effects import Effect, Part, best_of_others, mean_effect
 from online_il.statistics.intervals import LEVEL, TAIL, Array, normal_interval
-from online_il.statistics.speed import Run, speed
+from online_il.statistics.speed import Curve, speed
 from online_il.store import BASE
 
 EXPERT = "expert"
@@ -46,7 +46,7 @@ EXPERT = "expert"
 class Evidence(NamedTuple):
     """The results of a study that claims are judged by."""
 
-    store: Store
+    measurements: Measurements
     theory: Path | None
     """Folder of the theory's tables."""
     discrepancy: list[Path]
@@ -59,8 +59,8 @@ def judge(claims: Claims, evidence: Evidence) -> list[ClaimVerdict]:
     for index, claim in enumerate(claims.claims):
         rng = np.random.default_rng([claims.seed, index])
         if isinstance(claim, Difference | Degradation):
-            for task in evidence.store.tasks:
-                drafts += run_drafts(claim, evidence.store, task, claims.resamples, rng)
+            for task in evidence.measurements.tasks:
+                drafts += run_drafts(claim, evidence.measurements, task, claims.resamples, rng)
         elif isinstance(claim, Discrepancy):
             drafts += _pair_drafts(claim, evidence)
         elif isinstance(claim, Theory):
@@ -69,10 +69,10 @@ def judge(claims: Claims, evidence: Evidence) -> list[ClaimVerdict]:
     by_claim: dict[str, list[ClaimVerdict]] = {}
     for draft, verdict in zip(drafts, single, strict=True):
         by_claim.setdefault(draft.claim, []).append(verdict)
-    whole = [
+    conjunctions = [
         conjunction(claim, by_claim) for claim in claims.claims if isinstance(claim, Conjunction)
     ]
-    return [*single, *whole]
+    return [*single, *conjunctions]
 
 
 def _draft(claim: Difference | Degradation | Discrepancy | Theory, task: str | None) -> Draft:
@@ -116,34 +116,34 @@ def side_of(claim: Difference | Degradation | Discrepancy | Theory) -> str:
 
 def run_drafts(
     claim: Difference | Degradation,
-    store: Store,
+    measurements: Measurements,
     task: str,
     resamples: int,
     rng: np.random.Generator,
 ) -> Iterator[Draft]:
     """A row a benchmark, or one that says why there is none."""
-    found = store.benchmarks(task, claim.benchmarks)
+    found = measurements.benchmarks(task, claim.benchmarks)
     for name in found or [""]:
         draft = _draft(claim, task)
         draft.fields["runs"] = list(claim.runs)
-        draft.fields["statistic"] = words(claim, name or claim.benchmarks)
+        draft.fields["statistic"] = statistic_in_words(claim, name or claim.benchmarks)
         draft.fields["unit"] = "factor" if claim.statistic in RATIOS else "accuracy"
         if len(found) > 1:
             draft.fields["id"] = f"{task}-{name}-{claim.id}"
             draft.fields["title"] += f" ({benchmarks.TITLES[name]})"
         if not found:
-            draft.notes = [f"{task} has no benchmark {_in_words(claim.benchmarks)}."]
+            draft.notes = [f"{task} has no benchmark {_group_in_words(claim.benchmarks)}."]
             yield draft
             continue
-        measured = store.runs(task, name)
+        measured = measurements.runs(task, name)
         if missing := [run for run in _needed(claim) if run not in measured]:
             draft.notes = [f"{task} has no run {' and no run '.join(missing)}."]
         else:
-            _measure_runs(draft, claim, store, task, measured, resamples, rng)
+            _measure_runs(draft, claim, measurements, task, measured, resamples, rng)
         yield draft
 
 
-def words(claim: Difference | Degradation, benchmark: str) -> str:
+def statistic_in_words(claim: Difference | Degradation, benchmark: str) -> str:
     """Describe the statistic of a claim on a benchmark."""
     where = f"on {benchmark}"
     if claim.statistic == "accuracy":
@@ -160,7 +160,7 @@ def words(claim: Difference | Degradation, benchmark: str) -> str:
     )
 
 
-def _in_words(group: str) -> str:
+def _group_in_words(group: str) -> str:
     return {"forgetting": "of forgetting"}.get(group, group.replace("-", " "))
 
 
@@ -174,7 +174,7 @@ def _needed(claim: Difference | Degradation) -> list[str]:
 def _measure_runs(
     draft: Draft,
     claim: Difference | Degradation,
-    store: Store,
+    measurements: Measurements,
     task: str,
     measured: dict[str, Measured],
     resamples: int,
@@ -199,7 +199,7 @@ def _measure_runs(
 
     if isinstance(claim, Difference) and claim.statistic in RATIOS:
         costs = {
-            name: store.cost(task, name, claim.statistic, measured[name].steps)
+            name: measurements.cost(task, name, claim.statistic, measured[name].steps)
             for name in claim.runs
         }
         _measure_speed(draft, claim, costs, table, resamples, rng)
@@ -228,7 +228,7 @@ def _measure_speed(
 ) -> None:
     base = table(BASE)
     first, second = (
-        Run(np.concatenate([base, table(name)], axis=1), np.append(0.0, costs[name]))
+        Curve(np.concatenate([base, table(name)], axis=1), np.append(0.0, costs[name]))
         for name in claim.runs
     )
     found = speed(first, second, table(EXPERT)[:, -1], base[0, 0], resamples, rng)
@@ -264,7 +264,7 @@ def _pair_drafts(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
     none = True
     for path in evidence.discrepancy:
         task, expert, student = path.parts[-3], path.parts[-2], path.stem
-        if task in evidence.store.tasks and expert in evidence.store.names(task):
+        if task in evidence.measurements.tasks and expert in evidence.measurements.names(task):
             continue
         rows = read_table(path, DiscrepancyTable)
         facts = provenance(path)
@@ -324,7 +324,7 @@ def _theory_draft(claim: Theory, tables: Path | None) -> Draft:
         draft.fields["statistic"] = claim.statistic
         draft.notes = [f"This study has no panel {claim.panel}."]
         return draft
-    found = number(tables, claim.statistic, claim.panel)
+    found = theory_number(tables, claim.statistic, claim.panel)
     value = found.value - claim.target
     less = f", less {claim.target:g}" if claim.target else ""
     draft.fields |= {"statistic": found.words + less, "unit": found.unit}

@@ -30,14 +30,14 @@ class Measured(NamedTuple):
     accuracy_S_K_P: Array
 
 
-class Store:
+class Measurements:
     """A study's database, read by the questions in workflow/sql/claims."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._benchmarks = ask(database, "benchmarks")
+        self._benchmarks = answer_of(database, "benchmarks")
         self._read = cache(self._runs)
-        self._costs = cache(lambda task: ask(database, "cost", task))
+        self._costs = cache(lambda task: answer_of(database, "cost", task))
 
     @property
     def tasks(self) -> list[str]:
@@ -64,7 +64,7 @@ class Store:
         return costs.loc[steps].to_numpy(float)  # type: ignore[no-any-return]
 
     def _runs(self, task: str, benchmark: str) -> dict[str, Measured]:
-        rows = ask(self._database, "accuracy", task, benchmark, "policy")
+        rows = answer_of(self._database, "accuracy", task, benchmark, "policy")
         found = {}
         for run, part in rows.groupby("run", sort=False):
             steps, seeds, prompts = (part[key].unique() for key in ("step", "seed", "prompt_id"))
@@ -80,7 +80,7 @@ class Store:
         return found
 
 
-def ask(database: Path, question: str, *parameters: str) -> pd.DataFrame:
+def answer_of(database: Path, question: str, *parameters: str) -> pd.DataFrame:
     """The answer to a question of workflow/sql/claims. Raises `InputError`."""
     sql = (SQL / f"{question}.sql").read_text(encoding="utf-8")
     return query(database, sql, parameters)

@@ -41,14 +41,14 @@ class OfflineBound(Settings):
 
     @model_validator(mode="after")
     def _makes_instances(self) -> "OfflineBound":
-        from online_il.theory.offline_bound import Instance, check
+        from online_il.theory.offline_bound import HardInstance, check
 
         for contexts, coverage, samples in (
             *((value, self.coverage[0], self.samples[0]) for value in self.contexts),
             *((self.contexts[0], value, self.samples[0]) for value in self.coverage),
             *((self.contexts[0], self.coverage[0], value) for value in self.samples),
         ):
-            check(Instance(contexts, coverage, samples), self.replicates, self.log_floor)
+            check(HardInstance(contexts, coverage, samples), self.replicates, self.log_floor)
         return self
 
 
@@ -77,9 +77,9 @@ class Pessimism(Settings):
 
     @model_validator(mode="after")
     def _makes_an_instance(self) -> "Pessimism":
-        from online_il.theory.pessimism import Instance, check
+        from online_il.theory.pessimism import BanditInstance, check
 
-        instance = Instance(self.rare, self.coverage, self.signal_bad)
+        instance = BanditInstance(self.rare, self.coverage, self.signal_bad)
         check(instance, self.samples, self.beta, self.replicates)
         return self
 

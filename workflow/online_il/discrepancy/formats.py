@@ -21,7 +21,7 @@ COLUMNS = ("doc_id", "doc_hash", "resps", "filtered_resps", "target", "filter", 
 NO_METRICS = {*COLUMNS, "doc", "arguments", "prompt_hash", "target_hash"}
 
 
-class Reader:
+class FormatReader:
     """Reads one model's files, one after the other; `given` is what `key` says."""
 
     def __init__(self, names: Mapping[str, str], given: Mapping[str, str]) -> None:

@@ -84,7 +84,7 @@ def pooled(
         "cells": one_hot(cell_N),
         "length": length_N[:, None].astype(float),
         "correct": joined("correct_N")[:, None],
-        "told": told_apart(words.tocsr()[order], is_expert_N, prompt_N)[:, None],
+        "classified": classified(words.tocsr()[order], is_expert_N, prompt_N)[:, None],
     }
     ends = np.cumsum([part.shape[1] for part in parts.values()])
     starts = np.concatenate([[0], ends[:-1]])
@@ -111,7 +111,7 @@ def one_hot(index_N: NDArray[np.int64], weight_N: Array | None = None) -> sparse
     return sparse.csr_array((values, (np.arange(n), index_N)), shape=(n, int(index_N.max()) + 1))
 
 
-def told_apart(
+def classified(
     words_N_V: sparse.csr_matrix, is_expert_N: NDArray[np.bool_], prompt_N: NDArray[np.int64]
 ) -> Array:
     """1 where a held-out classifier takes a response for the expert's.

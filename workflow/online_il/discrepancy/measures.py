@@ -296,11 +296,11 @@ def _bootstrapped(
 
 
 def _stacked(parts: Iterator[dict[str, Array]]) -> dict[str, Array]:
-    whole: dict[str, list[Array]] = {}
+    stacked: dict[str, list[Array]] = {}
     for part in parts:
         for name, values in part.items():
-            whole.setdefault(name, []).append(values)
-    return {name: np.concatenate(values) for name, values in whole.items()}
+            stacked.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in stacked.items()}
 
 
 # ---- measures ----
@@ -342,8 +342,8 @@ def _from_means(pool: Pool, expert_R_F: Array, student_R_F: Array) -> dict[str, 
     if pool.keywords:
         found["keywords, joint TV"] = tv("joint")
         found["length and keywords, joint TV"] = tv("cells")
-    told, their_told = both("told")
-    found["all words, classifier's bound on TV"] = (told - their_told)[:, 0]
+    classified, their_classified = both("classified")
+    found["all words, classifier's bound on TV"] = (classified - their_classified)[:, 0]
     right, their_right = both("correct")
     found[GAP] = (right - their_right)[:, 0]
     found[f"_values {GAP}"] = np.column_stack([right[:, 0], their_right[:, 0]])

@@ -73,7 +73,7 @@ def read(
     correct: list[float] = []
     hashed: list[sparse.csr_matrix] = []
     truncated = 0
-    reader = formats.Reader(names, given)
+    reader = formats.FormatReader(names, given)
     for path in paths:
         found, before = reader.rows(rows(path, {*names.values(), *formats.COLUMNS})), len(prompts)
         while batch := list(islice(found, BATCH)):

@@ -55,16 +55,16 @@ def cells(row: pd.Series) -> list[str]:
     factor, unit = (100.0, " %") if row["unit"] == SHARE else (1.0, "")
     form = ".1f" if row["unit"] == SHARE else ".3g"
 
-    def number(key: str) -> str:
+    def formatted(key: str) -> str:
         return f"{factor * row[key]:{form}}"
 
     above = "–" if pd.isna(row["above_gap"]) else ("yes" if row["above_gap"] else "no")
     return [
         row["measure"],
-        number("estimate") + unit,
-        f"[{number('ci_low')}, {number('ci_high')}]",
-        number("corrected"),
-        f"{number('null_mean')} / {number('null_p95')}",
+        formatted("estimate") + unit,
+        f"[{formatted('ci_low')}, {formatted('ci_high')}]",
+        formatted("corrected"),
+        f"{formatted('null_mean')} / {formatted('null_p95')}",
         "< 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}",
         "yes" if row["above_noise"] else "no",
         above,

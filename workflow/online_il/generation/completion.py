@@ -14,7 +14,7 @@ import openai
 from online_il.config.endpoint import Endpoint
 from online_il.generation.journal import Usage
 from online_il.generation.refusal import Fault, fault_in, fault_of, hidden
-from online_il.generation.reply import Reply, counted, read
+from online_il.generation.reply import Reply, has_usage, read
 
 REPEATED = {408, 409, 425, 429}
 """HTTP statuses below 500 that may pass."""
@@ -28,13 +28,13 @@ class Failed(Exception):
         self,
         reason: str,
         *,
-        passes: bool = True,
+        is_transient: bool = True,
         stops: bool = False,
         wait: float | None = None,
         billed: Reply | None = None,
     ) -> None:
         super().__init__(reason)
-        self.passes = passes
+        self.is_transient = is_transient
         """Whether it may go well the next time."""
         self.stops = stops
         """Whether no other request would fare better."""
@@ -72,10 +72,10 @@ async def complete(
         # Half an answer is no cause; a page in its place is.
         page = fault_of(raw.content, 200) if raw.content.lstrip().startswith(b"<") else None
         raise Failed(NOT_JSON + (page.said(secret) if page else "")) from None
-    whole = bool(reply.text) and reply.ended
+    is_answer = bool(reply.text) and reply.ended
     reply = _without(reply, secret)
-    billed = reply._replace(end="broken") if isinstance(said, dict) and counted(said) else None
-    if fault_there and not whole:
+    billed = reply._replace(end="broken") if isinstance(said, dict) and has_usage(said) else None
+    if fault_there and not is_answer:
         return _refused(fault_there, endpoint, secret, _retry_after(raw.headers), billed)
     if not isinstance(said, dict):
         raise Failed(NOT_JSON)
@@ -134,8 +134,8 @@ def _failure(fault: Fault, endpoint: Endpoint, key: str | None) -> Failed:
     elif status in {404, 405}:
         text = f"{lead}{said}; check the endpoint's url and its model, {endpoint.model}"
     else:
-        return Failed(f"refused with HTTP {status}{said}", passes=False)
-    return Failed(text, passes=False, stops=True)
+        return Failed(f"refused with HTTP {status}{said}", is_transient=False)
+    return Failed(text, is_transient=False, stops=True)
 
 
 def _retry_after(headers: Any) -> float | None:

@@ -256,7 +256,7 @@ class _Run:
             except Failed as failure:
                 if failure.billed:
                     self._record(wanted, failure.billed, text=None)
-                if not failure.passes:
+                if not failure.is_transient:
                     raise
                 if attempt < self.endpoint.retries and not self.stopped:
                     logging.info("%s, asked again: %s", wanted.prompt_id, failure)

@@ -172,7 +172,7 @@ THOUGHT = ("reasoning_tokens",)
 DETAILS = ("completion_tokens_details", "output_tokens_details")
 
 
-def counted(body: dict[str, Any]) -> bool:
+def has_usage(body: dict[str, Any]) -> bool:
     """True where a body says how many tokens it took."""
     usage = body.get("usage")
     return isinstance(usage, dict) and any(

@@ -95,9 +95,9 @@ class Units:
         resume.path.parent.mkdir(parents=True, exist_ok=True)
         settle_file(resume.path, (resume.identity, *resume.accepted))
         self._file = resume.path.open("a+b")
-        whole = self._read(resume)
-        self._file.truncate(whole)
-        if whole == 0:
+        end = self._read(resume)
+        self._file.truncate(end)
+        if end == 0:
             self._write({"identity": resume.identity, "code": resume.code})
         if self._results:
             name = resume.path.stem

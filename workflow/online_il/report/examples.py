@@ -19,7 +19,7 @@ LONGEST = 1500
 ORDER = ("base", "expert", "sft-realizable", "sft-unrealizable", "distill-realizable")
 
 
-class Response(NamedTuple):
+class PolicyResponse(NamedTuple):
     """One response; `right` is whether its reward is 1."""
 
     run: str
@@ -36,7 +36,7 @@ class Example(NamedTuple):
     title: str
     prompt: str
     reason: str
-    responses: list[Response]
+    responses: list[PolicyResponse]
 
 
 def examples(database: Path, results: Path) -> list[Example]:
@@ -104,10 +104,10 @@ def _shown(text: str) -> str:
         return _short(text)
 
 
-def _responses(rows: pd.DataFrame, prompt: dict[str, Any] | None) -> list[Response]:
+def _responses(rows: pd.DataFrame, prompt: dict[str, Any] | None) -> list[PolicyResponse]:
     instance = _instance(prompt)
     found = [
-        Response(
+        PolicyResponse(
             row["run"],
             row["correct"],
             row["n_tokens"],

@@ -16,7 +16,7 @@ from online_il.benchmarks import FORGETTING, IN_DISTRIBUTION, OUT_OF_DISTRIBUTIO
 from online_il.charts.curves import (
     AXES,
     PICKED,
-    Measure,
+    PanelGroup,
     band,
     measures,
     panel,
@@ -71,7 +71,7 @@ def accuracy_charts(database: Path, figure: int, chance: dict[str, float]) -> li
     ]
 
 
-def _accuracy(name: str, measure: Measure, looks: dict[str, Style]) -> Chart:
+def _accuracy(name: str, measure: PanelGroup, looks: dict[str, Style]) -> Chart:
     """One panel whose single seeds can be asked for, too."""
     present = set(measure.means["run"])
     lines = panel(
@@ -146,7 +146,7 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
         alt.Tooltip("samples:Q", format=",.0f"),
         alt.Tooltip(f"{column}:Q", format=".4~g"),
     ]
-    whole = alt.layer(
+    chart = alt.layer(
         chart.mark_line(strokeWidth=1.2),
         chart.mark_point(size=50).encode(opacity=alt.value(0), tooltip=tooltip),
     )
@@ -162,7 +162,7 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
         f"{title} during training, {task}; first and last, means over seeds: "
         + "; ".join(f"{run} {first}, {last}" for run, first, last in table)
         + ".",
-        _bare(themed(whole.add_params(PICKED).properties(width="container", height=200))),
+        _bare(themed(chart.add_params(PICKED).properties(width="container", height=200))),
         True,
         ["run", "first", "last"],
         table,

@@ -68,7 +68,7 @@ def _row(
         generated: float | None = row["tokens"]  # Each token of its own is trained on once.
     else:
         generated = _demonstrated(results / "samples" / task, expert) if expert else None
-    whole = row["hours"] + imitated
+    hours_with_expert = row["hours"] + imitated
     gained = None
     if run != BASE and (task, run) in accuracy and (task, BASE) in accuracy:
         gained = 100 * (accuracy[task, run] - accuracy[task, BASE])
@@ -77,11 +77,11 @@ def _row(
         task,
         run,
         row["hours"],
-        whole,
+        hours_with_expert,
         generated,
         row["tokens"],
         gained,
-        whole / gained if pays and gained else None,
+        hours_with_expert / gained if pays and gained else None,
         row["tokens"] / gained if pays and gained else None,
     )
 
@@ -116,7 +116,7 @@ def jobs(results: Path) -> list[Jobs]:
         with path.open(encoding="utf-8") as stream:
             for row in csv.DictReader(stream, delimiter="\t"):
                 found.setdefault(rule, []).append(
-                    {key: _number(row.get(key)) for key in ("s", "cpu_time", "max_rss")}
+                    {key: _as_float(row.get(key)) for key in ("s", "cpu_time", "max_rss")}
                 )
     rows = [
         Jobs(
@@ -131,7 +131,7 @@ def jobs(results: Path) -> list[Jobs]:
     return sorted(rows, key=lambda row: -row.wall_hours)
 
 
-def _number(text: str | None) -> float:
+def _as_float(text: str | None) -> float:
     """A cell of a benchmark file; a job too short to be measured has `NA` or nothing."""
     try:
         return float(text or 0)

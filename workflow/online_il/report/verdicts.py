@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from online_il.claims.board import LOOKS, counts, margin
+from online_il.claims.board import LOOKS, margin, verdict_counts
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 
 FAMILIES = {
@@ -57,7 +57,7 @@ def board(path: Path) -> Board | None:
     }
     answer = grouped.pop(ANSWER, [])
     return Board(
-        counts(facts), answer, {name: rows for name, rows in grouped.items() if rows}, facts
+        verdict_counts(facts), answer, {name: rows for name, rows in grouped.items() if rows}, facts
     )
 
 
@@ -71,13 +71,13 @@ def _effect(claim: ClaimVerdict) -> str:
     """The effect with its interval; empty where nothing was measured."""
     if claim.effect is None:
         return ""
-    words = _number(claim.effect, claim.unit)
+    words = _formatted(claim.effect, claim.unit)
     if claim.low is not None and claim.high is not None and claim.low < claim.high:
-        words += f" [{_number(claim.low, claim.unit)}, {_number(claim.high, claim.unit)}]"
+        words += f" [{_formatted(claim.low, claim.unit)}, {_formatted(claim.high, claim.unit)}]"
     return f"{words} times" if claim.unit == FACTOR else words
 
 
-def _number(value: float, unit: str) -> str:
+def _formatted(value: float, unit: str) -> str:
     """A factor without a sign, a difference with one, a true minus sign."""
     if unit == FACTOR:
         return f"{value:.2f}"

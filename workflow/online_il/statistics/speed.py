@@ -23,7 +23,7 @@ SHARE = 0.9
 """Of the expert's gain over the base."""
 
 
-class Run(NamedTuple):
+class Curve(NamedTuple):
     """A run's curve, the base first."""
 
     accuracy_S_K_P: Array
@@ -55,8 +55,8 @@ def crossing(accuracy_R_K: Array, cost_K: Array, threshold_R: Array) -> tuple[Ar
 
 
 def speed(
-    first: Run,
-    second: Run,
+    first: Curve,
+    second: Curve,
     expert_S_P: Array,
     base_P: Array,
     resamples: int,

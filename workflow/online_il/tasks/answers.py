@@ -83,7 +83,7 @@ def _same(answer: str, reference: str) -> bool:
 
 def _alike(answer: str, reference: str) -> bool:
     """Compare two plain answers as they stand."""
-    if beside.told_apart(answer, reference):
+    if beside.contradict(answer, reference):
         return False
     answer, reference = beside.ordered(answer, reference), beside.ordered(reference, answer)
     ours, known = for_verifier(answer), for_verifier(reference)

@@ -98,7 +98,7 @@ _SCALE = re.compile(
 )
 
 
-def told_apart(one: str, other: str) -> bool:
+def contradict(one: str, other: str) -> bool:
     """True for two plain answers that differ in what both say beside the number."""
     units, others = _units(one), _units(other)
     return (

@@ -139,8 +139,8 @@ def _tight(match: re.Match[str]) -> str:
 
 
 def _spaced(match: re.Match[str]) -> str:
-    whole, dot, decimals = match[0].partition(".")
-    parts, places = whole.split(" "), decimals.split(" ")
+    integer, dot, decimals = match[0].partition(".")
+    parts, places = integer.split(" "), decimals.split(" ")
     digits = all(len(place) == 3 for place in places[:-1]) and len(places[-1]) <= 3
     if (len(parts) > 1 and not _thousands(parts)) or (len(places) > 1 and not digits):
         return match[0]

@@ -109,7 +109,7 @@ def worst_risk(bandit: FiniteClass, epsilon: float) -> float:
 
 
 def gaussian_class(
-    problem: gaussian.Problem, *, students: int, reach: float, cells: int
+    problem: gaussian.GaussianProblem, *, students: int, reach: float, cells: int
 ) -> FiniteClass:
     """A class of Gaussians on a grid: `students` means along the class's first direction.
 
@@ -136,7 +136,7 @@ def gaussian_class(
     )
 
 
-def hard_class(instance: offline_bound.Instance) -> FiniteClass:
+def hard_class(instance: offline_bound.HardInstance) -> FiniteClass:
     """All 2^l policies of Theorem 1's instance, with y2 good everywhere and f the density."""
     mass_L = offline_bound.masses(instance)
     count = instance.contexts

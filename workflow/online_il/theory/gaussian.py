@@ -27,7 +27,7 @@ MAX_RANK = 3
 """Largest rank of the expert's means around one of them; quadrature in more would be too large."""
 
 
-class Problem(NamedTuple):
+class GaussianProblem(NamedTuple):
     """An expert, a class of students and a reward."""
 
     weights_K: Array
@@ -47,7 +47,7 @@ def problem(
     point: list[float] | None = None,
     normal: list[float] | None = None,
     threshold: float = 0.0,
-) -> Problem:
+) -> GaussianProblem:
     """A checked problem. The class passes through `point` (default: the origin); the reward's
     normal is the last axis unless given. Raises `ParameterError` naming the parameter.
     """
@@ -99,25 +99,25 @@ def problem(
             "give fewer, or means in a common subspace"
         )
     start = np.zeros(dimension) if point is None else np.array(point, dtype=float)
-    return Problem(np.array(shares, dtype=float), centres, start, basis, axis, threshold)
+    return GaussianProblem(np.array(shares, dtype=float), centres, start, basis, axis, threshold)
 
 
 # ---- values and distances ----
 
 
-def value(problem: Problem, mean_D: Array) -> float:
+def value(problem: GaussianProblem, mean_D: Array) -> float:
     """V of the student N(mean, I): the Gaussian mass of the half-space."""
     length = float(np.linalg.norm(problem.normal_D))
     return float(stats.norm.cdf((problem.normal_D @ mean_D - problem.threshold) / length))
 
 
-def value_expert(problem: Problem) -> float:
+def value_expert(problem: GaussianProblem) -> float:
     """V of the expert: the weighted mean of its components' values."""
     values = [value(problem, mean_D) for mean_D in problem.means_K_D]
     return float(problem.weights_K @ values)
 
 
-def log_density(problem: Problem, points_N_D: Array) -> Array:
+def log_density(problem: GaussianProblem, points_N_D: Array) -> Array:
     """Log density of the expert at each point, nats."""
     distances_N_K = ((points_N_D[:, None] - problem.means_K_D) ** 2).sum(-1)
     constant = problem.means_K_D.shape[1] / 2 * math.log(2 * math.pi)
@@ -126,7 +126,7 @@ def log_density(problem: Problem, points_N_D: Array) -> Array:
     return np.asarray(logsumexp(logits_N_K, axis=1)) - constant
 
 
-def reverse_kl(problem: Problem, mean_D: Array) -> float:
+def reverse_kl(problem: GaussianProblem, mean_D: Array) -> float:
     """KL(N(mean, I) || expert), nats, by Gauss-Hermite quadrature.
 
     Along the directions in which the expert's means do not differ, expert and student are the same
@@ -151,7 +151,7 @@ def reverse_kl(problem: Problem, mean_D: Array) -> float:
     return float(shares @ (-(points**2).sum(-1) / 2 - log_expert)) + outside / 2
 
 
-def forward_kl(problem: Problem, mean_D: Array) -> float:
+def forward_kl(problem: GaussianProblem, mean_D: Array) -> float:
     """KL(expert || N(mean, I)), nats: the expert's negative entropy and its cross-entropy.
 
     The entropy of the mixture is a weighted sum of `reverse_kl` of its own components.
@@ -164,7 +164,7 @@ def forward_kl(problem: Problem, mean_D: Array) -> float:
     return divergence
 
 
-def total_variation(problem: Problem, mean_D: Array) -> float:
+def total_variation(problem: GaussianProblem, mean_D: Array) -> float:
     """TV between the expert and N(mean, I), absolute error below 1e-4.
 
     The likelihood ratio depends on the span of the means' differences alone; in one dimension it is
@@ -185,10 +185,10 @@ def total_variation(problem: Problem, mean_D: Array) -> float:
     high = max(0.0, centres_K_S.max()) + 9
     if rank == 1:
         places = sorted({0.0, *centres_K_S[:, 0].tolist()})
-        whole, _ = integrate.quad(
+        integral, _ = integrate.quad(
             lambda y: float(gap(np.array([y]))), low, high, points=places, limit=400
         )
-        return float(whole) / 2
+        return float(integral) / 2
     axis = np.linspace(low, high, 1201 if rank == 2 else 161)
     cell = (axis[1] - axis[0]) ** rank
     if rank > 3:
@@ -212,7 +212,7 @@ def _orthonormal(vectors_N_D: Array) -> Array:
 # ---- projections ----
 
 
-def project(problem: Problem, point_D: Array) -> Array:
+def project(problem: GaussianProblem, point_D: Array) -> Array:
     """The orthogonal projection of a point onto the class's affine subspace."""
     coordinates, *_ = np.linalg.lstsq(
         problem.directions_R_D.T, point_D - problem.point_D, rcond=None
@@ -220,7 +220,7 @@ def project(problem: Problem, point_D: Array) -> Array:
     return np.asarray(problem.point_D + coordinates @ problem.directions_R_D)
 
 
-def forward_projection(problem: Problem) -> Array:
+def forward_projection(problem: GaussianProblem) -> Array:
     """argmin over the class of KL(expert || N(mu, I)), in closed form.
 
     It is E|y - mu|^2 / 2 up to a constant, so the projection of the expert's mean.
@@ -228,7 +228,7 @@ def forward_projection(problem: Problem) -> Array:
     return project(problem, problem.weights_K @ problem.means_K_D)
 
 
-def reverse_projection(problem: Problem) -> Array | None:
+def reverse_projection(problem: GaussianProblem) -> Array | None:
     """argmin over the class of KL(N(mu, I) || expert), in closed form for a single Gaussian.
 
     None for a mixture, which has no closed form.
@@ -237,7 +237,7 @@ def reverse_projection(problem: Problem) -> Array | None:
     return project(problem, distinct[0]) if len(distinct) == 1 else None
 
 
-def forward_projection_by_optimisation(problem: Problem) -> Array:
+def forward_projection_by_optimisation(problem: GaussianProblem) -> Array:
     """`forward_projection` by minimising the expert's cross-entropy numerically."""
 
     def loss(mean_D: Array) -> float:
@@ -246,12 +246,12 @@ def forward_projection_by_optimisation(problem: Problem) -> Array:
     return _minimise(problem, loss)
 
 
-def reverse_projection_by_optimisation(problem: Problem) -> Array:
+def reverse_projection_by_optimisation(problem: GaussianProblem) -> Array:
     """`reverse_projection` by minimising `reverse_kl` numerically, from every component's place."""
     return _minimise(problem, lambda mean_D: reverse_kl(problem, mean_D))
 
 
-def _minimise(problem: Problem, loss: "optimize._ObjectiveFunction") -> Array:
+def _minimise(problem: GaussianProblem, loss: "optimize._ObjectiveFunction") -> Array:
     """The best of the local minima that are found from the components and from their mean.
 
     The losses are quadratic plus something smooth, whose local minima lie near components.

@@ -29,7 +29,7 @@ CHUNK_NUMBERS = 2_000_000
 """Counts held at once in the Monte Carlo estimate: some 16 MB an array."""
 
 
-class Instance(NamedTuple):
+class HardInstance(NamedTuple):
     """One hard instance: l contexts, coverage C, N samples."""
 
     contexts: int
@@ -47,7 +47,7 @@ class Instance(NamedTuple):
         return min(1.0, self.coverage * self.contexts * math.log(2) / self.samples)
 
 
-class Risk(NamedTuple):
+class OfflineRisk(NamedTuple):
     """A learner's expected risk: exact, and by Monte Carlo with its standard error."""
 
     exact: float
@@ -55,7 +55,7 @@ class Risk(NamedTuple):
     stderr: float
 
 
-def check(instance: Instance, replicates: int, log_floor: float) -> None:
+def check(instance: HardInstance, replicates: int, log_floor: float) -> None:
     """Raises `ParameterError` for a parameter out of its range."""
     at_least("contexts", [instance.contexts], 1)
     at_least("coverage", [instance.coverage], 1)
@@ -66,7 +66,7 @@ def check(instance: Instance, replicates: int, log_floor: float) -> None:
         raise ParameterError(f"`contexts` {instance.contexts}: must be at most 512")
 
 
-def light_mass(instance: Instance, zeta: float | None = None) -> float:
+def light_mass(instance: HardInstance, zeta: float | None = None) -> float:
     """zeta, the mass of each light context: min(C / N, 1 / (l - 1)) unless it is given."""
     largest = 1 / max(1, instance.contexts - 1)
     if zeta is None:
@@ -78,7 +78,7 @@ def light_mass(instance: Instance, zeta: float | None = None) -> float:
     return zeta
 
 
-def masses(instance: Instance, zeta: float | None = None) -> Array:
+def masses(instance: HardInstance, zeta: float | None = None) -> Array:
     """Mass of each context in which there is something to learn, shape (L,).
 
     l - 1 light ones and the heavy rest; with l = 1 a light one alone, beside the dummy context.
@@ -94,7 +94,7 @@ def masses(instance: Instance, zeta: float | None = None) -> Array:
 
 
 def exact_risk(
-    learner: str, instance: Instance, *, log_floor: float, zeta: float | None = None
+    learner: str, instance: HardInstance, *, log_floor: float, zeta: float | None = None
 ) -> float:
     """Expected risk of a learner: over the hidden actions, the samples and its own coins.
 
@@ -126,7 +126,7 @@ def _power(base_L: Array, exponent: int) -> Array:
         return np.asarray(np.exp(exponent * np.log(np.maximum(base_L, 0.0))))
 
 
-def _log_error(mass: float, instance: Instance, log_floor: float) -> float:
+def _log_error(mass: float, instance: HardInstance, log_floor: float) -> float:
     """Probability of the wrong action in one context, with f = log clipped and not shifted.
 
     Both signals are negative, so an action loses by being sampled: of t samples of the two, g of
@@ -147,7 +147,7 @@ def _log_error(mass: float, instance: Instance, log_floor: float) -> float:
     return float(total.pmf(t) @ wrong)
 
 
-def _log_signals(instance: Instance, log_floor: float) -> tuple[float, float]:
+def _log_signals(instance: HardInstance, log_floor: float) -> tuple[float, float]:
     """Clipped logarithm of pi^e(y|x) for the good action, 1/C, and for the bad one, 0."""
     return math.log(max(1 / instance.coverage, log_floor)), math.log(log_floor)
 
@@ -156,13 +156,13 @@ def _log_signals(instance: Instance, log_floor: float) -> tuple[float, float]:
 
 
 def estimate(
-    instance: Instance,
+    instance: HardInstance,
     *,
     replicates: int,
     seed: int,
     log_floor: float,
     zeta: float | None = None,
-) -> dict[str, Risk]:
+) -> dict[str, OfflineRisk]:
     """Exact and estimated risk of every learner, `replicates` data sets each."""
     sums: dict[str, list[float]] = {learner: [0.0, 0.0] for learner in LEARNERS}
     for risks in _chunks(instance, replicates, seed, log_floor, zeta):
@@ -174,12 +174,12 @@ def estimate(
         mean = total / replicates
         variance = max(0.0, squares / replicates - mean**2) * replicates / (replicates - 1)
         exact = exact_risk(learner, instance, log_floor=log_floor, zeta=zeta)
-        found[learner] = Risk(exact, mean, math.sqrt(variance / replicates))
+        found[learner] = OfflineRisk(exact, mean, math.sqrt(variance / replicates))
     return found
 
 
 def _chunks(
-    instance: Instance, replicates: int, seed: int, log_floor: float, zeta: float | None
+    instance: HardInstance, replicates: int, seed: int, log_floor: float, zeta: float | None
 ) -> Iterator[dict[str, Array]]:
     mass_L = masses(instance, zeta)
     rng = np.random.default_rng(seed)
@@ -189,7 +189,11 @@ def _chunks(
 
 
 def _risks(
-    rng: np.random.Generator, mass_L: Array, instance: Instance, replicates: int, log_floor: float
+    rng: np.random.Generator,
+    mass_L: Array,
+    instance: HardInstance,
+    replicates: int,
+    log_floor: float,
 ) -> dict[str, Array]:
     """One data set a replicate; the risk of each learner on it, shape (R,).
 

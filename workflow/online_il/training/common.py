@@ -118,7 +118,7 @@ def spare_overhead(model: PreTrainedModel) -> None:
     model.floating_point_ops = lambda *_, **__: 0
 
 
-def passes(rows: Sequence[T], count: int, seed: int) -> list[T]:
+def shuffled_passes(rows: Sequence[T], count: int, seed: int) -> list[T]:
     """`count` rows in the order in which they are used: one shuffled pass after another."""
     rng = random.Random(seed)
     order: list[T] = []
@@ -188,7 +188,7 @@ class Recorder(TrainerCallback):
         # The mean length of one update's own responses; rollouts that serve two updates are logged
         # once, so the second update repeats the first one's numbers.
         previous = self.rows[-1] if self.rows else {}
-        length = _number(logs, "completions/mean_length", previous.get("mean_length", math.nan))
+        length = _logged(logs, "completions/mean_length", previous.get("mean_length", math.nan))
         if self.tokens_of is not None:
             self.tokens += self.tokens_of(update)
         else:
@@ -202,15 +202,15 @@ class Recorder(TrainerCallback):
             "device_seconds": self.seconds,
             "loss": float(logs["loss"]),
             "learning_rate": float(logs["learning_rate"]),
-            "grad_norm": _number(logs, "grad_norm"),
-            "entropy": _number(logs, "entropy"),
-            "reward": _number(logs, "reward", previous.get("reward", math.nan)),
-            "kl": _number(logs, "kl"),
+            "grad_norm": _logged(logs, "grad_norm"),
+            "entropy": _logged(logs, "entropy"),
+            "reward": _logged(logs, "reward", previous.get("reward", math.nan)),
+            "kl": _logged(logs, "kl"),
             "mean_length": length,
-            "truncation_rate": _number(
+            "truncation_rate": _logged(
                 logs, "completions/clipped_ratio", previous.get("truncation_rate", math.nan)
             ),
-            "reward_spread": _number(logs, "reward_spread"),
+            "reward_spread": _logged(logs, "reward_spread"),
         }
         if not math.isfinite(row["loss"]):
             raise FloatingPointError(
@@ -232,8 +232,8 @@ class Recorder(TrainerCallback):
             state = self.trainer.accelerator.get_state_dict(self.trainer.model_wrapped)
         if main_process():
             if self.trainer is not None and self.trainer.args.bf16:
-                whole = self.model.state_dict() if state is None else state
-                state = {name: tensor.to(torch.bfloat16) for name, tensor in whole.items()}
+                weights = self.model.state_dict() if state is None else state
+                state = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
             save_policy(self.model, self.tokenizer, folder, state)
 
     def _publish(self, step: int) -> None:
@@ -270,6 +270,6 @@ class Recorder(TrainerCallback):
         )
 
 
-def _number(logs: dict[str, Any], key: str, otherwise: float = math.nan) -> float:
+def _logged(logs: dict[str, Any], key: str, otherwise: float = math.nan) -> float:
     value = logs.get(key)
     return otherwise if value is None else float(value)

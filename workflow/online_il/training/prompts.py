@@ -9,7 +9,7 @@ from online_il.ends import trained_end
 from online_il.errors import InputError
 from online_il.program.cli import log
 from online_il.records import Prompts, read_table
-from online_il.training.common import passes
+from online_il.training.common import shuffled_passes
 
 
 def training_prompts(
@@ -41,4 +41,4 @@ def training_prompts(
         rows = kept
     if not rows:
         raise InputError(f"{path}: no training prompt (of at most {longest} tokens) in it")
-    return passes(rows, count, seed)
+    return shuffled_passes(rows, count, seed)

@@ -157,10 +157,10 @@ class Saver(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.trainer.accelerator.wait_for_everyone()
         if main_process():
-            whole = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            _write_recorded(self.recorder, whole)
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            _write_recorded(self.recorder, checkpoint)
             place = self.saving.folder / f"{PREFIX}{state.global_step:08d}"
-            seal(whole, place, self.saving)
+            seal(checkpoint, place, self.saving)
             for path in list(_newest_first(self.saving.folder))[KEPT:]:
                 shutil.rmtree(path)
         self.trainer.accelerator.wait_for_everyone()

@@ -15,7 +15,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
 from online_il.training import resume
-from online_il.training.common import Precision, Recorder, accumulation, passes, spare_overhead
+from online_il.training.common import (
+    Precision,
+    Recorder,
+    accumulation,
+    shuffled_passes,
+    spare_overhead,
+)
 from online_il.training.resume import Saving
 
 
@@ -39,7 +45,7 @@ class Trainer(Precision, SFTTrainer):
 
 def plan(n_rows: int, updates: int, batch_size: int, seed: int) -> list[list[int]]:
     """Plan which rows each update takes: shuffled passes over all rows, one after another."""
-    order = passes(range(n_rows), updates * batch_size, seed)
+    order = shuffled_passes(range(n_rows), updates * batch_size, seed)
     return [order[u * batch_size : (u + 1) * batch_size] for u in range(updates)]
 
 
