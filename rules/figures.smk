@@ -18,8 +18,8 @@ if STUDY.theory:
         "Theory",
         {"titles": [panel["title"] for panel in PANELS.values()]},
     )
-    for drawn, table in THEOREMS.items():
-        FIGURES[drawn] = (f"{R}/theory/{table}.parquet", "Theory", {})
+    for theorem in THEOREMS:
+        FIGURES[theorem] = (f"{R}/theory/{theorem}.parquet", "Theory", {})
 
 for drawn, (tables, chapter, settings) in FIGURES.items():
 

@@ -27,7 +27,7 @@ def theory_tables():
     if STUDY.theory is None:
         return []
     panels = [f"{R}/theory/gaussian/{panel.name}.parquet" for panel in STUDY.theory.gaussian]
-    names = ("offline_bound", "alignment", "pessimism", "horizon")
+    names = ("theorem1", "theorem2", "theorem5", "horizon")
     return panels + [f"{R}/theory/{name}.parquet" for name in names]
 
 

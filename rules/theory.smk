@@ -3,7 +3,7 @@
 
 THEORY = STUDY.theory.model_dump(exclude_none=True)
 PANELS = {panel["name"]: panel for panel in THEORY.pop("gaussian")}
-# Each theorem's figure, by the table that it is drawn from.
+# The key of the config that holds each theorem's settings.
 THEOREMS = {
     "theorem1": "offline_bound",
     "theorem2": "alignment",
@@ -35,23 +35,23 @@ rule theory_gaussian:
         "python {params.script:q} {params.flags} --code {params.code} --out {output} > {log} 2>&1"
 
 
-for table in THEOREMS.values():
+for theorem, key in THEOREMS.items():
 
     rule:
         name:
-            f"theory_{table}"
+            f"theory_{theorem}"
         output:
-            f"{R}/theory/{table}.parquet",
+            f"{R}/theory/{theorem}.parquet",
         log:
-            f"{R}/logs/theory/{table}.log",
+            f"{R}/logs/theory/{theorem}.log",
         benchmark:
-            f"{R}/benchmarks/theory_{table}.tsv"
+            f"{R}/benchmarks/theory_{theorem}.tsv"
         conda:
             CONDA
         params:
-            script=script(f"theory_{table}"),
-            code=code(f"theory_{table}"),
-            flags=flags(THEORY[table]),
+            script=script(f"theory_{theorem}"),
+            code=code(f"theory_{theorem}"),
+            flags=flags(THEORY[key]),
         message:
             "compute {output}"
         shell:
@@ -60,7 +60,7 @@ for table in THEOREMS.values():
 
 rule slopes:
     input:
-        f"{R}/theory/offline_bound.parquet",
+        f"{R}/theory/theorem1.parquet",
     output:
         f"{R}/tables/theorem1.md",
     log:

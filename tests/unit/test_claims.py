@@ -32,7 +32,7 @@ from online_il.statistics.effects import (
     mean_effect,
 )
 from online_il.store import build
-from online_il.theory.tables import Gaussian, Horizon, OfflineBound
+from online_il.theory.tables import GaussianTable, HorizonTable, Theorem1Table
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "config" / "claims.yaml"
@@ -199,7 +199,7 @@ def offline(folder: Path, power: float) -> Path:
                         "ratio": risk / rate,
                     }
                 )
-    write_table(rows, OfflineBound, folder / "offline_bound.parquet", {})
+    write_table(rows, Theorem1Table, folder / "theorem1.parquet", {})
     return folder
 
 
@@ -222,7 +222,7 @@ def gaussian(folder: Path, value: float) -> None:
         }
         for divergence in ("forward_kl", "reverse_kl")
     ]
-    write_table(rows, Gaussian, folder / "gaussian" / "class-a.parquet", {})
+    write_table(rows, GaussianTable, folder / "gaussian" / "class-a.parquet", {})
 
 
 def test_a_discrepancy_is_told_with_the_gap_of_rewards_taken_off(tmp_path):
@@ -240,7 +240,7 @@ def test_no_excess_does_not_support_that_there_is_one(tmp_path, gain, verdict):
             row | {"learner": learner, "risk": risk}
             for learner, risk in (("behaviour_cloning", 0.3 + gain), ("reverse_kl", 0.3))
         ],
-        Horizon,
+        HorizonTable,
         tmp_path / "horizon.parquet",
         {},
     )

@@ -10,7 +10,7 @@ import json
 
 from online_il.program.cli import main, parser
 from online_il.theory import gaussian
-from online_il.theory.tables import Gaussian, add_output, finish
+from online_il.theory.tables import GaussianTable, add_output, finish
 
 
 def run(options: argparse.Namespace) -> None:
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
         "tv_reverse_kl": reverse["total_variation"],
         "tv_forward_kl": forward["total_variation"],
     }
-    finish(rows, Gaussian, options, headline)
+    finish(rows, GaussianTable, options, headline)
 
 
 if __name__ == "__main__":

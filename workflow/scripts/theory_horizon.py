@@ -10,7 +10,7 @@ import math
 from online_il.program.cli import main, parser
 from online_il.theory import horizon
 from online_il.theory.horizon import PathInstance
-from online_il.theory.tables import Horizon, add_output, finish
+from online_il.theory.tables import HorizonTable, add_output, finish
 
 
 def cases(options: argparse.Namespace) -> dict[str, PathInstance]:
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
         for row in rows
         if row["horizon"] in ends
     }
-    finish(rows, Horizon, options, headline)
+    finish(rows, HorizonTable, options, headline)
 
 
 if __name__ == "__main__":

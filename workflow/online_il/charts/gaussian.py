@@ -14,7 +14,7 @@ import pandas as pd
 from online_il.charts.style import INK, caption, themed
 from online_il.records import provenance, read_table
 from online_il.theory import gaussian
-from online_il.theory.tables import Gaussian
+from online_il.theory.tables import GaussianTable
 
 EXPERT, REVERSE, FORWARD = "#0072B2", "#D55E00", "#009E73"
 NAMES = {"reverse_kl": "reverse KL", "forward_kl": "forward KL"}
@@ -55,7 +55,7 @@ def _read(table: Path) -> tuple[gaussian.GaussianProblem, dict[str, dict[str, An
         given["reward_normal"],
         given["reward_threshold"],
     )
-    rows = read_table(table, Gaussian).drop_duplicates("divergence")
+    rows = read_table(table, GaussianTable).drop_duplicates("divergence")
     return problem, {str(row["divergence"]): row for row in rows.to_dict("records")}  # type: ignore[misc]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from online_il.charts.style import GREY, INK, caption, themed, tooltips
 from online_il.records import Table, provenance, read_table
-from online_il.theory.tables import Alignment, Horizon, OfflineBound, Pessimism
+from online_il.theory.tables import HorizonTable, Theorem1Table, Theorem2Table, Theorem5Table
 
 WIDTH, HEIGHT = 160, 200  # Of a panel, pixels; three side by side fill a column.
 LEAST = 1e-6
@@ -34,7 +34,7 @@ def slopes(table: Path) -> pd.DataFrame:
     Points where the rate is at its ceiling of 1 or the risk below `LEAST` are left out; a slope
     needs two. Columns: sweep, learner, slope, points, ratio_low, ratio_high.
     """
-    rows = read_table(table, OfflineBound)
+    rows = read_table(table, Theorem1Table)
     kept = rows[(rows["sweep"] != "centre") & (rows["rate"] < 1) & (rows["risk_exact"] >= LEAST)]
     found = []
     for (sweep, learner), part in kept.groupby(["sweep", "learner"], sort=False):
@@ -48,7 +48,7 @@ def slopes(table: Path) -> pd.DataFrame:
 
 def theorem1(table: Path) -> alt.TopLevelMixin:
     """Risk against the rate: a panel a sweep, a line a learner, the rate itself dashed."""
-    rows = _named(table, OfflineBound, {k: v[0] for k, v in LEARNERS.items()})
+    rows = _named(table, Theorem1Table, {k: v[0] for k, v in LEARNERS.items()})
     centre = rows[rows["sweep"] == "centre"].iloc[0]
     offline = rows[(rows["learner"] == LEARNERS["offline"][0]) & (rows["rate"] < 1)]
     contexts = offline[offline["sweep"] == "contexts"].sort_values("contexts")
@@ -114,7 +114,7 @@ def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
 
 def theorem2(table: Path) -> alt.TopLevelMixin:
     """The bound and the true worst risk against epsilon: a panel an instance."""
-    rows = read_table(table, Alignment)
+    rows = read_table(table, Theorem2Table)
     lines = {
         "worst_risk": "true worst risk",
         "best": "bound, α of the best fit",
@@ -181,7 +181,7 @@ def theorem2(table: Path) -> alt.TopLevelMixin:
 
 def theorem5(table: Path) -> alt.TopLevelMixin:
     """Risk against samples: a line a beta, behaviour cloning, and the bound."""
-    rows = read_table(table, Pessimism)
+    rows = read_table(table, Theorem5Table)
     given = provenance(table)["parameters"]
     cloned = rows["learner"] == "behaviour_cloning"
     names = rows["beta"].map(lambda beta: f"β = {beta:g}")
@@ -256,7 +256,7 @@ def horizon(table: Path) -> alt.TopLevelMixin:
         "dagger": "DAgger-style labels",
         "reverse_kl": "on-policy, reverse KL",
     }
-    rows = _named(table, Horizon, names)
+    rows = _named(table, HorizonTable, names)
     colour, shape = _looks(
         {
             names["behaviour_cloning"]: ("#0072B2", "circle"),

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from online_il.records import read_table
-from online_il.theory.tables import Alignment, Gaussian, Horizon, OfflineBound, Pessimism
+from online_il.theory.tables import (
+    GaussianTable,
+    HorizonTable,
+    Theorem1Table,
+    Theorem2Table,
+    Theorem5Table,
+)
 
 LEAST = 1e-6
 """Risks below this are not fitted, as in the figure."""
@@ -26,14 +32,14 @@ class TheoryNumber(NamedTuple):
 
 def gaussian_value(tables: Path, panel: str) -> TheoryNumber:
     """V of the reverse-KL projection."""
-    rows = read_table(tables / "gaussian" / f"{panel}.parquet", Gaussian)
+    rows = read_table(tables / "gaussian" / f"{panel}.parquet", GaussianTable)
     value = rows.loc[rows["divergence"] == "reverse_kl", "value"].iloc[0]
     return TheoryNumber(float(value), 0.0, "reward of the reverse-KL projection", "reward")
 
 
 def gaussian_excess(tables: Path, panel: str) -> TheoryNumber:
     """TV of the expert and its reverse-KL projection, less the gap of their rewards."""
-    rows = read_table(tables / "gaussian" / f"{panel}.parquet", Gaussian)
+    rows = read_table(tables / "gaussian" / f"{panel}.parquet", GaussianTable)
     row = rows[rows["divergence"] == "reverse_kl"].iloc[0]
     excess = row["total_variation"] - abs(row["value_expert"] - row["value"])
     words = "TV of the expert and the reverse-KL projection, less the gap of rewards"
@@ -62,7 +68,7 @@ def rate_ratio(tables: Path) -> TheoryNumber:
 
 def online_over_offline(tables: Path) -> TheoryNumber:
     """The risk of the learner that queries the expert over that of the offline one."""
-    rows = read_table(tables / "offline_bound.parquet", OfflineBound)
+    rows = read_table(tables / "theorem1.parquet", Theorem1Table)
     risk = rows[rows["sweep"] == "centre"].set_index("learner")["risk_exact"].to_dict()
     words = "exact risk of the querying learner over the offline one's, at the centre"
     return TheoryNumber(float(risk["on_policy"] / risk["offline"]), 0.0, words, "ratio")
@@ -70,7 +76,7 @@ def online_over_offline(tables: Path) -> TheoryNumber:
 
 def alignment_violation(tables: Path) -> TheoryNumber:
     """Measure by how much the worst policy near the optimum exceeds Theorem 2's bound, at most."""
-    rows = read_table(tables / "alignment.parquet", Alignment)
+    rows = read_table(tables / "theorem2.parquet", Theorem2Table)
     rows = rows[(rows["alpha"] > 0) & np.isfinite(rows["bound"])]
     worst = float((rows["worst_risk"] - rows["bound"]).max())
     words = "largest risk less the bound, all instances, alphas and epsilons"
@@ -79,7 +85,7 @@ def alignment_violation(tables: Path) -> TheoryNumber:
 
 def pessimism_violation(tables: Path) -> TheoryNumber:
     """Measure by how much the learner with the theory's beta exceeds Theorem 5's bound, at most."""
-    rows = read_table(tables / "pessimism.parquet", Pessimism)
+    rows = read_table(tables / "theorem5.parquet", Theorem5Table)
     rows = rows[rows["is_theory_beta"]]
     over = (rows["risk"] - rows["bound"]).to_numpy(float)
     worst = int(over.argmax())
@@ -89,7 +95,7 @@ def pessimism_violation(tables: Path) -> TheoryNumber:
 
 def pessimism_gain(tables: Path) -> TheoryNumber:
     """Behaviour cloning's risk less the pessimistic learner's, at the most samples."""
-    rows = read_table(tables / "pessimism.parquet", Pessimism)
+    rows = read_table(tables / "theorem5.parquet", Theorem5Table)
     rows = rows[rows["samples"] == rows["samples"].max()]
     cloning = rows[rows["learner"] == "behaviour_cloning"]
     pessimistic = rows[rows["is_theory_beta"]]
@@ -99,7 +105,7 @@ def pessimism_gain(tables: Path) -> TheoryNumber:
 
 def horizon_one_gain(tables: Path) -> TheoryNumber:
     """Behaviour cloning's risk less that of reverse KL at horizon 1, misspecified."""
-    rows = read_table(tables / "horizon.parquet", Horizon)
+    rows = read_table(tables / "horizon.parquet", HorizonTable)
     rows = rows[(rows["case"] == "misspecified") & (rows["horizon"] == 1)]
     cloning, online = (rows[rows["learner"] == n] for n in ("behaviour_cloning", "reverse_kl"))
     return _less(cloning, online, "cloning's risk less that of reverse KL at H = 1")
@@ -128,7 +134,7 @@ def theory_number(tables: Path, statistic: str, panel: str) -> TheoryNumber:
 
 def _offline(tables: Path) -> pd.DataFrame:
     """The Bayes-optimal offline learner wherever the rate is not at its ceiling."""
-    rows = read_table(tables / "offline_bound.parquet", OfflineBound)
+    rows = read_table(tables / "theorem1.parquet", Theorem1Table)
     return rows[(rows["sweep"] != "centre") & (rows["learner"] == "offline") & (rows["rate"] < 1)]
 
 

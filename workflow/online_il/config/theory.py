@@ -41,7 +41,7 @@ class OfflineBound(Settings):
 
     @model_validator(mode="after")
     def _makes_instances(self) -> "OfflineBound":
-        from online_il.theory.offline_bound import HardInstance, check
+        from online_il.theory.theorem1 import HardInstance, check
 
         for contexts, coverage, samples in (
             *((value, self.coverage[0], self.samples[0]) for value in self.contexts),
@@ -77,7 +77,7 @@ class Pessimism(Settings):
 
     @model_validator(mode="after")
     def _makes_an_instance(self) -> "Pessimism":
-        from online_il.theory.pessimism import BanditInstance, check
+        from online_il.theory.theorem5 import BanditInstance, check
 
         instance = BanditInstance(self.rare, self.coverage, self.signal_bad)
         check(instance, self.samples, self.beta, self.replicates)

@@ -8,19 +8,19 @@ import argparse
 import math
 
 from online_il.program.cli import main, parser
-from online_il.theory import alignment, gaussian
+from online_il.theory import gaussian, theorem2
 from online_il.theory.checks import at_least
-from online_il.theory.offline_bound import HardInstance
-from online_il.theory.tables import Alignment, add_output, finish
+from online_il.theory.tables import Theorem2Table, add_output, finish
+from online_il.theory.theorem1 import HardInstance
 
 EXPERT = [-2.0, 2.0]  # Figure 4.
 CLASSES = {"gaussian A": [0.0, 1.0], "gaussian B": [1.0, 1.0]}
 
 
-def instances(options: argparse.Namespace) -> dict[str, alignment.FiniteClass]:
+def instances(options: argparse.Namespace) -> dict[str, theorem2.FiniteClass]:
     """The classes by name."""
     found = {
-        name: alignment.gaussian_class(
+        name: theorem2.gaussian_class(
             gaussian.problem([EXPERT], None, [direction]),
             students=options.students,
             reach=options.reach,
@@ -29,7 +29,7 @@ def instances(options: argparse.Namespace) -> dict[str, alignment.FiniteClass]:
         for name, direction in CLASSES.items()
     }
     hard = HardInstance(options.contexts, options.coverage, options.samples)
-    return found | {"hard instance": alignment.hard_class(hard)}
+    return found | {"hard instance": theorem2.hard_class(hard)}
 
 
 def run(options: argparse.Namespace) -> None:
@@ -42,9 +42,9 @@ def run(options: argparse.Namespace) -> None:
     at_least("samples", [options.samples], 1)
     rows, headline = [], {}
     for name, bandit in instances(options).items():
-        best = alignment.best_fit(bandit)
+        best = theorem2.best_fit(bandit)
         for fit_name, alpha in (("best", best.alpha), ("tenfold", 10 * best.alpha)):
-            fit = alignment.with_alpha(bandit, best, alpha)
+            fit = theorem2.with_alpha(bandit, best, alpha)
             for epsilon in options.epsilon:
                 rows.append(
                     {
@@ -52,21 +52,21 @@ def run(options: argparse.Namespace) -> None:
                         "fit": fit_name,
                         "epsilon": float(epsilon),
                         "alpha": alpha,
-                        "delta": alignment.delta(bandit, fit, epsilon),
-                        "bound": alignment.bound(bandit, fit, epsilon),
-                        "worst_risk": alignment.worst_risk(bandit, epsilon),
+                        "delta": theorem2.delta(bandit, fit, epsilon),
+                        "bound": theorem2.bound(bandit, fit, epsilon),
+                        "worst_risk": theorem2.worst_risk(bandit, epsilon),
                         "policies": len(bandit.policies_K_X_Y),
                     }
                 )
         # A bound that is infinite is null, which JSON can say.
-        bound = alignment.bound(bandit, best, options.epsilon[0])
+        bound = theorem2.bound(bandit, best, options.epsilon[0])
         headline[name] = {
             "epsilon": options.epsilon[0],
             "alpha": best.alpha,
             "bound": bound if math.isfinite(bound) else None,
-            "worst_risk": alignment.worst_risk(bandit, options.epsilon[0]),
+            "worst_risk": theorem2.worst_risk(bandit, options.epsilon[0]),
         }
-    finish(rows, Alignment, options, headline)
+    finish(rows, Theorem2Table, options, headline)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Risk of offline and online learners on Theorem 1's hard instance: exact and by Monte Carlo.
 
-    theory_offline_bound.py --contexts 8 --coverage 16 --samples 400 --replicates 20000 --seed 1 \\
+    theory_theorem1.py --contexts 8 --coverage 16 --samples 400 --replicates 20000 --seed 1 \\
         --out FILE
 
 Several values of a parameter sweep it, with the others at their first value; the last line tells of
@@ -11,9 +11,9 @@ ipw_log_shifted shifts it, so that f is never negative.
 import argparse
 
 from online_il.program.cli import main, parser
-from online_il.theory import offline_bound
-from online_il.theory.offline_bound import HardInstance, OfflineRisk
-from online_il.theory.tables import OfflineBound, add_output, finish
+from online_il.theory import theorem1
+from online_il.theory.tables import Theorem1Table, add_output, finish
+from online_il.theory.theorem1 import HardInstance, OfflineRisk
 
 SWEPT = ("contexts", "coverage", "samples")
 
@@ -31,13 +31,13 @@ def planned(options: argparse.Namespace) -> list[tuple[str, HardInstance]]:
 def run(options: argparse.Namespace) -> None:
     instances = planned(options)
     for _, instance in instances:
-        offline_bound.check(instance, options.replicates, options.log_floor)
-        offline_bound.light_mass(instance, options.zeta)
+        theorem1.check(instance, options.replicates, options.log_floor)
+        theorem1.light_mass(instance, options.zeta)
     done: dict[HardInstance, dict[str, OfflineRisk]] = {}
     rows = []
     for sweep, instance in instances:
         if instance not in done:
-            done[instance] = offline_bound.estimate(
+            done[instance] = theorem1.estimate(
                 instance,
                 replicates=options.replicates,
                 seed=options.seed,
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
                 "sweep": sweep,
                 "learner": learner,
                 **instance._asdict(),
-                "zeta": offline_bound.light_mass(instance, options.zeta),
+                "zeta": theorem1.light_mass(instance, options.zeta),
                 "rate": instance.rate,
                 "risk_exact": risk.exact,
                 "risk": risk.estimate,
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
         headline[f"risk_{learner}"] = risk.estimate
         headline[f"risk_{learner}_exact"] = risk.exact
         headline[f"risk_{learner}_stderr"] = risk.stderr
-    finish(rows, OfflineBound, options, headline)
+    finish(rows, Theorem1Table, options, headline)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_il.theory import gaussian, offline_bound
+from online_il.theory import gaussian, theorem1
 
 Array = NDArray[np.float64]
 
@@ -136,9 +136,9 @@ def gaussian_class(
     )
 
 
-def hard_class(instance: offline_bound.HardInstance) -> FiniteClass:
+def hard_class(instance: theorem1.HardInstance) -> FiniteClass:
     """All 2^l policies of Theorem 1's instance, with y2 good everywhere and f the density."""
-    mass_L = offline_bound.masses(instance)
+    mass_L = theorem1.masses(instance)
     count = instance.contexts
     choices_K_L = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
     policies = np.zeros((2**count, count, 3))

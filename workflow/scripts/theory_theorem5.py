@@ -7,17 +7,17 @@ constant. The beta that balances the bound's two terms is added to the sweep for
 import argparse
 
 from online_il.program.cli import main, parser
-from online_il.theory import pessimism
-from online_il.theory.tables import Pessimism, add_output, finish
+from online_il.theory import theorem5
+from online_il.theory.tables import Theorem5Table, add_output, finish
 
 
 def run(options: argparse.Namespace) -> None:
-    instance = pessimism.BanditInstance(options.rare, options.coverage, options.signal_bad)
-    pessimism.check(instance, options.samples, options.beta, options.replicates)
+    instance = theorem5.BanditInstance(options.rare, options.coverage, options.signal_bad)
+    theorem5.check(instance, options.samples, options.beta, options.replicates)
     rows = []
     for samples in options.samples:
-        betas = [*options.beta, pessimism.theory_beta(instance, samples)]
-        risks, cloned = pessimism.risks(
+        betas = [*options.beta, theorem5.theory_beta(instance, samples)]
+        risks, cloned = theorem5.risks(
             instance, samples, betas, replicates=options.replicates, seed=options.seed
         )
         named = [("pessimistic", beta, risk) for beta, risk in zip(betas, risks, strict=True)]
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
                 "is_theory_beta": index == len(options.beta),
                 "risk": risk.estimate,
                 "risk_stderr": risk.stderr,
-                "bound": pessimism.bound(instance, samples),
+                "bound": theorem5.bound(instance, samples),
             }
             for index, (learner, beta, risk) in enumerate(
                 [*named, ("behaviour_cloning", float("nan"), cloned)]
@@ -47,13 +47,13 @@ def run(options: argparse.Namespace) -> None:
         "risk_first_beta": last[0]["risk"],
         "bound": last[0]["bound"],
     }
-    finish(rows, Pessimism, options, headline)
+    finish(rows, Theorem5Table, options, headline)
 
 
 if __name__ == "__main__":
     arguments = parser(__doc__)
     arguments.add_argument("--samples", type=int, nargs="+", required=True, help="N")
-    arguments.add_argument("--beta", type=float, nargs="+", required=True, help="pessimism")
+    arguments.add_argument("--beta", type=float, nargs="+", required=True, help="theorem5")
     arguments.add_argument("--rare", type=int, default=64, help="badly covered actions")
     arguments.add_argument("--coverage", type=float, default=1000.0, help="C^e of the good action")
     arguments.add_argument("--signal-bad", type=float, default=0.5, help="f of the bad actions")
