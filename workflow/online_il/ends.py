@@ -12,7 +12,7 @@ from online_il.errors import InputError
 
 
 def end_ids(policy: Path) -> list[int]:
-    """The tokens that end a response: those of the generation config, then those of the config.
+    """List the tokens that end a response: of the generation config, then of the config.
 
     There may be several: Qwen2.5's instructed models end with <|im_end|> or <|endoftext|>. Raises
     `InputError` where there is none, and where the tokenizer's own end of sequence is none of them:
@@ -53,7 +53,7 @@ _REMEDY = (
 
 
 def trained_end(policy: Path, *, conversation: bool, template: str | None = None) -> int:
-    """The token that a response ends with when it is learned.
+    """Find the token that a response ends with when it is learned.
 
     After a conversation it is the one that the chat template (`template`, or the policy's own)
     writes after an answer, where it writes one, and else the tokenizer's end of sequence. Raises
@@ -102,7 +102,7 @@ def tokens_by_id(policy: Path) -> dict[int, str] | None:
 
 
 def _end_of_sequence(policy: Path) -> tuple[str, int | None]:
-    """The tokenizer's own end of sequence and its id; None where it names none."""
+    """Find the tokenizer's own end of sequence and its id; None where it names none."""
     name = _special(policy).get("eos_token")
     if name is None:
         return "", None
@@ -116,7 +116,7 @@ def _end_of_sequence(policy: Path) -> tuple[str, int | None]:
 
 
 def _special(policy: Path) -> dict[str, str]:
-    """The tokenizer's special tokens: `eos_token` and the like."""
+    """Read the tokenizer's special tokens: `eos_token` and the like."""
     listed = _json(policy / "special_tokens_map.json") | _json(policy / "tokenizer_config.json")
     found = {}
     for key, value in listed.items():
@@ -127,7 +127,7 @@ def _special(policy: Path) -> dict[str, str]:
 
 
 def _ids(policy: Path) -> tuple[dict[str, int], set[str]]:
-    """The id of every token, and which tokens were added; empty for a damaged tokenizer.json."""
+    """Read every token's id, and which tokens were added; empty for a damaged tokenizer.json."""
     content = _json(policy / "tokenizer.json")
     try:
         known = content["model"]["vocab"]
@@ -140,7 +140,7 @@ def _ids(policy: Path) -> tuple[dict[str, int], set[str]]:
 
 
 def _template(policy: Path) -> str | None:
-    """The chat template in a policy's folder."""
+    """Read the chat template in a policy's folder."""
     path = policy / "chat_template.jinja"
     if path.is_file():
         return path.read_text(encoding="utf-8")
@@ -151,7 +151,7 @@ def _template(policy: Path) -> str | None:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A file of JSON; empty where there is none. Raises `InputError` for a damaged one."""
+    """Read a file of JSON; empty where there is none. Raises `InputError` for a damaged one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -26,7 +26,7 @@ class Grade(NamedTuple):
 
 
 def grade(text: str, answer: Mapping[str, Any]) -> Grade:
-    """The grade of a response's text, by the grader that the prompt's answer names.
+    """Grade a response's text by the grader that the prompt's answer names.
 
     Bounded in time and memory whatever the text, and safe outside the main thread. Raises
     `ValueError` on a grader that does not grade text.
@@ -60,7 +60,7 @@ def graded_sample(
     answer: Mapping[str, Any],
     response: Response,
 ) -> dict[str, Any]:
-    """A row of the samples table for a response to a prompt with this answer."""
+    """Make a row of the samples table from a response to a prompt with this answer."""
     text = encodable(response.text)
     return {
         "prompt_id": prompt_id,
@@ -76,7 +76,7 @@ def graded_sample(
 
 
 def reward(completions: Sequence[str], answer: Sequence[str], **_: Any) -> list[float]:
-    """The reward of GRPO: of each completion, by its prompt's answer (JSON)."""
+    """Reward each completion by its prompt's answer (JSON), for GRPO."""
     return [
         grade(text, json.loads(known)).reward
         for text, known in zip(completions, answer, strict=True)

@@ -182,7 +182,7 @@ class RunRecord(BaseModel):
 
 
 def read_table(path: Path, table: type[Table]) -> pd.DataFrame:
-    """A table written by `write_table`. Raises `InputError` when it is damaged or another one."""
+    """Read a table of `write_table`. Raises `InputError` when it is damaged or another one."""
     try:
         return table.validate(parquet.read_table(path).to_pandas(), lazy=True)
     except (arrow.ArrowException, OSError, pa.errors.SchemaErrors) as error:

@@ -32,7 +32,7 @@ PURE = frozenset(
 
 
 def without_speech(tree: ast.Module) -> ast.Module:
-    """The tree without what only speaks; the given one is changed."""
+    """Take what only speaks out of a tree, which is changed."""
     silence = _Silence(_imported_uncounted(tree))
     silent = silence.visit(tree)
     _drop_unused(silent, silence.is_pure)
@@ -179,7 +179,7 @@ def _is_text(value: ast.expr) -> bool:
 
 
 def _texts_of(function: ast.FunctionDef) -> set[str]:
-    """The local variables that never hold anything but a text."""
+    """List the local variables that never hold anything but a text."""
     nodes = list(ast.walk(function))
     stored = [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
     texts = [
@@ -194,7 +194,7 @@ def _texts_of(function: ast.FunctionDef) -> set[str]:
 
 
 def _imported_uncounted(tree: ast.Module) -> set[str]:
-    """The names that come from modules that decide no number."""
+    """List the names that come from modules that decide no number."""
     return {
         name.asname or name.name
         for node in ast.walk(tree)
@@ -244,7 +244,7 @@ def _given(call: ast.Call) -> list[ast.expr]:
 
 
 def _name_of(node: ast.expr) -> str:
-    """The name of a variable, or the last one of an attribute."""
+    """Return the name of a variable, or the last one of an attribute."""
     return getattr(node, "id", getattr(node, "attr", ""))
 
 

@@ -88,7 +88,7 @@ def build(
 
 
 def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of a table or view, or of an SQL query with its parameters. Raises `InputError`."""
+    """Read a table or view, or run an SQL query with its parameters. Raises `InputError`."""
     sql = f"FROM {sql_or_name}" if re.fullmatch(r"\w+", sql_or_name) else sql_or_name
     if not database.is_file():
         raise InputError(f"{database}: there is no such database; make it with aggregate.py")
@@ -106,14 +106,14 @@ def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> p
 
 
 def learning_curves(database: Path) -> pd.DataFrame:
-    """The rows of `curves` with their `intervals`; the base's also as step 0 of every run."""
+    """Join `curves` and their `intervals`; the base is also step 0 of every run."""
     curves = query(database, "curves")
     rows = pd.concat([curves[curves["run"] == BASE], from_base(curves)], ignore_index=True)
     return rows.merge(query(database, "intervals"), on=[*CURVE, "step"], validate="one_to_one")
 
 
 def from_base(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of all runs but the base, whose rows become step 0 of every run that has the same."""
+    """Take all runs but the base, whose rows become step 0 of every run that has the same."""
     base, trained = rows[rows["run"] == BASE], rows[rows["run"] != BASE]
     named = trained[[*CURVE, "method", "expert"]].drop_duplicates()
     starts = base.drop(columns=["run", "method", "expert"]).merge(named, on=CURVE[:-1])
@@ -133,7 +133,7 @@ def _files(results: Path, policies: Sequence[str]) -> Files:
 
 
 def _check_files(results: Path, files: Files) -> None:
-    """Every file is whole and has its other half; all evaluations belong together."""
+    """Check that every file is complete and has its other half, and that all belong together."""
     for found, what in (
         (files.evaluations, "evaluation (eval/*/*/seed*/step*/*.json)"),
         (files.runs, "run (runs/*/*/seed*/run.json)"),
@@ -168,7 +168,7 @@ def _check_pairs(records: list[Path], tables: Iterable[Path]) -> None:
 
 
 def _check_together(frame: pd.DataFrame) -> None:
-    """No evaluation twice, and one set of prompts for each benchmark."""
+    """Check that no evaluation is there twice and each benchmark has one set of prompts."""
     twice = frame[frame.duplicated(KEY, keep=False)].sort_values([*KEY, "file"])
     if len(twice):
         first, second = twice["file"].iloc[:2]
@@ -189,7 +189,7 @@ def _check_together(frame: pd.DataFrame) -> None:
 
 
 def _check_responses(connection: duckdb.DuckDBPyConnection, results: Path) -> None:
-    """Each evaluation's responses are all there and give its accuracy."""
+    """Check that each evaluation's responses are all there and give its accuracy."""
     wrong = connection.execute(
         """
         SELECT file, n_prompts * samples_per_prompt, coalesce(responses, 0), accuracy, recounted
@@ -233,7 +233,7 @@ def _tables(files: Files) -> Iterator[tuple[Path, type[Table]]]:
 
 
 def _check_columns(path: Path, table: type[Table]) -> None:
-    """DuckDB would fill a column that one file lacks with nulls, without a word."""
+    """Check that all files have the same columns: DuckDB would fill gaps with nulls."""
     try:
         columns = set(parquet.read_schema(path).names)
     except (arrow.ArrowException, OSError):

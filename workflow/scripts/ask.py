@@ -38,7 +38,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def settings(kind: type[SettingsT], argument: str, text: str) -> SettingsT:
-    """Settings from JSON. Raises `ParameterError`, which does not quote them."""
+    """Read settings from JSON. Raises `ParameterError`, which does not quote them."""
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -48,7 +48,7 @@ def settings(kind: type[SettingsT], argument: str, text: str) -> SettingsT:
 
 
 def prompts_of(path: Path, splits: list[str]) -> pd.DataFrame:
-    """The prompts of some splits. Raises `InputError` for a split without any."""
+    """Read the prompts of some splits. Raises `InputError` for a split without any."""
     table = read_table(path, Prompts)
     there = sorted(set(table["split"]))
     if missing := [split for split in splits if split not in there]:
@@ -59,7 +59,7 @@ def prompts_of(path: Path, splits: list[str]) -> pd.DataFrame:
 
 
 def keys_of(options: argparse.Namespace, n_prompts: int) -> Iterator[tuple[int, int]]:
-    """(prompt number, sample index) of every response that is wanted."""
+    """List (prompt number, sample index) of every response that is wanted."""
     if options.count is not None:
         return ((i % n_prompts, i // n_prompts) for i in range(options.count))
     return ((p, s) for p in range(n_prompts) for s in range(options.samples_per_prompt))
@@ -131,7 +131,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1."""
+    """Read a whole number from 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is below 1")

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def add_table(measurements: Path, claims: Path, database: Path) -> None:
-    """The database of measurements with the table `claims`; complete or absent."""
+    """Copy the database of measurements and add the table `claims`; complete or absent."""
     try:
         with written_aside(database) as aside:
             shutil.copyfile(measurements, aside)

@@ -19,7 +19,7 @@ from online_il.program.cli import main, parser
 
 
 def section_table(section: Section) -> Table:
-    """A section in the terminal."""
+    """Lay out a section for the terminal."""
     table = Table(*section.columns, box=box.SIMPLE_HEAD, pad_edge=False)
     table.title, table.title_justify = section.title, "left"
     for row in section.rows:
@@ -28,7 +28,7 @@ def section_table(section: Section) -> Table:
 
 
 def section_markdown(section: Section) -> list[str]:
-    """A section as Markdown."""
+    """Write a section as Markdown."""
     head = ["", f"## {section.title}", ""]
     if not section.rows:
         return [*head, section.empty]

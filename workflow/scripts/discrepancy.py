@@ -35,7 +35,7 @@ from online_il.records import provenance, read_table
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises `ParameterError` for a parameter out of its range."""
+    """Check the parameters. Raises `ParameterError` for a parameter out of its range."""
     if options.bin_width < 1:
         raise ParameterError(f"--bin-width {options.bin_width}: must be at least 1")
     if options.resamples < 100:
@@ -47,7 +47,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def mapping(pairs: list[str]) -> dict[str, str]:
-    """`text=response` and so on as a mapping."""
+    """Read `text=response` and the like as a mapping."""
     for pair in pairs:
         if not all(pair.partition("=")):
             raise ParameterError(f"--key {pair}: write KEY=NAME, such as text=response")
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def show(rows: pd.DataFrame, facts: dict[str, object]) -> None:
-    """The table for reading."""
+    """Print the table for reading."""
     table = Shown(*COLUMNS, title=Text(f"{rows['expert'][0]} / {rows['student'][0]}"))
     for _, row in rows.iterrows():
         table.add_row(*map(Text, cells(row)))  # A keyword may look like rich's markup.

@@ -30,7 +30,7 @@ KEPT = ("*.json", "*.jinja", "*.txt", "*.model", PARTS)
 
 
 def copy(source: Path, target: Path) -> None:
-    """The files of a model and its tokenizer, linked where the disk allows."""
+    """Copy the files of a model and its tokenizer, by links where the disk allows."""
     for pattern in KEPT:
         for path in sorted(source.glob(pattern)):
             # The hub's cache holds links to its blobs.

@@ -23,14 +23,14 @@ COLUMNS = ["verdict", "claim", "effect [95 % interval]", "claimed", "in the pape
 
 
 def row(claim: ClaimVerdict) -> list[str]:
-    """One claim as a row of the page's table."""
+    """Write one claim as a row of the page's table."""
     name = claim.title if claim.task is None else f"{claim.task}: {claim.title}"
     claimed = margin(claim).removeprefix("claimed ")
     return [f"**{claim.verdict}**", name, effect(claim), claimed, claim.source]
 
 
 def commit(folder: Path) -> str:
-    """The commit of the code in a folder, and whether files were changed since, this page aside."""
+    """Name the commit of a folder, and say whether files but this page were changed since."""
     command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=7", "--exclude=*"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -47,7 +47,7 @@ def commit(folder: Path) -> str:
 
 
 def processor() -> str:
-    """The name of this machine's processor, as far as the system tells it."""
+    """Name this machine's processor, as far as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

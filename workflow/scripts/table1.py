@@ -13,7 +13,7 @@ from online_il.records import provenance, read_table
 
 
 def note(facts: dict[str, object]) -> str:
-    """What a reader must know of a pair."""
+    """Write what a reader must know of a pair."""
     return (
         f"{facts['n_prompts']} prompts; {facts['n_expert']} and {facts['n_student']} responses, "
         f"{facts['truncated_expert']} and {facts['truncated_student']} of them cut off; lengths in "

@@ -14,7 +14,7 @@ from online_il.theory.tables import HorizonTable, add_output, finish
 
 
 def cases(options: argparse.Namespace) -> dict[str, PathInstance]:
-    """The realizable instance, and the misspecified one with cloning's same error a step."""
+    """Make the realizable instance, and the misspecified one with cloning's same error a step."""
     horizon.check(
         PathInstance(options.contexts, options.coverage, options.labels),
         options.horizons,

@@ -19,7 +19,7 @@ SWEPT = ("contexts", "coverage", "samples")
 
 
 def planned(options: argparse.Namespace) -> list[tuple[str, HardInstance]]:
-    """The centre, then each sweep; every instance of a sweep is in it, the centre too."""
+    """List the centre, then the instances of each sweep, the centre among them."""
     centre = HardInstance(options.contexts[0], options.coverage[0], options.samples[0])
     found = [("centre", centre)]
     for name in SWEPT:

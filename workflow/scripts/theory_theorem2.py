@@ -18,7 +18,7 @@ CLASSES = {"gaussian A": [0.0, 1.0], "gaussian B": [1.0, 1.0]}
 
 
 def instances(options: argparse.Namespace) -> dict[str, theorem2.FiniteClass]:
-    """The classes by name."""
+    """Make the classes by name."""
     found = {
         name: theorem2.gaussian_class(
             gaussian.problem([EXPERT], None, [direction]),

@@ -45,7 +45,7 @@ class PanelGroup(NamedTuple):
 
 
 def figure1(database: Path) -> alt.TopLevelMixin:
-    """Accuracy in distribution: a row of panels for each task and sampling, a column an axis."""
+    """Draw accuracy in distribution: a row of panels a task and sampling, a column an axis."""
     shown = list(measures(database, IN_DISTRIBUTION))
     rows = [
         alt.hconcat(*panels, spacing=18, title=_heading(measure))
@@ -56,7 +56,7 @@ def figure1(database: Path) -> alt.TopLevelMixin:
 
 
 def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
-    """Accuracy out of distribution (left) and on what the base knew (right): a row an axis.
+    """Draw accuracy out of distribution (left) and on what the base knew (right), a row an axis.
 
     `chance` is the accuracy of guessing on the forgetting benchmark of each task.
     """
@@ -72,7 +72,7 @@ def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
 def measures(
     database: Path, benchmarks: Sequence[str], chance: dict[str, float] | None = None
 ) -> Iterator[PanelGroup]:
-    """The measures of some benchmarks: each task that has one, in each of its samplings.
+    """Read the panel groups of some benchmarks: each task that has one, in each sampling.
 
     Means over seeds with their bands, and single seeds. A benchmark of what is forgotten is
     one of choices, of which the likeliest counts; `chance` is the accuracy of guessing there.
@@ -108,7 +108,7 @@ def _heading(measure: PanelGroup) -> alt.TitleParams:
 
 
 def _panels(shown: list[PanelGroup], labelled: list[str]) -> list[list[alt.LayerChart]]:
-    """The panels of each measure, one an axis; on the axes `labelled` the levels have labels."""
+    """Draw the panels of each group, one an axis; on the axes `labelled` the levels have labels."""
     # The base is where the other runs start, not a run of its own.
     looks = styles({run for measure in shown for run in measure.means["run"]} - {BASE})
     panels = [
@@ -123,7 +123,7 @@ def _panels(shown: list[PanelGroup], labelled: list[str]) -> list[list[alt.Layer
 def panel(
     measure: PanelGroup, axis: str, looks: dict[str, Style], *, labelled: bool
 ) -> alt.LayerChart:
-    """One panel: lines, bands and single seeds of all runs, with the levels they compare to."""
+    """Draw one panel: lines, bands and single seeds of all runs, and the levels to compare with."""
     # The base is where the other runs start, not a run of its own.
     means = measure.means[measure.means["run"] != BASE]
     means = means.assign(interval=[band(row) for row in means.to_dict("records")])
@@ -177,24 +177,24 @@ def panel(
 
 
 def band(point: dict[Hashable, Any]) -> str:
-    """A point's part of its curve's band, in words."""
+    """Write a point's part of its curve's band in words."""
     return f"[{point['band_low']:.3f}, {point['band_high']:.3f}]"
 
 
 def _faded(opacity: float) -> alt.Opacity:
-    """An opacity that drops while other runs are picked."""
+    """Make an opacity that drops while other runs are picked."""
     return alt.when(PICKED).then(alt.value(opacity)).otherwise(alt.value(opacity / 8))
 
 
 def _top(measure: PanelGroup) -> float:
-    """The upper end of the accuracy axis: the next tenth above all that is drawn, at most 1."""
+    """Choose the upper end of the accuracy axis: the next tenth above all that is drawn."""
     drawn = [*measure.means["band_high"], *measure.seeds["accuracy"]]
     highest = max(*drawn, measure.chance or 0.0, 0.05)
     return min(1.0, math.ceil(10 * float(highest)) / 10)
 
 
 def _levels(measure: PanelGroup, top: float, *, labelled: bool) -> list[alt.Chart]:
-    """The accuracies of the base, of the expert in the end, and of guessing, as labelled rules."""
+    """Rule off the accuracies of the base, of the expert in the end, and of guessing."""
     levels = []
     for name, colour in ((EXPERT, INK), (BASE, GREY)):
         run = measure.means[measure.means["run"] == name]
@@ -216,7 +216,7 @@ def _levels(measure: PanelGroup, top: float, *, labelled: bool) -> list[alt.Char
 
 
 def _apart(values: list[float], least: float, top: float) -> list[float]:
-    """The values, moved where needed so that any two are at least `least` apart, none over `top`.
+    """Move values where needed so that any two are at least `least` apart, none over `top`.
 
     They move upwards, and down from `top` where there is no room left below it.
     """
@@ -234,7 +234,7 @@ def _apart(values: list[float], least: float, top: float) -> list[float]:
 def _finished(
     chart: alt.HConcatChart | alt.VConcatChart, title: str, shown: list[PanelGroup]
 ) -> alt.TopLevelMixin:
-    """The whole figure with its title, and below it what the reader must know to read it."""
+    """Set the figure's title, and below it what the reader must know to read it."""
     means = pd.concat([measure.means for measure in shown])
     prompts = _range(means["n_prompts"], "prompt")
     trained = means[means["step"] > 0]  # The one base serves all seeds.

@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 210, 170  # Of a panel, pixels.
 
 
 def figure3(*tables: Path) -> alt.TopLevelMixin:
-    """Three panels a pair: histograms of length, presence of keywords, all against the gap."""
+    """Draw three panels a pair: histograms of length, presence of keywords, all against the gap."""
     rows = [_pair(table) for table in tables]
     notes = provenance(tables[0])
     text = caption(

@@ -26,7 +26,7 @@ DEVIATIONS = (1.0, 2.0)
 
 
 def figure4(*tables: Path, titles: list[str]) -> alt.TopLevelMixin:
-    """A panel a table, two a row."""
+    """Draw a panel a table, two a row."""
     panels = [_panel(table, title) for table, title in zip(tables, titles, strict=True)]
     rows = [alt.hconcat(*panels[i : i + 2], spacing=20) for i in range(0, len(panels), 2)]
     text = caption(
@@ -45,7 +45,7 @@ def figure4(*tables: Path, titles: list[str]) -> alt.TopLevelMixin:
 
 
 def _read(table: Path) -> tuple[gaussian.GaussianProblem, dict[str, dict[str, Any]]]:
-    """The problem of a table, and its first row of each divergence."""
+    """Read the problem of a table, and its first row of each divergence."""
     given = provenance(table)["parameters"]
     problem = gaussian.problem(
         given["expert_mean"],
@@ -60,7 +60,7 @@ def _read(table: Path) -> tuple[gaussian.GaussianProblem, dict[str, dict[str, An
 
 
 def _values(rows: dict[str, dict[str, Any]]) -> list[str]:
-    """V and TV of the expert and both students, for the head of a panel."""
+    """Write V and TV of the expert and both students, for the head of a panel."""
     reverse, forward = rows["reverse_kl"], rows["forward_kl"]
     return [
         f"expert V {reverse['value_expert']:.3f}",
@@ -118,7 +118,7 @@ def _panel(table: Path, title: str) -> alt.LayerChart:
 def _contours(
     who: str, log_density: Callable[[gaussian.Array], gaussian.Array]
 ) -> list[list[dict[str, Any]]]:
-    """The contour lines of a density at the levels of `DEVIATIONS`, as rows of a line each.
+    """Trace the contour lines of a density at the levels of `DEVIATIONS`, one row a line.
 
     The innermost level first. Levels are those of a unit Gaussian of the density's own height.
     """

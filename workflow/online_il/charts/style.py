@@ -47,7 +47,7 @@ DASHES = {"grpo": [8, 2, 2, 2], "sft": [1, 0], "distill": [5, 3]}
 
 
 def styles(runs: Iterable[str]) -> dict[str, Style]:
-    """The style of each run, in the order in which legends show them."""
+    """Choose the style of each run, in the order in which legends show them."""
     names = set(runs)
     spare = itertools.cycle(SPARE)
     known = {name: look for name, look in KNOWN.items() if name in names}
@@ -55,12 +55,12 @@ def styles(runs: Iterable[str]) -> dict[str, Style]:
 
 
 def caption(*parts: str, width: int = 92) -> list[str]:
-    """A paragraph as the lines of a subtitle."""
+    """Break a paragraph into the lines of a subtitle."""
     return textwrap.wrap(" ".join(parts), width, break_on_hyphens=False)
 
 
 def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
-    """A chart with the fonts and lines of all figures."""
+    """Set the fonts and lines of all figures on a chart."""
     return chart.configure(
         background="white",
         font="Helvetica, Arial, Liberation Sans, sans-serif",
@@ -101,7 +101,7 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
 
 
 def tooltips(**columns: tuple[str, str]) -> list[alt.Tooltip]:
-    """What pointing at a mark shows: each column's title and format, as none is for words."""
+    """List what pointing at a mark shows: each column's title and format; words have no format."""
     return [
         alt.Tooltip(
             f"{name}:{'Q' if form else 'N'}", title=title, **({"format": form} if form else {})

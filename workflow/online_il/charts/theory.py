@@ -47,7 +47,7 @@ def slopes(table: Path) -> pd.DataFrame:
 
 
 def theorem1(table: Path) -> alt.TopLevelMixin:
-    """Risk against the rate: a panel a sweep, a line a learner, the rate itself dashed."""
+    """Draw risk against the rate: a panel a sweep, a line a learner, the rate itself dashed."""
     rows = _named(table, Theorem1Table, {k: v[0] for k, v in LEARNERS.items()})
     centre = rows[rows["sweep"] == "centre"].iloc[0]
     offline = rows[(rows["learner"] == LEARNERS["offline"][0]) & (rows["rate"] < 1)]
@@ -113,7 +113,7 @@ def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
 
 
 def theorem2(table: Path) -> alt.TopLevelMixin:
-    """The bound and the true worst risk against epsilon: a panel an instance."""
+    """Draw the bound and the true worst risk against epsilon, a panel an instance."""
     rows = read_table(table, Theorem2Table)
     lines = {
         "worst_risk": "true worst risk",
@@ -180,7 +180,7 @@ def theorem2(table: Path) -> alt.TopLevelMixin:
 
 
 def theorem5(table: Path) -> alt.TopLevelMixin:
-    """Risk against samples: a line a beta, behaviour cloning, and the bound."""
+    """Draw risk against samples: a line a beta, behaviour cloning, and the bound."""
     rows = read_table(table, Theorem5Table)
     given = provenance(table)["parameters"]
     cloned = rows["learner"] == "behaviour_cloning"
@@ -243,14 +243,14 @@ def theorem5(table: Path) -> alt.TopLevelMixin:
 
 
 def _enough(rows: pd.DataFrame, name: str) -> str:
-    """From how many samples on a line stays at a risk of at most 0.05."""
+    """Find the number of samples from which a line stays at a risk of at most 0.05."""
     line = rows[rows["name"] == name].sort_values("samples", ascending=False)
     below = line[(line["risk"] <= 0.05).cummin()]["samples"]
     return f"{below.min():,}" if len(below) else f"more than {line['samples'].max():,}"
 
 
 def horizon(table: Path) -> alt.TopLevelMixin:
-    """Risk against the horizon: a panel a case, a line a learner."""
+    """Draw risk against the horizon: a panel a case, a line a learner."""
     names = {
         "behaviour_cloning": "behaviour cloning",
         "dagger": "DAgger-style labels",
@@ -327,7 +327,7 @@ def _named(table: Path, kind: type[Table], names: dict[str, str]) -> pd.DataFram
 def _looks(
     looks: dict[str, tuple[str, str]], field: str = "learner"
 ) -> tuple[alt.Color, alt.Shape]:
-    """Colour and shape of each line; `field` is the column of their names."""
+    """Set colour and shape of each line; `field` is the column of their names."""
     domain = list(looks)
     legend = alt.Legend(columns=3, orient="top", title=None)
     colour = alt.Color(f"{field}:N").legend(legend)

@@ -21,7 +21,7 @@ LOOKS = {
 
 
 def board_table(claims: ClaimVerdicts) -> Table:
-    """A row a claim: verdict as sign, word and colour, the effect with its interval, the margin."""
+    """Lay out a row a claim: verdict in sign, word and colour; effect, interval and margin."""
     table = Table("verdict", "claim", box=box.SIMPLE_HEAD, pad_edge=False)
     table.title, table.title_justify = count_summary(claims), "left"
     for claim in claims.claims:
@@ -58,7 +58,7 @@ def count_summary(claims: ClaimVerdicts) -> str:
 
 
 def effect(claim: ClaimVerdict) -> str:
-    """The effect with its interval; empty where nothing was measured."""
+    """Write the effect with its interval; empty where nothing was measured."""
     if claim.effect is None:
         return ""
     if claim.low is None or claim.high is None or claim.low == claim.high:
@@ -75,7 +75,7 @@ def margin(claim: ClaimVerdict) -> str:
 
 
 def claims_markdown(claims: ClaimVerdicts) -> str:
-    """The claims by family, a table each, and below it what a reader must know of them."""
+    """Write the claims by family, a table each, and below it what a reader must know."""
     lines = [
         "# Claims",
         "",

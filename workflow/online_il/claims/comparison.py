@@ -34,7 +34,7 @@ class StudyResults(NamedTuple):
 
 
 def study(folder: Path, like: str = "") -> StudyResults:
-    """A study's results: the folder itself, or in it the study called `like` or the only one."""
+    """Find a study's results: the folder itself, or in it the study `like` or the only one."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a study's results, such as results/mini")
     inside = sorted({path.parent for name in NAMES for path in folder.glob(f"*/{name}")})
@@ -50,7 +50,7 @@ def study(folder: Path, like: str = "") -> StudyResults:
 
 
 def compare(one: StudyResults, other: StudyResults) -> list[Section]:
-    """Everything that two studies can be compared by."""
+    """Compare two studies by accuracies, claims, settings and versions."""
     last = [answer_of(each.database, "last") for each in (one, other)]
     return [
         _accuracies(one, other, *last),
@@ -129,7 +129,7 @@ def _claims(one: StudyResults, other: StudyResults) -> Section:
 
 
 def _settings(one: StudyResults, other: StudyResults) -> Section:
-    """The settings of runs that both have, where they differ."""
+    """List the settings of runs that both have, where they differ."""
     sides = [_settings_by_run(answer_of(each.database, "settings")) for each in (one, other)]
     rows = []
     for key in sorted(sides[0].keys() & sides[1].keys()):
@@ -154,7 +154,7 @@ def _settings_by_run(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]
 
 
 def _circumstances(last: pd.DataFrame, others: pd.DataFrame) -> Section:
-    """Versions of code and libraries, and how responses were sampled."""
+    """List differences of versions and of the sampling of responses."""
     rows = []
     for what in ("versions", "sampling_settings"):
         one, other = (_united(part[what]) for part in (last, others))
@@ -167,7 +167,7 @@ def _circumstances(last: pd.DataFrame, others: pd.DataFrame) -> Section:
 
 
 def _united(texts: "pd.Series[str]") -> dict[str, Any]:
-    """The keys of several JSON objects, each with all values that it has."""
+    """Unite the keys of several JSON objects, each with all values that it has."""
     values: dict[str, set[str]] = {}
     for text in texts.unique():
         for key, value in json.loads(text).items():
@@ -176,7 +176,7 @@ def _united(texts: "pd.Series[str]") -> dict[str, Any]:
 
 
 def _different(one: Any, other: Any, at: str = "") -> Iterator[list[str]]:
-    """The keys at which two nested objects differ, with both values."""
+    """List the keys at which two nested objects differ, with both values."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted(one.keys() | other.keys()):
             yield from _different(one.get(key), other.get(key), f"{at}.{key}" if at else key)

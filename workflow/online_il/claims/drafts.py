@@ -101,12 +101,12 @@ def measure_curve(
 
 
 def in_range(difference: float) -> float:
-    """A difference of shares as it is shown: none is beyond 1."""
+    """Clip a difference of shares as it is shown: none is beyond 1."""
     return min(max(difference, -1.0), 1.0)
 
 
 def in_unit(number: float, *, ratio: bool) -> float:
-    """A number as it is shown; `ratio`: it is the logarithm of a factor."""
+    """Turn a number into what is shown; `ratio`: it is the logarithm of a factor."""
     # No factor is beyond this; an interval may be, in a study of a few answers.
     return math.exp(min(number, LARGEST)) if ratio else number
 
@@ -118,7 +118,7 @@ def _few_seeds(draft: Draft, seeds: int) -> None:
 
 
 def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
-    """The verdicts, p values corrected within each family by Holm's method."""
+    """Give the verdicts, p values corrected within each family by Holm's method."""
     families: dict[str, list[Draft]] = {}
     for draft in drafts:
         if draft.fields.get("p") is not None:

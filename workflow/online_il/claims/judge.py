@@ -54,7 +54,7 @@ class Evidence(NamedTuple):
 
 
 def judge(claims: Claims, evidence: Evidence) -> list[ClaimVerdict]:
-    """All claims, in the order of the file, one after another in each task."""
+    """Judge all claims, in the order of the file, one after another in each task."""
     drafts: list[Draft] = []
     for index, claim in enumerate(claims.claims):
         rng = np.random.default_rng([claims.seed, index])
@@ -96,7 +96,7 @@ def _draft(claim: Difference | Degradation | Discrepancy | Theory, task: str | N
 
 
 def side_of(claim: Difference | Degradation | Discrepancy | Theory) -> str:
-    """On which side of its margin a claim holds."""
+    """Name the side of its margin on which a claim holds."""
     if isinstance(claim, Degradation):
         return "below" if claim.statistic == "worst-drop" else "above"
     key = claim.expect if isinstance(claim, Theory) else claim.kind
@@ -121,7 +121,7 @@ def run_drafts(
     resamples: int,
     rng: np.random.Generator,
 ) -> Iterator[Draft]:
-    """A row a benchmark, or one that says why there is none."""
+    """Measure a claim about runs: a row a benchmark, or one that says why there is none."""
     found = measurements.benchmarks(task, claim.benchmarks)
     for name in found or [""]:
         draft = _draft(claim, task)
@@ -260,7 +260,7 @@ def _measure_speed(
 
 
 def _pair_drafts(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
-    """A row a measure of each pair whose expert is no run of the task: it is not realizable."""
+    """Measure each pair whose expert is no run of its task, and so not realizable."""
     none = True
     for path in evidence.discrepancy:
         task, expert, student = path.parts[-3], path.parts[-2], path.stem
@@ -343,7 +343,7 @@ def _theory_draft(claim: Theory, tables: Path | None) -> Draft:
 
 
 def conjunction(claim: Conjunction, by_claim: dict[str, list[ClaimVerdict]]) -> ClaimVerdict:
-    """Supported where each of the others is in every task that has it; contradicted by any one."""
+    """Support a claim where all of its parts are, in every task; any one may contradict it."""
     parts = {name: [v for v in by_claim[name] if v.verdict != NOT_RUN] for name in claim.claims}
     verdicts = [row.verdict for rows in parts.values() for row in rows]
     absent = [name for name, rows in parts.items() if not rows]

@@ -45,16 +45,16 @@ class Measurements:
         return sorted(self._benchmarks["task"].unique())
 
     def benchmarks(self, task: str, group: str) -> list[str]:
-        """A task's benchmarks of a group, in the paper's order."""
+        """List a task's benchmarks of a group, in the paper's order."""
         own = set(self._benchmarks.loc[self._benchmarks["task"] == task, "benchmark"])
         return [name for name in GROUPS[group] if name in own]
 
     def runs(self, task: str, benchmark: str) -> dict[str, Measured]:
-        """Every run of a task on a benchmark, sampled from the policy itself."""
+        """Read every run of a task on a benchmark, sampled from the policy itself."""
         return self._read(task, benchmark)  # type: ignore[no-any-return]
 
     def names(self, task: str) -> set[str]:
-        """The runs of a task."""
+        """List the runs of a task."""
         return set(self._costs(task)["run"])
 
     def cost(self, task: str, run: str, unit: str, steps: list[int]) -> Array:
@@ -81,6 +81,6 @@ class Measurements:
 
 
 def answer_of(database: Path, question: str, *parameters: str) -> pd.DataFrame:
-    """The answer to a question of workflow/sql/claims. Raises `InputError`."""
+    """Answer a question of workflow/sql/claims. Raises `InputError`."""
     sql = (SQL / f"{question}.sql").read_text(encoding="utf-8")
     return query(database, sql, parameters)

@@ -55,7 +55,7 @@ class ClaimVerdicts(BaseModel):
 
 
 def read_claims(path: Path) -> ClaimVerdicts:
-    """A study's claims.json. Raises `InputError` when it is none."""
+    """Read a study's claims.json. Raises `InputError` when it is none."""
     try:
         return ClaimVerdicts.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

@@ -31,14 +31,14 @@ class TheoryNumber(NamedTuple):
 
 
 def gaussian_value(tables: Path, panel: str) -> TheoryNumber:
-    """V of the reverse-KL projection."""
+    """Read V of the reverse-KL projection."""
     rows = read_table(tables / "gaussian" / f"{panel}.parquet", GaussianTable)
     value = rows.loc[rows["divergence"] == "reverse_kl", "value"].iloc[0]
     return TheoryNumber(float(value), 0.0, "reward of the reverse-KL projection", "reward")
 
 
 def gaussian_excess(tables: Path, panel: str) -> TheoryNumber:
-    """TV of the expert and its reverse-KL projection, less the gap of their rewards."""
+    """Compute TV of the expert and its reverse-KL projection, less the gap of rewards."""
     rows = read_table(tables / "gaussian" / f"{panel}.parquet", GaussianTable)
     row = rows[rows["divergence"] == "reverse_kl"].iloc[0]
     excess = row["total_variation"] - abs(row["value_expert"] - row["value"])
@@ -61,13 +61,13 @@ def rate_slope(tables: Path) -> TheoryNumber:
 
 
 def rate_ratio(tables: Path) -> TheoryNumber:
-    """The smallest ratio of the best offline learner's exact risk to the rate."""
+    """Find the smallest ratio of the best offline learner's exact risk to the rate."""
     ratio = float(_offline(tables)["ratio"].min())
     return TheoryNumber(ratio, 0.0, "smallest exact risk over C log K / N, all sweeps", "ratio")
 
 
 def online_over_offline(tables: Path) -> TheoryNumber:
-    """The risk of the learner that queries the expert over that of the offline one."""
+    """Divide the risk of the learner that queries the expert by the offline one's."""
     rows = read_table(tables / "theorem1.parquet", Theorem1Table)
     risk = rows[rows["sweep"] == "centre"].set_index("learner")["risk_exact"].to_dict()
     words = "exact risk of the querying learner over the offline one's, at the centre"
@@ -94,7 +94,7 @@ def pessimism_violation(tables: Path) -> TheoryNumber:
 
 
 def pessimism_gain(tables: Path) -> TheoryNumber:
-    """Behaviour cloning's risk less the pessimistic learner's, at the most samples."""
+    """Subtract the pessimistic learner's risk from cloning's, at the most samples."""
     rows = read_table(tables / "theorem5.parquet", Theorem5Table)
     rows = rows[rows["samples"] == rows["samples"].max()]
     cloning = rows[rows["learner"] == "behaviour_cloning"]
@@ -104,7 +104,7 @@ def pessimism_gain(tables: Path) -> TheoryNumber:
 
 
 def horizon_one_gain(tables: Path) -> TheoryNumber:
-    """Behaviour cloning's risk less that of reverse KL at horizon 1, misspecified."""
+    """Subtract reverse KL's risk from cloning's, at horizon 1, misspecified."""
     rows = read_table(tables / "horizon.parquet", HorizonTable)
     rows = rows[(rows["case"] == "misspecified") & (rows["horizon"] == 1)]
     cloning, online = (rows[rows["learner"] == n] for n in ("behaviour_cloning", "reverse_kl"))
@@ -133,7 +133,7 @@ def theory_number(tables: Path, statistic: str, panel: str) -> TheoryNumber:
 
 
 def _offline(tables: Path) -> pd.DataFrame:
-    """The Bayes-optimal offline learner wherever the rate is not at its ceiling."""
+    """Read the Bayes-optimal offline learner wherever the rate is not at its ceiling."""
     rows = read_table(tables / "theorem1.parquet", Theorem1Table)
     return rows[(rows["sweep"] != "centre") & (rows["learner"] == "offline") & (rows["rate"] < 1)]
 

@@ -24,7 +24,7 @@ OTHERS = {
 
 
 def rows(path: Path, wanted: Collection[str]) -> Iterator[tuple[Place, RawRow]]:
-    """The rows of a file in batches, each with its place; of Parquet only the columns `wanted`.
+    """Read a file's rows in batches, each with its place; of Parquet only the columns `wanted`.
 
     A file of JSON may be packed and begin with a byte order mark. Raises `ParameterError` naming
     file and line.
@@ -76,7 +76,7 @@ def _json_rows(path: Path, stream: IO[bytes]) -> Iterator[tuple[Place, RawRow]]:
 
 
 def _array_rows(path: Path, number: int, text: str) -> Iterator[tuple[Place, RawRow]]:
-    """The items of a JSON array that begins on line `number`."""
+    """Read the items of a JSON array that begins on line `number`."""
     for item, row in enumerate(_parsed(path, number, text), 1):
         if not isinstance(row, dict):
             raise ParameterError(

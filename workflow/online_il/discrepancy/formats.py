@@ -31,7 +31,7 @@ class FormatReader:
         self._documents: dict[str, str] = {}
 
     def rows(self, rows: Iterator[tuple[Place, RawRow]]) -> Iterator[tuple[Place, RawRow]]:
-        """The responses of one file, a row each."""
+        """Read the responses of one file, a row each."""
         read: set[str] = set()
         for place, row in rows:
             if "resps" in row and "doc_id" in row:
@@ -65,7 +65,7 @@ class FormatReader:
         return str(name) == self._filter
 
     def _check_document(self, place: Place, row: RawRow, read: set[str]) -> None:
-        """A document stands once in a file, and its number for the same document in all."""
+        """Check that a document is in a file once, under the same number in all files."""
         number, document = str(row["doc_id"]), str(row.get("doc_hash", row.get("target")))
         if number in read:
             raise ParameterError(
@@ -124,7 +124,7 @@ class FormatReader:
     def _each(
         self, place: Place, row: RawRow, texts: list[str], ends: list[Any] | None = None
     ) -> Iterator[RawRow]:
-        """A row a response; where the row has no answer of its own, the response is graded."""
+        """Make a row a response; where the row has no answer of its own, the response is graded."""
         name = self._names
         if len(texts) != 1 and row.get(name["correct"]) is not None:
             raise ParameterError(
@@ -145,7 +145,7 @@ class FormatReader:
 
 
 def _metric(place: Place, row: RawRow) -> str:
-    """The only metric of a document that is a grade."""
+    """Find the only metric of a document that is a grade."""
     listed = row.get("metrics")
     known = listed if isinstance(listed, list) else [key for key in row if key not in NO_METRICS]
     grades = [
@@ -162,7 +162,7 @@ def _metric(place: Place, row: RawRow) -> str:
 
 
 def _of_output(body: RawRow) -> RawRow:
-    """An answer of OpenAI's /v1/responses as a choice of a chat completion."""
+    """Turn an answer of OpenAI's /v1/responses into a choice of a chat completion."""
     items = [item for item in body["output"] if isinstance(item, dict)]
     parts = [
         part | {"type": item.get("type")} if item.get("type") == "reasoning" else part

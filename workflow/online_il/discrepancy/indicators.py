@@ -48,7 +48,7 @@ def pooled(
     keywords: Sequence[str],
     bin_width: int,
 ) -> Pool:
-    """Both models' responses to `prompts`, with their indicators."""
+    """Pool both models' responses to `prompts`, with their indicators."""
     number = {prompt: i for i, prompt in enumerate(prompts)}
     kept = [
         np.array([i for i, p in enumerate(model.prompts) if p in number], dtype=np.int64)
@@ -105,7 +105,7 @@ def pooled(
 
 
 def one_hot(index_N: NDArray[np.int64], weight_N: Array | None = None) -> sparse.csr_array:
-    """A sparse matrix with a column an index: in each row 1, or its weight, where its index is."""
+    """Make a sparse matrix with 1, or the row's weight, in the column of each row's index."""
     n = len(index_N)
     values = np.ones(n) if weight_N is None else weight_N
     return sparse.csr_array((values, (np.arange(n), index_N)), shape=(n, int(index_N.max()) + 1))
@@ -114,7 +114,7 @@ def one_hot(index_N: NDArray[np.int64], weight_N: Array | None = None) -> sparse
 def classified(
     words_N_V: sparse.csr_matrix, is_expert_N: NDArray[np.bool_], prompt_N: NDArray[np.int64]
 ) -> Array:
-    """1 where a held-out classifier takes a response for the expert's.
+    """Mark with 1 the responses that a held-out classifier takes for the expert's.
 
     With balanced accuracy a, 2a - 1 is a lower bound on TV: the difference of the two models' means
     of this indicator. Prompts are held out as a whole.

@@ -90,7 +90,7 @@ class Comparison(NamedTuple):
 
 
 def common_filter(expert: Responses, student: Responses) -> str | None:
-    """The harness's filter of both models' files. Raises `ParameterError` where they differ."""
+    """Find the harness's filter of both models' files. Raises `ParameterError` if they differ."""
     filters = sorted({one.filter for one in (expert, student) if one.filter is not None})
     if len(filters) > 1:
         raise ParameterError(
@@ -101,7 +101,7 @@ def common_filter(expert: Responses, student: Responses) -> str | None:
 
 
 def common_prompts(expert: Responses, student: Responses, intersect: bool) -> list[str]:
-    """The prompts of both models, sorted. Raises `ParameterError` where they differ."""
+    """List the prompts of both models, sorted. Raises `ParameterError` if they differ."""
     ours, theirs = set(expert.prompts), set(student.prompts)
     both = sorted(ours & theirs)
     if not both:
@@ -133,7 +133,7 @@ def compare(
     seed: int,
     intersect: bool = False,
 ) -> Comparison:
-    """Every measure of a pair, with `resamples` permutations and as many bootstrap samples."""
+    """Measure a pair, with `resamples` permutations and as many bootstrap samples."""
     graded_by = common_filter(expert, student)
     pool = pooled(expert, student, common_prompts(expert, student, intersect), keywords, bin_width)
     rng = np.random.default_rng(seed)
@@ -162,7 +162,7 @@ def compare(
 
 
 def _bins(pool: Pool, bin_width: int, null_R_B: Array) -> Bins:
-    """Histograms and null band over all bins up to the longest response, empty ones among them."""
+    """Count histograms and null band over all bins up to the longest response."""
     n_bins = int(pool.bins_B[-1]) + 1
     found = np.zeros((4, n_bins))
     for row, weight_N in enumerate(_weights(pool)):
@@ -178,7 +178,7 @@ def _measure(
     drawn: dict[str, Array],
     n_prompts: int,
 ) -> Measure:
-    """Summary of one measure: noise from `null`, bias and interval from `drawn`."""
+    """Summarise one measure: noise from `null`, bias and interval from `drawn`."""
     unit = UNITS.get(name.partition(" of ")[0], SHARE)
     value = float(actual[name][0])
     nulls, samples = null[name], drawn[name]
@@ -233,7 +233,7 @@ UNITS = {
 def _permutations(
     pool: Pool, resamples: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.bool_]]:
-    """Label matrices (R, N): each prompt's labels, shuffled among its responses."""
+    """Shuffle each prompt's labels among its responses: matrices (R, N)."""
     n = len(pool.prompt_N)
     size = _chunk(pool)
     for start in range(0, resamples, size):
@@ -250,7 +250,7 @@ def _chunk(pool: Pool) -> int:
 
 
 def _measured(pool: Pool, labels_R_N: NDArray[np.bool_]) -> dict[str, Array]:
-    """All measures under each row of labels."""
+    """Compute all measures under each row of labels."""
     n_prompts = len(pool.expert_P)
     expert_R_N = labels_R_N / (pool.expert_P * n_prompts)[pool.prompt_N]
     student_R_N = ~labels_R_N / (pool.student_P * n_prompts)[pool.prompt_N]
@@ -267,7 +267,7 @@ def _measured(pool: Pool, labels_R_N: NDArray[np.bool_]) -> dict[str, Array]:
 
 
 def _weights(pool: Pool) -> tuple[Array, Array]:
-    """Weights of the responses that give each prompt's means, the expert's and the student's."""
+    """Weigh the responses so that sums are each prompt's means, the expert's and the student's."""
     return (
         pool.is_expert_N / pool.expert_P[pool.prompt_N],
         ~pool.is_expert_N / pool.student_P[pool.prompt_N],
@@ -277,7 +277,7 @@ def _weights(pool: Pool) -> tuple[Array, Array]:
 def _bootstrapped(
     pool: Pool, resamples: int, rng: np.random.Generator
 ) -> Iterator[dict[str, Array]]:
-    """All measures on prompts drawn with replacement."""
+    """Compute all measures on prompts drawn with replacement."""
     n_prompts = len(pool.expert_P)
     expert_N, student_N = _weights(pool)
     expert_P_F, student_P_F = (
@@ -307,7 +307,7 @@ def _stacked(parts: Iterator[dict[str, Array]]) -> dict[str, Array]:
 
 
 def _from_means(pool: Pool, expert_R_F: Array, student_R_F: Array) -> dict[str, Array]:
-    """The measures that are functions of the models' mean indicators; a name with _ is a helper."""
+    """Compute the functions of the models' mean indicators; names with _ are not published."""
 
     def both(name: str) -> tuple[Array, Array]:
         return expert_R_F[:, pool.columns[name]], student_R_F[:, pool.columns[name]]
@@ -351,7 +351,7 @@ def _from_means(pool: Pool, expert_R_F: Array, student_R_F: Array) -> dict[str, 
 
 
 def _from_lengths(pool: Pool, difference_R_N: Array) -> dict[str, Array]:
-    """Kolmogorov-Smirnov and Wasserstein distance from signed weights of the responses."""
+    """Compute Kolmogorov-Smirnov and Wasserstein distance from signed weights."""
     order = np.argsort(pool.length_N, kind="stable")
     lengths = pool.length_N[order]
     last = np.flatnonzero(np.append(np.diff(lengths) > 0, True))

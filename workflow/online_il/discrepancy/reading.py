@@ -55,7 +55,7 @@ def read(
     mapping: Mapping[str, str] | None = None,
     keep_empty: bool = False,
 ) -> Responses:
-    """The responses in all `paths` together.
+    """Read the responses in all `paths` together.
 
     Lengths are tokens of `tokenizer` (a folder or a hub name), or words without one. `mapping`
     gives a file's own name for each of `KEYS`, and the `FILTER` to read. Raises `ParameterError`
@@ -100,7 +100,7 @@ def read(
 
 
 def _names(mapping: Mapping[str, str]) -> dict[str, str]:
-    """A file's own name for each key. Raises `ParameterError`."""
+    """Look up a file's own name for each key. Raises `ParameterError`."""
     unknown = sorted(set(mapping) - {*KEYS, FILTER})
     if unknown:
         known = ", ".join((*KEYS, FILTER))
@@ -115,7 +115,7 @@ def _names(mapping: Mapping[str, str]) -> dict[str, str]:
 
 
 def _of(place: Place, row: RawRow, names: Mapping[str, str], key: str) -> Any:
-    """A row's value of a key, None where it is null, `[]` or NaN, as data frames write null."""
+    """Look up a row's value of a key; None for null, `[]` and NaN, as data frames write null."""
     name = names[key]
     if name not in row:
         there = ", ".join(sorted(map(str, row))) or "none"
@@ -129,8 +129,8 @@ def _of(place: Place, row: RawRow, names: Mapping[str, str], key: str) -> Any:
 
 
 def _prompt(place: Place, row: RawRow, names: Mapping[str, str]) -> str:
-    """A prompt's id as text: the same for 1, 1.0, "1" and "1.0", for a data frame makes one of
-    another; "01" is no number."""
+    """Read a prompt's id as text: the same for 1, 1.0, "1" and "1.0", which data frames confuse;
+    "01" is no number."""
     value = _of(place, row, names, "prompt_id")
     if isinstance(value, float | Decimal) and math.isfinite(value):
         value = int(value) if value == int(value) else str(value)
@@ -155,7 +155,7 @@ def _text(place: Place, row: RawRow, names: Mapping[str, str], keep_empty: bool)
 
 
 def _grade(place: Place, row: RawRow, names: Mapping[str, str]) -> float:
-    """1 for a right response, 0 for a wrong one: as the file says, else by math-verify.
+    """Grade a response 1 or 0: as the file says, else by math-verify.
 
     No answer (null) is a wrong one, as an empty one is; no reference is an error.
     """
@@ -210,7 +210,7 @@ def _length_of(tokenizer: str | None) -> Callable[[list[str]], list[int]]:
 
 
 def _from_hub(name: str) -> Any:
-    """A hub model's tokenizer, from the cache or else the hub; without retries if it is away."""
+    """Load a hub model's tokenizer from the cache, else from the hub, without retries."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
     from tokenizers import Tokenizer

@@ -84,7 +84,7 @@ COLUMNS = [
 
 
 def table1_markdown(rows: pd.DataFrame, notes: dict[str, str]) -> str:
-    """All pairs as Markdown, one table a pair; `notes` by pair (`expert / student`)."""
+    """Write all pairs as Markdown, a table a pair; `notes` by pair (`expert / student`)."""
     lines: list[str] = []
     for (expert, student), part in rows.groupby(["expert", "student"], sort=False):
         lines += [f"## {expert} / {student}", "", notes.get(f"{expert} / {student}", ""), ""]
@@ -105,7 +105,7 @@ _LATEX = {char: f"\\{char}" for char in "%_&#${}"} | {
 
 
 def table1_latex(rows: pd.DataFrame) -> str:
-    """All pairs as one LaTeX tabular (booktabs)."""
+    """Write all pairs as one LaTeX tabular (booktabs)."""
 
     def escaped(text: str) -> str:
         return "".join(_LATEX.get(char, char) for char in text)

@@ -89,7 +89,7 @@ async def complete(
 
 
 def _without(reply: Reply, key: str | None) -> Reply:
-    """A reply without the key in what is shown of it."""
+    """Replace the key in what is shown of a reply."""
     return reply._replace(
         word=hidden(reply.word, key),
         served_by=reply.served_by and hidden(reply.served_by, key),
@@ -104,7 +104,7 @@ def _refused(
     wait: float | None,
     billed: Reply | None = None,
 ) -> Reply:
-    """The empty reply to a prompt that the filter refused; raises `Failed` for all else."""
+    """Return the empty reply to a prompt that the filter refused; raises `Failed` for all else."""
     if fault.filtered and not fault.spent:
         usage = billed.usage if billed else Usage()
         return Reply("", "", "content_filter", "filtered", usage, False, None, ())
@@ -139,7 +139,7 @@ def _failure(fault: Fault, endpoint: Endpoint, key: str | None) -> Failed:
 
 
 def _retry_after(headers: Any) -> float | None:
-    """Seconds that a server asks to wait: a number, or a date (RFC 9110, 10.2.3)."""
+    """Read the seconds that a server asks to wait: a number or a date (RFC 9110, 10.2.3)."""
     value = headers.get("retry-after", "")
     if value.isdecimal():
         return float(value)

@@ -73,7 +73,7 @@ class Tally(NamedTuple):
 
 
 def sample_seed(seed: int, prompt: int, sample: int) -> int:
-    """The seed that is sent with sample number `sample` of prompt number `prompt`: 31 bits."""
+    """Derive the seed that is sent with a sample of a prompt: 31 bits."""
     digest = hashlib.sha256(f"{seed},{prompt},{sample}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
@@ -87,7 +87,7 @@ def request(
     text: str,
     seed: int,
 ) -> Request:
-    """The request for one response to a prompt's text."""
+    """Make the request for one response to a prompt's text."""
     messages, primer = messages_of(text) or [{"role": "user", "content": text}], primer_of(text)
     body: dict[str, Any] = {
         "model": endpoint.model,
@@ -106,7 +106,7 @@ def request(
 
 
 def key_of(endpoint: Endpoint) -> str:
-    """The key from the environment. Raises `InputError`, without it, when it cannot be one."""
+    """Read the key from the environment. Raises `InputError`, without it, if it cannot be one."""
     if endpoint.key_variable is None:
         return "none"
     key = os.environ.get(endpoint.key_variable, "").strip()
@@ -323,7 +323,7 @@ class _Run:
 
 
 def _wait(name: str, attempt: int, ordered: float | None) -> float:
-    """Seconds until a request is repeated; its name draws the jitter."""
+    """Choose the seconds until a request is repeated; its name draws the jitter."""
     jitter = random.Random(f"{name},{attempt}").uniform(0.5, 1)
     if ordered is not None and ordered > 0:
         return min(ordered, LONGEST_ORDERED_WAIT) + FIRST_WAIT * (jitter - 0.5)

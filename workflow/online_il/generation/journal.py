@@ -26,13 +26,13 @@ class Usage(NamedTuple):
     output_tokens: int = 0
 
     def plus(self, other: "Usage") -> "Usage":
-        """The sum of two."""
+        """Add two."""
         return Usage(
             self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
         )
 
     def dollars(self, price_input: float, price_output: float) -> float:
-        """Cost at prices in US dollars a million tokens."""
+        """Compute the cost at prices in US dollars a million tokens."""
         return (self.input_tokens * price_input + self.output_tokens * price_output) / 1e6
 
 
@@ -119,14 +119,14 @@ class Journal:
         self._remember(entry, place)
 
     def entry(self, request: str) -> Entry:
-        """The answer to a request. Raises `KeyError` where there is none."""
+        """Return the answer to a request. Raises `KeyError` where there is none."""
         places = self._places if request in self._places else self._empty
         with self.path.open("rb") as stream:
             stream.seek(places[request])
             return Entry.model_validate_json(stream.readline())
 
     def billed(self, request: str) -> Usage:
-        """Tokens billed for a request so far, attempts without an answer included."""
+        """Add up the tokens billed for a request, attempts without an answer included."""
         return self._billed.get(request, Usage())
 
     def _lock(self) -> None:
@@ -169,5 +169,5 @@ class Journal:
 
 
 def canonical(value: object) -> bytes:
-    """A value as JSON in one spelling only, to be hashed."""
+    """Write a value as JSON in one spelling only, to be hashed."""
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()

@@ -47,7 +47,7 @@ class LoopEngine:
         sampling: Sampling,
         seed: int,
     ) -> list[Response]:
-        """One response a prompt; keys as in `Engine`."""
+        """Draw one response a prompt; keys as in `Engine`."""
         responses = decode.generate(
             self._model,
             [self._tokens.prompt(prompt) for prompt in prompts],
@@ -60,14 +60,14 @@ class LoopEngine:
         return [self._tokens.response(ids) for ids in responses]
 
     def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
-        """The batches of the decode loop."""
+        """Cut the rows into the batches of the decode loop."""
         rows = [self._tokens.prompt(prompt) for prompt in prompts]
         return list(decode.batches(rows, self._batch_size))
 
     def loglikelihoods(
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """Log-likelihoods (nats), as in `Engine`."""
+        """Compute log-likelihoods (nats), as in `Engine`."""
         reader = LoopReader(self._model)
         return of_choices(reader, self._tokens, prompts, continuations, self._batch_size)
 
@@ -79,7 +79,7 @@ class LoopReader:
         self._model = model
 
     def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, Kept]:
-        """(logits (B, V) after each context, keys and values with the padding before them)."""
+        """Return (logits (B, V) after each context, keys and values with their padding)."""
         ids_B_T, padding_B = decode.padded(contexts)
         rows, length = ids_B_T.shape
         cache = decode.new_cache(self._model, rows, length)
@@ -88,7 +88,7 @@ class LoopReader:
         return F.linear(hidden_B_T_E[:, -1], self._model.head_V_E), (cache, length, padding_B)
 
     def read_on(self, kept: Kept, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
-        """Logits (B, C, V) after each token that follows the contexts of these numbers."""
+        """Return logits (B, C, V) after each token that follows the contexts of these numbers."""
         cache, start, padding_B = kept
         longest = start + ids_B_C.shape[1]
         hidden_B_C_E = decode.forward(

@@ -54,7 +54,7 @@ class Reply(NamedTuple):
     """Kinds of its parts that hold no text."""
 
     def answer(self, primer: str) -> str:
-        """The answer, its reasoning between think tags, without the primer of its prompt."""
+        """Join the answer and its reasoning, without the primer of its prompt."""
         return answer_text(self.text, self.reasoning, cut=self.end != "stop", primer=primer)
 
     @property
@@ -64,7 +64,7 @@ class Reply(NamedTuple):
 
 
 def answer_text(content: str | None, reasoning: str | None, *, cut: bool, primer: str) -> str:
-    """A response's text from what a server returns: reasoning between think tags, then the rest.
+    """Join what a server returns: reasoning between think tags, then the rest.
 
     `cut`: it did not end by itself, so reasoning that nothing follows is not closed.
     """
@@ -110,7 +110,7 @@ def said_in(choice: dict[str, Any]) -> Said:
 
 
 def read(body: dict[str, Any], request: dict[str, Any]) -> Reply:
-    """The reply in a response's body. `request` is what was sent, for its longest answer."""
+    """Read the reply in a response's body. `request` is what was sent, for its longest answer."""
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     text, reasoning, word, left_out = said_in(first if isinstance(first, dict) else {})
@@ -129,7 +129,7 @@ def read(body: dict[str, Any], request: dict[str, Any]) -> Reply:
 
 
 def _word(reason: object) -> str:
-    """A reason to end as a short text; some servers give a number, or an object with its type."""
+    """Shorten a reason to end; some servers give a number, or an object with its type."""
     value = reason.get("type") if isinstance(reason, dict) else reason
     text = value if isinstance(value, str) else json.dumps(value)
     word = " ".join(encodable(text).split())[:40]
@@ -137,7 +137,7 @@ def _word(reason: object) -> str:
 
 
 def _text(value: object) -> str:
-    """All text in a field: a text, a part with its text under one of its names, or a list."""
+    """Collect the text in a field: a text, a part that has one under some name, or a list."""
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, list):
@@ -149,7 +149,7 @@ def _text(value: object) -> str:
 
 
 def _parts(content: object) -> tuple[str, str, tuple[str, ...]]:
-    """An answer's text, its reasoning, and the kinds of its parts that hold neither."""
+    """Split an answer into text, reasoning, and the kinds of its parts that hold neither."""
     text, thoughts, left_out = "", "", []
     for part in content if isinstance(content, list) else [content]:
         kind, words = "text", _text(part)
@@ -181,7 +181,7 @@ def has_usage(body: dict[str, Any]) -> bool:
 
 
 def _count(value: object) -> int | None:
-    """A number of tokens, from a number or its digits; None for anything else."""
+    """Read a number of tokens, from a number or its digits; None for anything else."""
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:
@@ -192,19 +192,19 @@ def _count(value: object) -> int | None:
 
 
 def _first(said: dict[str, Any], names: tuple[str, ...]) -> int | None:
-    """The first count that there is under some names."""
+    """Find the first count that there is under some names."""
     return next((n for name in names if (n := _count(said.get(name))) is not None), None)
 
 
 def _estimate(text: str) -> int:
-    """About how many tokens a text has."""
+    """Estimate the number of tokens of a text."""
     return math.ceil(len(text.encode()) / BYTES_PER_TOKEN)
 
 
 def _usage(
     said: dict[str, Any], text: str, reasoning: str, request: dict[str, Any]
 ) -> tuple[Usage, bool]:
-    """Tokens that are billed, and whether some of them are estimated.
+    """Read the billed tokens, and whether some of them are estimated.
 
     Where the total exceeds prompt and completion, the rest is reasoning that is billed beside the
     completion (xAI says how much, Gemini says only the total); where it does not, reasoning is

@@ -47,7 +47,7 @@ def respond(
     resume: Resume,
     done: Callable[[int], None] = lambda rows: None,
 ) -> list[Response]:
-    """`Engine.respond`, unit by unit; `done` hears after each how many rows are there."""
+    """Call `Engine.respond` unit by unit; `done` hears after each how many rows there are."""
     units = engine.units(prompts, keys)
     responses: dict[int, Response] = {}
 
@@ -74,7 +74,7 @@ def loglikelihoods(
     continuations: Sequence[Sequence[str]],
     resume: Resume,
 ) -> list[list[float]]:
-    """`Engine.loglikelihoods` (nats), unit by unit."""
+    """Call `Engine.loglikelihoods` (nats) unit by unit."""
     starts = range(0, len(prompts), SCORED)
     scores: list[list[float]] = []
     with Units(resume, len(starts)) as kept:
@@ -110,7 +110,7 @@ class Units:
         self._file.close()
 
     def result(self, number: int, make: Callable[[], Any]) -> Any:
-        """The result of a unit: as it is kept, or made now and kept. Units come in their order."""
+        """Return a unit's result, which is made and kept at the first call. Units come in order."""
         if number < len(self._results):
             return self._results[number]
         result = make()
@@ -158,7 +158,7 @@ def _hash(number: int, result: Any) -> str:
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
-    """A line of the file; empty where it is none of ours."""
+    """Parse a line of the file; empty where it is none of ours."""
     try:
         value = json.loads(line)
     except ValueError:

@@ -24,17 +24,17 @@ class Reader(Protocol):
     """A model that reads contexts and then, on top of them, continuations."""
 
     def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, Any]:
-        """(logits (B, V) after each context, what the model keeps of them)."""
+        """Return (logits (B, V) after each context, what the model keeps of them)."""
 
     def read_on(self, kept: Any, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
-        """Logits (B, C, V) after each token that follows the contexts of these numbers."""
+        """Return logits (B, C, V) after each token that follows the contexts of these numbers."""
 
 
 @torch.inference_mode()
 def loglikelihoods(
     reader: Reader, rows: Sequence[tuple[Sequence[int], Sequence[int]]], batch_size: int
 ) -> list[float]:
-    """Log-likelihood (nats) of each row's continuation given its context, both token ids.
+    """Score each row's continuation given its context, both token ids, in nats.
 
     At most `batch_size` contexts are read at once, and logits of as many positions are held.
     """
@@ -71,7 +71,7 @@ def loglikelihoods(
 def _together(
     contexts: Iterable[tuple[int, ...]], batch_size: int
 ) -> Iterator[list[tuple[int, ...]]]:
-    """The contexts, those of like length together, shortest first."""
+    """Order the contexts, those of like length together, shortest first."""
     batch: list[tuple[int, ...]] = []
     for context in sorted(contexts, key=len):
         if batch and (len(batch) == batch_size or len(context) * (len(batch) + 1) > TOKENS):
@@ -89,7 +89,7 @@ def of_choices(
     continuations: Sequence[Sequence[str]],
     batch_size: int,
 ) -> list[list[float]]:
-    """Log-likelihoods (nats) of every prompt's continuations, as `Engine.loglikelihoods` says."""
+    """Score every prompt's continuations in nats, as `Engine.loglikelihoods` says."""
     rows = [
         tokens.scored(prompt, continuation)
         for prompt, choices in zip(prompts, continuations, strict=True)

@@ -38,16 +38,16 @@ class Tokens:
         self._chat: PreTrainedTokenizerFast | None = None
 
     def vocabulary(self) -> dict[str, int]:
-        """The id of every token, special tokens among them."""
+        """Return the id of every token, special tokens among them."""
         return self._tokenizer.get_vocab(with_added_tokens=True)  # type: ignore[no-any-return]
 
     def prompt(self, text: str) -> list[int]:
-        """Token ids of a prompt, plain or a conversation."""
+        """Encode a prompt, plain or a conversation."""
         text, plain = self._read(text)
         return self._encode(text, plain)
 
     def scored(self, prompt: str, continuation: str) -> tuple[list[int], list[int]]:
-        """Token ids of a prompt and of what follows it, cut as lm-evaluation-harness cuts them.
+        """Encode a prompt and what follows it, cut as lm-evaluation-harness cuts them.
 
         Both are tokenised together, and the prompt's trailing spaces go to the continuation, whose
         first token they belong to (`_encode_pair` in lm_eval/api/model.py).
@@ -64,11 +64,11 @@ class Tokens:
         return ids[:n_prompt], ids[n_prompt:]
 
     def text(self, ids: Sequence[int]) -> str:
-        """Text of a response, special tokens left out."""
+        """Decode a response, special tokens left out."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=True)  # type: ignore[no-any-return]
 
     def response(self, ids: Sequence[int]) -> Response:
-        """The response that these token ids are, up to and including the one that ends it."""
+        """Make the response of these token ids, up to and including the one that ends it."""
         return Response(self.text(ids), len(ids), finish_reason(ids, self.ends), list(ids))
 
     def _encode(self, text: str, plain: bool) -> list[int]:
@@ -90,5 +90,5 @@ class Tokens:
 
 
 def vocabulary_hash(policy: Path) -> str:
-    """Hash of which token each id is: equal hashes, and the ids of two policies mean the same."""
+    """Hash the token of each id: with equal hashes, the ids of two policies mean the same."""
     return identity(vocabulary=sorted(Tokens(policy).vocabulary().items()))

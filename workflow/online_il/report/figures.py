@@ -57,7 +57,7 @@ class Chart(NamedTuple):
 
 
 def accuracy_charts(database: Path, figure: int, chance: dict[str, float]) -> list[Chart]:
-    """Figure 1 or 2: a chart each task, benchmark and sampling; empty where nothing is measured."""
+    """Draw Figure 1 or 2: a chart each task, benchmark and sampling that was measured."""
     wanted = IN_DISTRIBUTION if figure == 1 else (*OUT_OF_DISTRIBUTION, *FORGETTING)
     measured = set(query(database, "SELECT DISTINCT benchmark FROM evaluations")["benchmark"])
     if not measured & set(wanted):
@@ -72,7 +72,7 @@ def accuracy_charts(database: Path, figure: int, chance: dict[str, float]) -> li
 
 
 def _accuracy(name: str, measure: PanelGroup, looks: dict[str, Style]) -> Chart:
-    """One panel whose single seeds can be asked for, too."""
+    """Draw one panel whose single seeds can be asked for, too."""
     present = set(measure.means["run"])
     lines = panel(
         measure,
@@ -115,7 +115,7 @@ def _accuracy(name: str, measure: PanelGroup, looks: dict[str, Style]) -> Chart:
 
 
 def training_charts(database: Path) -> list[Chart]:
-    """Reward, KL, entropy and length during training: a chart each task and quantity."""
+    """Draw reward, KL, entropy and length during training: a chart each task and quantity."""
     rows = query(database, "training")
     rows = rows[rows["run"] != BASE]
     charts: list[Chart] = []
@@ -170,7 +170,7 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
 
 
 def _thinned(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """At most `POINTS` rows a run and seed, each the mean of neighbours."""
+    """Keep at most `POINTS` rows a run and seed, each the mean of neighbours."""
     rows = rows.rename(columns={"update": "updates"}).sort_values("updates")
     place = rows.groupby(["run", "seed"]).cumcount()
     length = rows.groupby(["run", "seed"])["updates"].transform("size")
@@ -181,7 +181,7 @@ def _thinned(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def finished_chart(results: Path, name: str) -> Chart | None:
-    """A figure that a rule has drawn, or None; its title and caption are taken out of it."""
+    """Read a figure that a rule has drawn, or None; title and caption are taken out of it."""
     path = results / "figures" / f"{name}.vl.json"
     if not path.is_file():
         return None
@@ -195,7 +195,7 @@ def finished_chart(results: Path, name: str) -> Chart | None:
 
 
 def rows_of(chart: Chart) -> list[Chart]:
-    """A chart for each row of a finished figure, under the row's own title."""
+    """Cut a finished figure into a chart a row, under the row's own title."""
     spec, datasets = chart.spec, chart.spec.get("datasets", {})
     found = []
     for index, row in enumerate(spec.get("vconcat", [])):
@@ -218,7 +218,7 @@ def rows_of(chart: Chart) -> list[Chart]:
 
 
 def _bare(chart: alt.TopLevelMixin | dict[str, Any]) -> dict[str, Any]:
-    """A specification without what the page sets itself: background, padding, font, schema."""
+    """Take out of a specification what the page sets itself: background, padding, font, schema."""
     spec = chart if isinstance(chart, dict) else chart.to_dict()
     config = spec.get("config", {})
     for key in ("background", "padding", "font"):

@@ -36,7 +36,7 @@ class Jobs(NamedTuple):
 
 
 def spent(database: Path, results: Path) -> list[Spent]:
-    """A row a run, the base first, then in the order of the tasks and runs."""
+    """Add up a row a run, the base first, then in the order of the tasks and runs."""
     totals = query(
         database,
         """
@@ -87,7 +87,7 @@ def _row(
 
 
 def _accuracies(database: Path) -> dict[tuple[str, str], float]:
-    """Each run's last accuracy on its task's first in-distribution benchmark."""
+    """Read each run's last accuracy on its task's first in-distribution benchmark."""
     rows = query(database, "SELECT * FROM final WHERE sampling = 'policy'")
     rows = rows[rows["benchmark"].isin(IN_DISTRIBUTION)]
     rows = rows.sort_values("benchmark", key=lambda names: names.map(IN_DISTRIBUTION.index))
@@ -96,7 +96,7 @@ def _accuracies(database: Path) -> dict[tuple[str, str], float]:
 
 
 def _demonstrated(folder: Path, expert: str) -> float | None:
-    """Tokens of an expert's demonstrations, mean over seeds; None where the files are not there."""
+    """Count the tokens of an expert's demonstrations, mean over seeds; None without files."""
     counts = []
     for path in sorted(folder.glob(f"{expert}/seed*.parquet")):
         if path.stem.count(".") == 0:  # `seed1.id` holds answers to a benchmark.
@@ -109,7 +109,7 @@ def _demonstrated(folder: Path, expert: str) -> float | None:
 
 
 def jobs(results: Path) -> list[Jobs]:
-    """A row a rule that has left benchmark files, the most expensive first."""
+    """Add up a row a rule that has left benchmark files, the most expensive first."""
     found: dict[str, list[dict[str, float]]] = {}
     for path in sorted((results / "benchmarks").rglob("*.tsv")):
         rule = path.relative_to(results / "benchmarks").parts[0].removesuffix(".tsv")
@@ -132,7 +132,7 @@ def jobs(results: Path) -> list[Jobs]:
 
 
 def _as_float(text: str | None) -> float:
-    """A cell of a benchmark file; a job too short to be measured has `NA` or nothing."""
+    """Read a cell of a benchmark file; a job too short to be measured has `NA` or nothing."""
     try:
         return float(text or 0)
     except ValueError:

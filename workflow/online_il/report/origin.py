@@ -38,7 +38,7 @@ class Setting(NamedTuple):
 
 
 def origins(database: Path, results: Path) -> list[Origin]:
-    """Each task's data, code and library versions, and the hashes of its last weights."""
+    """Collect each task's data, code and library versions, and the hashes of its last weights."""
     rows = query(database, "SELECT * FROM evaluations ORDER BY task, run, seed, step")
     found = []
     for task, part in rows.groupby("task"):
@@ -69,7 +69,7 @@ def _distinct(values: Any) -> list[str]:
 
 
 def own_settings(config: Path) -> list[Setting]:
-    """The lines of a config that are marked as ours and not the paper's."""
+    """List the lines of a config that are marked as ours and not the paper's."""
     found = []
     for number, line in enumerate(decoded(config.read_bytes()).splitlines(), start=1):
         setting, mark, remark = line.partition(OURS)
@@ -79,7 +79,7 @@ def own_settings(config: Path) -> list[Setting]:
 
 
 def choices(paper: Path, study: Study) -> list[tuple[str, Markup]]:
-    """The sections of docs/paper.md that hold for a study: what is done otherwise than there."""
+    """Render the sections of docs/paper.md that hold for a study: its departures from the paper."""
     if not paper.is_file():
         return []
     text = paper.read_text(encoding="utf-8")

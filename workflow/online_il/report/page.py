@@ -50,7 +50,7 @@ def page(
     chance: dict[str, float],
     code: str | None,
 ) -> str:
-    """The page of a results folder as HTML.
+    """Render the page of a results folder as HTML.
 
     `config` is the study's file, `paper` the page of deviations from the paper (docs/paper.md),
     `chance` the accuracy of guessing on each task's forgetting benchmark.
@@ -130,7 +130,7 @@ def _text(name: str) -> str:
 
 
 def _table1(path: Path) -> list[dict[str, Any]]:
-    """Table 1 for reading: a table a pair with its note; empty where there is none."""
+    """Read Table 1 for the page: a table a pair with its note; empty where there is none."""
     if not path.is_file():
         return []
     notes = provenance(path).get("pairs", {})

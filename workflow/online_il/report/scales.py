@@ -45,7 +45,7 @@ def scale_of(study: Study) -> Scale:
 
 
 def _trained(study: Study) -> list[tuple[str, int, int]]:
-    """Each task that trains something: its name, its runs and its seeds."""
+    """List each task that trains something: its name, its runs and its seeds."""
     return [
         (task.name, len(task.runs), max(len(seeds_of(task, run)) for run in task.runs))
         for task in study.tasks

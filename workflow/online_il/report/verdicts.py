@@ -46,7 +46,7 @@ class Board(NamedTuple):
 
 
 def board(path: Path) -> Board | None:
-    """The board of a `claims.json`, or None where there is none. Raises `InputError` if damaged."""
+    """Group the claims of a `claims.json`, or None without one. Raises `InputError` if damaged."""
     if not path.is_file():
         return None
     facts = read_claims(path)
@@ -68,7 +68,7 @@ def _row(claim: ClaimVerdict) -> VerdictLine:
 
 
 def _effect(claim: ClaimVerdict) -> str:
-    """The effect with its interval; empty where nothing was measured."""
+    """Write the effect with its interval; empty where nothing was measured."""
     if claim.effect is None:
         return ""
     words = _formatted(claim.effect, claim.unit)
@@ -78,7 +78,7 @@ def _effect(claim: ClaimVerdict) -> str:
 
 
 def _formatted(value: float, unit: str) -> str:
-    """A factor without a sign, a difference with one, a true minus sign."""
+    """Write a factor without a sign, a difference with one and a true minus sign."""
     if unit == FACTOR:
         return f"{value:.2f}"
     form = "+.3f" if abs(value) >= 0.0005 or value == 0 else "+.0e"
@@ -86,7 +86,7 @@ def _formatted(value: float, unit: str) -> str:
 
 
 def _places(claim: ClaimVerdict) -> dict[str, float]:
-    """Pixels from the left of the drawing; nothing without an interval.
+    """Place the parts of the drawing, in pixels from the left; empty without an interval.
 
     From `left` to `right` is where the claim holds; `zero` is where there is no effect. Factors are
     drawn on a logarithmic scale.

@@ -37,7 +37,7 @@ def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: i
 
 
 def curve_tail(points_K: list[Array], resamples: int, rng: np.random.Generator) -> float:
-    """The tail of a point's interval that makes the intervals of all points hold at once.
+    """Find the tail of a point's interval with which the intervals of all points hold at once.
 
     Points are tables (S, P). One of a single seed stands for all seeds, as the base does. Points of
     other seeds or other prompts than the rest cannot be resampled together; then Bonferroni's.
@@ -58,7 +58,7 @@ def curve_tail(points_K: list[Array], resamples: int, rng: np.random.Generator) 
 def _points(
     connection: duckdb.DuckDBPyConnection, task: str, benchmark: str, sampling: str, run: str
 ) -> dict[int, Array]:
-    """A table (S, P) for each step of a curve, the base's first."""
+    """Read a table (S, P) for each step of a curve, the base's first."""
     rows = connection.execute(
         """
         SELECT step, seed, prompt_id, accuracy FROM prompt_accuracy

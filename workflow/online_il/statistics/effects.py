@@ -52,7 +52,7 @@ class Effect(NamedTuple):
         return float(np.average(quantiles, weights=weights))
 
     def p_value(self, distance: float) -> float:
-        """Two-sided p of being `distance` from a boundary by chance."""
+        """Compute the two-sided p of being `distance` from a boundary by chance."""
         if self.stderr == 0.0:
             return 1.0 if distance == 0.0 else LEAST_P
         wanted = abs(distance) / self.stderr
@@ -64,12 +64,12 @@ class Effect(NamedTuple):
         return min(1.0, 2 * math.exp(float(found)))
 
     def interval(self, tail: float = TAIL) -> tuple[float, float]:
-        """The interval that leaves `tail` on each side."""
+        """Compute the interval that leaves `tail` on each side."""
         reach = self.quantile(tail) * self.stderr
         return self.value - reach, self.value + reach
 
     def detectable(self, tail: float = TAIL) -> float:
-        """The smallest distance from a boundary that 80 % of such studies would see.
+        """Find the smallest distance from a boundary that 80 % of such studies would see.
 
         A study sees it where its interval, which leaves `tail` on each side, ends before the
         boundary. Such studies have this one's variances, and estimate them as it did, from as few
@@ -92,7 +92,7 @@ class Effect(NamedTuple):
 
 
 def mean_effect(difference_S_P: Array) -> Effect:
-    """The mean of a table of differences, a row a seed, with both parts of its variance.
+    """Average a table of differences, a row a seed, with both parts of its variance.
 
     Mean squares of the two-way analysis of variance: MS_S and MS_P estimate the variance of seeds
     and of prompts, each with the residual MS_E in it once, which is taken out half from either. By
@@ -116,7 +116,7 @@ def mean_effect(difference_S_P: Array) -> Effect:
 
 
 def independent_effect(first_S_P: Array, second_S_P: Array, *, paired: bool) -> Effect:
-    """The second mean less the first one, of runs with seeds of their own.
+    """Subtract the first mean from the second, of runs with seeds of their own.
 
     `paired`: both answered the same prompts, in the same order. The seeds' and the prompts' parts
     both hold what is left over, so that the interval errs on the wide side.
@@ -139,7 +139,7 @@ def independent_effect(first_S_P: Array, second_S_P: Array, *, paired: bool) -> 
 
 
 def best_of_others(accuracy_S_K_P: Array) -> Array:
-    """Each seed's table (S, P) at the checkpoint that is best for the other seeds.
+    """Take each seed's table (S, P) at the checkpoint that is best for the other seeds.
 
     The best of many checkpoints is so by luck, too; another seed's has none of this seed's luck.
     A single seed has no others and takes its own.
@@ -150,13 +150,13 @@ def best_of_others(accuracy_S_K_P: Array) -> Array:
 
 
 def simultaneous_p(p_value: float, moves_R: Array) -> float:
-    """The p of a curve's most telling point, which has `p_value` by itself."""
+    """Correct the p of a curve's most telling point, which has `p_value` by itself."""
     beyond = int((moves_R >= stats.norm.isf(p_value / 2)).sum())
     return max(p_value, (1 + beyond) / (1 + len(moves_R)))
 
 
 def holm(p: Array) -> Array:
-    """P values corrected for their number by Holm's step-down method."""
+    """Correct p values for their number by Holm's step-down method."""
     order = p.argsort()
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     corrected = np.empty_like(p)

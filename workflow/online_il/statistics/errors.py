@@ -14,7 +14,7 @@ from online_il.statistics.intervals import BOUNDS, Array
 
 
 def clustered_stderr(value_N: NDArray[np.floating], cluster_N: NDArray[np.generic]) -> float:
-    """Standard error of the mean of `value_N` with observations clustered by `cluster_N`.
+    """Compute the standard error of the mean of `value_N`, clustered by `cluster_N`.
 
     The cluster-robust estimate with the G / (G - 1) correction for G clusters; nan for one.
     """
@@ -27,7 +27,7 @@ def clustered_stderr(value_N: NDArray[np.floating], cluster_N: NDArray[np.generi
 
 
 def without_bias(value: float, drawn_R: Array, prompts: int) -> tuple[float, float]:
-    """A value without the bias that the bootstrap of prompts shows, and its standard error.
+    """Take the bias that the bootstrap of prompts shows off a value; return its error, too.
 
     `drawn_R` are the values on the resamples. The error is widened by sqrt(P / (P - 1)), which
     drawing P prompts from P leaves out; intervals reach `student_quantile(P)` errors

@@ -29,8 +29,7 @@ class Interval(NamedTuple):
 
 
 def mean_over_seeds(accuracy_S_P: NDArray[np.floating], tail: float = TAIL) -> Interval:
-    """Mean accuracy over seeds and prompts, rows are seeds, with the interval that leaves `tail` on
-    each side: at 95 % unless told.
+    """Average accuracy over seeds (rows) and prompts; `tail` is left on each side of the interval.
 
     The variance is that of the seeds' means over S plus that of the prompts' means (averaged over
     seeds) over P, the latter shared by all seeds; the degrees of freedom follow Satterthwaite. The
@@ -59,7 +58,7 @@ def mean_over_seeds(accuracy_S_P: NDArray[np.floating], tail: float = TAIL) -> I
 
 
 def _wilson(mean: float, size: float, quantile: float) -> tuple[float, float]:
-    """Wilson's interval of a share `mean` among `size` observations."""
+    """Compute Wilson's interval of a share `mean` among `size` observations."""
     square = quantile**2 / size
     centre = (mean + square / 2) / (1 + square)
     reach = math.sqrt(square * (mean * (1 - mean) + square / 4)) / (1 + square)
@@ -67,5 +66,5 @@ def _wilson(mean: float, size: float, quantile: float) -> tuple[float, float]:
 
 
 def normal_interval(value: float, stderr: float) -> tuple[float, float]:
-    """The 95 % interval of an estimate whose standard error is known from many replicates."""
+    """Compute the 95 % interval of an estimate with a standard error of many replicates."""
     return value - 1.96 * stderr, value + 1.96 * stderr

@@ -14,7 +14,7 @@ CHUNK_NUMBERS = 8_000_000
 def resampled(
     seeds: int, prompts: int, resamples: int, rng: np.random.Generator
 ) -> Iterator[tuple[Array, Array]]:
-    """Shares (R, S) and (R, P) of seeds and prompts drawn with replacement, in chunks."""
+    """Draw seeds and prompts with replacement; yield shares (R, S) and (R, P) in chunks."""
     size = max(1, CHUNK_NUMBERS // prompts)
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
@@ -27,7 +27,7 @@ def shares(count: int, resamples: int, rng: np.random.Generator) -> Array:
 
 
 def largest_moves(difference_S_K_P: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """The largest |deviation| over a curve's points, in their standard errors, a resample each.
+    """Find the largest |deviation| over a curve's points, in standard errors, each resample.
 
     The joint bootstrap of seeds and prompts; it says how the points move together, so that an
     interval holds for all of them at once, and not how wide each is.
@@ -46,5 +46,5 @@ def largest_moves(difference_S_K_P: Array, resamples: int, rng: np.random.Genera
 
 
 def simultaneous_tail(moves_R: Array) -> float:
-    """The tail of a single point whose quantile all points of a curve keep within at `LEVEL`."""
+    """Find the tail of a point whose quantile all points of a curve keep within."""
     return float(stats.norm.sf(np.quantile(moves_R, LEVEL)))

@@ -58,7 +58,7 @@ def equal(answer: str, reference: str) -> bool:
 
 
 def _choice(text: str) -> _Choice | None:
-    r"""The letter and the value of `(C)\ 36`, `C. 36`, `36 (C)` or `C`; None where there is none.
+    r"""Split `(C)\ 36`, `C. 36`, `36 (C)` or `C` into letter and value; None for anything else.
 
     In bare LaTeX a small letter in parentheses is a factor, in `\text{(c)}` it is a choice.
     """
@@ -91,7 +91,7 @@ def _alike(answer: str, reference: str) -> bool:
 
 
 def for_verifier(text: str) -> str:
-    """A plain answer as math-verify reads it rightly."""
+    """Rewrite a plain answer so that math-verify reads it rightly."""
     text = grouped(beside.bare(text))
     text = _CURRENCY.sub("", text)
     # Of several words it strips all from the first to the last, with the numbers between.

@@ -119,13 +119,13 @@ def is_unit(word: str) -> bool:
 
 
 def in_figures(text: str) -> str:
-    r"""The answer with `5\text{ million}` as `5\cdot 10^{6}`."""
+    r"""Write `5\text{ million}` as `5\cdot 10^{6}`."""
     scaled = _SCALE.sub(lambda one: f"\\cdot 10^{{{_SCALES[one[2]]}}}{one[1] or ' '}", text)
     return re.sub(r"\\(?:text|mbox|mathrm)\s*\{\s*\}", "", scaled).strip()
 
 
 def bare(text: str) -> str:
-    """The answer without bases and moduli, and with one name for each unit."""
+    """Take bases and moduli out of an answer, and give each unit one name."""
     text = TEXT.sub(_known, _HALF_DAY.sub(_half_day, text))
     text = _BASE.sub(lambda one: one[2] if one[2].isdecimal() else one[0], text)
     without = _MODULUS.sub("", text)
@@ -150,7 +150,7 @@ def _differ(one: list[str], other: list[str]) -> bool:
 
 
 def _bases(text: str) -> list[str]:
-    """Each numeral with its base."""
+    """List each numeral with its base."""
     found = []
     for _, numeral, _, lowered, words in _BASE.findall(text):
         base = re.sub(r"base|[^a-z0-9]", "", flat(lowered or words).casefold())
@@ -163,7 +163,7 @@ def _moduli(text: str) -> list[str]:
 
 
 def _numbers_in_text(text: str) -> list[str]:
-    r"""Of `3\text{ R 2}`, the 2; of `\textbf{3}`, none."""
+    r"""List the numbers in text: of `3\text{ R 2}` the 2; of `\textbf{3}` none."""
     words = [group for group in TEXT.findall(text) if re.search("[A-Za-z]", group)]
     return re.findall(r"\d+", " ".join(words))
 
@@ -182,7 +182,7 @@ def _units(text: str) -> set[str]:
 
 
 def ordered(one: str, other: str) -> str:
-    """A list as a tuple where the other answer is one, whose order math-verify would not see."""
+    """Write a list as a tuple where the other answer is one, for math-verify to see the order."""
     return f"({one})" if (_kind(one), _kind(other)) == ("list", "tuple") else one
 
 

@@ -38,7 +38,7 @@ def last_box(text: str) -> str | None:
 
 
 def last_boxes(text: str) -> list[str]:
-    """The last box, after those that it is joined to; empty without one."""
+    """Return the last box, after those that it is joined to; empty without one."""
     opened = deque(_BOX.finditer(text), maxlen=_MENTIONS)
     found: list[str] = []
     after = 0
@@ -63,7 +63,7 @@ def opens(text: str) -> bool:
 
 
 def grade(response: str, reference: str) -> tuple[bool, bool]:
-    """(whether the boxed answer equals the reference by math-verify, whether there is a box)."""
+    """Return (True where the boxed answer equals the reference, True where there is a box)."""
     run = last_boxes(response)
     if not run:
         return False, False
@@ -74,7 +74,7 @@ def grade(response: str, reference: str) -> tuple[bool, bool]:
 
 
 def _content(text: str, start: re.Match[str]) -> tuple[str | None, int]:
-    """(what is in the box, where it ends)."""
+    """Return (what is in the box, where it ends)."""
     content = text[start.end() : start.end() + verifier.MAX_CHARS + 1]
     if not start[1]:
         return _unbraced(text, start, content)

@@ -29,7 +29,7 @@ class CountdownRow(hub.HubRow):
 
 
 def prompts(settings: CountdownHub) -> Converted:
-    """Splits train, id and ood, every prompt with the paper's chat and the primed answer.
+    """Make splits train, id and ood, every prompt with the paper's chat and the primed answer.
 
     All instances are checked against the in-distribution ranges. Those that no expression over all
     the numbers solves are counted, in id and in a sample of train, and stay.

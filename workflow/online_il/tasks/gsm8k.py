@@ -35,13 +35,13 @@ class Choice(hub.HubRow):
 
 
 def reference_of(solution: str) -> str | None:
-    """The number after `####` at the end of a solution, without commas; None for none."""
+    """Read the number after `####` at the end of a solution, without commas; None for none."""
     match = _REFERENCE.search(solution)
     return match[1].replace(",", "") if match else None
 
 
 def prompts(settings: Gsm8k) -> Converted:
-    """Splits train, gsm8k and mmlu; training rows that are test rows are dropped."""
+    """Make splits train, gsm8k and mmlu; training rows that are test rows are dropped."""
     tests = list(hub.rows(settings.test, Solved))
     train, dropped = without_tests(
         hub.rows(settings.train, Solved), tests, lambda row: words(row.question)
@@ -92,7 +92,7 @@ def _mmlu(settings: Gsm8k) -> list[Prompt]:
 
 
 def _by_subject(source: DataSet) -> dict[str, list[dict[str, object]]]:
-    """MMLU's rows by subject, in the order of the files."""
+    """Read MMLU's rows by subject, in the order of the files."""
     found: dict[str, list[dict[str, object]]] = {}
     for row in hub.rows(source, Choice):
         if len(row.choices) != 4 or not 0 <= row.answer < 4:

@@ -53,7 +53,7 @@ _COMMA_TOKEN = re.compile(r"\\.|[\[\](){}]|\d+(?:,\d+)+", re.DOTALL)
 
 
 def plain(text: str) -> str:
-    r"""The answer in plain LaTeX: no math signs around it, no full stop after it, one space.
+    """Simplify an answer: no math signs around it, no full stop after it, one space.
 
     Thousands that are set apart by a space of any kind, `{,}` or `\!` are joined.
     """
@@ -79,7 +79,7 @@ def plain(text: str) -> str:
 
 
 def numbers(text: str) -> str:
-    """The text with each number in one piece, and mathematical characters as LaTeX writes them."""
+    """Put each number in one piece, and write mathematical characters as LaTeX does."""
     if not text.isascii():
         text = _ROOT.sub(lambda one: f"\\sqrt{{{one[1] or one[2]}}}", text)
         text = _SCRIPTS.sub(_script, text).translate(_UNICODE)
@@ -88,7 +88,7 @@ def numbers(text: str) -> str:
 
 
 def flat(text: str) -> str:
-    r"""The text with what stands in `\text{...}` and its like in the open."""
+    r"""Put what stands in `\text{...}` and its like in the open."""
     for _ in range(3):  # `\textbf{\text{C}}` is seen, deeper nests are not.
         text = TEXT.sub(r" \1 ", text)
     return " ".join(text.split())
@@ -102,7 +102,7 @@ def key(text: str) -> str:
 
 
 def grouped(text: str) -> str:
-    r"""Plain text with `1,234` as 1234, in formulas too; in brackets the comma is one of a list."""
+    """Write `1,234` as 1234, in formulas too; in brackets the comma is one of a list."""
     opened: list[str] = []
 
     def one(match: re.Match[str]) -> str:

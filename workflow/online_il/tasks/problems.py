@@ -28,7 +28,7 @@ class Aime2024Problem(hub.HubRow):
 
 
 def deepscaler(settings: DeepScaler) -> Converted:
-    """Splits train, aime2024 and math500.
+    """Make splits train, aime2024 and math500.
 
     Training rows that are test rows are dropped, and so are those without an answer.
     """
@@ -45,7 +45,7 @@ def deepscaler(settings: DeepScaler) -> Converted:
 
 
 def aime(settings: Aime) -> Converted:
-    """Splits aime2024 and aime2025; there is nothing to train on."""
+    """Make splits aime2024 and aime2025; there is nothing to train on."""
     tests = [("aime2024", settings.aime2024, _aime2024(settings.aime2024))]
     tests.append(("aime2025", settings.aime2025, list(hub.rows(settings.aime2025, MathProblem))))
     return Converted(_asked(tests), {})

@@ -64,7 +64,7 @@ def _is_sentence(text: str) -> bool:
 
 
 def _said(text: str) -> str | None:
-    """The answer that a text ends with, if it says where it is; None otherwise."""
+    """Find the answer that a text ends with, if it says where it is; None otherwise."""
     if "####" in text:  # As GSM8K's solutions end.
         return text.rpartition("####")[2].strip()[: verifier.MAX_CHARS] or None
     start = max(text.lower().rfind("answer"), text.lower().rfind("result"))

@@ -78,7 +78,7 @@ class Verifier:
             raise RuntimeError("math-verify does not start; look at `pip show math-verify`")
 
     def _ask(self, question: list[str | bool], seconds: float) -> bytes | None:
-        """The child's reply, one byte; None when it died or took too long."""
+        """Ask the child; return its reply, one byte, or None when it died or took too long."""
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
         try:
@@ -100,7 +100,7 @@ os.register_at_fork(after_in_child=_verifier.__init__)  # type: ignore[misc]
 
 
 def equal(answer: str, reference: str, *, boxed: bool = True) -> bool:
-    """As `Verifier.equal`, by one child process for all callers."""
+    """Compare as `Verifier.equal` does, by one child process for all callers."""
     return _verifier.equal(answer, reference, boxed=boxed)
 
 

@@ -48,8 +48,10 @@ def problem(
     normal: list[float] | None = None,
     threshold: float = 0.0,
 ) -> GaussianProblem:
-    """A checked problem. The class passes through `point` (default: the origin); the reward's
-    normal is the last axis unless given. Raises `ParameterError` naming the parameter.
+    """Check the parameters of a problem and build it.
+
+    The class passes through `point` (default: the origin); the reward's normal is the last axis
+    unless given. Raises `ParameterError` naming the parameter.
     """
     dimension = len(means[0])
     given = {
@@ -106,19 +108,19 @@ def problem(
 
 
 def value(problem: GaussianProblem, mean_D: Array) -> float:
-    """V of the student N(mean, I): the Gaussian mass of the half-space."""
+    """Compute V of the student N(mean, I): the Gaussian mass of the half-space."""
     length = float(np.linalg.norm(problem.normal_D))
     return float(stats.norm.cdf((problem.normal_D @ mean_D - problem.threshold) / length))
 
 
 def value_expert(problem: GaussianProblem) -> float:
-    """V of the expert: the weighted mean of its components' values."""
+    """Compute V of the expert: the weighted mean of its components' values."""
     values = [value(problem, mean_D) for mean_D in problem.means_K_D]
     return float(problem.weights_K @ values)
 
 
 def log_density(problem: GaussianProblem, points_N_D: Array) -> Array:
-    """Log density of the expert at each point, nats."""
+    """Compute the expert's log density at each point, nats."""
     distances_N_K = ((points_N_D[:, None] - problem.means_K_D) ** 2).sum(-1)
     constant = problem.means_K_D.shape[1] / 2 * math.log(2 * math.pi)
     with np.errstate(divide="ignore"):
@@ -127,7 +129,7 @@ def log_density(problem: GaussianProblem, points_N_D: Array) -> Array:
 
 
 def reverse_kl(problem: GaussianProblem, mean_D: Array) -> float:
-    """KL(N(mean, I) || expert), nats, by Gauss-Hermite quadrature.
+    """Integrate KL(N(mean, I) || expert), nats, by Gauss-Hermite quadrature.
 
     Along the directions in which the expert's means do not differ, expert and student are the same
     up to a shift, so the quadrature runs over the others alone.
@@ -152,7 +154,7 @@ def reverse_kl(problem: GaussianProblem, mean_D: Array) -> float:
 
 
 def forward_kl(problem: GaussianProblem, mean_D: Array) -> float:
-    """KL(expert || N(mean, I)), nats: the expert's negative entropy and its cross-entropy.
+    """Compute KL(expert || N(mean, I)), nats: cross-entropy less entropy of the expert.
 
     The entropy of the mixture is a weighted sum of `reverse_kl` of its own components.
     """
@@ -165,7 +167,7 @@ def forward_kl(problem: GaussianProblem, mean_D: Array) -> float:
 
 
 def total_variation(problem: GaussianProblem, mean_D: Array) -> float:
-    """TV between the expert and N(mean, I), absolute error below 1e-4.
+    """Integrate TV between the expert and N(mean, I), absolute error below 1e-4.
 
     The likelihood ratio depends on the span of the means' differences alone; in one dimension it is
     integrated adaptively, in more on a grid.
@@ -202,7 +204,7 @@ def total_variation(problem: GaussianProblem, mean_D: Array) -> float:
 
 
 def _orthonormal(vectors_N_D: Array) -> Array:
-    """An orthonormal basis (S, D) of the span of the rows."""
+    """Make an orthonormal basis (S, D) of the span of the rows."""
     if not len(vectors_N_D):
         return np.zeros((0, vectors_N_D.shape[1]))
     _, sizes, rows = np.linalg.svd(np.atleast_2d(vectors_N_D), full_matrices=False)
@@ -213,7 +215,7 @@ def _orthonormal(vectors_N_D: Array) -> Array:
 
 
 def project(problem: GaussianProblem, point_D: Array) -> Array:
-    """The orthogonal projection of a point onto the class's affine subspace."""
+    """Project a point orthogonally onto the class's affine subspace."""
     coordinates, *_ = np.linalg.lstsq(
         problem.directions_R_D.T, point_D - problem.point_D, rcond=None
     )
@@ -221,7 +223,7 @@ def project(problem: GaussianProblem, point_D: Array) -> Array:
 
 
 def forward_projection(problem: GaussianProblem) -> Array:
-    """argmin over the class of KL(expert || N(mu, I)), in closed form.
+    """Find argmin over the class of KL(expert || N(mu, I)), in closed form.
 
     It is E|y - mu|^2 / 2 up to a constant, so the projection of the expert's mean.
     """
@@ -238,7 +240,7 @@ def reverse_projection(problem: GaussianProblem) -> Array | None:
 
 
 def forward_projection_by_optimisation(problem: GaussianProblem) -> Array:
-    """`forward_projection` by minimising the expert's cross-entropy numerically."""
+    """Find `forward_projection` by minimising the cross-entropy numerically."""
 
     def loss(mean_D: Array) -> float:
         return float(problem.weights_K @ ((problem.means_K_D - mean_D) ** 2).sum(-1)) / 2
@@ -247,12 +249,12 @@ def forward_projection_by_optimisation(problem: GaussianProblem) -> Array:
 
 
 def reverse_projection_by_optimisation(problem: GaussianProblem) -> Array:
-    """`reverse_projection` by minimising `reverse_kl` numerically, from every component's place."""
+    """Find `reverse_projection` by minimising `reverse_kl` from every component's place."""
     return _minimise(problem, lambda mean_D: reverse_kl(problem, mean_D))
 
 
 def _minimise(problem: GaussianProblem, loss: "optimize._ObjectiveFunction") -> Array:
-    """The best of the local minima that are found from the components and from their mean.
+    """Find the best of the local minima from the components and from their mean.
 
     The losses are quadratic plus something smooth, whose local minima lie near components.
     """

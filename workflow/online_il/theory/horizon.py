@@ -59,7 +59,7 @@ def check(instance: PathInstance, horizons: list[int], replicates: int) -> None:
 
 
 def mean_reward(step_error_R: Array, recovers_R: Flags, horizon: int) -> Array:
-    """Exact V / H of stationary policies, shape (R,): share of the H steps that stay on the path.
+    """Compute V / H of stationary policies, shape (R,): the share of steps on the path.
 
     A policy leaves the path with probability `step_error` a step; off it, it is back at the next
     step or never.
@@ -75,7 +75,7 @@ def mean_reward(step_error_R: Array, recovers_R: Flags, horizon: int) -> Array:
 def risk(
     learner: str, instance: PathInstance, horizon: int, *, replicates: int, seed: int
 ) -> PathRisk:
-    """Risk of a learner by Monte Carlo over its labels and coins; each policy's value is exact."""
+    """Estimate a learner's risk over its labels and coins; each policy's value is exact."""
     rng = np.random.default_rng([seed, horizon])
     if learner == "behaviour_cloning":
         error_R, recovers_R = _cloned(rng, instance, replicates)
@@ -88,7 +88,7 @@ def risk(
 
 
 def exact_cloning_error(instance: PathInstance) -> float:
-    """Expected error a step of behaviour cloning on the path: (1 - 1/(l C))^n / 2."""
+    """Compute cloning's expected error a step on the path: (1 - 1/(l C))^n / 2."""
     return 0.5 * (1 - 1 / (instance.contexts * instance.coverage)) ** instance.labels
 
 
@@ -110,7 +110,7 @@ def _on_policy(
     *,
     density: bool,
 ) -> tuple[Array, Flags]:
-    """n labels on the states of the learner's own policy, which is updated after every label.
+    """Draw n labels on the states of the learner's policy, which each label updates.
 
     Episodes of H steps start on the path. A density settles a state at its first visit, a drawn
     action with probability 1/C.

@@ -82,7 +82,7 @@ class HorizonTable(Table):
 
 
 def add_output(arguments: argparse.ArgumentParser) -> None:
-    """Arguments of every theory program."""
+    """Add the arguments of every theory program."""
     arguments.add_argument("--code", help="hash of the code, for provenance")
     arguments.add_argument("--out", type=Path, required=True, help="Parquet table to write")
 

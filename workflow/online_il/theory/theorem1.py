@@ -67,7 +67,7 @@ def check(instance: HardInstance, replicates: int, log_floor: float) -> None:
 
 
 def light_mass(instance: HardInstance, zeta: float | None = None) -> float:
-    """zeta, the mass of each light context: min(C / N, 1 / (l - 1)) unless it is given."""
+    """Compute zeta, a light context's mass: min(C / N, 1 / (l - 1)) unless it is given."""
     largest = 1 / max(1, instance.contexts - 1)
     if zeta is None:
         return min(instance.coverage / instance.samples, largest)
@@ -79,7 +79,7 @@ def light_mass(instance: HardInstance, zeta: float | None = None) -> float:
 
 
 def masses(instance: HardInstance, zeta: float | None = None) -> Array:
-    """Mass of each context in which there is something to learn, shape (L,).
+    """List the mass of each context in which there is something to learn, shape (L,).
 
     l - 1 light ones and the heavy rest; with l = 1 a light one alone, beside the dummy context.
     """
@@ -96,7 +96,7 @@ def masses(instance: HardInstance, zeta: float | None = None) -> Array:
 def exact_risk(
     learner: str, instance: HardInstance, *, log_floor: float, zeta: float | None = None
 ) -> float:
-    """Expected risk of a learner: over the hidden actions, the samples and its own coins.
+    """Compute a learner's expected risk over hidden actions, samples and its own coins.
 
     A learner that has not covered a context tosses a coin there. What covers one: the good action
     in an expert sample (offline, and maximum likelihood, whose floor gives every policy the same
@@ -127,7 +127,7 @@ def _power(base_L: Array, exponent: int) -> Array:
 
 
 def _log_error(mass: float, instance: HardInstance, log_floor: float) -> float:
-    """Probability of the wrong action in one context, with f = log clipped and not shifted.
+    """Compute the chance of a wrong action in a context, with f = log clipped, not shifted.
 
     Both signals are negative, so an action loses by being sampled: of t samples of the two, g of
     the good one, the bad action wins where g |signal(good)| > (t - g) |signal(bad)|, that is above
@@ -148,7 +148,7 @@ def _log_error(mass: float, instance: HardInstance, log_floor: float) -> float:
 
 
 def _log_signals(instance: HardInstance, log_floor: float) -> tuple[float, float]:
-    """Clipped logarithm of pi^e(y|x) for the good action, 1/C, and for the bad one, 0."""
+    """Clip the logarithm of pi^e(y|x) for the good action, 1/C, and for the bad one, 0."""
     return math.log(max(1 / instance.coverage, log_floor)), math.log(log_floor)
 
 
@@ -163,7 +163,7 @@ def estimate(
     log_floor: float,
     zeta: float | None = None,
 ) -> dict[str, OfflineRisk]:
-    """Exact and estimated risk of every learner, `replicates` data sets each."""
+    """Estimate the risk of every learner on `replicates` data sets; give the exact one, too."""
     sums: dict[str, list[float]] = {learner: [0.0, 0.0] for learner in LEARNERS}
     for risks in _chunks(instance, replicates, seed, log_floor, zeta):
         for learner, risk_R in risks.items():
@@ -195,7 +195,7 @@ def _risks(
     replicates: int,
     log_floor: float,
 ) -> dict[str, Array]:
-    """One data set a replicate; the risk of each learner on it, shape (R,).
+    """Draw a data set a replicate; return the risk of each learner on it, shape (R,).
 
     All learners meet the same contexts and toss the same coins, which changes no learner's risk.
     """
@@ -215,7 +215,7 @@ def _risks(
         return np.asarray(wrong_R_L @ mass_L)
 
     def chosen(score_good: NDArray[Any], score_bad: NDArray[Any]) -> Array:
-        """The risk of choosing the higher score, with a coin for ties."""
+        """Compute the risk of choosing the higher score, with a coin for ties."""
         tied = score_good == score_bad
         return risk((score_good < score_bad) | (tied & coins_R_L))
 

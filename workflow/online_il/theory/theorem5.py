@@ -112,14 +112,14 @@ def bound(instance: BanditInstance, samples: int) -> float:
 
 
 def theory_beta(instance: BanditInstance, samples: int) -> float:
-    """The pessimism that balances the bound's two terms: sqrt(log K / (C_* N))."""
+    """Compute the beta that balances the bound's two terms: sqrt(log K / (C_* N))."""
     return math.sqrt(math.log(instance.policies) / (instance.coverage_best * samples))
 
 
 def risks(
     instance: BanditInstance, samples: int, betas: list[float], *, replicates: int, seed: int
 ) -> tuple[list[BanditRisk], BanditRisk]:
-    """Risk of Equation 6's learner for each beta, and of behaviour cloning on as many samples.
+    """Estimate the risk of Equation 6's learner for each beta, and behaviour cloning's.
 
     The data sets are drawn as counts an action; ties are decided at random. Behaviour cloning is
     maximum likelihood with a floor: the student whose action the expert showed most often.

@@ -38,7 +38,7 @@ def arguments(
     seed: int,
     hardware: str = "cpu",
 ) -> dict[str, Any]:
-    """Arguments of every TRL trainer: the settings that TRL or transformers would choose for us.
+    """Set what TRL or transformers would choose for us, for every trainer.
 
     AdamW with PyTorch's betas and no weight decay, a constant learning rate, no checkpoint of the
     trainer's own, nothing reported to a service. On a CPU single precision; on GPUs bfloat16 with
@@ -86,7 +86,7 @@ def main_process() -> bool:
 
 
 def accumulation(per_update: int, micro_batch_size: int) -> int:
-    """Micro-batches an update on each device. Raises `InputError` where they do not divide."""
+    """Divide an update into micro-batches a device. Raises `InputError` for a remainder."""
     together = micro_batch_size * processes()
     if per_update % together:
         raise InputError(

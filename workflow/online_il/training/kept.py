@@ -7,5 +7,5 @@ STATE_BYTES = 12
 
 
 def state_bytes(n_parameters: int) -> int:
-    """The most that a running training keeps: its checkpoints and the one being written."""
+    """Bound what a running training keeps: its checkpoints and the one being written."""
     return (KEPT + 1) * STATE_BYTES * n_parameters

@@ -20,7 +20,7 @@ def training_prompts(
     seed: int,
     longest: int | None,
 ) -> list[dict[str, str]]:
-    """`count` rows with `prompt` and `answer`: shuffled passes over the training split.
+    """Read `count` rows with `prompt` and `answer`: shuffled passes over the training split.
 
     Prompts of more than `longest` tokens are left out (TRL would not cut them), and counted in
     the log. Raises `InputError` where none is left, and where the answers to them end with a token

@@ -16,7 +16,7 @@ from online_il.training.resume import Saving
 
 
 def add_training(arguments: argparse.ArgumentParser) -> None:
-    """Arguments of every program that trains a run."""
+    """Add the arguments of every program that trains a run."""
     add_run(arguments)
     arguments.add_argument("--settings", required=True, help="settings of the method, JSON")
     arguments.add_argument("--steps", type=int, required=True, help="steps of the method")
@@ -31,7 +31,7 @@ def add_training(arguments: argparse.ArgumentParser) -> None:
 
 
 def add_saving(arguments: argparse.ArgumentParser) -> None:
-    """Arguments of every program that trains anything: how, and where it goes on from."""
+    """Add the arguments of every program that trains anything: where it goes on from, and how."""
     arguments.add_argument("--state", type=Path, required=True, help="what it goes on from; kept")
     arguments.add_argument(
         "--save-minutes", type=float, default=10, help="longest time between two checkpoints"
@@ -64,7 +64,7 @@ def lay_out(recorder: Recorder, saving: Saving, options: argparse.Namespace) -> 
 
 
 def kept(options: argparse.Namespace) -> list[int]:
-    """The steps to publish."""
+    """List the steps to publish."""
     return [int(step) for step in options.keep.split(",")]
 
 

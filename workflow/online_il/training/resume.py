@@ -172,7 +172,7 @@ class Saver(TrainerCallback):
             self.stopped = self.stopped or "a signal to another process"
 
     def _together(self, wanted: bool) -> bool:
-        """The first process decides for all, for their clocks differ."""
+        """Let the first process decide for all, for their clocks differ."""
         if processes() == 1:
             return wanted
         from accelerate.utils import broadcast_object_list

@@ -84,7 +84,7 @@ def end_at_all_ends(made: Any, model: PreTrainedModel) -> None:
 
 
 def colocated(generation: Generation, settings: Grpo | Distill) -> dict[str, Any]:
-    """TRL's settings of what generates: vLLM in the trainer's own process, or not vLLM."""
+    """Set what generates for TRL: vLLM in the trainer's own process, or not vLLM."""
     if generation.engine != "vllm":
         return {"use_vllm": False}
     prompt = settings.max_prompt_tokens
