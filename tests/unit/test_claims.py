@@ -17,7 +17,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
 from online_il.claims import theory
-from online_il.claims.board import board
+from online_il.claims.board import board_table
 from online_il.claims.drafts import Draft, finish, measure, measure_curve, region
 from online_il.claims.judge import Evidence, conjunction, judge
 from online_il.claims.records import ClaimVerdict, read_claims
@@ -204,9 +204,9 @@ def offline(folder: Path, power: float) -> Path:
 
 
 def test_the_rate_is_told_from_another_one(tmp_path):
-    assert theory.number(offline(tmp_path, 1), "rate-slope", "").value == pytest.approx(0)
-    assert theory.number(tmp_path, "rate-ratio", "").value == pytest.approx(0.2)
-    assert theory.number(offline(tmp_path, 2), "rate-slope", "").value == pytest.approx(1)
+    assert theory.theory_number(offline(tmp_path, 1), "rate-slope", "").value == pytest.approx(0)
+    assert theory.theory_number(tmp_path, "rate-ratio", "").value == pytest.approx(0.2)
+    assert theory.theory_number(offline(tmp_path, 2), "rate-slope", "").value == pytest.approx(1)
 
 
 def gaussian(folder: Path, value: float) -> None:
@@ -227,7 +227,7 @@ def gaussian(folder: Path, value: float) -> None:
 
 def test_a_discrepancy_is_told_with_the_gap_of_rewards_taken_off(tmp_path):
     gaussian(tmp_path, 0.47725)
-    found = theory.number(tmp_path, "gaussian-excess", "class-a")
+    found = theory.theory_number(tmp_path, "gaussian-excess", "class-a")
     assert found.value == pytest.approx(0.68 - 0.5)
 
 
@@ -361,7 +361,7 @@ def test_the_database_has_everything_and_the_claims(whole, study):
 def test_text_and_board_name_every_claim_and_verdict(whole, study):
     text = (study / "claims.md").read_text()
     console = Console(width=100, record=True, file=(study / "board.txt").open("w"))
-    console.print(board(read_claims(study / "claims.json")))
+    console.print(board_table(read_claims(study / "claims.json")))
     shown = " ".join(console.export_text().split())
     for name, claim in whole.items():
         assert f"`{name}`" in text and f"| {claim.verdict} |" in text

@@ -78,8 +78,8 @@ def trained_end(policy: Path, *, conversation: bool, template: str | None = None
         after = after_answer(template, special).lstrip()
     except ValueError as error:
         raise InputError(f"{policy}: {error}") from None
-    named = {one for one, index in ids.items() if index in ends} | {*special.values(), *added}
-    written = max((one for one in named if one and after.startswith(one)), key=len, default=None)
+    tokens = {one for one, index in ids.items() if index in ends} | {*special.values(), *added}
+    written = max((one for one in tokens if one and after.startswith(one)), key=len, default=None)
     if written is None:
         return own
     if ids.get(written) not in ends:

@@ -66,8 +66,8 @@ def build(
         with duckdb.connect(str(aside)) as connection:
             connection.execute("SET VARIABLE results = $1", [results.as_posix()])
             for kind, paths in files._asdict().items():
-                named = [path.as_posix() for path in paths]
-                connection.execute(f"SET VARIABLE {kind} = $1", [named])
+                names = [path.as_posix() for path in paths]
+                connection.execute(f"SET VARIABLE {kind} = $1", [names])
             for name in ORDER:
                 connection.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
             _check_responses(connection, results)
@@ -115,8 +115,8 @@ def learning_curves(database: Path) -> pd.DataFrame:
 def from_base(rows: pd.DataFrame) -> pd.DataFrame:
     """Take all runs but the base, whose rows become step 0 of every run that has the same."""
     base, trained = rows[rows["run"] == BASE], rows[rows["run"] != BASE]
-    named = trained[[*CURVE, "method", "expert"]].drop_duplicates()
-    starts = base.drop(columns=["run", "method", "expert"]).merge(named, on=CURVE[:-1])
+    runs = trained[[*CURVE, "method", "expert"]].drop_duplicates()
+    starts = base.drop(columns=["run", "method", "expert"]).merge(runs, on=CURVE[:-1])
     return pd.concat([starts, trained], ignore_index=True)[rows.columns]
 
 

@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> None:
         risks, cloned = theorem5.risks(
             instance, samples, betas, replicates=options.replicates, seed=options.seed
         )
-        named = [("pessimistic", beta, risk) for beta, risk in zip(betas, risks, strict=True)]
+        learners = [("pessimistic", beta, risk) for beta, risk in zip(betas, risks, strict=True)]
         rows += [
             {
                 "learner": learner,
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
                 "bound": theorem5.bound(instance, samples),
             }
             for index, (learner, beta, risk) in enumerate(
-                [*named, ("behaviour_cloning", float("nan"), cloned)]
+                [*learners, ("behaviour_cloning", float("nan"), cloned)]
             )
         ]
     last = [row for row in rows if row["samples"] == options.samples[-1]]

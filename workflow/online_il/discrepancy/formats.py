@@ -110,11 +110,11 @@ class FormatReader:
             status = response.get("status_code") if isinstance(response, dict) else None
             error = row.get("error")
             code = error.get("code") if isinstance(error, dict) else None
-            said = words_of(error) or str(code or "") or words_of(body) or "it holds no choice"
+            reason = words_of(error) or str(code or "") or words_of(body) or "it holds no choice"
             lead = f"HTTP {status}, " if isinstance(status, int) and status >= 400 else ""
             raise ParameterError(
                 f"{place}: the request {row['custom_id']} has no answer "
-                f"({lead}{said[:LONGEST]}); ask it again, or take this line out"
+                f"({lead}{reason[:LONGEST]}); ask it again, or take this line out"
             )
         own: RawRow = {self._names["prompt_id"]: row["custom_id"]}
         texts = [_text(place, choice) for choice in choices]

@@ -118,9 +118,9 @@ def _of(place: Place, row: RawRow, names: Mapping[str, str], key: str) -> Any:
     """Look up a row's value of a key; None for null, `[]` and NaN, as data frames write null."""
     name = names[key]
     if name not in row:
-        there = ", ".join(sorted(map(str, row))) or "none"
+        keys = ", ".join(sorted(map(str, row))) or "none"
         raise ParameterError(
-            f"{place}: no key '{name}'; there are: {there}; name yours with `key` {key}=NAME"
+            f"{place}: no key '{name}'; there are: {keys}; name yours with `key` {key}=NAME"
         )
     value = row[name]
     while isinstance(value, list) and len(value) == 1:  # As lm-evaluation-harness has answers.
@@ -165,10 +165,10 @@ def _grade(place: Place, row: RawRow, names: Mapping[str, str]) -> float:
             return float(given)
         raise ParameterError(f"{place}: '{names['correct']}' is {given!r}, not true, false or 0-1")
     if names["answer"] not in row or names["reference"] not in row:
-        there = ", ".join(sorted(map(str, row)))
+        keys = ", ".join(sorted(map(str, row)))
         raise ParameterError(
             f"{place}: no grade: neither '{names['correct']}' nor both '{names['answer']}' and "
-            f"'{names['reference']}'; there are: {there}; name yours with `key` KEY=NAME"
+            f"'{names['reference']}'; there are: {keys}; name yours with `key` KEY=NAME"
         )
     reference = _of(place, row, names, "reference")
     if reference is None:

@@ -47,7 +47,7 @@ class Failed(Exception):
 async def complete(
     client: openai.AsyncOpenAI, body: dict[str, Any], endpoint: Endpoint, key: str
 ) -> Reply:
-    """One request. Raises `Failed` unless there is a whole answer."""
+    """Send one request. Raises `Failed` unless the answer is complete."""
     secret = key if endpoint.key_variable else None
     try:
         # The SDK's own time-out starts anew with every byte; this one is for the whole.
@@ -65,21 +65,22 @@ async def complete(
         cause = type(error.__cause__ or error).__name__
         raise Failed(f"no connection to {endpoint.url}, or it was cut ({cause})") from None
     try:
-        said = json.loads(raw.content)
-        fault_there = fault_in(said)
-        reply = read(said if isinstance(said, dict) else {}, body)
+        content = json.loads(raw.content)
+        fault_in_body = fault_in(content)
+        reply = read(content if isinstance(content, dict) else {}, body)
     except (ValueError, RecursionError):
         # Half an answer is no cause; a page in its place is.
         page = fault_of(raw.content, 200) if raw.content.lstrip().startswith(b"<") else None
-        raise Failed(NOT_JSON + (page.said(secret) if page else "")) from None
+        raise Failed(NOT_JSON + (page.quote(secret) if page else "")) from None
     is_answer = bool(reply.text) and reply.ended
     reply = _without(reply, secret)
-    billed = reply._replace(end="broken") if isinstance(said, dict) and has_usage(said) else None
-    if fault_there and not is_answer:
-        return _refused(fault_there, endpoint, secret, _retry_after(raw.headers), billed)
-    if not isinstance(said, dict):
+    is_billed = isinstance(content, dict) and has_usage(content)
+    billed = reply._replace(end="broken") if is_billed else None
+    if fault_in_body and not is_answer:
+        return _refused(fault_in_body, endpoint, secret, _retry_after(raw.headers), billed)
+    if not isinstance(content, dict):
         raise Failed(NOT_JSON)
-    if not said.get("choices"):
+    if not content.get("choices"):
         raise Failed("the answer holds no choice", billed=billed)
     if reply.end == "broken":
         raise Failed(f"the server broke the answer off ({reply.word})", billed=billed)
@@ -115,26 +116,26 @@ def _refused(
 
 def _failure(fault: Fault, endpoint: Endpoint, key: str | None) -> Failed:
     """Name the cause of an HTTP status and its remedy."""
-    status, variable, said = fault.status, endpoint.key_variable, fault.said(key)
+    status, variable, quote = fault.status, endpoint.key_variable, fault.quote(key)
     lead = f"{endpoint.url}: HTTP {status}"
     if fault.spent or status == 402:
-        text = f"{lead}, no credit is left; top it up{said}"
+        text = f"{lead}, no credit is left; top it up{quote}"
     elif status in REPEATED or status >= 500:
-        return Failed(f"HTTP {status}{said}")
+        return Failed(f"HTTP {status}{quote}")
     elif status in {401, 403} and variable is None:
-        text = f"{lead}, a key is asked for; name its environment variable in key_variable{said}"
+        text = f"{lead}, a key is asked for; name its environment variable in key_variable{quote}"
     elif status == 401:
         # Without its words, which are about the key.
         text = f"{lead}, the key is refused; put a valid one in the environment variable {variable}"
     elif status == 403:
         text = (
             f"{lead}, refused; the key in {variable} needs access to the model {endpoint.model}"
-            f"{said}"
+            f"{quote}"
         )
     elif status in {404, 405}:
-        text = f"{lead}{said}; check the endpoint's url and its model, {endpoint.model}"
+        text = f"{lead}{quote}; check the endpoint's url and its model, {endpoint.model}"
     else:
-        return Failed(f"refused with HTTP {status}{said}", is_transient=False)
+        return Failed(f"refused with HTTP {status}{quote}", is_transient=False)
     return Failed(text, is_transient=False, stops=True)
 
 

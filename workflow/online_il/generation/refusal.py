@@ -71,7 +71,7 @@ class Fault(NamedTuple):
     filtered: bool
     """Whether the provider's filter refused the prompt."""
 
-    def said(self, key: str | None) -> str:
+    def quote(self, key: str | None) -> str:
         """Quote the server's own words, short and without the key; empty where it has none."""
         text = hidden(self.words, key)[:LONGEST]
         return f", {text!r}" if text else ""

@@ -191,9 +191,9 @@ def _count(value: object) -> int | None:
     return math.ceil(number) if 0 <= number < 1e9 else None
 
 
-def _first(said: dict[str, Any], names: tuple[str, ...]) -> int | None:
+def _first(usage: dict[str, Any], names: tuple[str, ...]) -> int | None:
     """Find the first count that there is under some names."""
-    return next((n for name in names if (n := _count(said.get(name))) is not None), None)
+    return next((n for name in names if (n := _count(usage.get(name))) is not None), None)
 
 
 def _estimate(text: str) -> int:
@@ -202,7 +202,7 @@ def _estimate(text: str) -> int:
 
 
 def _usage(
-    said: dict[str, Any], text: str, reasoning: str, request: dict[str, Any]
+    usage: dict[str, Any], text: str, reasoning: str, request: dict[str, Any]
 ) -> tuple[Usage, bool]:
     """Read the billed tokens, and whether some of them are estimated.
 
@@ -210,9 +210,9 @@ def _usage(
     completion (xAI says how much, Gemini says only the total); where it does not, reasoning is
     part of the completion, as OpenAI counts.
     """
-    asked, output = _first(said, PROMPT), _first(said, OUTPUT)
-    total = _first(said, ("total_tokens",))
-    details = [said, *(part for name in DETAILS if isinstance(part := said.get(name), dict))]
+    asked, output = _first(usage, PROMPT), _first(usage, OUTPUT)
+    total = _first(usage, ("total_tokens",))
+    details = [usage, *(part for name in DETAILS if isinstance(part := usage.get(name), dict))]
     thought = next((n for part in details if (n := _first(part, THOUGHT)) is not None), None)
     if output == 0 and (text or reasoning):
         output = thought or None

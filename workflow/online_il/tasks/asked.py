@@ -30,10 +30,10 @@ def question(text: str, answer: Mapping[str, Any]) -> str:
     if messages is None:
         return mmlu.question_of(text) if answer.get("grader") == "choice" else text
     asked = [message["content"] for message in messages if message["role"] == "user"]
-    said = asked[-1] if asked else messages[-1]["content"]
+    asked_text = asked[-1] if asked else messages[-1]["content"]
     for instruction in (gsm8k.INSTRUCTION, problems.INSTRUCTION):
-        said = said.removesuffix(instruction)
-    return said
+        asked_text = asked_text.removesuffix(instruction)
+    return asked_text
 
 
 class Asked:

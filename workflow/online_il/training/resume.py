@@ -186,8 +186,8 @@ def seal(source: Path, place: Path, saving: Saving) -> None:
     """Flush a folder to the disk, list its files' hashes in it and give it its name."""
     files = sorted(path for path in source.rglob("*") if path.is_file() and path.name != SEAL)
     hashes = {str(path.relative_to(source)): file_hash(path) for path in files}
-    said = {"identity": saving.identity, "code": saving.code, "files": hashes}
-    write_text(json.dumps(said), source / SEAL)
+    content = {"identity": saving.identity, "code": saving.code, "files": hashes}
+    write_text(json.dumps(content), source / SEAL)
     for path in [*files, source]:
         flush(path)
     shutil.rmtree(place, ignore_errors=True)
