@@ -136,7 +136,7 @@ def _ids(policy: Path) -> tuple[dict[str, int], set[str]]:
         added = {one["content"]: int(one["id"]) for one in content.get("added_tokens") or []}
         return {**known, **added}, set(added)
     except (KeyError, TypeError, ValueError, IndexError):
-        return {}, set()  # Who reads the tokens says so.
+        return {}, set()  # `Tokens` reports the damaged file.
 
 
 def _template(policy: Path) -> str | None:

@@ -32,7 +32,7 @@ Rows = list[dict[str, Any]]
 
 
 class Job(NamedTuple):
-    """What the evaluations of one run's checkpoints share."""
+    """The settings and folders that the evaluations of one run's checkpoints share."""
 
     names: dict[str, Any]
     """The fields of `EvaluationRecord` from `task` to `seed`, and `prompts_hash`."""

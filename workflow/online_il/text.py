@@ -19,7 +19,7 @@ MARKS = {
 }
 """Byte order marks; the longer ones first."""
 BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError)
-"""What unpacking a damaged file raises."""
+"""The errors of unpacking a damaged file."""
 
 
 def decoded(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""From an effect to a verdict.
+"""Turns an effect into a verdict.
 
 A claim holds in a region: within the margin (equivalence), beyond it (superiority) or not beyond it
 (non-inferiority). It is supported where the region's complement is refused and contradicted where

@@ -56,7 +56,7 @@ def _json_rows(path: Path, stream: IO[bytes]) -> Iterator[tuple[Place, RawRow]]:
     number, begun = 0, False
     try:
         for number, line in enumerate(lines, 1):
-            text = line.lstrip("\ufeff")  # Where files with marks were joined.
+            text = line.lstrip("\ufeff")  # Joined files may have marks inside.
             if not text.strip():
                 continue
             if not begun and text.lstrip().startswith("["):

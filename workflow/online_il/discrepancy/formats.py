@@ -17,7 +17,7 @@ from online_il.generation.refusal import LONGEST, words_of
 from online_il.generation.reply import answer_text, ending, said_in
 
 COLUMNS = ("doc_id", "doc_hash", "resps", "filtered_resps", "target", "filter", "metrics")
-"""What the harness writes of every document, and is read here."""
+"""The keys that the harness writes for every document and that are read here."""
 NO_METRICS = {*COLUMNS, "doc", "arguments", "prompt_hash", "target_hash"}
 
 

@@ -37,7 +37,7 @@ class Pool(NamedTuple):
     bins_B: NDArray[np.int64]
     """The bins of length that hold a response, sorted; the columns "bins" are theirs."""
     bin_N: NDArray[np.int64]
-    """Which of `bins_B` a response is in."""
+    """The index in `bins_B` of each response."""
     keywords: tuple[str, ...]
 
 

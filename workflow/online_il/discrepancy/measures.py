@@ -195,7 +195,7 @@ def _measure(
     above_gap = over = stderr_over = None
     if unit == SHARE and name not in (GAP, WITHIN):
         over = value - abs(float(actual[GAP][0]))
-        # What cannot be told from noise is not said to be larger than anything.
+        # A measure within the noise is not called larger than anything.
         over, stderr_over = without_bias(over, samples - np.abs(drawn[GAP]), n_prompts)
         # Two-sided, as the claims are judged; but here it is one pair's measure by itself.
         above = over > student_quantile(n_prompts) * stderr_over

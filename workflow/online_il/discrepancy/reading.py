@@ -38,13 +38,13 @@ class Responses(NamedTuple):
     prompts: list[str]
     length_N: NDArray[np.int64]
     counts_N_W: NDArray[np.int64]
-    """How often each keyword stands in each response."""
+    """Counts of each keyword in each response."""
     correct_N: NDArray[np.float64]
     truncated: int
     """Responses that were cut off at the longest length; they are counted like all others."""
     words_N_V: sparse.csr_matrix
     filter: str | None
-    """Which filter's rows were read of lm-evaluation-harness's files; None for other files."""
+    """The filter whose rows were read of lm-evaluation-harness's files; None for other files."""
 
 
 def read(

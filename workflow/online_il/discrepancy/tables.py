@@ -101,7 +101,7 @@ _LATEX = {char: f"\\{char}" for char in "%_&#${}"} | {
     "|": "$|$",
     "–": "--",
 }
-"""What LaTeX takes for something else; keywords may be any symbol."""
+"""Symbols that mean something else to LaTeX; a keyword may hold any of them."""
 
 
 def table1_latex(rows: pd.DataFrame) -> str:

@@ -35,9 +35,9 @@ class Failed(Exception):
     ) -> None:
         super().__init__(reason)
         self.is_transient = is_transient
-        """Whether it may go well the next time."""
+        """True where the next attempt may succeed."""
         self.stops = stops
-        """Whether no other request would fare better."""
+        """True where every other request would fail, too."""
         self.wait = wait
         """Seconds that the server asks to wait."""
         self.billed = billed

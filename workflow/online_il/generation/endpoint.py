@@ -51,9 +51,9 @@ class Request(NamedTuple):
     prompt_id: str
     sample_index: int
     primer: str
-    """What the prompt already says in the answer's place."""
+    """The beginning of the answer that the prompt holds."""
     body: dict[str, Any]
-    """What is sent."""
+    """The body that is sent."""
     name: str
     """Hash of all that decides the answer."""
 
@@ -67,7 +67,7 @@ class Tally(NamedTuple):
     served_by: list[str]
     """Models as the server names them."""
     ends: dict[str, int]
-    """How many responses ended for each reason, in the server's words."""
+    """Counts of the reasons to end, in the server's words."""
     estimated: int
     """Responses whose tokens the server does not count, so that they are estimated."""
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from online_il.errors import InputError
 
 End = Literal["stop", "length", "filtered", "broken"]
-"""How an answer ended: by itself, as long as allowed, cut by a filter, or not whole."""
+"""Ends of an answer: by itself, as long as allowed, cut by a filter, or broken off."""
 
 
 class Usage(NamedTuple):
@@ -50,11 +50,11 @@ class Entry(BaseModel):
     finish_reason: str
     """As the server says; `none` where it does not."""
     end: End | None = None
-    """What that means; not there in the lines of older versions."""
+    """The meaning of that word; lines of older versions have none."""
     input_tokens: int
     output_tokens: int
     estimated: bool = False
-    """Whether tokens are estimated from the text, for the server does not say them all."""
+    """True where tokens are estimated from the text, for the server does not count all."""
     served_by: str | None
     """Model and version as the server names them."""
 
@@ -113,7 +113,7 @@ class Journal:
         place = self._file.seek(0, os.SEEK_END)
         line = entry.model_dump_json().encode() + b"\n"
         if self._file.write(line) != len(line):
-            # What is there of the line is cut off at the next start.
+            # Half a line is cut off at the next start.
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         os.fsync(self._file.fileno())
         self._remember(entry, place)

@@ -36,12 +36,12 @@ SPENT_WORDS = re.compile(
     r"|billing (hard )?limit|in arrears|(spend|spending|budget) limit"
     r"|余额不足|欠费|额度不足"
 )
-"""What only money mends, whatever its status."""
+"""Words for an empty account, whatever the status."""
 SOON = re.compile(r"(again|retry\w*|resets?) (in|after|at) ~?\d|retry_?(delay|after)")
 """Said of what will pass, with Google's words for an empty account."""
 FILTER = re.compile(r"content_(filter|policy)|responsible_ai|data_inspection|moderation")
 FILTER_WORDS = re.compile(r"content exists risk|input was flagged")
-"""What the provider's filter does not let through; DeepSeek says it in words only."""
+"""Words for a prompt that the provider's filter refused; DeepSeek gives no code."""
 KEY = re.compile(
     r"api_?key|unauthori[sz]ed|unauthenticated|authentication|account_(deactivated|disabled)"
 )
@@ -67,9 +67,9 @@ class Fault(NamedTuple):
     words: str
     """The server's own; not fit to be shown as they are."""
     spent: bool
-    """Whether no credit is left."""
+    """True where no credit is left."""
     filtered: bool
-    """Whether the provider's filter refused the prompt."""
+    """True where the provider's filter refused the prompt."""
 
     def quote(self, key: str | None) -> str:
         """Quote the server's own words, short and without the key; empty where it has none."""

@@ -30,7 +30,7 @@ TEXTS = ("text", "content", "value", "thinking", "reasoning", "summary", "refusa
 THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Names of reasoning apart from the answer, as DeepSeek, vLLM, Ollama and OpenRouter have them."""
 BYTES_PER_TOKEN = 4
-"""By which tokens are estimated where the server does not count them: bytes of UTF-8."""
+"""Bytes of UTF-8 a token, for estimates where the server does not count tokens."""
 
 
 class Reply(NamedTuple):
@@ -43,11 +43,11 @@ class Reply(NamedTuple):
     word: str
     """Why it ended, as the server says, 40 characters at most; `none` where it does not say."""
     end: End
-    """What that means."""
+    """The meaning of that word."""
     usage: Usage
-    """What is billed."""
+    """The tokens that are billed."""
     estimated: bool
-    """Whether tokens are estimated from the text, for the server does not say them all."""
+    """True where tokens are estimated from the text, for the server does not count all."""
     served_by: str | None
     """Model and version as the server names them."""
     left_out: tuple[str, ...]

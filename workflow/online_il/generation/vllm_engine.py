@@ -58,7 +58,7 @@ class VllmEngine:
         reloads = shape == self._shape and not shape.get("tie_word_embeddings", True)
         if self._llm is not None and reloads:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(policy)})
-            # What it remembers of prompts was computed with the weights before.
+            # The cache of prefixes was computed with the weights before.
             self._llm.reset_prefix_cache()
             return
         self.close()
@@ -84,7 +84,7 @@ class VllmEngine:
             trust_remote_code=False,
             tensor_parallel_size=visible_gpus() or 1,
             max_num_seqs=self._settings.batch_size,
-            max_model_len=-1,  # What the model and the memory allow.
+            max_model_len=-1,  # As long as the model and the memory allow.
             gpu_memory_utilization=self._settings.memory_share,
             enable_prefix_caching=True,
             max_logprobs=MAX_CHOICES,

@@ -51,7 +51,7 @@ class Chart(NamedTuple):
     subtitle: str
     alternative: str
     spec: dict[str, Any]
-    curve: bool  # Whether its horizontal axis can be changed.
+    curve: bool  # True where its horizontal axis can be changed.
     columns: list[str]
     rows: list[list[str]]
 

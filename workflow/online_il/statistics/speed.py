@@ -101,7 +101,7 @@ def speed(
     if seeds > 1:
         parts.append(Part(float(np.nanvar(seeds_R)) * seeds / (seeds - 1), seeds - 1))
     effect = Effect(float(value), tuple(parts), seeds, prompts)
-    # Where other seeds or other prompts would not have got there, this study did so by luck.
+    # A run that other seeds or other prompts would not have brought there was lucky.
     first_never, second_never = (
         1.0 if one else max(float(two_R.mean()), float(three_R.mean()))
         for one, two_R, three_R in zip(missed, seeds_never, prompts_never, strict=True)

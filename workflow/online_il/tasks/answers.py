@@ -24,7 +24,7 @@ _CURRENCY = re.compile(r"[€£¥₹]|\\(?:pounds|euro)(?![a-zA-Z])")
 _PERCENT = re.compile(r"(.*[^\s\\])\s*\\?%")
 _NUMBERS = re.compile(r"\d+(?: \d+)+")
 
-# What may stand at the end and is a unit to math-verify: never, and not in a formula of letters.
+# Endings that math-verify takes for units: never so, and not in a formula of letters.
 _VARIABLE = re.compile(r"(?<=[\d}\s])(?:ab|bc|[cdto])$")
 _UNIT_OR_VARIABLE = re.compile(r"(?<=[\d}\s])[ghlms]$")
 _NO_VARIABLE = re.compile(

@@ -14,7 +14,7 @@ from online_il.tasks.latex import flat
 
 _BOX = re.compile(r"\\(?:boxed|f(?:rame)?box)(?![a-zA-Z])\s{0,9}(\{)?")
 _MENTIONS = 100
-r"""How many of the last boxes, and words like `\boxed`, are looked at."""
+r"""The most boxes, and words like `\boxed`, that are looked at, from the end."""
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _LINE_END = re.compile(r"(?<!\\)\$|\\[)\]]|\n|\\(?:boxed|f(?:rame)?box)")
 _NUMBER = re.compile(r"[-+−]?\d+(?:[.,]\d+)*")

@@ -14,7 +14,7 @@ MAX_CHARS = 1_000_000
 """Longest response to GSM8K whose number is looked for."""
 MAX_NUMBER_CHARS = 100
 """Longest number; the harness's patterns take quadratic time on longer ones."""
-_NO_MATCH = "[invalid]"  # What the harness's filters give where they find nothing.
+_NO_MATCH = "[invalid]"  # The harness's filters return this where they find nothing.
 
 
 class Gsm8kGrade(NamedTuple):

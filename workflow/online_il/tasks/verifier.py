@@ -20,13 +20,13 @@ import threading
 from typing import Any
 
 SOFT_SECONDS = 4
-"""What one parse or one comparison may take before math-verify gives up."""
+"""Seconds for one parse or one comparison before math-verify gives up."""
 HARD_SECONDS = 30.0
-"""What an answer may take in all before the process is killed."""
+"""Seconds for an answer in all before the process is killed."""
 START_SECONDS = 120.0
 MEMORY_BYTES = 2 << 30
 DECIMALS = 1e-5
-"""How far decimals may differ, of their size; this is what 6 places are to 0.1."""
+"""Relative difference that decimals may have; it is that of 6 places at 0.1."""
 MAX_CHARS = 1_000
 """Longest answer in a box, and longest reference, that is looked at."""
 MAX_SENTENCE_CHARS = 100_000

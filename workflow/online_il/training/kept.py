@@ -1,7 +1,7 @@
 """The files that a training keeps to go on from; preflight counts them without the trainers."""
 
 KEPT = 2
-"""So many checkpoints are kept: should the newest be damaged, there is one before it."""
+"""Checkpoints that are kept: should the newest be damaged, there is one before it."""
 STATE_BYTES = 12
 """Bytes a parameter in each: weights and AdamW's two moments, in single precision."""
 

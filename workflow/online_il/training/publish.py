@@ -80,7 +80,7 @@ def publish(
     """Write the policies, the training table and the manifest of a finished run."""
     if not main_process():
         return
-    # What names the policies goes before them and comes after them.
+    # The manifest names the policies: it is removed before they change and written after them.
     options.record.unlink(missing_ok=True)
     lay_out(recorder, saving, options)
     record = RunRecord(

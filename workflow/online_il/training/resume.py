@@ -45,7 +45,7 @@ class Saving(NamedTuple):
     folder: Path
     """A folder that Snakemake does not know, or it would delete it with the job's outputs."""
     identity: str
-    """What the run is a function of; a checkpoint of another run is not taken."""
+    """Hash of all that the run is a function of; a checkpoint of another run is not taken."""
     minutes: float
     """Longest time between two checkpoints, but for the time to the next boundary."""
     code: str = ""
