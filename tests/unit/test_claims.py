@@ -21,7 +21,7 @@ from online_il.claims.board import board_table
 from online_il.claims.drafts import Draft, finish, measure, measure_curve, region
 from online_il.claims.judge import Evidence, conjunction, judge
 from online_il.claims.records import ClaimVerdict, read_claims
-from online_il.config.claims import Conjunction, load_claims
+from online_il.config.claims import ConjunctionClaim, load_claims
 from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.errors import InputError
 from online_il.files import write_table
@@ -165,7 +165,7 @@ def test_holm_corrects_within_a_family_alone():
     ],
 )
 def test_a_conjunction_needs_all_of_its_claims(verdicts, expected):
-    claim = Conjunction(
+    claim = ConjunctionClaim(
         id="x", title="T", family="f", source="S", kind="conjunction", claims=["a", "b"]
     )
     by_claim = {

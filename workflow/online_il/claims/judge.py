@@ -26,11 +26,11 @@ from online_il.claims.theory import theory_number
 from online_il.config.claims import (
     RATIOS,
     Claims,
-    Conjunction,
-    Degradation,
-    Difference,
-    Discrepancy,
-    Theory,
+    ConjunctionClaim,
+    DegradationClaim,
+    DifferenceClaim,
+    DiscrepancyClaim,
+    TheoryClaim,
 )
 from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.records import provenance, read_table
@@ -58,24 +58,28 @@ def judge(claims: Claims, evidence: Evidence) -> list[ClaimVerdict]:
     drafts: list[Draft] = []
     for index, claim in enumerate(claims.claims):
         rng = np.random.default_rng([claims.seed, index])
-        if isinstance(claim, Difference | Degradation):
+        if isinstance(claim, DifferenceClaim | DegradationClaim):
             for task in evidence.measurements.tasks:
                 drafts += run_drafts(claim, evidence.measurements, task, claims.resamples, rng)
-        elif isinstance(claim, Discrepancy):
+        elif isinstance(claim, DiscrepancyClaim):
             drafts += _pair_drafts(claim, evidence)
-        elif isinstance(claim, Theory):
+        elif isinstance(claim, TheoryClaim):
             drafts.append(_theory_draft(claim, evidence.theory))
     single = finish(drafts)
     by_claim: dict[str, list[ClaimVerdict]] = {}
     for draft, verdict in zip(drafts, single, strict=True):
         by_claim.setdefault(draft.claim, []).append(verdict)
     conjunctions = [
-        conjunction(claim, by_claim) for claim in claims.claims if isinstance(claim, Conjunction)
+        conjunction(claim, by_claim)
+        for claim in claims.claims
+        if isinstance(claim, ConjunctionClaim)
     ]
     return [*single, *conjunctions]
 
 
-def _draft(claim: Difference | Degradation | Discrepancy | Theory, task: str | None) -> Draft:
+def _draft(
+    claim: DifferenceClaim | DegradationClaim | DiscrepancyClaim | TheoryClaim, task: str | None
+) -> Draft:
     return Draft(
         claim.id,
         {
@@ -95,11 +99,11 @@ def _draft(claim: Difference | Degradation | Discrepancy | Theory, task: str | N
     )
 
 
-def side_of(claim: Difference | Degradation | Discrepancy | Theory) -> str:
+def side_of(claim: DifferenceClaim | DegradationClaim | DiscrepancyClaim | TheoryClaim) -> str:
     """Name the side of its margin on which a claim holds."""
-    if isinstance(claim, Degradation):
+    if isinstance(claim, DegradationClaim):
         return "below" if claim.statistic == "worst-drop" else "above"
-    key = claim.expect if isinstance(claim, Theory) else claim.kind
+    key = claim.expect if isinstance(claim, TheoryClaim) else claim.kind
     return {
         "equivalence": "within",
         "superiority": "above",
@@ -115,7 +119,7 @@ def side_of(claim: Difference | Degradation | Discrepancy | Theory) -> str:
 
 
 def run_drafts(
-    claim: Difference | Degradation,
+    claim: DifferenceClaim | DegradationClaim,
     measurements: Measurements,
     task: str,
     resamples: int,
@@ -143,7 +147,7 @@ def run_drafts(
         yield draft
 
 
-def statistic_in_words(claim: Difference | Degradation, benchmark: str) -> str:
+def statistic_in_words(claim: DifferenceClaim | DegradationClaim, benchmark: str) -> str:
     """Describe the statistic of a claim on a benchmark."""
     where = f"on {benchmark}"
     if claim.statistic == "accuracy":
@@ -164,8 +168,8 @@ def _group_in_words(group: str) -> str:
     return {"forgetting": "of forgetting"}.get(group, group.replace("-", " "))
 
 
-def _needed(claim: Difference | Degradation) -> list[str]:
-    extra = [BASE] if isinstance(claim, Degradation) else []
+def _needed(claim: DifferenceClaim | DegradationClaim) -> list[str]:
+    extra = [BASE] if isinstance(claim, DegradationClaim) else []
     if claim.statistic in RATIOS:
         extra = [EXPERT, BASE]
     return list(dict.fromkeys([*claim.runs, *extra]))
@@ -173,7 +177,7 @@ def _needed(claim: Difference | Degradation) -> list[str]:
 
 def _measure_runs(
     draft: Draft,
-    claim: Difference | Degradation,
+    claim: DifferenceClaim | DegradationClaim,
     measurements: Measurements,
     task: str,
     measured: dict[str, Measured],
@@ -197,13 +201,13 @@ def _measure_runs(
             return np.repeat(run.accuracy_S_K_P[:1, -1:], len(seeds), axis=0)
         return run.accuracy_S_K_P[[run.seeds.index(seed) for seed in seeds]]
 
-    if isinstance(claim, Difference) and claim.statistic in RATIOS:
+    if isinstance(claim, DifferenceClaim) and claim.statistic in RATIOS:
         costs = {
             name: measurements.cost(task, name, claim.statistic, measured[name].steps)
             for name in claim.runs
         }
         _measure_speed(draft, claim, costs, table, resamples, rng)
-    elif isinstance(claim, Degradation):
+    elif isinstance(claim, DegradationClaim):
         run, base = table(claim.runs[0]), table(BASE)
         if claim.statistic == "worst-drop":
             measure_curve(draft, base - run, claim.margin, resamples, rng)
@@ -220,7 +224,7 @@ def _measure_runs(
 
 def _measure_speed(
     draft: Draft,
-    claim: Difference,
+    claim: DifferenceClaim,
     costs: dict[str, Array],
     table: Callable[[str], Array],
     resamples: int,
@@ -259,7 +263,7 @@ def _measure_speed(
 # ---- claims about pairs of models ----
 
 
-def _pair_drafts(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
+def _pair_drafts(claim: DiscrepancyClaim, evidence: Evidence) -> Iterator[Draft]:
     """Measure each pair whose expert is no run of its task, and so not realizable."""
     none = True
     for path in evidence.discrepancy:
@@ -286,7 +290,11 @@ def _pair_drafts(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
 
 
 def _measure_draft(
-    claim: Discrepancy, task: str, pair: tuple[str, str], row: pd.Series, facts: dict[str, object]
+    claim: DiscrepancyClaim,
+    task: str,
+    pair: tuple[str, str],
+    row: pd.Series,
+    facts: dict[str, object],
 ) -> Draft:
     draft = _draft(claim, task)
     prompts = int(str(facts["n_prompts"]))
@@ -314,7 +322,7 @@ def _measure_draft(
 # ---- claims about the theory, and of several claims ----
 
 
-def _theory_draft(claim: Theory, tables: Path | None) -> Draft:
+def _theory_draft(claim: TheoryClaim, tables: Path | None) -> Draft:
     draft = _draft(claim, None)
     if tables is None:
         draft.fields["statistic"] = claim.statistic
@@ -342,7 +350,7 @@ def _theory_draft(claim: Theory, tables: Path | None) -> Draft:
     return draft
 
 
-def conjunction(claim: Conjunction, by_claim: dict[str, list[ClaimVerdict]]) -> ClaimVerdict:
+def conjunction(claim: ConjunctionClaim, by_claim: dict[str, list[ClaimVerdict]]) -> ClaimVerdict:
     """Support a claim where all of its parts are, in every task; any one may contradict it."""
     parts = {name: [v for v in by_claim[name] if v.verdict != NOT_RUN] for name in claim.claims}
     verdicts = [row.verdict for rows in parts.values() for row in rows]

@@ -38,7 +38,7 @@ class Claim(Settings):
     note: str = Field("", description="What a reader must know of this claim in any study.")
 
 
-class Difference(Claim):
+class DifferenceClaim(Claim):
     """Two runs compared at their ends, or by how soon they come near the expert."""
 
     kind: Literal["equivalence", "superiority", "non-inferiority"] = Field(
@@ -55,13 +55,13 @@ class Difference(Claim):
     )
 
     @model_validator(mode="after")
-    def _margin_fits(self) -> "Difference":
+    def _margin_fits(self) -> "DifferenceClaim":
         if (self.statistic in RATIOS) != (self.margin > 1):
             raise ValueError("a margin is below 1 for accuracy, and a factor above 1 for times")
         return self
 
 
-class Degradation(Claim):
+class DegradationClaim(Claim):
     """How far a run's accuracy falls during its training."""
 
     kind: Literal["degradation"]
@@ -75,7 +75,7 @@ class Degradation(Claim):
     margin: float = Field(gt=0, lt=1, description="Set in advance, accuracy.")
 
 
-class Discrepancy(Claim):
+class DiscrepancyClaim(Claim):
     """How far two models' responses differ, less the gap of their accuracies."""
 
     kind: Literal["discrepancy"]
@@ -85,7 +85,7 @@ class Discrepancy(Claim):
     margin: float = Field(ge=0, lt=1, description="Set in advance: excess over the gap.")
 
 
-class Theory(Claim):
+class TheoryClaim(Claim):
     """A number of the theory's experiments."""
 
     kind: Literal["theory"]
@@ -106,7 +106,7 @@ class Theory(Claim):
     margin: float = Field(ge=0, description="Set in advance.")
 
 
-class Conjunction(Claim):
+class ConjunctionClaim(Claim):
     """A claim that holds where all of some others hold."""
 
     kind: Literal["conjunction"]
@@ -114,14 +114,15 @@ class Conjunction(Claim):
 
 
 AnyClaim = Annotated[
-    Difference | Degradation | Discrepancy | Theory | Conjunction, Field(discriminator="kind")
+    DifferenceClaim | DegradationClaim | DiscrepancyClaim | TheoryClaim | ConjunctionClaim,
+    Field(discriminator="kind"),
 ]
 CLASSES: dict[str, type[Claim]] = {
-    **dict.fromkeys(("equivalence", "superiority", "non-inferiority"), Difference),
-    "degradation": Degradation,
-    "discrepancy": Discrepancy,
-    "theory": Theory,
-    "conjunction": Conjunction,
+    **dict.fromkeys(("equivalence", "superiority", "non-inferiority"), DifferenceClaim),
+    "degradation": DegradationClaim,
+    "discrepancy": DiscrepancyClaim,
+    "theory": TheoryClaim,
+    "conjunction": ConjunctionClaim,
 }
 
 
