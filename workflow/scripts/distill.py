@@ -20,7 +20,7 @@ from online_il.provenance import file_hash
 from online_il.training import distill
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.prompts import training_prompts
-from online_il.training.publish import add_training, kept, publish, saving_of
+from online_il.training.publish import add_training, publish, saving_of, steps_to_publish
 from online_il.training.rollouts import check_engine
 
 
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
             seed=options.seed,
             hardware=options.hardware,
         ),
-        checkpoints=kept(options),
+        checkpoints=steps_to_publish(options),
         saving=saving,
         progress=options.progress,
     )

@@ -11,7 +11,7 @@ from online_il.records import Prompts, read_table
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.demonstrations import demonstrations
-from online_il.training.publish import add_training, kept, publish, saving_of
+from online_il.training.publish import add_training, publish, saving_of, steps_to_publish
 
 
 def run(options: argparse.Namespace) -> None:
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
             hardware=options.hardware,
         ),
         micro_batch_size=settings.micro_batch_size,
-        checkpoints=kept(options),
+        checkpoints=steps_to_publish(options),
         saving=saving,
         progress=options.progress,
     )

@@ -63,7 +63,7 @@ def lay_out(recorder: Recorder, saving: Saving, options: argparse.Namespace) -> 
         link_tree(saving.published / name, options.checkpoints / name)
 
 
-def kept(options: argparse.Namespace) -> list[int]:
+def steps_to_publish(options: argparse.Namespace) -> list[int]:
     """List the steps to publish."""
     return [int(step) for step in options.keep.split(",")]
 

@@ -32,7 +32,7 @@ from online_il.program.exhausted import needs_of_checkpoints
 from online_il.provenance import file_hash
 from online_il.records import Checkpoint
 from online_il.training.common import Recorder, main_process, processes
-from online_il.training.kept import KEPT, state_bytes
+from online_il.training.state_size import CHECKPOINTS_KEPT, state_bytes
 
 SEAL = "seal.json"
 RECORDED = "recorded.json"
@@ -106,7 +106,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
             shutil.rmtree(saving.folder / "trainer", ignore_errors=True)
             parameters = sum(part.numel() for part in trainer.model.parameters())
             state = state_bytes(parameters)
-            error.add_note(needs_of_checkpoints(state, KEPT, len(recorder.steps)))
+            error.add_note(needs_of_checkpoints(state, CHECKPOINTS_KEPT, len(recorder.steps)))
         raise
     if saver.stopped and trainer.state.global_step < trainer.args.max_steps:
         raise Stopped(
@@ -161,7 +161,7 @@ class Saver(TrainerCallback):
             _write_recorded(self.recorder, checkpoint)
             place = self.saving.folder / f"{PREFIX}{state.global_step:08d}"
             seal(checkpoint, place, self.saving)
-            for path in list(_newest_first(self.saving.folder))[KEPT:]:
+            for path in list(_newest_first(self.saving.folder))[CHECKPOINTS_KEPT:]:
                 shutil.rmtree(path)
         self.trainer.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()

@@ -1,6 +1,6 @@
 """The files that a training keeps to go on from; preflight counts them without the trainers."""
 
-KEPT = 2
+CHECKPOINTS_KEPT = 2
 """Checkpoints that are kept: should the newest be damaged, there is one before it."""
 STATE_BYTES = 12
 """Bytes a parameter in each: weights and AdamW's two moments, in single precision."""
@@ -8,4 +8,4 @@ STATE_BYTES = 12
 
 def state_bytes(n_parameters: int) -> int:
     """Bound what a running training keeps: its checkpoints and the one being written."""
-    return (KEPT + 1) * STATE_BYTES * n_parameters
+    return (CHECKPOINTS_KEPT + 1) * STATE_BYTES * n_parameters
