@@ -1,11 +1,8 @@
 """Fine-tuning data that ask what a benchmark asks are found, in every task, and others stay."""
 
-import argparse
-import importlib.util
 import json
 import random
 import string
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,7 +18,6 @@ from online_il.tasks import gsm8k, mmlu, problems
 from online_il.tasks.asked import Asked, question
 from online_il.tasks.countdown import chat_messages
 
-SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "finetune.py"
 INSTANCES = [((19, 36, 55, 7), 65), ((3, 44, 8), 55), ((5, 5, 9), 81), ((61, 2, 90, 14), 30)]
 REASON = "Please reason step by step."
 
@@ -183,18 +179,10 @@ def test_no_text_takes_long():
         assert text not in asked
 
 
-# ---- the program ----
+# ---- fine-tuning ----
 
 
-@pytest.fixture(scope="module")
-def finetune():
-    spec = importlib.util.spec_from_file_location("finetune_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(finetune, tmp_path):
+def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(tmp_path):
     tested = [
         *of_countdown(INSTANCES),
         of_problem(LONG, gsm8k.INSTRUCTION, "gsm8k"),
@@ -244,8 +232,10 @@ def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(finetune, tmp_pa
             "max_grad_norm": 1.0,
         }
     )
-    options = argparse.Namespace(model=tmp_path, prompts=tmp_path / "prompts.parquet")
-    found, left = finetune.rows(options, settings)
+    # Imported here: the other tests of this file need no trainer.
+    from online_il.training.solutions import solutions
+
+    found, left = solutions(tmp_path, tmp_path / "prompts.parquet", settings)
     assert left == {"longer_than_max_length": 0, "asked_in_a_benchmark": len(asked)}
     said = sorted("".join(message["content"] for message in messages) for messages in others)
     assert sorted(tokenizer.decode(row.prompt) for row in found) == said

@@ -246,7 +246,7 @@ def test_a_wrong_setting_is_named_with_place_and_remedy(
             "expert_weight",
             "[0.6, 0.6]",
             "theory.gaussian[2]",
-            "weight 0.6|sum to 1",
+            "weight` 0.6|sum to 1",
         ),
         ("gaussian:", "name", "class-b", "theory", "two panels|rename"),
         ("gaussian:", "colour: 1, name", "x", "theory.gaussian[0].colour", "unknown key"),

@@ -1,8 +1,7 @@
-"""The tables and records that pass between the rules, and how they are written.
+"""The tables and records that pass between the rules.
 
-Each table has one class that documents its columns; it validates strictly just before each write.
-Every file is written aside and renamed, so that it is complete or absent, and every Parquet file
-carries in its metadata where it comes from.
+Each table has one class that documents its columns; it validates strictly just before each write
+(`files.write_table`). Every Parquet file carries in its metadata where it comes from.
 """
 
 import json
