@@ -20,7 +20,7 @@ from online_il.config.sampling import Sampling
 from online_il.files import write_json, write_table
 from online_il.generation.engines import Engine
 from online_il.generation.resume import Resume, loglikelihoods, respond
-from online_il.grading import graded_sample, grader_of
+from online_il.grading import graded_samples, grader_of
 from online_il.models import form_hash
 from online_il.provenance import identities, libraries, versions
 from online_il.records import Checkpoint, EvaluationRecord, Samples
@@ -185,17 +185,7 @@ def _responses(
     keys = [(p, s) for p in range(len(prompts)) for s in range(count)]
     texts = [prompts["text"][prompt] for prompt, _ in keys]
     responses = respond(engine, texts, keys, sampling=sampling, seed=seed_of_samples, resume=resume)
-    return [
-        graded_sample(
-            prompt_id=prompts["prompt_id"][prompt],
-            sample_index=index,
-            policy=policy,
-            seed=seed,
-            answer=json.loads(prompts["answer"][prompt]),
-            response=response,
-        )
-        for (prompt, index), response in zip(keys, responses, strict=True)
-    ]
+    return graded_samples(prompts, keys, responses, policy=policy, seed=seed)
 
 
 def _checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | None]:

@@ -7,8 +7,10 @@ the last boxed answer, by math-verify. The paper does not say how it grades the 
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from online_il.generation.response import Response
 from online_il.tasks import boxed, countdown, harness
@@ -73,6 +75,28 @@ def graded_sample(
         "token_ids": response.token_ids,
         **grade(text, answer)._asdict(),
     }
+
+
+def graded_samples(
+    prompts: pd.DataFrame,
+    keys: Iterable[tuple[int, int]],
+    responses: Iterable[Response],
+    *,
+    policy: str,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Make the rows of the samples table; `keys` are (prompt number, sample index) of each."""
+    return [
+        graded_sample(
+            prompt_id=prompts["prompt_id"][prompt],
+            sample_index=index,
+            policy=policy,
+            seed=seed,
+            answer=json.loads(prompts["answer"][prompt]),
+            response=response,
+        )
+        for (prompt, index), response in zip(keys, responses, strict=True)
+    ]
 
 
 def reward(completions: Sequence[str], answer: Sequence[str], **_: Any) -> list[float]:

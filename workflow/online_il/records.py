@@ -5,6 +5,7 @@ Each table has one class that documents its columns; it validates strictly just 
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,17 @@ def read_table(path: Path, table: type[Table]) -> pd.DataFrame:
             f"{path}: not a whole {table.__name__} table ({reason}); "
             "delete it and start again: Snakemake makes it anew"
         ) from None
+
+
+def read_prompts(path: Path, splits: Sequence[str]) -> pd.DataFrame:
+    """Read the prompts of some splits. Raises `InputError` for a split without any."""
+    table = read_table(path, Prompts)
+    found = sorted(set(table["split"]))
+    if missing := [split for split in splits if split not in found]:
+        raise InputError(
+            f"{path}: no prompt of split {', '.join(missing)}; there are {', '.join(found)}"
+        )
+    return table[table["split"].isin(splits)].reset_index(drop=True)
 
 
 def provenance(path: Path) -> dict[str, Any]:
