@@ -222,24 +222,12 @@ def test_a_wrong_setting_is_named_with_place_and_remedy(
     [
         ("\n", "resamples", "3", "discrepancy.resamples", "100|Permutations"),
         ("\n", "keywords", '["two words"]', "discrepancy.keywords[0]", "pattern"),
-        (
-            "offline_bound:",
-            "coverage",
-            "[16, 0.5]",
-            "theory.offline_bound",
-            "` 0.5|least 1",
-        ),
+        ("offline_bound:", "coverage", "[16, 0.5]", "theory.offline_bound", "` 0.5|least 1"),
         ("offline_bound:", "samples", "[0]", "theory.offline_bound", "`samples` 0|least 1"),
         ("pessimism:", "coverage", "2", "theory.pessimism", "`coverage` 2|least"),
         ("horizon:", "coverage", "0.5", "theory.horizon.coverage", "0.5|C of the misspecified"),
         ("alignment:", "cells", "many", "theory.alignment.cells", "many|Cells an axis"),
-        (
-            "class-a",
-            "class_direction",
-            "[[0, 0]]",
-            "theory.gaussian[0]",
-            "direction` of length 0",
-        ),
+        ("class-a", "class_direction", "[[0, 0]]", "theory.gaussian[0]", "` of length 0"),
         ("class-a", "expert_mean", "[[0, 1, 2]]", "theory.gaussian[0]", "3|as many"),
         (
             "mixture-high",
