@@ -230,8 +230,8 @@ def _is_unused(statement: ast.stmt, read: set[str], is_pure: Callable[[ast.AST],
         targets, value = [statement.target], statement.value
     else:
         return False
-    named = all(isinstance(target, ast.Name) and target.id not in read for target in targets)
-    return named and is_pure(value)
+    is_name = all(isinstance(target, ast.Name) and target.id not in read for target in targets)
+    return is_name and is_pure(value)
 
 
 def _with_names(node: ast.Import | ast.ImportFrom, counts: Callable[[str], bool]) -> ast.AST | None:

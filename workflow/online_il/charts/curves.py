@@ -127,8 +127,8 @@ def panel(
     # The base is where the other runs start, not a run of its own.
     means = measure.means[measure.means["run"] != BASE]
     means = means.assign(interval=[band(row) for row in means.to_dict("records")])
-    keep = ["run", "method", "seeds", "step", *AXES, "accuracy", "band_low", "band_high"]
-    keep += ["interval"]
+    columns = ["run", "method", "seeds", "step", *AXES, "accuracy", "band_low", "band_high"]
+    columns += ["interval"]
     top = _top(measure)
     names = list(looks)
     colour = alt.Color("run:N").scale(domain=names, range=[look.colour for look in looks.values()])
@@ -143,7 +143,7 @@ def panel(
         .axis(format=".2~f", tickCount=5)
     )
     seeds = alt.Chart(from_base(measure.seeds)[["run", "seed", *AXES, "accuracy"]])
-    curves = alt.Chart(means[keep])
+    curves = alt.Chart(means[columns])
     layers = [
         curves.mark_area(clip=True).encode(
             x, y=alt.Y("band_low:Q"), y2="band_high:Q", color=colour, opacity=_faded(0.11)

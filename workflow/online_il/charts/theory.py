@@ -35,9 +35,9 @@ def slopes(table: Path) -> pd.DataFrame:
     needs two. Columns: sweep, learner, slope, points, ratio_low, ratio_high.
     """
     rows = read_table(table, Theorem1Table)
-    kept = rows[(rows["sweep"] != "centre") & (rows["rate"] < 1) & (rows["risk_exact"] >= LEAST)]
+    fitted = rows[(rows["sweep"] != "centre") & (rows["rate"] < 1) & (rows["risk_exact"] >= LEAST)]
     found = []
-    for (sweep, learner), part in kept.groupby(["sweep", "learner"], sort=False):
+    for (sweep, learner), part in fitted.groupby(["sweep", "learner"], sort=False):
         slope = math.nan
         if part["rate"].nunique() > 1:
             slope = float(np.polyfit(np.log(part["rate"]), np.log(part["risk_exact"]), 1)[0])
@@ -48,7 +48,7 @@ def slopes(table: Path) -> pd.DataFrame:
 
 def theorem1(table: Path) -> alt.TopLevelMixin:
     """Draw risk against the rate: a panel a sweep, a line a learner, the rate itself dashed."""
-    rows = _named(table, Theorem1Table, {k: v[0] for k, v in LEARNERS.items()})
+    rows = _with_titles(table, Theorem1Table, {k: v[0] for k, v in LEARNERS.items()})
     centre = rows[rows["sweep"] == "centre"].iloc[0]
     offline = rows[(rows["learner"] == LEARNERS["offline"][0]) & (rows["rate"] < 1)]
     contexts = offline[offline["sweep"] == "contexts"].sort_values("contexts")
@@ -256,7 +256,7 @@ def horizon(table: Path) -> alt.TopLevelMixin:
         "dagger": "DAgger-style labels",
         "reverse_kl": "on-policy, reverse KL",
     }
-    rows = _named(table, HorizonTable, names)
+    rows = _with_titles(table, HorizonTable, names)
     colour, shape = _looks(
         {
             names["behaviour_cloning"]: ("#0072B2", "circle"),
@@ -319,7 +319,7 @@ def horizon(table: Path) -> alt.TopLevelMixin:
     return _finished(chart, "Accumulation and misspecification are two causes", text)
 
 
-def _named(table: Path, kind: type[Table], names: dict[str, str]) -> pd.DataFrame:
+def _with_titles(table: Path, kind: type[Table], names: dict[str, str]) -> pd.DataFrame:
     rows = read_table(table, kind)
     return rows.assign(learner=rows["learner"].map(names))
 

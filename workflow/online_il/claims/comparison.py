@@ -38,8 +38,8 @@ def study(folder: Path, like: str = "") -> StudyResults:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a study's results, such as results/mini")
     inside = sorted({path.parent for name in NAMES for path in folder.glob(f"*/{name}")})
-    named = [place for place in inside if place.name == like]
-    for place in (folder, *named, *(inside if len(inside) == 1 else [])):
+    alike = [place for place in inside if place.name == like]
+    for place in (folder, *alike, *(inside if len(inside) == 1 else [])):
         for name in NAMES:
             if (place / name).is_file():
                 return StudyResults(place, place / name)

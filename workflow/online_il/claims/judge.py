@@ -275,8 +275,8 @@ def _pair_drafts(claim: DiscrepancyClaim, evidence: Evidence) -> Iterator[Draft]
         # A measure that ends in a blank is one a keyword.
         many = claim.measure.endswith(" ")
         names = rows["measure"]
-        kept = names.str.startswith(claim.measure) if many else names == claim.measure
-        for _, row in rows[kept].iterrows():
+        is_claimed = names.str.startswith(claim.measure) if many else names == claim.measure
+        for _, row in rows[is_claimed].iterrows():
             none = False
             yield _measure_draft(claim, task, (expert, student), row, facts)
     if none:

@@ -50,27 +50,27 @@ def pooled(
 ) -> Pool:
     """Pool both models' responses to `prompts`, with their indicators."""
     number = {prompt: i for i, prompt in enumerate(prompts)}
-    kept = [
+    shared = [
         np.array([i for i, p in enumerate(model.prompts) if p in number], dtype=np.int64)
         for model in (expert, student)
     ]
     prompt_N = np.concatenate(
         [
             [number[model.prompts[i]] for i in rows]
-            for model, rows in zip((expert, student), kept, strict=True)
+            for model, rows in zip((expert, student), shared, strict=True)
         ]
     ).astype(np.int64)
-    is_expert_N = np.repeat([True, False], [len(rows) for rows in kept])
+    is_expert_N = np.repeat([True, False], [len(rows) for rows in shared])
     order = np.lexsort((~is_expert_N, prompt_N))
 
     def joined(of: str) -> NDArray[np.int64]:
-        parts = [getattr(m, of)[rows] for m, rows in zip((expert, student), kept, strict=True)]
+        parts = [getattr(m, of)[rows] for m, rows in zip((expert, student), shared, strict=True)]
         return np.asarray(np.concatenate(parts)[order])
 
     prompt_N, is_expert_N = prompt_N[order], is_expert_N[order]
     length_N, counts_N_W = joined("length_N"), joined("counts_N_W")
     words = sparse.vstack(
-        [m.words_N_V[rows] for m, rows in zip((expert, student), kept, strict=True)]
+        [m.words_N_V[rows] for m, rows in zip((expert, student), shared, strict=True)]
     )
     bins_B, bin_N = np.unique(length_N // bin_width, return_inverse=True)
     presence_N_W = (counts_N_W > 0).astype(float)

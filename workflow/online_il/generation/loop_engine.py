@@ -15,7 +15,7 @@ from online_il.generation.scoring import of_choices
 from online_il.generation.tokens import Tokens
 from online_il.models import WEIGHTS, model_config
 
-Kept = tuple[decode.Cache, int, Tensor | None]
+ContextState = tuple[decode.Cache, int, Tensor | None]
 
 
 class LoopEngine:
@@ -78,7 +78,7 @@ class LoopReader:
     def __init__(self, model: decode.Decoder) -> None:
         self._model = model
 
-    def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, Kept]:
+    def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, ContextState]:
         """Return (logits (B, V) after each context, keys and values with their padding)."""
         ids_B_T, padding_B = decode.padded(contexts)
         rows, length = ids_B_T.shape
@@ -87,9 +87,9 @@ class LoopReader:
         hidden_B_T_E = decode.forward(self._model, ids_B_T, cache, 0, cos_sin, padding_B)
         return F.linear(hidden_B_T_E[:, -1], self._model.head_V_E), (cache, length, padding_B)
 
-    def read_on(self, kept: Kept, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
+    def read_on(self, state: ContextState, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
         """Return logits (B, C, V) after each token that follows the contexts of these numbers."""
-        cache, start, padding_B = kept
+        cache, start, padding_B = state
         longest = start + ids_B_C.shape[1]
         hidden_B_C_E = decode.forward(
             self._model,

@@ -59,9 +59,9 @@ def respond(
             seed=seed,
         )
 
-    with Units(resume, len(units)) as kept:
+    with Units(resume, len(units)) as stored:
         for number, rows in enumerate(units):
-            result = kept.result(number, lambda rows=rows: make(rows))  # type: ignore[misc]
+            result = stored.result(number, lambda rows=rows: make(rows))  # type: ignore[misc]
             for row, response in zip(rows, result, strict=True):
                 responses[row] = Response(*response)
             done(len(responses))
@@ -77,10 +77,10 @@ def loglikelihoods(
     """Call `Engine.loglikelihoods` (nats) unit by unit."""
     starts = range(0, len(prompts), SCORED)
     scores: list[list[float]] = []
-    with Units(resume, len(starts)) as kept:
+    with Units(resume, len(starts)) as stored:
         for number, start in enumerate(starts):
             rows = slice(start, start + SCORED)
-            scores += kept.result(
+            scores += stored.result(
                 number,
                 lambda rows=rows: engine.loglikelihoods(prompts[rows], continuations[rows]),  # type: ignore[misc]
             )
@@ -135,12 +135,12 @@ class Units:
             return 0
         place = len(head)
         for line in self._file:
-            kept = _parsed(line)
-            number, result = len(self._results), kept.get("result")
+            entry = _parsed(line)
+            number, result = len(self._results), entry.get("result")
             if (
                 not line.endswith(b"\n")
-                or kept.get("unit") != number
-                or kept.get("sha256") != _hash(number, result)
+                or entry.get("unit") != number
+                or entry.get("sha256") != _hash(number, result)
             ):
                 logging.warning(
                     "%s, line %d is damaged: it and what follows is generated again",

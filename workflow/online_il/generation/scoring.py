@@ -26,7 +26,7 @@ class Reader(Protocol):
     def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, Any]:
         """Return (logits (B, V) after each context, what the model keeps of them)."""
 
-    def read_on(self, kept: Any, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
+    def read_on(self, state: Any, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
         """Return logits (B, C, V) after each token that follows the contexts of these numbers."""
 
 
@@ -43,7 +43,7 @@ def loglikelihoods(
         rows_of.setdefault(tuple(context), []).append(number)
     scores = [0.0] * len(rows)
     for contexts in _together(rows_of, batch_size):
-        logits_B_V, kept = reader.read(contexts)
+        logits_B_V, state = reader.read(contexts)
         logp_B_V = logits_B_V.float().log_softmax(-1)
         asked = [(place, row) for place, key in enumerate(contexts) for row in rows_of[key]]
         for place, row in asked:
@@ -57,7 +57,7 @@ def loglikelihoods(
             ids_B_C = pad_sequence(
                 [torch.tensor(rows[row][1]) for row in some], batch_first=True, padding_value=-1
             )
-            logits_B_C_V = reader.read_on(kept, torch.tensor(places), ids_B_C[:, :-1].clamp(min=0))
+            logits_B_C_V = reader.read_on(state, torch.tensor(places), ids_B_C[:, :-1].clamp(min=0))
             next_B_C = ids_B_C[:, 1:].to(logits_B_C_V.device)
             # Positions past the end of a shorter continuation count nothing.
             nats_B_C = F.cross_entropy(

@@ -101,9 +101,9 @@ class TransformersEngine:
         )
         return out.logits[:, -1], (out.past_key_values, mask_B_T)
 
-    def read_on(self, kept: tuple[Any, Tensor], contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
+    def read_on(self, state: tuple[Any, Tensor], contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
         """Return logits (B, C, V) after each token that follows the contexts of these numbers."""
-        cache, mask_B_T = kept
+        cache, mask_B_T = state
         contexts_B = contexts_B.to(self._device)
         ids_B_C = ids_B_C.to(self._device)
         # Reading on writes into the cache, and other continuations need it, too.

@@ -175,8 +175,8 @@ def _thinned(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     place = rows.groupby(["run", "seed"]).cumcount()
     length = rows.groupby(["run", "seed"])["updates"].transform("size")
     rows = rows.assign(bin=place * POINTS // length.clip(lower=POINTS))
-    kept = ["updates", "samples", "device_seconds", column]
-    means: pd.DataFrame = rows.groupby(["run", "seed", "bin"], as_index=False)[kept].mean()
+    columns = ["updates", "samples", "device_seconds", column]
+    means: pd.DataFrame = rows.groupby(["run", "seed", "bin"], as_index=False)[columns].mean()
     return means.drop(columns="bin").round(6)
 
 

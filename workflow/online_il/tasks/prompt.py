@@ -37,8 +37,8 @@ def without_tests(
     """Drop training rows that are test rows: (those left, how many were dropped)."""
     known = {identity(row) for row in tests}
     rows = list(train)
-    kept = [row for row in rows if identity(row) not in known]
-    return kept, len(rows) - len(kept)
+    others = [row for row in rows if identity(row) not in known]
+    return others, len(rows) - len(others)
 
 
 def words(text: str) -> str:

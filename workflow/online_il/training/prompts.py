@@ -36,9 +36,13 @@ def training_prompts(
         trained_end(base, conversation=conversation)
     if longest is not None:
         ids = prompt_ids(tokenizer, [row["prompt"] for row in rows])
-        kept = [row for row, tokens in zip(rows, ids, strict=True) if len(tokens) <= longest]
-        log("training prompts", kept=len(kept), longer_than_max_prompt_tokens=len(rows) - len(kept))
-        rows = kept
+        short = [row for row, tokens in zip(rows, ids, strict=True) if len(tokens) <= longest]
+        log(
+            "training prompts",
+            kept=len(short),
+            longer_than_max_prompt_tokens=len(rows) - len(short),
+        )
+        rows = short
     if not rows:
         raise InputError(f"{path}: no training prompt (of at most {longest} tokens) in it")
     return shuffled_passes(rows, count, seed)

@@ -46,8 +46,8 @@ NOT_IDENTITY = {"state", "save_minutes", "progress", "checkpoints", "training", 
 
 def saving_of(options: argparse.Namespace, **inputs: str) -> Saving:
     """Describe what a run goes on from; `inputs` are the hashes of the files that it reads."""
-    named = {k: v for k, v in vars(options).items() if k not in NOT_IDENTITY}
-    wanted = {k: v for k, v in named.items() if not isinstance(v, Path)}
+    options_of_run = {k: v for k, v in vars(options).items() if k not in NOT_IDENTITY}
+    wanted = {k: v for k, v in options_of_run.items() if not isinstance(v, Path)}
     own, *accepted = identities(
         options.code, options=wanted, inputs=inputs, processes=processes(), versions=libraries()
     )

@@ -202,7 +202,7 @@ def restore(recorder: Recorder, place: Path, saving: Saving) -> bool:
     recorded = json.loads((place / RECORDED).read_text())
     recorder.rows = recorded["rows"]
     recorder.tokens, recorder.seconds = recorded["tokens"], recorded["seconds"]
-    recorder.checkpoints = [Checkpoint(**kept) for kept in recorded["checkpoints"]]
+    recorder.checkpoints = [Checkpoint(**fields) for fields in recorded["checkpoints"]]
     return True
 
 
@@ -214,9 +214,9 @@ def _usable(place: Path, saving: Saving) -> bool:
             logging.info("%s is of another run (code, settings or inputs): not taken", place)
             return False
         broken = [n for n, known in sealed["files"].items() if file_hash(place / n) != known]
-        for kept in json.loads((place / RECORDED).read_text())["checkpoints"]:
-            policy = saving.published / f"step{kept['step']}"
-            if weights_hash(policy) != kept["weights_hash"]:
+        for checkpoint in json.loads((place / RECORDED).read_text())["checkpoints"]:
+            policy = saving.published / f"step{checkpoint['step']}"
+            if weights_hash(policy) != checkpoint["weights_hash"]:
                 broken.append(f"its {policy.relative_to(saving.folder)}")
     except (OSError, ValueError, KeyError, TypeError, InputError) as error:
         broken = [f"unreadable ({error})"]
@@ -235,6 +235,6 @@ def _write_recorded(recorder: Recorder, folder: Path) -> None:
         "rows": recorder.rows,
         "tokens": recorder.tokens,
         "seconds": recorder.seconds,
-        "checkpoints": [kept.model_dump() for kept in recorder.checkpoints],
+        "checkpoints": [checkpoint.model_dump() for checkpoint in recorder.checkpoints],
     }
     write_text(json.dumps(recorded), folder / RECORDED)

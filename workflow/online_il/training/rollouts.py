@@ -175,8 +175,10 @@ class SortedScoring:
         logps_B_C = torch.zeros(input_ids.shape[0], logits_to_keep, device=input_ids.device)
         lengths_B = attention_mask[:, -logits_to_keep:].sum(-1)
         for rows in lengths_B.argsort().split(batch_size):
-            keep = max(1, int(lengths_B[rows].max()))
-            width = input_ids.shape[1] - logits_to_keep + keep
-            logps, _, _ = score(model, input_ids[rows, :width], attention_mask[rows, :width], keep)
-            logps_B_C[rows, :keep] = logps
+            most = max(1, int(lengths_B[rows].max()))
+            width = input_ids.shape[1] - logits_to_keep + most
+            logps, _, _ = score(
+                model, input_ids[rows, :width], attention_mask[rows, :width], longest
+            )
+            logps_B_C[rows, :most] = logps
         return logps_B_C, None, None

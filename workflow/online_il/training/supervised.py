@@ -35,8 +35,8 @@ class Demonstration(NamedTuple):
     def labels(self) -> list[int]:
         """Return what the trainer learns to predict at each position; -100 for nothing."""
         trained = self.trained or [True] * len(self.response)
-        kept = [t if yes else -100 for t, yes in zip(self.response, trained, strict=True)]
-        return [-100] * len(self.prompt) + kept
+        response = [t if yes else -100 for t, yes in zip(self.response, trained, strict=True)]
+        return [-100] * len(self.prompt) + response
 
 
 class Trainer(Precision, SFTTrainer):
