@@ -351,15 +351,11 @@ def _generate_batch(
             break
         # Dropping rows copies the cache, so wait until an eighth of the batch is finished.
         if n_finished * 8 >= len(alive):
-            going_B = (~finished_B).nonzero()[:, 0]
-            alive, chosen_B, uniform_B_T = (
-                alive[going_B],
-                chosen_B[going_B],
-                uniform_B_T[going_B],
-            )
-            padding_B = None if padding_B is None else padding_B[going_B]
-            cache = taken(cache, going_B, start, longest)
-            finished_B = torch.zeros(len(going_B), dtype=torch.bool)
+            open_B = (~finished_B).nonzero()[:, 0]
+            alive, chosen_B, uniform_B_T = alive[open_B], chosen_B[open_B], uniform_B_T[open_B]
+            padding_B = None if padding_B is None else padding_B[open_B]
+            cache = taken(cache, open_B, start, longest)
+            finished_B = torch.zeros(len(open_B), dtype=torch.bool)
         hidden_B_E = forward(model, chosen_B[:, None], cache, start, cos_sin, padding_B)[:, -1]
         start += 1
     return [

@@ -177,8 +177,6 @@ class SortedScoring:
         for rows in lengths_B.argsort().split(batch_size):
             most = max(1, int(lengths_B[rows].max()))
             width = input_ids.shape[1] - logits_to_keep + most
-            logps, _, _ = score(
-                model, input_ids[rows, :width], attention_mask[rows, :width], longest
-            )
+            logps, _, _ = score(model, input_ids[rows, :width], attention_mask[rows, :width], most)
             logps_B_C[rows, :most] = logps
         return logps_B_C, None, None
