@@ -76,7 +76,9 @@ def train_ours(work: Work, method: str, seed: int, folder: Path) -> Recorder:
         given = (student, expert, work.tokenizer, work.prompts, settings)
         return distill.train(*given, generation=LOOP, **common)
     encode, eos = work.tokenizer.encode, work.tokenizer.eos_token_id
-    rows = [supervised.Row(encode(p), [*encode(text), eos]) for p, text in work.demonstrations]
+    rows = [
+        supervised.Demonstration(encode(p), [*encode(text), eos]) for p, text in work.demonstrations
+    ]
     updates = supervised.plan(len(rows), 1 + work.updates, settings.batch_size, seed)
     micro = settings.micro_batch_size
     return supervised.train(*policy, rows, updates, micro_batch_size=micro, **common)

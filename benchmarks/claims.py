@@ -34,11 +34,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_il.claims.drafts import CONTRADICTED, SUPPORTED, UNDECIDED, Draft, finish, region
-from online_il.claims.judge import _of_runs, side_of
+from online_il.claims.judge import run_drafts, side_of
 from online_il.claims.measured import Measured
-from online_il.claims.speed import SHARE
 from online_il.config.claims import load_claims
-from online_il.statistics import weights
+from online_il.statistics.resampling import resampled
+from online_il.statistics.speed import SHARE
 
 Array = NDArray[np.floating]
 Tables = dict[str, dict[str, Measured]]
@@ -172,7 +172,7 @@ def measured(names: Sequence[str], whole: Simulated, rng: np.random.Generator) -
     return [
         draft
         for name in names
-        for draft in _of_runs(CLAIMS[name], whole, "simulated", RESAMPLES, rng)
+        for draft in run_drafts(CLAIMS[name], whole, "simulated", RESAMPLES, rng)
     ]
 
 
@@ -212,7 +212,7 @@ def study(rng: np.random.Generator, truth: float, between: float) -> Iterator[tu
         timed.append(replace(timed[0], claim=name, fields=fields))
     whole = accuracies(rng, truth, between)
     yield from judged([*measured((*ACCURACIES, *DROPS), whole, rng), *timed])
-    drawn = next(weights(SEEDS, PROMPTS, RESAMPLES, rng))
+    drawn = next(resampled(SEEDS, PROMPTS, RESAMPLES, rng))
     for name in ACCURACIES:
         yield name, "plain", plain_bootstrap(drawn, whole, name)
 

@@ -15,8 +15,8 @@ if STUDY.discrepancy:
 if STUDY.theory:
     titles = {"titles": [panel.title for panel in STUDY.theory.gaussian]}
     FIGURES["figure4"] = (theory_panels(), "Theory", titles)
-    for drawn, table in THEOREMS.items():
-        FIGURES[drawn] = (theory_table(LAYOUT.theory, table), "Theory", {})
+    for theorem in THEOREMS:
+        FIGURES[theorem] = (theory_table(LAYOUT.theory, theorem), "Theory", {})
 
 for drawn, (tables, chapter, settings) in FIGURES.items():
 

@@ -38,7 +38,7 @@ def theory_tables():
     """List the theory's tables that claims are about."""
     if STUDY.theory is None:
         return []
-    return theory_panels() + [theory_table(LAYOUT.theory, name) for name in THEOREMS.values()]
+    return theory_panels() + [theory_table(LAYOUT.theory, name) for name in THEOREMS]
 
 
 def drawn_from(figure):

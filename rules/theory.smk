@@ -28,21 +28,21 @@ rule theory_gaussian:
         PROGRAM + " --out {output}" + TO_LOG
 
 
-for table in THEOREMS.values():
+for theorem, key in THEOREMS.items():
 
     rule:
         name:
-            f"theory_{table}"
+            f"theory_{theorem}"
         output:
-            theory_table(LAYOUT.theory, table),
+            theory_table(LAYOUT.theory, theorem),
         log:
-            LAYOUT.log(f"theory_{table}"),
+            LAYOUT.log(f"theory_{theorem}"),
         benchmark:
-            LAYOUT.benchmark(f"theory_{table}")
+            LAYOUT.benchmark(f"theory_{theorem}")
         conda:
             CONDA
         params:
-            **program(f"theory_{table}", **getattr(STUDY.theory, table).model_dump()),
+            **program(f"theory_{theorem}", **getattr(STUDY.theory, key).model_dump()),
         message:
             "compute {output}"
         shell:
@@ -51,7 +51,7 @@ for table in THEOREMS.values():
 
 rule slopes:
     input:
-        theory_table(LAYOUT.theory, "offline_bound"),
+        theory_table(LAYOUT.theory, "theorem1"),
     output:
         LAYOUT.table("theorem1", "md"),
     log:

@@ -17,7 +17,7 @@ from test_discrepancy import models, write
 from online_il.config.study import load
 
 ROOT = Path(__file__).parents[2]
-# Each theorem's figure, by the table that it is drawn from.
+# The key of the config that holds each theorem's settings.
 THEOREMS = {
     "theorem1": "offline_bound",
     "theorem2": "alignment",
@@ -66,12 +66,12 @@ def draw_theory(results: Path) -> None:
     titles = [panel["title"] for panel in panels]
     draw("figure4", found, drawn, titles=titles)
     theory = load(ROOT / "config" / "smoke.yaml").theory.model_dump(exclude_none=True)
-    for figure, name in THEOREMS.items():
-        table = tables / f"{name}.parquet"
-        run(f"theory_{name}", *flags(theory[name]), "--out", table)
-        draw(figure, [table], drawn)
+    for theorem, key in THEOREMS.items():
+        table = tables / f"{theorem}.parquet"
+        run(f"theory_{theorem}", *flags(theory[key]), "--out", table)
+        draw(theorem, [table], drawn)
     output = results / "tables" / "theorem1.md"
-    run("slopes", "--table", tables / "offline_bound.parquet", "--output", output)
+    run("slopes", "--table", tables / "theorem1.parquet", "--output", output)
 
 
 def draw_discrepancy(results: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from online_il.files import write_json, write_table
-from online_il.records import Checkpoint, Evaluation, RunRecord, Samples, Training
+from online_il.records import Checkpoint, EvaluationRecord, RunRecord, Samples, Training
 
 VERSIONS = {"online_il": "0"}
 # run: method, expert, checkpoints (step, updates, samples), accuracy at the end
@@ -142,7 +142,7 @@ def _fake_evaluation(
             "format_ok": True,
         }
     )
-    record = Evaluation(
+    record = EvaluationRecord(
         task=task,
         benchmark=benchmark,
         run=run,

@@ -15,8 +15,8 @@ import torch
 from chat_model import save_chat_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from online_il.chat import as_text
 from online_il.files import write_table
-from online_il.generation.chat import as_text
 from online_il.generation.endpoint import sample_seed
 from online_il.records import Prompts, Samples, provenance, read_table
 

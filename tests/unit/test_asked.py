@@ -1,10 +1,8 @@
 """Fine-tuning data that ask what a benchmark asks are found, in every task, and others stay."""
 
-import importlib.util
 import json
 import random
 import string
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,15 +10,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from online_il.chat import as_text
 from online_il.config.finetuning import Finetuning
 from online_il.files import write_table
-from online_il.generation.chat import as_text
 from online_il.records import Prompts
 from online_il.tasks import gsm8k, mmlu, problems
 from online_il.tasks.asked import Asked, question
 from online_il.tasks.countdown import chat_messages
 
-SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "finetune.py"
 INSTANCES = [((19, 36, 55, 7), 65), ((3, 44, 8), 55), ((5, 5, 9), 81), ((61, 2, 90, 14), 30)]
 REASON = "Please reason step by step."
 
@@ -182,18 +179,10 @@ def test_no_text_takes_long():
         assert text not in asked
 
 
-# ---- the program ----
+# ---- fine-tuning ----
 
 
-@pytest.fixture(scope="module")
-def finetune():
-    spec = importlib.util.spec_from_file_location("finetune_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(finetune, tmp_path):
+def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(tmp_path):
     tested = [
         *of_countdown(INSTANCES),
         of_problem(LONG, gsm8k.INSTRUCTION, "gsm8k"),
@@ -243,7 +232,10 @@ def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(finetune, tmp_pa
             "max_grad_norm": 1.0,
         }
     )
-    found, left = finetune.rows(tmp_path, tmp_path / "prompts.parquet", settings)
+    # Imported here: the other tests of this file need no trainer.
+    from online_il.training.solutions import solutions
+
+    found, left = solutions(tmp_path, tmp_path / "prompts.parquet", settings)
     assert left == {"longer_than_max_length": 0, "asked_in_a_benchmark": len(asked)}
     said = sorted("".join(message["content"] for message in messages) for messages in others)
     assert sorted(tokenizer.decode(row.prompt) for row in found) == said

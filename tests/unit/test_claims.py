@@ -17,21 +17,22 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
 from online_il.claims import theory
-from online_il.claims.board import board
-from online_il.claims.drafts import Draft, finish, holm, measure, measure_curve, region
-from online_il.claims.effects import (
-    Effect,
-    Part,
-    mean_effect,
-)
+from online_il.claims.board import board_table
+from online_il.claims.drafts import Draft, finish, measure, measure_curve, region
 from online_il.claims.judge import Evidence, conjunction, judge
 from online_il.claims.records import ClaimVerdict, read_claims
-from online_il.config.claims import Conjunction, load_claims
-from online_il.discrepancy.tables import Discrepancy
+from online_il.config.claims import ConjunctionClaim, load_claims
+from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.errors import InputError
 from online_il.files import write_table
+from online_il.statistics.effects import (
+    Effect,
+    Part,
+    holm,
+    mean_effect,
+)
 from online_il.store import build
-from online_il.theory.tables import Gaussian, Horizon, OfflineBound
+from online_il.theory.tables import GaussianTable, HorizonTable, Theorem1Table
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "config" / "claims.yaml"
@@ -164,7 +165,7 @@ def test_holm_corrects_within_a_family_alone():
     ],
 )
 def test_a_conjunction_needs_all_of_its_claims(verdicts, expected):
-    claim = Conjunction(
+    claim = ConjunctionClaim(
         id="x", title="T", family="f", source="S", kind="conjunction", claims=["a", "b"]
     )
     by_claim = {
@@ -198,14 +199,14 @@ def offline(folder: Path, power: float) -> Path:
                         "ratio": risk / rate,
                     }
                 )
-    write_table(rows, OfflineBound, folder / "offline_bound.parquet", {})
+    write_table(rows, Theorem1Table, folder / "theorem1.parquet", {})
     return folder
 
 
 def test_the_rate_is_told_from_another_one(tmp_path):
-    assert theory.number(offline(tmp_path, 1), "rate-slope", "").value == pytest.approx(0)
-    assert theory.number(tmp_path, "rate-ratio", "").value == pytest.approx(0.2)
-    assert theory.number(offline(tmp_path, 2), "rate-slope", "").value == pytest.approx(1)
+    assert theory.theory_number(offline(tmp_path, 1), "rate-slope", "").value == pytest.approx(0)
+    assert theory.theory_number(tmp_path, "rate-ratio", "").value == pytest.approx(0.2)
+    assert theory.theory_number(offline(tmp_path, 2), "rate-slope", "").value == pytest.approx(1)
 
 
 def gaussian(folder: Path, value: float) -> None:
@@ -221,12 +222,12 @@ def gaussian(folder: Path, value: float) -> None:
         }
         for divergence in ("forward_kl", "reverse_kl")
     ]
-    write_table(rows, Gaussian, folder / "gaussian" / "class-a.parquet", {})
+    write_table(rows, GaussianTable, folder / "gaussian" / "class-a.parquet", {})
 
 
 def test_a_discrepancy_is_told_with_the_gap_of_rewards_taken_off(tmp_path):
     gaussian(tmp_path, 0.47725)
-    found = theory.number(tmp_path, "gaussian-excess", "class-a")
+    found = theory.theory_number(tmp_path, "gaussian-excess", "class-a")
     assert found.value == pytest.approx(0.68 - 0.5)
 
 
@@ -239,7 +240,7 @@ def test_no_excess_does_not_support_that_there_is_one(tmp_path, gain, verdict):
             row | {"learner": learner, "risk": risk}
             for learner, risk in (("behaviour_cloning", 0.3 + gain), ("reverse_kl", 0.3))
         ],
-        Horizon,
+        HorizonTable,
         tmp_path / "horizon.parquet",
         {},
     )
@@ -273,7 +274,7 @@ def pair(folder: Path, excess: float, above_noise: bool = True) -> Path:
     )
     rows["above_gap"] = rows["above_gap"].astype("boolean")
     path = folder / "discrepancy" / "aime" / "far" / "near.parquet"
-    write_table(rows, Discrepancy, path, {"n_prompts": 60})
+    write_table(rows, DiscrepancyTable, path, {"n_prompts": 60})
     return path
 
 
@@ -360,7 +361,7 @@ def test_the_database_has_everything_and_the_claims(whole, study):
 def test_text_and_board_name_every_claim_and_verdict(whole, study):
     text = (study / "claims.md").read_text()
     console = Console(width=100, record=True, file=(study / "board.txt").open("w"))
-    console.print(board(read_claims(study / "claims.json")))
+    console.print(board_table(read_claims(study / "claims.json")))
     shown = " ".join(console.export_text().split())
     for name, claim in whole.items():
         assert f"`{name}`" in text and f"| {claim.verdict} |" in text

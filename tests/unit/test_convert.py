@@ -13,9 +13,9 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
+from online_il.chat import messages_of
 from online_il.config.data import CountdownHub, DeepScaler, Gsm8k
 from online_il.errors import InputError
-from online_il.generation.chat import messages_of
 from online_il.records import Prompts, provenance, read_table
 from online_il.tasks import countdown, countdown_hub, gsm8k, mmlu, problems
 

@@ -14,7 +14,7 @@ from scipy import stats
 from online_il.charts.discrepancy import figure3
 from online_il.discrepancy import measures
 from online_il.discrepancy.reading import read
-from online_il.discrepancy.tables import Discrepancy, latex, markdown
+from online_il.discrepancy.tables import DiscrepancyTable, table1_latex, table1_markdown
 from online_il.errors import ParameterError
 from online_il.records import provenance, read_table
 
@@ -190,12 +190,12 @@ def test_the_program_alone_on_two_files(tmp_path):
     keys = {"measure", "estimate", "null_mean", "null_p95", "ci_low", "ci_high", "p_value"}
     assert all(keys <= set(line) for line in lines) and len(lines) > 10
     assert (tmp_path / "figure.svg").stat().st_size > 1000
-    rows, facts = read_table(out, Discrepancy), provenance(out)
+    rows, facts = read_table(out, DiscrepancyTable), provenance(out)
     assert facts["truncated_expert"] == 1 and facts["length_unit"] == "words"
     assert "weigh equally" in facts["weights"]
-    text = markdown(rows, {"expert / student": "a note"})
+    text = table1_markdown(rows, {"expert / student": "a note"})
     assert "| length, TV |" in text and "a note" in text
-    assert latex(rows).count("\\\\") >= len(rows)
+    assert table1_latex(rows).count("\\\\") >= len(rows)
     assert "NaN" not in (tmp_path / "figure.svg").read_text()
     assert len(figure3(out, out).to_dict()["vconcat"]) == 2
     shown = run(*common)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from online_il.charts.discrepancy import figure3
 from online_il.claims.drafts import Draft, measure, measure_curve, region
-from online_il.claims.effects import mean_effect
 from online_il.discrepancy import measures
 from online_il.discrepancy.reading import Responses, read
-from online_il.discrepancy.tables import Discrepancy
+from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.files import write_table
+from online_il.statistics.effects import mean_effect
 
 LONG = 60_000
 
@@ -104,7 +104,7 @@ def test_the_figure_of_a_long_response_is_drawn(tmp_path):
         **dict.fromkeys(("n_prompts", "n_expert", "n_student"), 3),
         **dict.fromkeys(("truncated_expert", "truncated_student"), 0),
     }
-    write_table(rows, Discrepancy, tmp_path / "t.parquet", facts)
+    write_table(rows, DiscrepancyTable, tmp_path / "t.parquet", facts)
     datasets = figure3(tmp_path / "t.parquet").to_dict()["datasets"].values()
     drawn = max(datasets, key=lambda data: "difference" in data[0])
     # Bin 0, those of 1, 2 and 3 words, all empty ones in between as one, and the longest.

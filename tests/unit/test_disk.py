@@ -15,7 +15,7 @@ from online_il.config.study import Study, load
 from online_il.preflight import memory
 from online_il.preflight.report import Report
 from online_il.training import resume
-from online_il.training.kept import KEPT, STATE_BYTES
+from online_il.training.state_size import CHECKPOINTS_KEPT, STATE_BYTES
 
 ROOT = Path(__file__).parents[2]
 SHAPE = Architecture(hidden_size=128, intermediate_size=256, layers=2, heads=2, head_dim=64)
@@ -110,8 +110,8 @@ def test_checkpoints_are_counted_in_the_precision_they_are_written_in(tmp_path, 
 @pytest.mark.parametrize(("cores", "running"), [(1, 1), (2, 2), (16, 2), (None, 2)])
 def test_so_many_trainings_are_counted_as_run_at_once(tmp_path, cores, running):
     study = study_of()
-    one = (KEPT + 1) * STATE_BYTES * PARAMETERS
-    assert (KEPT, STATE_BYTES) == (2, 12)
+    one = (CHECKPOINTS_KEPT + 1) * STATE_BYTES * PARAMETERS
+    assert (CHECKPOINTS_KEPT, STATE_BYTES) == (2, 12)
     found = memory.passing_bytes(study, study.tasks, tmp_path, cores)
     assert found == (running * one, running)
 

@@ -22,10 +22,10 @@ from endpoint_server import (
 )
 from pydantic import ValidationError
 
+from online_il.chat import as_text
 from online_il.config.endpoint import Endpoint
 from online_il.errors import InputError
 from online_il.generation import endpoint as engine
-from online_il.generation.chat import as_text
 from online_il.generation.completion import _retry_after
 from online_il.generation.journal import Journal, Usage
 from online_il.generation.reply import answer_text

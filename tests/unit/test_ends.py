@@ -35,10 +35,11 @@ from training_runs import (
     tiny,
 )
 
+from online_il.chat import as_text
+from online_il.ends import end_ids, trained_end
 from online_il.errors import InputError
 from online_il.files import write_table
-from online_il.generation.chat import as_text
-from online_il.generation.tokens import Tokens, end_ids, trained_end
+from online_il.generation.tokens import Tokens
 from online_il.models import load_model, load_tokenizer, save_policy, word_tokenizer
 from online_il.records import Prompts, Samples
 from online_il.training import distill, grpo, rollouts, supervised
@@ -206,7 +207,7 @@ class Rows(Exception):
     """Stops a program where its training would begin."""
 
 
-def learned(patch, folder: Path) -> list[supervised.Row]:
+def learned(patch, folder: Path) -> list[supervised.Demonstration]:
     """The rows that the program `sft` would train on."""
 
     def stop(_, __, rows, *___, **____):
@@ -303,7 +304,7 @@ def test_sft_learns_the_end_where_it_is_the_padding_and_publishes_the_bases_conf
             return super().compute_loss(model, inputs, *rest, **options)
 
     monkeypatch.setattr(supervised, "Trainer", Seeing)
-    rows = [supervised.Row([1, 3], [4, 2]), supervised.Row([1], [6, 7, 8, 2])]
+    rows = [supervised.Demonstration([1, 3], [4, 2]), supervised.Demonstration([1], [6, 7, 8, 2])]
     supervised.train(
         load_model(two_ends),
         load_tokenizer(two_ends),

@@ -8,14 +8,16 @@ import pytest
 import torch
 from decode_models import hf_logits
 
+from online_il import chat
 from online_il.config.architecture import Architecture
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.ends import end_ids
 from online_il.errors import InputError
-from online_il.generation import chat, decode
+from online_il.generation import decode
 from online_il.generation.engines import open_engine
 from online_il.generation.response import finish_reason
-from online_il.generation.tokens import Tokens, end_ids
+from online_il.generation.tokens import Tokens
 from online_il.generation.vllm_engine import requests, seed_of
 from online_il.models import load_model, load_tokenizer, new_model, save_policy, word_tokenizer
 from online_il.tasks.miniature import VOCABULARY

@@ -10,7 +10,7 @@ import pytest
 import torch
 from training_runs import SHAPE
 
-from online_il.generation.chat import as_text, prompt_ids
+from online_il.chat import as_text, prompt_ids
 from online_il.models import byte_tokenizer, load_model, load_tokenizer, new_model, weights_hash
 
 ROOT = Path(__file__).parents[2]

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from online_il.discrepancy.reading import read
 from online_il.errors import InputError
 from online_il.files import write_table
-from online_il.generation.response import Response, whole
+from online_il.generation.response import Response
 from online_il.grading import grade, graded_sample
 from online_il.records import Prompts, Samples, read_table
 from online_il.tasks import boxed, miniature
 from online_il.tasks.countdown import evaluate_expression, score, score_tinyzero
+from online_il.text import encodable
 
 ANSWERS = {
     "countdown": {"numbers": [1, 2, 3], "target": 7},
@@ -200,7 +201,7 @@ def test_hostile_text_is_wrong_and_can_be_written_and_read(name, tmp_path):
     miniature.check_rate(rows[0]["text"], 7)
     path = tmp_path / "samples.parquet"
     write_table(rows, Samples, path, {})
-    assert set(read_table(path, Samples)["text"]) == {whole(HOSTILE[name])}
+    assert set(read_table(path, Samples)["text"]) == {encodable(HOSTILE[name])}
     write_table(rows[:1], Samples, path, {})
     found = read([path], keywords=["ok", "*"], tokenizer=None, keep_empty=True)
     assert len(found.length_N) == 1 and not list(tmp_path.glob("pwned"))

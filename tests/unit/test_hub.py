@@ -19,7 +19,7 @@ from online_il.errors import InputError
 REPO, REVISION = "owner/name", "0123456789abcdef" * 2 + "01234567"
 
 
-class Row(hub.Row):
+class Row(hub.HubRow):
     question: str
     answer: int
 

@@ -1,9 +1,6 @@
 """MMLU's choices are the tokens that lm-evaluation-harness scores, whatever tokens there are."""
 
-import importlib.util
 import json
-from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,11 +8,12 @@ from lm_eval.models.huggingface import HFLM
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from online_il.evaluation import likeliest_choices
+from online_il.generation.resume import Resume
 from online_il.generation.tokens import Tokens
 from online_il.models import word_tokenizer
 from online_il.tasks import miniature, mmlu
 
-SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "evaluate.py"
 SPECIAL = ["<bos>", "<eos>"]
 SPLIT = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # As GPT-2, Llama 3 and Qwen cut.
 
@@ -70,14 +68,6 @@ def llama_2_like() -> Tokenizer:
 TOKENIZERS = [qwen_like, llama_3_like, byte_level_without_a_split, llama_2_like]
 
 
-@pytest.fixture(scope="module")
-def evaluate():
-    spec = importlib.util.spec_from_file_location("evaluate_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class Asked:
     """An engine that notes the token ids of what it is asked to score."""
 
@@ -90,7 +80,7 @@ class Asked:
         return [[-float(choice != choices[1]) for choice in choices] for choices in continuations]
 
 
-def asked(evaluate, policy, texts, answers):
+def asked(policy, texts, answers):
     """(the token ids that the evaluation asks for, its rows)."""
     prompts = pd.DataFrame(
         {
@@ -100,8 +90,8 @@ def asked(evaluate, policy, texts, answers):
         }
     )
     engine = Asked(Tokens(policy))
-    resume = evaluate.Resume(policy / "state.jsonl", "one job")
-    rows = evaluate.chosen(engine, "base/step0", prompts, resume, SimpleNamespace(seed=1))
+    resume = Resume(policy / "state.jsonl", "one job")
+    rows = likeliest_choices(engine, prompts, resume, policy="base/step0", seed=1)
     return engine.rows, rows
 
 
@@ -116,7 +106,7 @@ def harness(policy) -> HFLM:
 
 
 @pytest.mark.parametrize("made", TOKENIZERS)
-def test_the_tokens_asked_for_are_those_of_the_harness(evaluate, made, tmp_path):
+def test_the_tokens_asked_for_are_those_of_the_harness(made, tmp_path):
     made().save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "config.json").write_text('{"eos_token_id": 1}')
     row = {"question": " What is 2 + 2? ", "subject": "anatomy", "choices": list("3456")}
@@ -126,7 +116,7 @@ def test_the_tokens_asked_for_are_those_of_the_harness(evaluate, made, tmp_path)
         {"grader": "choice", "choices": q.choices, "correct": q.correct, "subject": q.subject}
         for q in found
     ]
-    ours, graded = asked(evaluate, tmp_path, [q.context for q in found], answers)
+    ours, graded = asked(tmp_path, [q.context for q in found], answers)
     model = harness(tmp_path)
     # As the harness writes them: its default delimiter, a space, and the letter.
     theirs = [model._encode_pair(q.context, f" {c}") for q in found for c in "ABCD"]
@@ -139,12 +129,12 @@ def test_the_tokens_asked_for_are_those_of_the_harness(evaluate, made, tmp_path)
     assert [row["correct"] for row in graded] == [True, False]
 
 
-def test_the_miniatures_facts_are_asked_for_as_words(evaluate, tmp_path):
+def test_the_miniatures_facts_are_asked_for_as_words(tmp_path):
     word_tokenizer(miniature.VOCABULARY).save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text('{"eos_token_id": 2}')
     (fact,) = miniature.facts(1, seed=1)
     answer = {"grader": "choice", "choices": fact.choices, "correct": fact.choices[1]}
-    rows, graded = asked(evaluate, tmp_path, [miniature.fact_prompt(fact)], [answer])
+    rows, graded = asked(tmp_path, [miniature.fact_prompt(fact)], [answer])
     place = miniature.VOCABULARY.index
     prompt = [place(word) for word in ("<bos>", "F", str(fact.a), str(fact.b), ":")]
     assert rows == [(prompt, [place(str(choice))]) for choice in fact.choices]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as parquet
 import pytest
+from in_process import refusal
 from pandera.errors import SchemaErrors
 from pydantic import ValidationError
 
@@ -139,3 +140,40 @@ def test_records_refuse_a_field_they_do_not_know():
         Checkpoint(
             step=1, updates=1, samples=1, tokens=1, device_seconds=0.0, weights_hash="", other=1
         )
+
+
+# ---- prompts ----
+
+
+@pytest.fixture
+def prompts(tmp_path) -> Path:
+    """A table of prompts with splits id and train."""
+    row = {"task": "t", "text": "", "answer": "{}", "source": "", "revision": ""}
+    rows = [row | {"prompt_id": split, "split": split} for split in ("id", "train")]
+    files.write_table(rows, records.Prompts, tmp_path / "prompts.parquet", {})
+    return tmp_path / "prompts.parquet"
+
+
+def test_the_prompts_of_some_splits_are_numbered_anew(prompts):
+    found = records.read_prompts(prompts, ["train"])
+    assert found["prompt_id"].to_dict() == {0: "train"}
+
+
+def test_a_split_without_prompts_is_named_with_those_that_there_are(prompts):
+    with pytest.raises(InputError, match="no prompt of split ood; there are id, train"):
+        records.read_prompts(prompts, ["id", "ood"])
+
+
+@pytest.mark.parametrize("script", ["solve", "sample"])
+def test_programs_that_answer_prompts_refuse_a_split_without_any(script, prompts, tmp_path):
+    shared = ["--task", "t", "--run", "r", "--seed", 1, "--code", "-", "--prompts", prompts]
+    own = {
+        "solve": ["--split", "ood", "--count", 2],
+        "sample": [
+            *("--splits", "id,ood", "--samples-per-prompt", 1, "--checkpoints", tmp_path),
+            *("--sampling", "{}", "--generation", "{}", "--state", tmp_path / "state"),
+            *("--progress", tmp_path / "progress.json"),
+        ],
+    }
+    options = [*shared, *own[script], "--output", tmp_path / "out.parquet"]
+    assert "no prompt of split ood" in refusal(script, *options)

@@ -230,9 +230,9 @@ HTML = b"""<!DOCTYPE html><html><head><style>h1 {color: red}</style></head>
 )
 def test_the_words_of_every_shape_of_error_are_shown(content, words):
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-    said = fault_of(raw, 422).said(None)
+    said = fault_of(raw, 422).quote(None)
     assert said.startswith((f", '{words}", f', "{words}')) if words else said == ""
-    assert "\n" not in said and len(fault_of(raw * 99, 422).said(None)) < 210
+    assert "\n" not in said and len(fault_of(raw * 99, 422).quote(None)) < 210
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 409, 422, 429, 500, 503])
@@ -269,10 +269,10 @@ FORMS = [LONG_KEY, quote(LONG_KEY, safe=""), LONG_KEY * 2, f"x={LONG_KEY}", "sk-
 )
 def test_the_key_is_never_shown(shape, before, form, after, status):
     raw = json.dumps(shape(f"{before} {form} {after}")).replace("/", "\\/").encode()
-    said = fault_of(raw, status).said(LONG_KEY)
+    said = fault_of(raw, status).quote(LONG_KEY)
     assert "sk-T" not in said and "Tr0ub" not in said and "nd+" not in said
 
 
 def test_a_short_key_hides_itself_only():
-    assert fault_of(b"an x and a y", 400).said("x") == ", 'an *** and a y'"
-    assert fault_of(b"none of it", 400).said(None) == ", 'none of it'"
+    assert fault_of(b"an x and a y", 400).quote("x") == ", 'an *** and a y'"
+    assert fault_of(b"none of it", 400).quote(None) == ", 'none of it'"

@@ -152,7 +152,7 @@ def test_a_choice_without_any_message_is_filtered_where_it_says_so():
 def test_no_text_and_no_end_is_no_answer():
     with pytest.raises(Failed, match="holds no text") as failure:
         reply_to(body_of({"content": None}, None))
-    assert failure.value.passes and failure.value.billed.usage == Usage(11, 5)
+    assert failure.value.is_transient and failure.value.billed.usage == Usage(11, 5)
 
 
 # ---- the shape of the text ----

@@ -197,6 +197,6 @@ def test_where_no_id_matches_one_of_each_file_is_shown(tmp_path):
         with pytest.raises(ParameterError) as caught:
             common_prompts(*both, intersect)
         message = str(caught.value)
-        assert "0 match" in message and "--key prompt_id=NAME" in message
+        assert "0 match" in message and "`key` prompt_id=NAME" in message
         assert "'math_1'" in message and "'algebra-1'" in message
-        assert "--intersect" not in message
+        assert "`intersect`" not in message

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from online_il.discrepancy.measures import common_filter
 from online_il.discrepancy.reading import Responses, read
-from online_il.discrepancy.tables import Discrepancy
+from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.errors import ParameterError
 from online_il.records import provenance, read_table
 
@@ -114,7 +114,7 @@ def test_a_metric_that_is_a_grade_is_found(tmp_path):
         assert taken(tmp_path, [document(0, "x", True, **more)]).correct_N.tolist() == [1]
     two = document(0, "x", False, metrics=["exact_match", "math_verify"], math_verify=1)
     message = refused(tmp_path, [two])
-    assert "several grades: exact_match, math_verify" in message and "--key correct=NAME" in message
+    assert "several grades: exact_match, math_verify" in message and "`key` correct=NAME" in message
     assert taken(tmp_path, [two], mapping={"correct": "math_verify"}).correct_N.tolist() == [1]
     none = document(0, "x", False, metrics=["bleu"], bleu=23.4, exact_match=None)
     assert "no metric that is a grade" in refused(tmp_path, [none])
@@ -127,7 +127,7 @@ def test_files_of_several_runs_are_joined_by_document(tmp_path):
     # The same number in another task's file is another document.
     other = [document(0, "12", True, doc_hash="other")]
     message = refused(tmp_path, SAMPLES, other)
-    assert "doc_id 0 is another document" in message and "--key prompt_id=doc_hash" in message
+    assert "doc_id 0 is another document" in message and "`key` prompt_id=doc_hash" in message
     assert len(taken(tmp_path, SAMPLES, other, mapping={"prompt_id": "doc_hash"}).prompts) == 3
     # Older versions do not say which filter a row is of.
     old = [document(0, "12", right, None) for right in (True, False)]
@@ -189,7 +189,7 @@ def test_several_choices_are_several_responses(tmp_path):
     assert "3 responses and one 'correct'" in message
     # A row's `answer` may be the right one: it is not graded by itself.
     gold = request("q", "\\boxed{12}", "\\boxed{13}", answer="12")
-    message = "--key reference=answer: this is read as the model's answer, too"
+    message = "`key` reference=answer: this is read as the model's answer, too"
     with pytest.raises(ParameterError, match=message):
         taken(tmp_path, [gold], mapping={"reference": "answer"})
     named = {"reference": "answer", "answer": "text"}
@@ -267,7 +267,7 @@ def test_the_program_says_which_filter_it_reads(tmp_path):
     assert "Graded under the filter strict-match." in " ".join(done.stdout.split())
     assert "presence of [b]" in done.stdout and "presence of ?" in done.stdout
     assert provenance(out)["filter"] == "strict-match"
-    assert set(read_table(out, Discrepancy)["measure"]) > {"keyword, presence of [b]"}
+    assert set(read_table(out, DiscrepancyTable)["measure"]) > {"keyword, presence of [b]"}
 
 
 # ---- whatever stands in a row ----

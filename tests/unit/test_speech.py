@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from online_il import provenance
-from online_il.program.speech import is_uncounted, without_speech
+from online_il.speech import is_uncounted, without_speech
 
 LIBRARY = Path(provenance.__file__).parent
 SCRIPTS = LIBRARY.parent / "scripts"

@@ -8,7 +8,8 @@ import statsmodels.api as sm
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
-from online_il.statistics import clustered_stderr, mean_over_seeds
+from online_il.statistics.errors import clustered_stderr
+from online_il.statistics.intervals import mean_over_seeds
 
 
 def test_clustered_stderr_by_hand() -> None:

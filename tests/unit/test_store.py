@@ -11,8 +11,8 @@ import pytest
 from fake_study import PROMPTS, edit, fake_study
 
 from online_il.errors import InputError
-from online_il.intervals import curve_tail
-from online_il.statistics import mean_over_seeds
+from online_il.statistics.curves import curve_tail
+from online_il.statistics.intervals import mean_over_seeds
 from online_il.store import build, learning_curves, query
 
 

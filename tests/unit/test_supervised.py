@@ -38,14 +38,14 @@ def test_a_plan_depends_on_its_seed_alone():
     assert supervised.plan(50, 9, 8, seed=1)[:5] == supervised.plan(50, 5, 8, seed=1)
 
 
-def demonstrations(count: int) -> list[supervised.Row]:
+def demonstrations(count: int) -> list[supervised.Demonstration]:
     generator = torch.Generator().manual_seed(0)
 
     def words(least, most):
         n = int(torch.randint(least, most + 1, (), generator=generator))
         return torch.randint(3, 12, (n,), generator=generator).tolist()
 
-    return [supervised.Row([1, *words(0, 4)], [*words(0, 9), 2]) for _ in range(count)]
+    return [supervised.Demonstration([1, *words(0, 4)], [*words(0, 9), 2]) for _ in range(count)]
 
 
 ROWS = demonstrations(16)

@@ -17,9 +17,9 @@ PROGRAMS = {
     "gaussian": "--expert-mean -2 2 --class-direction 0 1",
     "mixture": "--expert-mean 0 3 --expert-mean 0 -3 --expert-weight 0.6 --expert-weight 0.4 "
     "--class-direction 0 1",
-    "offline_bound": "--contexts 8 4 --coverage 16 4 --samples 400 800 --replicates 200",
-    "alignment": "--epsilon 0.001 0.1 --students 9 --cells 21 --contexts 3",
-    "pessimism": "--samples 32 512 --beta 0 0.02 --replicates 500",
+    "theorem1": "--contexts 8 4 --coverage 16 4 --samples 400 800 --replicates 200",
+    "theorem2": "--epsilon 0.001 0.1 --students 9 --cells 21 --contexts 3",
+    "theorem5": "--samples 32 512 --beta 0 0.02 --replicates 500",
     "horizon": "--horizons 1 8 --contexts 8 --labels 16 --replicates 100",
 }
 
@@ -63,10 +63,10 @@ def test_contours_lie_one_and_two_deviations_from_the_mean(tables):
 
 
 def test_slopes_are_those_of_the_exact_risks(tables):
-    found = theory.slopes(tables["offline_bound"]).set_index(["sweep", "learner"])
+    found = theory.slopes(tables["theorem1"]).set_index(["sweep", "learner"])
     assert found.loc[("samples", "offline"), "slope"] == pytest.approx(1.0, abs=0.02)
     assert found.loc[("coverage", "offline"), "slope"] == pytest.approx(1.0, abs=0.02)
-    rows = pd.read_parquet(tables["offline_bound"])
+    rows = pd.read_parquet(tables["theorem1"])
     ratio = rows[(rows["sweep"] == "samples") & (rows["learner"] == "offline")]["ratio"]
     assert found.loc[("samples", "offline"), "ratio_low"] == pytest.approx(ratio.min())
     # The ratio risk / rate is the table's own arithmetic.
@@ -76,9 +76,9 @@ def test_slopes_are_those_of_the_exact_risks(tables):
 @pytest.mark.parametrize(
     ("name", "table", "words"),
     [
-        ("theorem1", "offline_bound", "l = 8, C = 16, N = 400|1 / (2e ln 2) = 0.265"),
-        ("theorem2", "alignment", "gaussian A|gaussian B|hard instance|α ="),
-        ("theorem5", "pessimism", "66 students|prove against Theorem 1|What they do not"),
+        ("theorem1", "theorem1", "l = 8, C = 16, N = 400|1 / (2e ln 2) = 0.265"),
+        ("theorem2", "theorem2", "gaussian A|gaussian B|hard instance|α ="),
+        ("theorem5", "theorem5", "66 students|prove against Theorem 1|What they do not"),
         ("horizon", "horizon", "realizable|misspecified|at H = 8"),
     ],
 )

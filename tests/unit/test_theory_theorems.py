@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from online_il.theory import alignment, gaussian, horizon, offline_bound, pessimism
-from online_il.theory.offline_bound import Instance
+from online_il.theory import gaussian, horizon, theorem1, theorem2, theorem5
+from online_il.theory.theorem1 import HardInstance
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 FLOOR = 1e-6
@@ -38,8 +38,8 @@ TABLE = [
 
 @pytest.mark.parametrize(("instance", "rate", "offline", "on_policy", "density", "log"), TABLE)
 def test_the_table_of_theorem_1(instance, rate, offline, on_policy, density, log):
-    instance = Instance(*instance)
-    found = offline_bound.estimate(instance, replicates=40_000, seed=3, log_floor=FLOOR)
+    instance = HardInstance(*instance)
+    found = theorem1.estimate(instance, replicates=40_000, seed=3, log_floor=FLOOR)
     assert instance.rate == pytest.approx(rate, abs=5e-4)
     assert found["offline"].exact == pytest.approx(offline, abs=6e-5)
     assert found["on_policy"].exact == pytest.approx(on_policy, rel=0.08)
@@ -50,13 +50,13 @@ def test_the_table_of_theorem_1(instance, rate, offline, on_policy, density, log
         assert abs(risk.estimate - risk.exact) <= 4 * risk.stderr + 1e-5
 
 
-def placed(instance: Instance):
+def placed(instance: HardInstance):
     """Contexts with their masses, the dummy one last where l = 1."""
-    mass = offline_bound.masses(instance)
+    mass = theorem1.masses(instance)
     return mass, [*mass, 1 - mass.sum()] if instance.contexts == 1 else list(mass)
 
 
-def brute_force(instance: Instance, kind: str) -> float:
+def brute_force(instance: HardInstance, kind: str) -> float:
     """Expected risk by enumerating hidden actions, data sets and all 2^l policies.
 
     Actions: 0 the expert's favourite, 1 and 2 the students'. Ties are averaged.
@@ -105,35 +105,33 @@ def brute_force(instance: Instance, kind: str) -> float:
 
 
 @pytest.mark.parametrize("kind", ["offline", "ipw_density", "ipw_log_shifted", "ipw_log"])
-@pytest.mark.parametrize("instance", [Instance(2, 2.0, 3), Instance(1, 1.5, 3)])
+@pytest.mark.parametrize("instance", [HardInstance(2, 2.0, 3), HardInstance(1, 1.5, 3)])
 def test_the_closed_forms_are_those_of_brute_force(kind, instance):
-    exact = offline_bound.exact_risk(kind, instance, log_floor=FLOOR)
+    exact = theorem1.exact_risk(kind, instance, log_floor=FLOOR)
     assert exact == pytest.approx(brute_force(instance, kind), abs=1e-9)
     if kind == "offline":
-        assert offline_bound.exact_risk("sft", instance, log_floor=FLOOR) == exact
+        assert theorem1.exact_risk("sft", instance, log_floor=FLOOR) == exact
 
 
 def test_the_on_policy_learner_errs_only_where_it_was_never():
-    instance = Instance(3, 2.0, 4)
-    mass = offline_bound.masses(instance)
+    instance = HardInstance(3, 2.0, 4)
+    mass = theorem1.masses(instance)
     expected = sum(
         math.prod(mass[x] for x in seen) * 0.5 * sum(m for i, m in enumerate(mass) if i not in seen)
         for seen in itertools.product(range(3), repeat=4)
     )
-    assert offline_bound.exact_risk("on_policy", instance, log_floor=FLOOR) == pytest.approx(
-        expected
-    )
+    assert theorem1.exact_risk("on_policy", instance, log_floor=FLOOR) == pytest.approx(expected)
 
 
 def test_light_contexts_never_weigh_more_than_all():
-    assert offline_bound.light_mass(Instance(9, 64, 100)) == 1 / 8
-    assert offline_bound.masses(Instance(9, 64, 100))[-1] == pytest.approx(0)
-    assert offline_bound.masses(Instance(1, 4, 100)).tolist() == [0.04]
+    assert theorem1.light_mass(HardInstance(9, 64, 100)) == 1 / 8
+    assert theorem1.masses(HardInstance(9, 64, 100))[-1] == pytest.approx(0)
+    assert theorem1.masses(HardInstance(1, 4, 100)).tolist() == [0.04]
 
 
 def test_the_ratio_of_many_contexts_tends_to_its_limit():
-    instance = Instance(512, 16, 100_000)
-    ratio = offline_bound.exact_risk("offline", instance, log_floor=FLOOR) / instance.rate
+    instance = HardInstance(512, 16, 100_000)
+    ratio = theorem1.exact_risk("offline", instance, log_floor=FLOOR) / instance.rate
     assert ratio == pytest.approx(1 / (2 * math.e * math.log(2)), rel=0.01)
 
 
@@ -151,7 +149,7 @@ def test_the_program_of_theorem_1(tmp_path):
         "--seed",
         "1",
     ]
-    done = run("offline_bound", *options, "--out", str(out))
+    done = run("theorem1", *options, "--out", str(out))
     assert done.returncode == 0, done.stderr
     headline = json.loads(done.stdout.splitlines()[-1])
     for name in ("offline", "on_policy", "ipw_density", "ipw_log"):
@@ -172,7 +170,7 @@ def test_the_program_of_theorem_1(tmp_path):
         "--replicates",
         "50",
     ]
-    assert run("offline_bound", *options, "--out", str(out)).returncode == 0
+    assert run("theorem1", *options, "--out", str(out)).returncode == 0
     rows = pd.read_parquet(out)
     counts = rows[rows["learner"] == "offline"].groupby("sweep").size().to_dict()
     assert counts == {"centre": 1, "contexts": 2, "samples": 3}
@@ -181,19 +179,19 @@ def test_the_program_of_theorem_1(tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "named"),
     [
-        ("offline_bound", "--contexts 8 --coverage 0.5 --samples 400", "coverage"),
-        ("offline_bound", "--contexts 8 --coverage nan --samples 400", "coverage"),
-        ("offline_bound", "--contexts 8 --coverage 16 --samples 0", "samples"),
-        ("offline_bound", "--contexts 0 --coverage 16 --samples 9", "contexts"),
-        ("offline_bound", "--contexts 8 --coverage 16 --samples 400 --zeta 0.2", "zeta"),
-        ("offline_bound", "--contexts 8 --coverage 16 --samples 400 --zeta 0", "zeta"),
-        ("offline_bound", "--contexts 8 --coverage 16 --samples 400 --log-floor 1", "log-floor"),
-        ("offline_bound", "--contexts 8 --coverage 16 --samples many", "samples"),
-        ("alignment", "--epsilon -1", "epsilon"),
-        ("alignment", "--epsilon 0.1 --coverage 0.5", "coverage"),
-        ("pessimism", "--samples 10 --beta -1", "beta"),
-        ("pessimism", "--samples 10 --beta 0 --coverage 2", "coverage"),
-        ("pessimism", "--samples 10 --beta 0 --signal-bad 1", "signal-bad"),
+        ("theorem1", "--contexts 8 --coverage 0.5 --samples 400", "coverage"),
+        ("theorem1", "--contexts 8 --coverage nan --samples 400", "coverage"),
+        ("theorem1", "--contexts 8 --coverage 16 --samples 0", "samples"),
+        ("theorem1", "--contexts 0 --coverage 16 --samples 9", "contexts"),
+        ("theorem1", "--contexts 8 --coverage 16 --samples 400 --zeta 0.2", "zeta"),
+        ("theorem1", "--contexts 8 --coverage 16 --samples 400 --zeta 0", "zeta"),
+        ("theorem1", "--contexts 8 --coverage 16 --samples 400 --log-floor 1", "log-floor"),
+        ("theorem1", "--contexts 8 --coverage 16 --samples many", "samples"),
+        ("theorem2", "--epsilon -1", "epsilon"),
+        ("theorem2", "--epsilon 0.1 --coverage 0.5", "coverage"),
+        ("theorem5", "--samples 10 --beta -1", "beta"),
+        ("theorem5", "--samples 10 --beta 0 --coverage 2", "coverage"),
+        ("theorem5", "--samples 10 --beta 0 --signal-bad 1", "signal-bad"),
         ("horizon", "--horizons 0", "horizons"),
         ("horizon", "--horizons 4 --coverage 0.9", "coverage"),
     ],
@@ -209,7 +207,7 @@ def test_a_wrong_parameter_is_named_in_one_line(tmp_path, name, options, named):
 # ---- Theorem 2 ----
 
 
-def random_class(rng) -> alignment.FiniteClass:
+def random_class(rng) -> theorem2.FiniteClass:
     k, x, y = rng.integers(2, 9), rng.integers(1, 4), rng.integers(2, 5)
     policies = rng.dirichlet(np.full(y, 0.5), size=(k, x))
     if rng.random() < 0.5:  # Deterministic students.
@@ -217,7 +215,7 @@ def random_class(rng) -> alignment.FiniteClass:
     reward = rng.random((x, y)) if rng.random() < 0.5 else rng.integers(0, 2, (x, y)).astype(float)
     expert = rng.dirichlet(np.full(y, 0.7), size=x)
     signal = np.log(np.maximum(expert, 1e-6)) if rng.random() < 0.5 else expert
-    return alignment.FiniteClass(policies, rng.dirichlet(np.ones(x)), reward, signal)
+    return theorem2.FiniteClass(policies, rng.dirichlet(np.ones(x)), reward, signal)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -226,12 +224,12 @@ def test_the_bound_holds_on_every_random_instance(seed):
     held = useful = 0
     for _ in range(1000):
         bandit = random_class(rng)
-        best = alignment.best_fit(bandit)
+        best = theorem2.best_fit(bandit)
         epsilon = float(rng.choice([0.0, 0.01, 0.1, 1.0]))
-        worst = alignment.worst_risk(bandit, epsilon)
+        worst = theorem2.worst_risk(bandit, epsilon)
         for alpha in (best.alpha, 0.1, 10.0):
-            fit = alignment.with_alpha(bandit, best, alpha)
-            bound = alignment.bound(bandit, fit, epsilon)
+            fit = theorem2.with_alpha(bandit, best, alpha)
+            bound = theorem2.bound(bandit, fit, epsilon)
             assert worst <= bound + 1e-9
             useful += bound < 1
         held += best.alpha > 0
@@ -242,52 +240,52 @@ def test_the_bound_holds_on_every_random_instance(seed):
 def test_delta_and_worst_risk_by_hand():
     # Two students, one good: the signal prefers the bad one by 0.2.
     policies = np.eye(2)[[[0], [1]]]
-    bandit = alignment.FiniteClass(
+    bandit = theorem2.FiniteClass(
         policies, np.ones(1), np.array([[1.0, 0.0]]), np.array([[0.3, 0.5]])
     )
-    fit = alignment.best_fit(bandit)
+    fit = theorem2.best_fit(bandit)
     assert fit.alpha == pytest.approx(-0.2)
-    assert alignment.bound(bandit, fit, 0.1) == math.inf
-    assert alignment.worst_risk(bandit, 0.1) == 1.0
-    chosen = alignment.with_alpha(bandit, fit, 0.5)
+    assert theorem2.bound(bandit, fit, 0.1) == math.inf
+    assert theorem2.worst_risk(bandit, 0.1) == 1.0
+    chosen = theorem2.with_alpha(bandit, fit, 0.5)
     # E h - E_{pi*} h of the bad student: (0.5 - 0) - (0.3 - 0.5) = 0.7.
-    assert alignment.delta(bandit, chosen, 0.1) == pytest.approx(0.7)
-    assert alignment.bound(bandit, chosen, 0.1) == pytest.approx((0.1 + 0.7) / 0.5)
+    assert theorem2.delta(bandit, chosen, 0.1) == pytest.approx(0.7)
+    assert theorem2.bound(bandit, chosen, 0.1) == pytest.approx((0.1 + 0.7) / 0.5)
     # Where the signal prefers the good one by more than epsilon, only it is left.
     turned = bandit._replace(signal_X_Y=np.array([[0.5, 0.3]]))
-    fit = alignment.best_fit(turned)
+    fit = theorem2.best_fit(turned)
     assert fit.alpha == pytest.approx(0.2)
-    assert alignment.delta(turned, fit, 0.1) == pytest.approx(0.0)
-    assert alignment.worst_risk(turned, 0.1) == 0.0
-    assert alignment.worst_risk(turned, 0.2) == 1.0
+    assert theorem2.delta(turned, fit, 0.1) == pytest.approx(0.0)
+    assert theorem2.worst_risk(turned, 0.1) == 0.0
+    assert theorem2.worst_risk(turned, 0.2) == 1.0
 
 
 def test_the_fit_leaves_a_residual_without_reward():
     bandit = random_class(np.random.default_rng(5))
-    fit = alignment.best_fit(bandit)
+    fit = theorem2.best_fit(bandit)
     visits = bandit.contexts_X[:, None] * bandit.policies_K_X_Y.mean(0)
     assert (visits * fit.h_X_Y).sum(1) == pytest.approx(np.zeros(len(visits)), abs=1e-12)
     assert (visits * fit.h_X_Y * bandit.reward_X_Y).sum() == pytest.approx(0, abs=1e-12)
 
 
 def test_the_hard_class_is_aligned_exactly():
-    instance = Instance(4, 8.0, 100)
-    bandit = alignment.hard_class(instance)
-    fit = alignment.best_fit(bandit)
+    instance = HardInstance(4, 8.0, 100)
+    bandit = theorem2.hard_class(instance)
+    fit = theorem2.best_fit(bandit)
     assert fit.alpha == pytest.approx(1 / 8)
-    assert alignment.delta(bandit, fit, 0.01) == pytest.approx(0.0, abs=1e-12)
-    assert alignment.bound(bandit, fit, 0.01) == pytest.approx(0.08)
-    assert alignment.worst_risk(bandit, 0.01) <= 0.08
+    assert theorem2.delta(bandit, fit, 0.01) == pytest.approx(0.0, abs=1e-12)
+    assert theorem2.bound(bandit, fit, 0.01) == pytest.approx(0.08)
+    assert theorem2.worst_risk(bandit, 0.01) <= 0.08
 
 
 def test_the_gaussian_class_has_the_values_of_its_gaussians():
     problem = gaussian.problem([[-2.0, 2.0]], None, [[0.0, 1.0]])
-    bandit = alignment.gaussian_class(problem, students=9, reach=4, cells=101)
-    values = alignment.objective(bandit, bandit.reward_X_Y)
+    bandit = theorem2.gaussian_class(problem, students=9, reach=4, cells=101)
+    values = theorem2.objective(bandit, bandit.reward_X_Y)
     exact = [gaussian.value(problem, np.array([0.0, y])) for y in np.linspace(-4, 4, 9)]
     assert values == pytest.approx(exact, abs=0.04)
     # J_on orders the students as reverse KL does.
-    best = alignment.objective(bandit, bandit.signal_X_Y).argmax()
+    best = theorem2.objective(bandit, bandit.signal_X_Y).argmax()
     assert np.linspace(-4, 4, 9)[best] == 2
 
 
@@ -295,7 +293,7 @@ def test_the_gaussian_class_has_the_values_of_its_gaussians():
 
 
 def test_pessimism_by_brute_force():
-    instance = pessimism.Instance(rare=2, coverage=10.0)
+    instance = theorem5.BanditInstance(rare=2, coverage=10.0)
     samples, betas = 3, [0.0, 0.05, 5.0]
     base, signal = instance.base_A, instance.signal_A
     expected = np.zeros(len(betas))
@@ -308,7 +306,7 @@ def test_pessimism_by_brute_force():
             scores = estimates - beta / base[1:]
             best = scores >= scores.max() - 1e-7
             expected[index] += chance * (1 - best[0] / best.sum())
-    found, cloned = pessimism.risks(instance, samples, betas, replicates=60_000, seed=2)
+    found, cloned = theorem5.risks(instance, samples, betas, replicates=60_000, seed=2)
     for risk, exact in zip(found, expected, strict=True):
         assert abs(risk.estimate - exact) <= 4 * risk.stderr + 1e-4
     exact = 0.0
@@ -321,24 +319,24 @@ def test_pessimism_by_brute_force():
 
 
 def test_the_second_instance_is_one_of_distributions_and_aligned():
-    instance = pessimism.Instance(rare=64, coverage=1000.0)
+    instance = theorem5.BanditInstance(rare=64, coverage=1000.0)
     assert instance.base_A.sum() == pytest.approx(1) == instance.expert_A.sum()
     assert instance.coverage_class == pytest.approx(256)
     assert instance.coverage_best == pytest.approx(8)
-    bandit = alignment.FiniteClass(
+    bandit = theorem2.FiniteClass(
         np.eye(67)[1:, None],
         np.ones(1),
         (np.arange(67) < 2)[None].astype(float),
         instance.signal_A[None],
     )
-    fit = alignment.best_fit(bandit)
+    fit = theorem2.best_fit(bandit)
     assert fit.alpha == pytest.approx(instance.alpha)
-    assert alignment.delta(bandit, fit, 0.4) == pytest.approx(0, abs=1e-9)
+    assert theorem2.delta(bandit, fit, 0.4) == pytest.approx(0, abs=1e-9)
 
 
 def test_some_pessimism_beats_none_and_too_much():
-    instance = pessimism.Instance(rare=64, coverage=1000.0)
-    (none, some, much), cloned = pessimism.risks(
+    instance = theorem5.BanditInstance(rare=64, coverage=1000.0)
+    (none, some, much), cloned = theorem5.risks(
         instance, 512, [0.0, 0.02, 0.3], replicates=2000, seed=1
     )
     assert some.estimate < 0.05 < min(none.estimate, much.estimate, cloned.estimate)
@@ -360,7 +358,7 @@ def test_the_value_of_a_policy_is_that_of_its_markov_chain():
 
 @pytest.mark.parametrize("coverage", [1.0, 4.0])
 def test_cloning_has_its_exact_error_a_step_at_every_horizon(coverage):
-    instance = horizon.Instance(8, coverage, 12)
+    instance = horizon.PathInstance(8, coverage, 12)
     for steps in (1, 16):
         found = horizon.risk("behaviour_cloning", instance, steps, replicates=20_000, seed=1)
         assert found.step_error == pytest.approx(horizon.exact_cloning_error(instance), abs=0.005)
@@ -370,7 +368,7 @@ def test_cloning_has_its_exact_error_a_step_at_every_horizon(coverage):
 
 def test_accumulation_needs_a_horizon_and_misspecification_does_not():
     def risk(learner, coverage, labels, steps):
-        instance = horizon.Instance(16, coverage, labels)
+        instance = horizon.PathInstance(16, coverage, labels)
         return horizon.risk(learner, instance, steps, replicates=2000, seed=1).risk
 
     same = [risk(learner, 1.0, 64, 1) for learner in horizon.LEARNERS]

@@ -6,10 +6,10 @@ import shutil
 import pytest
 from vllm_policies import CHOICES, PROMPTS, make_policy, needs_vllm
 
+from online_il import chat
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.errors import InputError
-from online_il.generation import chat
 from online_il.generation.engines import open_engine
 from online_il.models import load_tokenizer
 from online_il.tasks.miniature import VOCABULARY

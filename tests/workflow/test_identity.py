@@ -61,8 +61,8 @@ def test_a_copy_of_the_results_is_finished_and_a_setting_reruns_what_depends_on_
     assert "Nothing to be done" in snakemake(copy, "-n")
     edit(copy / "config/smoke.yaml", "replicates: 100", "replicates: 101")
     output = snakemake(copy, "-n")
-    assert planned(output) == {"theory_offline_bound", "slopes"}
-    assert "settings of theory_offline_bound: replicates was 100, is 101" in output
+    assert planned(output) == {"theory_theorem1", "slopes"}
+    assert "settings of theory_theorem1: replicates was 100, is 101" in output
 
 
 def test_a_copy_beside_snakemakes_own_folder_is_finished_too(copy, study):
@@ -98,7 +98,7 @@ def test_code_that_changed_is_named_and_can_be_accepted(copy):
     # What is made later says so, and code that changes once more is not taken.
     edit(copy / "config/smoke.yaml", "replicates: 100", "replicates: 101")
     snakemake(copy)
-    made = copy / "results" / "smoke" / "theory" / "offline_bound.parquet"
+    made = copy / "results" / "smoke" / "theory" / "theorem1.parquet"
     metadata = json.loads(parquet.read_schema(made).metadata[b"online_il"])
     assert json.loads(metadata["versions"]["accepted_code"]) == accepted
     (copy / GAUSSIAN).write_text((copy / GAUSSIAN).read_text() + "EDITED = 2\n")

@@ -1,4 +1,4 @@
-"""How files are written: aside, then renamed, so that each is complete or absent."""
+"""Writing files: aside, then renamed, so that each is complete or absent."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def write_text(text: str, path: Path, *, lasting: bool = True) -> None:
 
 @contextmanager
 def written_aside(path: Path, *, lasting: bool = True) -> Iterator[Path]:
-    """A file to write that gets the name `path` at the end; half a one is removed.
+    """Give a file to write, which gets the name `path` at the end; half a one is removed.
 
     It is on the disk before it has its name, or a machine that fails would leave an empty file
     under it.
@@ -84,7 +84,7 @@ def written_aside(path: Path, *, lasting: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def made_aside(folder: Path) -> Iterator[Path]:
-    """A folder to fill that takes the place of `folder` once it is whole; half a one is removed.
+    """Give a folder to fill, which takes the place of `folder` at the end, or is removed.
 
     Who fills it sees to it that its files are on the disk.
     """

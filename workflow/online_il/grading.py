@@ -7,15 +7,18 @@ the last boxed answer, by math-verify. The paper does not say how it grades the 
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from online_il.generation.response import Response, whole
+import pandas as pd
+
+from online_il.generation.response import Response
 from online_il.tasks import boxed, countdown, harness
+from online_il.text import encodable
 
 
 class Grade(NamedTuple):
-    """What a grader says of one response; NaN where the column is not of its task."""
+    """The grade of one response; NaN where the column is not of its task."""
 
     reward: float
     correct: bool
@@ -25,12 +28,12 @@ class Grade(NamedTuple):
 
 
 def grade(text: str, answer: Mapping[str, Any]) -> Grade:
-    """The grade of a response's text, by the grader that the prompt's answer names.
+    """Grade a response's text by the grader that the prompt's answer names.
 
     Bounded in time and memory whatever the text, and safe outside the main thread. Raises
     `ValueError` on a grader that does not grade text.
     """
-    grader = answer.get("grader", "countdown")
+    grader = grader_of(answer)
     if grader == "countdown":
         numbers, target = answer["numbers"], answer["target"]
         reward = countdown.score(text, numbers, target)
@@ -45,6 +48,11 @@ def grade(text: str, answer: Mapping[str, Any]) -> Grade:
     raise ValueError(f"no grader of text: {grader!r}; there are countdown, gsm8k and math")
 
 
+def grader_of(answer: Mapping[str, Any]) -> str:
+    """Name the grader that a prompt's answer asks for."""
+    return str(answer.get("grader", "countdown"))
+
+
 def graded_sample(
     *,
     prompt_id: str,
@@ -54,8 +62,8 @@ def graded_sample(
     answer: Mapping[str, Any],
     response: Response,
 ) -> dict[str, Any]:
-    """A row of the samples table for a response to a prompt with this answer."""
-    text = whole(response.text)
+    """Make a row of the samples table from a response to a prompt with this answer."""
+    text = encodable(response.text)
     return {
         "prompt_id": prompt_id,
         "sample_index": sample_index,
@@ -69,8 +77,30 @@ def graded_sample(
     }
 
 
+def graded_samples(
+    prompts: pd.DataFrame,
+    keys: Iterable[tuple[int, int]],
+    responses: Iterable[Response],
+    *,
+    policy: str,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Make the rows of the samples table; `keys` are (prompt number, sample index) of each."""
+    return [
+        graded_sample(
+            prompt_id=prompts["prompt_id"][prompt],
+            sample_index=index,
+            policy=policy,
+            seed=seed,
+            answer=json.loads(prompts["answer"][prompt]),
+            response=response,
+        )
+        for (prompt, index), response in zip(keys, responses, strict=True)
+    ]
+
+
 def reward(completions: Sequence[str], answer: Sequence[str], **_: Any) -> list[float]:
-    """The reward of GRPO: of each completion, by its prompt's answer (JSON)."""
+    """Reward each completion by its prompt's answer (JSON), for GRPO."""
     return [
         grade(text, json.loads(known)).reward
         for text, known in zip(completions, answer, strict=True)

@@ -30,13 +30,13 @@ _BATCH = 2_000
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.")
 
 
-class Row(BaseModel):
+class HubRow(BaseModel):
     """Base of a data set's rows: the columns that are read, of exactly these types."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=HubRow)
 
 
 def rows(source: DataSet, kind: type[R]) -> Iterator[R]:

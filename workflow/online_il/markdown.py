@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table; a bar in a cell stays part of it."""
+    """Write the lines of a Markdown table; a bar in a cell stays part of it."""
     head, *body = (
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
         for line in (columns, *rows)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from online_il.config.architecture import Architecture
+from online_il.ends import end_ids
 from online_il.errors import InputError
 from online_il.files import flush, made_aside
-from online_il.generation.tokens import end_ids
 from online_il.layout import existing_steps
 from online_il.provenance import file_hash, files_hash, identity
 
@@ -28,7 +28,7 @@ PARTS = "*.safetensors"
 
 
 def weights_hash(folder: Path) -> str:
-    """SHA-256 of a policy's weights: of the one file, or of the hashes of its parts in order."""
+    """Hash a policy's weights (SHA-256): the one file, or the hashes of its parts in order."""
     files = sorted(folder.glob(PARTS))
     if not files:
         raise InputError(f"{folder}: no weights (safetensors) in it; delete it and start again")
@@ -36,18 +36,18 @@ def weights_hash(folder: Path) -> str:
 
 
 def form_hash(folder: Path) -> str:
-    """Hash of what else makes a policy: its config, tokenizer, chat template, how it generates."""
+    """Hash what else makes a policy: its config, tokenizer, chat template, how it generates."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return identity(files={path.name: file_hash(path) for path in files if not path.match(PARTS)})
 
 
 def policy_hash(folder: Path) -> str:
-    """Hash of all that a policy is: what goes on from another one would be of another job."""
+    """Hash all that a policy is: what goes on from another one would be of another job."""
     return identity(weights=weights_hash(folder), form=form_hash(folder))
 
 
 def word_tokenizer(vocabulary: tuple[str, ...]) -> "PreTrainedTokenizerFast":
-    """A tokenizer with one token a word, split at white space; ids follow the vocabulary's order.
+    """Make a tokenizer with one token a word, split at white space, ids in the order given.
 
     An unknown word is refused by `tokenizers` rather than mapped to some token.
     """
@@ -76,7 +76,7 @@ CHAT = (
 
 
 def byte_tokenizer() -> "PreTrainedTokenizerFast":
-    """A tokenizer with one token a byte and a chat template: it reads any text."""
+    """Make a tokenizer with one token a byte and a chat template: it reads any text."""
     from tokenizers import Tokenizer, decoders, pre_tokenizers
     from tokenizers.models import BPE
     from transformers import PreTrainedTokenizerFast
@@ -100,7 +100,7 @@ def byte_tokenizer() -> "PreTrainedTokenizerFast":
 def new_model(
     architecture: Architecture, tokenizer: "PreTrainedTokenizerFast", max_length: int, seed: int
 ) -> "PreTrainedModel":
-    """A randomly initialised Qwen2 model (paper's Countdown base is one) for the tokenizer."""
+    """Make a randomly initialised Qwen2 model (as the paper's Countdown base is)."""
     from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
 
     set_seed(seed)
@@ -124,7 +124,7 @@ def new_model(
 
 
 def load_model(folder: Path, dtype: str = "auto") -> "PreTrainedModel":
-    """The model in `folder`, safetensors only and without remote code.
+    """Load the model in `folder`, safetensors only and without remote code.
 
     What is trained is loaded in single precision, on CPUs and GPUs alike: updates of 1e-6 vanish in
     bfloat16 weights. Of its generation config the ends of a response are kept, all of them
@@ -145,12 +145,12 @@ def load_model(folder: Path, dtype: str = "auto") -> "PreTrainedModel":
 
 
 def inference_dtype(on_gpu: bool) -> str:
-    """In which precision a policy computes that is not trained: on a CPU always single."""
+    """Choose the precision of a policy that is not trained: on a CPU always single."""
     return "auto" if on_gpu else "float32"
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """The tokenizer in `folder` exactly as tokenizer.json says, padding on the left.
+    """Load the tokenizer in `folder` as tokenizer.json says, padding on the left.
 
     Not through `AutoTokenizer`: for a Qwen2 model it puts Qwen2's own pre-tokenizer, which splits
     numbers into digits, in the place of the one in the file (docs/log.md).
@@ -202,12 +202,12 @@ def save_policy(
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """A policy under a second name: links to its files, copies where the disk has no links."""
+    """Give a policy a second name: links to its files, copies where the disk has no links."""
     shutil.copytree(source, target, copy_function=link)
 
 
 def link(source: str, target: str) -> str:
-    """A file under a second name: a link, or a copy where the disk has no links."""
+    """Give a file a second name: a link, or a copy where the disk has no links."""
     try:
         Path(target).hardlink_to(source)
     except OSError:
@@ -216,12 +216,12 @@ def link(source: str, target: str) -> str:
 
 
 def model_config(folder: Path) -> dict[str, object]:
-    """The `config.json` of a policy."""
+    """Read the `config.json` of a policy."""
     return json.loads((folder / "config.json").read_text())
 
 
 def newest_step(folder: Path) -> Path:
-    """The last checkpoint in a folder of `step<n>` folders. Raises `InputError` for none."""
+    """Find the last checkpoint among `step<n>` folders. Raises `InputError` for none."""
     steps = existing_steps(folder)
     if not steps:
         raise InputError(f"{folder}: no checkpoint in it; delete it and start again")

@@ -1,8 +1,8 @@
-"""Where a result comes from: hashes of code and files, versions of libraries.
+"""The origin of results: hashes of code and files, versions of libraries.
 
 What counts of the code: of a rule's script and every `online_il` module that it imports, however
 indirectly, the syntax tree. Outside of it stay comments, layout and docstrings; the texts of raised
-errors, of what is logged, printed and reported, descriptions and help (`program/speech.py`); whole
+errors, of what is logged, printed and reported, descriptions and help (`speech.py`); whole
 modules that start, stop, lock, report, write files and name them or errors (`program/`, `files.py`,
 `layout.py`, `errors.py`, this one). So a word retrains nothing; a condition, a number or a call in
 a module does rerun all rules whose script imports that module, and no other.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from online_il import __version__
-from online_il.program.speech import without_speech
+from online_il.speech import without_speech
 
 LIBRARY = Path(__file__).parent
 LIBRARIES = ("torch", "transformers", "trl", "datasets", "snakemake")
@@ -30,12 +30,12 @@ WHERE_INSTALLED = ("accelerate", "lm-eval", "math-verify", "openai", "vllm", "vl
 
 
 def code_hash(script: Path) -> str:
-    """Hash of what counts of a script and of every `online_il` module that it imports."""
+    """Hash what counts of a script and of every `online_il` module that it imports."""
     return hash_of_modules(code_modules(script))
 
 
 def code_modules(script: Path) -> dict[str, str]:
-    """The hash of what counts of each module that a script uses, however indirectly, by its path.
+    """Hash what counts of each module that a script uses, however indirectly, by its path.
 
     Paths are relative to the library (`training/grpo.py`), the script's to the folder above.
     """
@@ -51,7 +51,7 @@ def code_modules(script: Path) -> dict[str, str]:
 
 
 def hash_of_modules(modules: dict[str, str]) -> str:
-    """The hash of the code that `code_modules` lists."""
+    """Hash the code that `code_modules` lists."""
     return identity(modules=modules)[:16]
 
 
@@ -63,7 +63,7 @@ def _name(path: Path) -> str:
 
 
 def same_code(code: str) -> set[str]:
-    """The hashes of code that a person takes for this one, itself among them."""
+    """List the hashes of code that a person takes for this one, itself among them."""
     same, before = {code}, 0
     while len(same) > before:
         before = len(same)
@@ -78,31 +78,31 @@ def _accepted() -> list[dict[str, Any]]:
 
 
 def identities(code: str, **parts: Any) -> tuple[str, ...]:
-    """The identity of a job, and after it those that it has with code taken for this one."""
+    """Compute the identity of a job, then those that it has with code taken for this one."""
     others = sorted(same_code(code) - {code})
     return tuple(identity(code=known, **parts) for known in (code, *others))
 
 
 def identity(**parts: Any) -> str:
-    """A hash of all that a job's results are a function of."""
+    """Hash all that a job's results are a function of."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @cache
 def _tree(path: Path) -> ast.Module:
-    """The syntax tree of a module without what only speaks."""
+    """Parse a module and take out what only speaks."""
     return without_speech(ast.parse(path.read_text(encoding="utf-8")))
 
 
 @cache
 def _syntax(path: Path) -> str:
-    """The syntax tree of a module as text, without positions."""
+    """Write the syntax tree of a module as text, without positions."""
     return ast.dump(_tree(path))
 
 
 @cache
 def _imported(path: Path) -> list[Path]:
-    """The `online_il` modules that a module imports by name, their packages included."""
+    """List the `online_il` modules that a module imports by name, their packages included."""
     names: set[str] = set()
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
@@ -122,19 +122,19 @@ def _imported(path: Path) -> list[Path]:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Hash a file's bytes (SHA-256)."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def files_hash(paths: Sequence[Path]) -> str:
-    """SHA-256 of one file, or of the hashes of several in their order."""
+    """Hash one file (SHA-256), or the hashes of several in their order."""
     hashes = [file_hash(path) for path in paths]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
-    """Versions of this project and of the libraries, and which code was taken for other code."""
+    """List the versions of this project and of the libraries, and the code that was accepted."""
     known = {"online_il": __version__, **libraries()}
     if accepted := _accepted():
         known["accepted_code"] = json.dumps(accepted)
@@ -142,7 +142,7 @@ def versions() -> dict[str, str]:
 
 
 def libraries() -> dict[str, str]:
-    """Versions of the libraries whose change can change a number."""
+    """List the versions of the libraries whose change can change a number."""
     known = {name: version(name) for name in LIBRARIES}
     for name in WHERE_INSTALLED:
         with suppress(PackageNotFoundError):

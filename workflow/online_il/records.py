@@ -1,11 +1,11 @@
-"""The tables and records that pass between the rules, and how they are written.
+"""The tables and records that pass between the rules.
 
-Each table has one class that documents its columns; it validates strictly just before each write.
-Every file is written aside and renamed, so that it is complete or absent, and every Parquet file
-carries in its metadata where it comes from.
+Each table has one class that documents its columns; it validates strictly just before each write
+(`files.write_table`). Every Parquet file carries in its metadata where it comes from.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ class Training(Table):
     )
 
 
-class Evaluation(BaseModel):
+class EvaluationRecord(BaseModel):
     """The summary of one evaluation: one checkpoint, one benchmark, one sampling."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -182,7 +182,7 @@ class RunRecord(BaseModel):
 
 
 def read_table(path: Path, table: type[Table]) -> pd.DataFrame:
-    """A table written by `write_table`. Raises `InputError` when it is damaged or another one."""
+    """Read a table of `write_table`. Raises `InputError` when it is damaged or another one."""
     try:
         return table.validate(parquet.read_table(path).to_pandas(), lazy=True)
     except (arrow.ArrowException, OSError, pa.errors.SchemaErrors) as error:
@@ -193,7 +193,18 @@ def read_table(path: Path, table: type[Table]) -> pd.DataFrame:
         ) from None
 
 
+def read_prompts(path: Path, splits: Sequence[str]) -> pd.DataFrame:
+    """Read the prompts of some splits. Raises `InputError` for a split without any."""
+    table = read_table(path, Prompts)
+    found = sorted(set(table["split"]))
+    if missing := [split for split in splits if split not in found]:
+        raise InputError(
+            f"{path}: no prompt of split {', '.join(missing)}; there are {', '.join(found)}"
+        )
+    return table[table["split"].isin(splits)].reset_index(drop=True)
+
+
 def provenance(path: Path) -> dict[str, Any]:
-    """Where a Parquet table comes from."""
+    """Read the provenance that a Parquet table carries in its metadata."""
     metadata = parquet.read_schema(path).metadata or {}
     return json.loads(metadata[PROVENANCE])

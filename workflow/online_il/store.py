@@ -17,11 +17,10 @@ import pyarrow.parquet as parquet
 from pydantic import BaseModel, ValidationError
 
 from online_il.errors import InputError
-from online_il.intervals import KEY as CURVE
-from online_il.intervals import add_intervals
 from online_il.layout import Layout, Policy, existing_evaluations, responses_of
 from online_il.program.exhausted import cause_of
-from online_il.records import Evaluation, RunRecord, Samples, Table, Training, read_table
+from online_il.records import EvaluationRecord, RunRecord, Samples, Table, Training, read_table
+from online_il.statistics.curves import CURVE, add_intervals
 
 SQL = Path(__file__).parents[1] / "sql"
 # Later files read the tables of earlier ones.
@@ -34,7 +33,7 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 class Files(NamedTuple):
-    """What a database is made from: files under a results folder, sorted."""
+    """The files under a results folder that a database is made from, sorted."""
 
     evaluations: list[Path]
     responses: list[Path]
@@ -67,8 +66,8 @@ def build(
         with duckdb.connect(str(aside)) as connection:
             connection.execute("SET VARIABLE results = $1", [results.as_posix()])
             for kind, paths in files._asdict().items():
-                named = [path.as_posix() for path in paths]
-                connection.execute(f"SET VARIABLE {kind} = $1", [named])
+                names = [path.as_posix() for path in paths]
+                connection.execute(f"SET VARIABLE {kind} = $1", [names])
             for name in ORDER:
                 connection.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
             _check_responses(connection, results)
@@ -89,7 +88,7 @@ def build(
 
 
 def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of a table or view, or of an SQL query with its parameters. Raises `InputError`."""
+    """Read a table or view, or run an SQL query with its parameters. Raises `InputError`."""
     sql = f"FROM {sql_or_name}" if re.fullmatch(r"\w+", sql_or_name) else sql_or_name
     if not database.is_file():
         raise InputError(f"{database}: there is no such database; make it with aggregate.py")
@@ -107,17 +106,17 @@ def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> p
 
 
 def learning_curves(database: Path) -> pd.DataFrame:
-    """The rows of `curves` with their `intervals`; the base's also as step 0 of every run."""
+    """Join `curves` and their `intervals`; the base is also step 0 of every run."""
     curves = query(database, "curves")
     rows = pd.concat([curves[curves["run"] == BASE], from_base(curves)], ignore_index=True)
     return rows.merge(query(database, "intervals"), on=[*CURVE, "step"], validate="one_to_one")
 
 
 def from_base(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of all runs but the base, whose rows become step 0 of every run that has the same."""
+    """Take all runs but the base, whose rows become step 0 of every run that has the same."""
     base, trained = rows[rows["run"] == BASE], rows[rows["run"] != BASE]
-    named = trained[[*CURVE, "method", "expert"]].drop_duplicates()
-    starts = base.drop(columns=["run", "method", "expert"]).merge(named, on=CURVE[:-1])
+    runs = trained[[*CURVE, "method", "expert"]].drop_duplicates()
+    starts = base.drop(columns=["run", "method", "expert"]).merge(runs, on=CURVE[:-1])
     return pd.concat([starts, trained], ignore_index=True)[rows.columns]
 
 
@@ -136,7 +135,7 @@ def _files(results: Path, names: Sequence[str] | None) -> Files:
 
 
 def _check_files(results: Path, files: Files) -> None:
-    """Every file is whole and has its other half; all evaluations belong together."""
+    """Check that every file is complete and has its other half, and that all belong together."""
     layout = Layout(results)
     for found, what, place in (
         (files.evaluations, "evaluation", layout.evaluations("*", "*", "*")),
@@ -148,7 +147,7 @@ def _check_files(results: Path, files: Files) -> None:
             raise InputError(
                 f"{results}: no {what} ({where}) in it; run the study first, or name another"
             )
-    evaluations = [_read(path, Evaluation) for path in files.evaluations]
+    evaluations = [_read(path, EvaluationRecord) for path in files.evaluations]
     _check_pairs(files.evaluations, files.responses)
     for path in files.training:
         if path.parent not in {record.parent for record in files.runs}:
@@ -175,7 +174,7 @@ def _check_pairs(records: list[Path], tables: Iterable[Path]) -> None:
 
 
 def _check_together(frame: pd.DataFrame) -> None:
-    """No evaluation twice, and one set of prompts for each benchmark."""
+    """Check that no evaluation is there twice and each benchmark has one set of prompts."""
     twice = frame[frame.duplicated(KEY, keep=False)].sort_values([*KEY, "file"])
     if len(twice):
         first, second = twice["file"].iloc[:2]
@@ -196,7 +195,7 @@ def _check_together(frame: pd.DataFrame) -> None:
 
 
 def _check_responses(connection: duckdb.DuckDBPyConnection, results: Path) -> None:
-    """Each evaluation's responses are all there and give its accuracy."""
+    """Check that each evaluation's responses are all there and give its accuracy."""
     wrong = connection.execute(
         """
         SELECT file, n_prompts * samples_per_prompt, coalesce(responses, 0), accuracy, recounted
@@ -240,7 +239,7 @@ def _tables(files: Files) -> Iterator[tuple[Path, type[Table]]]:
 
 
 def _check_columns(path: Path, table: type[Table]) -> None:
-    """DuckDB would fill a column that one file lacks with nulls, without a word."""
+    """Check that all files have the same columns: DuckDB would fill gaps with nulls."""
     try:
         columns = set(parquet.read_schema(path).names)
     except (arrow.ArrowException, OSError):

@@ -35,9 +35,9 @@ def _panel(settings: theory.Panel) -> Iterator[Problem]:
 
 
 def _offline_bound(settings: theory.OfflineBound) -> Iterator[Problem]:
-    from online_il.theory.offline_bound import Instance, check
+    from online_il.theory.theorem1 import HardInstance, check
 
-    centre = Instance(settings.contexts[0], settings.coverage[0], settings.samples[0])
+    centre = HardInstance(settings.contexts[0], settings.coverage[0], settings.samples[0])
     swept = [centre._replace(contexts=value) for value in settings.contexts]
     swept += [centre._replace(coverage=value) for value in settings.coverage]
     swept += [centre._replace(samples=value) for value in settings.samples]
@@ -49,9 +49,9 @@ def _offline_bound(settings: theory.OfflineBound) -> Iterator[Problem]:
 
 
 def _pessimism(settings: theory.Pessimism) -> Iterator[Problem]:
-    from online_il.theory.pessimism import Instance, check
+    from online_il.theory.theorem5 import BanditInstance, check
 
-    instance = Instance(settings.rare, settings.coverage, settings.signal_bad)
+    instance = BanditInstance(settings.rare, settings.coverage, settings.signal_bad)
     try:
         check(instance, settings.samples, settings.beta, settings.replicates)
     except ParameterError as error:

@@ -1,4 +1,4 @@
-"""Users' text files, whatever wraps the text: packed or not, in UTF-8 or with a byte order mark."""
+"""Text as users' files and servers hold it: packed, with a byte order mark, half a character."""
 
 import bz2
 import gzip
@@ -19,22 +19,30 @@ MARKS = {
 }
 """Byte order marks; the longer ones first."""
 BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError)
-"""What unpacking a damaged file raises."""
+"""The errors of unpacking a damaged file."""
 
 
 def decoded(data: bytes) -> str:
-    """A text from its bytes: UTF-8, or what its byte order mark says. Raises `UnicodeError`."""
+    """Decode bytes as UTF-8, or as their byte order mark says. Raises `UnicodeError`."""
     return data.decode(encoding_of(data))
 
 
 def encoding_of(head: bytes) -> str:
-    """The encoding that the first four bytes tell of: UTF-8 without a byte order mark."""
+    """Read the encoding off the first four bytes: UTF-8 without a byte order mark."""
     return next((name for mark, name in MARKS.items() if head.startswith(mark)), "utf-8")
+
+
+def encodable(text: str) -> str:
+    """Make a text writable: half a character (a lone surrogate) becomes U+FFFD.
+
+    A server can send one, as `"\\ud800"` in its JSON; no file in UTF-8 can hold it.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """A file's bytes to read and peek at, unpacked (gzip, bzip2, xz, Zstandard), whatever its name.
+    """Open a file's bytes, unpacked (gzip, bzip2, xz, Zstandard), whatever its name.
 
     Raises `OSError` for a file that cannot be opened, and one of `BROKEN` where it is read.
     """

@@ -16,20 +16,18 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 from pydantic import Field, Json, model_validator
 
 from online_il.config.endpoint import Endpoint
 from online_il.config.sampling import Sampling
-from online_il.errors import InputError
 from online_il.files import write_table
 from online_il.generation.endpoint import Request, ask, key_of, request, sample_seed, tally
-from online_il.generation.journal import Journal
+from online_il.generation.journal import Entry, Journal
 from online_il.generation.response import Response
-from online_il.grading import graded_sample
+from online_il.grading import graded_samples
 from online_il.program.cli import RunOptions, log, main
 from online_il.provenance import file_hash, versions
-from online_il.records import Prompts, Samples, read_table
+from online_il.records import Samples, read_prompts
 
 
 class Options(RunOptions):
@@ -50,28 +48,22 @@ class Options(RunOptions):
         return self
 
 
-def prompts_of(path: Path, splits: list[str]) -> pd.DataFrame:
-    """The prompts of some splits. Raises `InputError` for a split without any."""
-    table = read_table(path, Prompts)
-    there = sorted(set(table["split"]))
-    if missing := [split for split in splits if split not in there]:
-        raise InputError(
-            f"{path}: no prompt of split {', '.join(missing)}; there are {', '.join(there)}"
-        )
-    return table[table["split"].isin(splits)].reset_index(drop=True)
-
-
 def keys_of(options: Options, n_prompts: int) -> Iterator[tuple[int, int]]:
-    """(prompt number, sample index) of every response that is wanted."""
+    """List (prompt number, sample index) of every response that is wanted."""
     if options.count is not None:
         return ((i % n_prompts, i // n_prompts) for i in range(options.count))
     return ((p, s) for p in range(n_prompts) for s in range(options.samples_per_prompt))
 
 
+def _response(entry: Entry) -> Response:
+    reason = "length" if entry.meaning == "length" else "stop"
+    return Response(entry.text or "", entry.output_tokens, reason)
+
+
 def run(options: Options) -> None:
     endpoint, sampling = options.endpoint, options.sampling
     key_of(endpoint)
-    prompts = prompts_of(options.prompts, options.splits.split(","))
+    prompts = read_prompts(options.prompts, options.splits.split(","))
     total = options.count or options.samples_per_prompt * len(prompts)
 
     def requests() -> Iterator[Request]:
@@ -88,20 +80,9 @@ def run(options: Options) -> None:
     with Journal(options.journal) as journal:
         ask(requests(), total, endpoint, journal, options.progress)
         taken = tally(requests(), journal)
-        rows = []
-        for (prompt, index), wanted in zip(keys_of(options, len(prompts)), requests(), strict=True):
-            entry = journal.entry(wanted.name)
-            reason = "length" if entry.meaning == "length" else "stop"
-            rows.append(
-                graded_sample(
-                    prompt_id=wanted.prompt_id,
-                    sample_index=index,
-                    policy=options.run,
-                    seed=options.seed,
-                    answer=json.loads(prompts["answer"][prompt]),
-                    response=Response(entry.text or "", entry.output_tokens, reason),
-                )
-            )
+        responses = (_response(journal.entry(wanted.name)) for wanted in requests())
+        keys = keys_of(options, len(prompts))
+        rows = graded_samples(prompts, keys, responses, policy=options.run, seed=options.seed)
     dollars = taken.usage.dollars(endpoint.price_input, endpoint.price_output)
     provenance = {
         "task": options.task,

@@ -10,16 +10,16 @@ from pathlib import Path
 import duckdb
 from pydantic import Field
 
-from online_il.claims.board import counted, markdown
+from online_il.claims.board import claims_markdown, count_summary
 from online_il.claims.judge import Evidence, judge
-from online_il.claims.measured import SQL, Store
+from online_il.claims.measured import SQL, Measurements
 from online_il.claims.records import ClaimVerdicts
 from online_il.config.claims import ConfigError, load_claims
 from online_il.errors import InputError
 from online_il.files import write_json, write_text, written_aside
 from online_il.program.cli import ProgramOptions, log, main
 from online_il.provenance import versions
-from online_il.statistics import LEVEL
+from online_il.statistics.intervals import LEVEL
 
 
 class Options(ProgramOptions):
@@ -39,7 +39,7 @@ def run(options: Options) -> None:
         claims = load_claims(options.claims)
     except ConfigError as error:
         raise InputError(str(error)) from None
-    evidence = Evidence(Store(options.measurements), options.theory, options.discrepancy)
+    evidence = Evidence(Measurements(options.measurements), options.theory, options.discrepancy)
     record = ClaimVerdicts(
         scale=options.scale,
         level=LEVEL,
@@ -50,13 +50,13 @@ def run(options: Options) -> None:
         claims=judge(claims, evidence),
     )
     write_json(record, options.verdicts)
-    write_text(markdown(record), options.markdown)
+    write_text(claims_markdown(record), options.markdown)
     add_table(options.measurements, options.verdicts, options.database)
-    log(counted(record))
+    log(count_summary(record))
 
 
 def add_table(measurements: Path, claims: Path, database: Path) -> None:
-    """The database of measurements with the table `claims`; complete or absent."""
+    """Copy the database of measurements and add the table `claims`; complete or absent."""
     try:
         with written_aside(database) as aside:
             shutil.copyfile(measurements, aside)

@@ -25,8 +25,8 @@ class Options(ProgramOptions):
     output: Path | None = Field(None, description="Markdown file to write")
 
 
-def shown(section: Section) -> Table:
-    """A section in the terminal."""
+def section_table(section: Section) -> Table:
+    """Lay out a section for the terminal."""
     table = Table(*section.columns, box=box.SIMPLE_HEAD, pad_edge=False)
     table.title, table.title_justify = section.title, "left"
     for row in section.rows:
@@ -34,8 +34,8 @@ def shown(section: Section) -> Table:
     return table
 
 
-def markdown(section: Section) -> list[str]:
-    """A section as Markdown."""
+def section_markdown(section: Section) -> list[str]:
+    """Write a section as Markdown."""
     head = ["", f"## {section.title}", ""]
     if not section.rows:
         return [*head, section.empty]
@@ -49,10 +49,12 @@ def run(options: Options) -> None:
     console = Console(highlight=False, markup=False)
     console.print(f"A: {one.folder}\nB: {other.folder}\n")
     for section in sections:
-        console.print(shown(section) if section.rows else f"{section.title}: {section.empty}\n")
+        console.print(
+            section_table(section) if section.rows else f"{section.title}: {section.empty}\n"
+        )
     if options.output:
         lines = ["# Two studies", "", f"A: `{one.folder}`, B: `{other.folder}`."]
-        lines += [line for section in sections for line in markdown(section)]
+        lines += [line for section in sections for line in section_markdown(section)]
         write_text("\n".join(lines) + "\n", options.output)
         console.print(f"written: {options.output}")
 

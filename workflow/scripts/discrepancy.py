@@ -26,7 +26,7 @@ from rich.text import Text
 
 from online_il.discrepancy import measures
 from online_il.discrepancy.reading import Responses, read
-from online_il.discrepancy.tables import COLUMNS, Discrepancy, shown
+from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells, rows_of
 from online_il.errors import ParameterError
 from online_il.files import write_table
 from online_il.program.cli import ProgramOptions, main
@@ -56,7 +56,7 @@ class Options(ProgramOptions):
 
 
 def check(options: Options) -> None:
-    """Raises `ParameterError` for a parameter out of its range."""
+    """Check the parameters. Raises `ParameterError` for a parameter out of its range."""
     if options.bin_width < 1:
         raise ParameterError(f"--bin-width {options.bin_width}: must be at least 1")
     if options.resamples < 100:
@@ -68,7 +68,7 @@ def check(options: Options) -> None:
 
 
 def mapping(pairs: list[str]) -> dict[str, str]:
-    """`text=response` and so on as a mapping."""
+    """Read `text=response` and the like as a mapping."""
     for pair in pairs:
         if not all(pair.partition("=")):
             raise ParameterError(f"--key {pair}: write KEY=NAME, such as text=response")
@@ -96,24 +96,7 @@ def run(options: Options) -> None:
         seed=options.seed,
         intersect=options.intersect,
     )
-    rows = pd.DataFrame(
-        [
-            {
-                "expert": options.expert_name,
-                "student": options.student_name,
-                "measure": one.name,
-                **{
-                    k: v for k, v in one._asdict().items() if k not in ("name", "expert", "student")
-                },
-                "expert_value": one.expert,
-                "student_value": one.student,
-            }
-            for one in found.measures
-        ]
-    )
-    rows["above_gap"] = rows["above_gap"].astype("boolean")
-    numbers = ("excess", "excess_stderr", "expert_value", "student_value")
-    rows = rows.astype(dict.fromkeys(numbers, float))
+    rows = rows_of(found.measures, options.expert_name, options.student_name)
     unit = "words" if options.tokenizer is None else f"tokens of {options.tokenizer}"
     facts = {
         "length_unit": unit,
@@ -132,13 +115,13 @@ def run(options: Options) -> None:
     }
     files = {str(path): file_hash(path) for path in sorted({*options.expert, *options.student})}
     where = {"code_hash": options.code, "versions": versions(), "files": files} | facts
-    write_table(rows, Discrepancy, options.out, where)
+    write_table(rows, DiscrepancyTable, options.out, where)
     if options.figure:
         from online_il.charts.discrepancy import figure3
         from online_il.charts.style import save
 
         save(figure3(options.out), options.figure.with_suffix(""), options.code)
-    written = read_table(options.out, Discrepancy)
+    written = read_table(options.out, DiscrepancyTable)
     if options.lines:
         for row in written.to_dict("records"):
             plain = {k: None if pd.isna(v) else v for k, v in row.items()}
@@ -148,10 +131,10 @@ def run(options: Options) -> None:
 
 
 def show(rows: pd.DataFrame, facts: dict[str, object]) -> None:
-    """The table for reading."""
+    """Print the table for reading."""
     table = Shown(*COLUMNS, title=Text(f"{rows['expert'][0]} / {rows['student'][0]}"))
     for _, row in rows.iterrows():
-        table.add_row(*map(Text, shown(row)))  # A keyword may look like rich's markup.
+        table.add_row(*map(Text, cells(row)))  # A keyword may look like rich's markup.
     console = Console(width=150)
     console.print(table)
     console.print(

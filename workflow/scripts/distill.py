@@ -21,7 +21,7 @@ from online_il.provenance import file_hash
 from online_il.training import distill
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.prompts import training_prompts
-from online_il.training.publish import TrainingOptions, kept, publish, saving_of
+from online_il.training.publish import TrainingOptions, publish, saving_of, steps_to_publish
 from online_il.training.rollouts import check_engine
 
 
@@ -78,7 +78,7 @@ def run(options: Options) -> None:
             seed=options.seed,
             hardware=options.hardware,
         ),
-        checkpoints=kept(options),
+        checkpoints=steps_to_publish(options),
         saving=saving,
         progress=options.progress,
     )

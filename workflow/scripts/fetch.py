@@ -13,8 +13,8 @@ from pydantic import Field, Json
 from online_il.config.bases import Pretrained, RandomBase
 from online_il.config.experts import ModelExpert, RandomExpert
 from online_il.config.random import RandomModel
+from online_il.ends import end_ids
 from online_il.errors import InputError
-from online_il.generation.tokens import end_ids
 from online_il.hub import model_folder
 from online_il.layout import step
 from online_il.models import (
@@ -39,7 +39,7 @@ class Options(ProgramOptions):
 
 
 def copy(source: Path, target: Path) -> None:
-    """The files of a model and its tokenizer, linked where the disk allows."""
+    """Copy the files of a model and its tokenizer, by links where the disk allows."""
     for pattern in KEPT:
         for path in sorted(source.glob(pattern)):
             # The hub's cache holds links to its blobs.

@@ -4,25 +4,20 @@ Each row is a conversation; the loss is on the last answer alone. Rows longer th
 sequence allowed are left out and counted, and so are rows that ask what a benchmark asks.
 """
 
-import json
 from pathlib import Path
 
 from pydantic import Field, Json
 
 from online_il import hub
 from online_il.config.finetuning import Finetuning
-from online_il.errors import InputError
-from online_il.generation.chat import as_text, prompt_ids
-from online_il.generation.tokens import trained_end
 from online_il.layout import step
 from online_il.models import load_model, load_tokenizer, policy_hash, weights_hash
 from online_il.program.cli import log, main
 from online_il.provenance import file_hash, files_hash
-from online_il.records import Prompts, read_table
-from online_il.tasks.asked import Asked
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.publish import SavingOptions, publish_base, saving_of
+from online_il.training.solutions import solutions
 
 
 class Options(SavingOptions):
@@ -30,64 +25,10 @@ class Options(SavingOptions):
     model: Path = Field(description="model to start from")
 
 
-class Message(hub.Row):
-    """One turn of a conversation."""
-
-    role: str
-    content: str
-
-
-class Conversation(hub.Row):
-    """A row of OpenR1-Math: a question and a solution."""
-
-    messages: list[Message]
-
-
-def asked(prompts: Path) -> Asked:
-    """The questions of the task's benchmarks, which the base must not learn from."""
-    table = read_table(prompts, Prompts)
-    tested = table[table["split"] != "train"]
-    answers = map(json.loads, tested["answer"])
-    return Asked(zip(tested["split"], tested["text"], answers, strict=True))
-
-
-def rows(
-    model: Path, prompts: Path, settings: Finetuning
-) -> tuple[list[supervised.Row], dict[str, int]]:
-    """The conversations as token ids, and how many were left out and why."""
-    tokenizer = load_tokenizer(model)
-    tested = asked(prompts)
-    end = trained_end(model, conversation=True)
-    found: list[supervised.Row] = []
-    left = {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
-    for number, row in enumerate(hub.rows(settings.dataset, Conversation)):
-        messages = [message.model_dump() for message in row.messages]
-        if len(messages) < 2 or messages[-1]["role"] != "assistant":
-            raise InputError(
-                f"{settings.dataset.repo}, row {number}: `messages` does not end with an answer"
-            )
-        if any(message["content"] in tested for message in messages[:-1]):
-            left["asked_in_a_benchmark"] += 1
-            continue
-        prompt = prompt_ids(tokenizer, [as_text(messages[:-1])])[0]
-        answer = tokenizer.encode(messages[-1]["content"], add_special_tokens=False)
-        answer.append(end)
-        if len(prompt) + len(answer) > settings.max_length:
-            left["longer_than_max_length"] += 1
-            continue
-        found.append(supervised.Row(prompt, answer))
-    if len(found) < settings.batch_size:
-        raise InputError(
-            f"{settings.dataset.repo}: {len(found)} rows are left, fewer than one update of "
-            f"{settings.batch_size} takes ({left}); raise finetuning.max_length"
-        )
-    return found, left
-
-
 def run(options: Options) -> None:
     settings, source = options.settings, step(options.model)
-    found, left = rows(source, options.prompts, settings)
-    log("training set ready", sequences=len(found), **left)
+    rows, left_out = solutions(source, options.prompts, settings)
+    log("training set ready", sequences=len(rows), **left_out)
     tokenizer = load_tokenizer(source)
     saving = saving_of(
         options,
@@ -98,8 +39,8 @@ def run(options: Options) -> None:
     recorder = supervised.train(
         load_model(source, "float32"),
         tokenizer,
-        found,
-        supervised.plan(len(found), settings.updates, settings.batch_size, options.seed),
+        rows,
+        supervised.plan(len(rows), settings.updates, settings.batch_size, options.seed),
         arguments=trainer_arguments(
             output=saving.trainer_output,
             updates=settings.updates,
@@ -117,7 +58,7 @@ def run(options: Options) -> None:
         options,
         source=step(saving.published, settings.updates),
         method="finetune",
-        settings={**settings.model_dump(), "left_out": left, "hardware": options.hardware},
+        settings={**settings.model_dump(), "left_out": left_out, "hardware": options.hardware},
         rows=recorder.rows,
         prompts_hash=file_hash(options.prompts),
         initial_weights_hash=weights_hash(source),

@@ -4,10 +4,6 @@ Stands in for the paper's pretrained models. Every sequence is drawn afresh from
 train and pretraining; no test prompt is seen.
 """
 
-import json
-import random
-from pathlib import Path
-
 from pydantic import Field, Json
 
 from online_il.config.pretraining import Pretraining
@@ -15,63 +11,15 @@ from online_il.layout import step
 from online_il.models import new_model, word_tokenizer
 from online_il.program.cli import log, main
 from online_il.provenance import file_hash
-from online_il.records import Prompts, read_table
 from online_il.tasks import miniature
-from online_il.tasks.countdown import Instance, compact_prompt
 from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.publish import SavingOptions, publish_base, saving_of
+from online_il.training.traces import sequences
 
 
 class Options(SavingOptions):
     settings: Json[Pretraining] = Field(description="settings of the base, JSON")
-
-
-def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[supervised.Row]:
-    """The whole training set: one row a sequence, in the order in which they are seen."""
-    table = read_table(prompts, Prompts)
-    instances, facts = [], []
-    for split, answer, text in zip(table["split"], table["answer"], table["text"], strict=True):
-        values = json.loads(answer)
-        if split in ("train", "pretraining"):
-            instances.append(Instance(tuple(values["numbers"]), values["target"]))
-        elif split == "forgetting":
-            _, _, a, b, _ = text.split()
-            choices = tuple(values["choices"])
-            facts.append(miniature.Fact(int(a), int(b), values["correct"], choices))
-    ids = {word: index for index, word in enumerate(miniature.VOCABULARY)}
-    rng = random.Random(seed)
-    rows = []
-    for _ in range(settings.updates * settings.batch_size):
-        kind, trained = rng.random(), None
-        if kind < settings.fact_fraction:
-            fact = rng.choice(facts)
-            prompt, response = miniature.fact_prompt(fact), f"{fact.value} <eos>"
-        elif kind < settings.fact_fraction + settings.practice_fraction:
-            instance = rng.choice(instances)
-            prompt = compact_prompt(*instance)
-            response, trained = miniature.practice_trace(
-                rng,
-                instance,
-                solve_probability=settings.solve_probability,
-                max_attempts=settings.practice_attempts,
-            )
-        else:
-            instance = rng.choice(instances)
-            prompt = compact_prompt(*instance)
-            response = miniature.searcher_trace(
-                rng,
-                instance,
-                solve_probability=settings.solve_probability,
-                continue_probability=settings.continue_probability,
-                max_attempts=settings.max_attempts,
-            )
-        rows.append(
-            supervised.Row(
-                [ids[w] for w in prompt.split()], [ids[w] for w in response.split()], trained
-            )
-        )
-    return rows
 
 
 def run(options: Options) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from online_il.claims.board import counted, effect, margin
+from online_il.claims.board import count_summary, effect, margin
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.files import write_text
 from online_il.layout import Layout
@@ -30,14 +30,14 @@ class Options(ProgramOptions):
 
 
 def row(claim: ClaimVerdict) -> list[str]:
-    """One claim as a row of the page's table."""
+    """Write one claim as a row of the page's table."""
     name = claim.title if claim.task is None else f"{claim.task}: {claim.title}"
     claimed = margin(claim).removeprefix("claimed ")
     return [f"**{claim.verdict}**", name, effect(claim), claimed, claim.source]
 
 
 def commit(folder: Path) -> str:
-    """The commit of the code in a folder, and whether files were changed since, this page aside."""
+    """Name the commit of a folder, and say whether files but this page were changed since."""
     command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=7", "--exclude=*"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -54,7 +54,7 @@ def commit(folder: Path) -> str:
 
 
 def processor() -> str:
-    """The name of this machine's processor, as far as the system tells it."""
+    """Name this machine's processor, as far as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -78,7 +78,7 @@ def run(options: Options) -> None:
         "",
         f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, "
         f"{os.cpu_count()} cores, {hours:.1f} hours of processor time in {count} jobs. "
-        f"{counted(claims)}.",
+        f"{count_summary(claims)}.",
         "",
         *markdown_table(COLUMNS, map(row, ordered)),
         "",

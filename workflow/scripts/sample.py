@@ -3,27 +3,25 @@
 Of the training prompts these are the demonstrations of SFT: unfiltered, at temperature 1 (decision
 8), --count in all, passing the prompts as often as it takes. With --samples-per-prompt every
 prompt has as many. Response j of a prompt is its sample j. After a kill, the same command goes on
-after the last batch that was whole.
+after the last batch that was written in full.
 """
 
-import json
 from pathlib import Path
 
 from pydantic import Field, Json, model_validator
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
-from online_il.errors import InputError
 from online_il.files import write_table
 from online_il.generation.engines import open_engine
 from online_il.generation.resume import Resume, respond
 from online_il.generation.tokens import vocabulary_hash
-from online_il.grading import graded_sample
+from online_il.grading import graded_samples
 from online_il.models import form_hash, newest_step, weights_hash
 from online_il.program.cli import RunOptions, log, main
 from online_il.program.progress import report
 from online_il.provenance import file_hash, identities, libraries, versions
-from online_il.records import Prompts, Samples, read_table
+from online_il.records import Samples, read_prompts
 
 
 class Options(RunOptions):
@@ -46,10 +44,7 @@ class Options(RunOptions):
 
 
 def run(options: Options) -> None:
-    table = read_table(options.prompts, Prompts)
-    prompts = table[table["split"].isin(options.splits.split(","))].reset_index(drop=True)
-    if prompts.empty:
-        raise InputError(f"{options.prompts}: no prompt of split {options.splits} in it")
+    prompts = read_prompts(options.prompts, options.splits.split(","))
     count = options.count or options.samples_per_prompt * len(prompts)
     keys = [(i % len(prompts), i // len(prompts)) for i in range(count)]
     sampling, generation = options.sampling, options.generation
@@ -82,17 +77,8 @@ def run(options: Options) -> None:
         resume=Resume(options.state, own, options.code, tuple(accepted)),
         done=lambda rows: report(options.progress, done=rows, total=count, unit="response"),
     )
-    rows = [
-        graded_sample(
-            prompt_id=prompts["prompt_id"][prompt],
-            sample_index=index,
-            policy=f"{options.run}/{policy.name}",
-            seed=options.seed,
-            answer=json.loads(prompts["answer"][prompt]),
-            response=response,
-        )
-        for (prompt, index), response in zip(keys, responses, strict=True)
-    ]
+    name = f"{options.run}/{policy.name}"
+    rows = graded_samples(prompts, keys, responses, policy=name, seed=options.seed)
     log("sampled", responses=len(rows), accuracy=sum(r["correct"] for r in rows) / len(rows))
     write_table(rows, Samples, options.output, provenance)
     report(options.progress, done=count, total=count, unit="response")

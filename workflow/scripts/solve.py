@@ -12,10 +12,10 @@ from pydantic import Field
 
 from online_il.files import write_table
 from online_il.generation.response import Response
-from online_il.grading import graded_sample
+from online_il.grading import graded_samples
 from online_il.program.cli import RunOptions, main
 from online_il.provenance import file_hash, versions
-from online_il.records import Prompts, Samples, read_table
+from online_il.records import Samples, read_prompts
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance
 
@@ -28,26 +28,16 @@ class Options(RunOptions):
 
 
 def run(options: Options) -> None:
-    table = read_table(options.prompts, Prompts)
-    prompts = table[table["split"] == options.split].reset_index(drop=True)
+    prompts = read_prompts(options.prompts, [options.split])
+    keys = [(i % len(prompts), i // len(prompts)) for i in range(options.count)]
     rng = random.Random(options.seed)
-    rows = []
-    for number in range(options.count):
-        prompt, index = number % len(prompts), number // len(prompts)
+    responses = []
+    for prompt, _ in keys:
         answer = json.loads(prompts["answer"][prompt])
         instance = Instance(tuple(answer["numbers"]), answer["target"])
         text = miniature.solver_response(rng, instance)
-        response = Response(text.removesuffix(" <eos>"), len(text.split()), "stop")
-        rows.append(
-            graded_sample(
-                prompt_id=prompts["prompt_id"][prompt],
-                sample_index=index,
-                policy=options.run,
-                seed=options.seed,
-                answer=answer,
-                response=response,
-            )
-        )
+        responses.append(Response(text.removesuffix(" <eos>"), len(text.split()), "stop"))
+    rows = graded_samples(prompts, keys, responses, policy=options.run, seed=options.seed)
     provenance = {
         "task": options.task,
         "policy": options.run,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from online_il.discrepancy.tables import Discrepancy, latex, markdown
+from online_il.discrepancy.tables import DiscrepancyTable, table1_latex, table1_markdown
 from online_il.files import write_table, write_text
 from online_il.program.cli import ProgramOptions, main
 from online_il.provenance import versions
@@ -19,7 +19,7 @@ class Options(ProgramOptions):
 
 
 def note(facts: dict[str, object]) -> str:
-    """What a reader must know of a pair."""
+    """Write what a reader must know of a pair."""
     return (
         f"{facts['n_prompts']} prompts; {facts['n_expert']} and {facts['n_student']} responses, "
         f"{facts['truncated_expert']} and {facts['truncated_student']} of them cut off; lengths in "
@@ -29,17 +29,20 @@ def note(facts: dict[str, object]) -> str:
 
 
 def run(options: Options) -> None:
-    tables = [read_table(path, Discrepancy) for path in options.tables]
+    tables = [read_table(path, DiscrepancyTable) for path in options.tables]
     facts = [provenance(path) for path in options.tables]
     rows = pd.concat(tables, ignore_index=True)
     pairs = [f"{table['expert'][0]} / {table['student'][0]}" for table in tables]
     notes = dict(zip(pairs, map(note, facts), strict=True))
     data, text, typeset = options.output
     write_table(
-        rows, Discrepancy, data, {"code_hash": options.code, "versions": versions(), "pairs": notes}
+        rows,
+        DiscrepancyTable,
+        data,
+        {"code_hash": options.code, "versions": versions(), "pairs": notes},
     )
-    write_text(markdown(rows, notes), text)
-    write_text(latex(rows), typeset)
+    write_text(table1_markdown(rows, notes), text)
+    write_text(table1_latex(rows), typeset)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from online_il.program.cli import main
 from online_il.theory import gaussian
-from online_il.theory.tables import Gaussian, TheoryOptions, finish
+from online_il.theory.tables import GaussianTable, TheoryOptions, finish
 
 
 class Options(TheoryOptions):
@@ -69,7 +69,7 @@ def run(options: Options) -> None:
         "tv_reverse_kl": reverse["total_variation"],
         "tv_forward_kl": forward["total_variation"],
     }
-    finish(rows, Gaussian, options, headline)
+    finish(rows, GaussianTable, options, headline)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from online_il.program.cli import main
 from online_il.theory import horizon
-from online_il.theory.horizon import Instance
-from online_il.theory.tables import Horizon, TheoryOptions, finish
+from online_il.theory.horizon import PathInstance
+from online_il.theory.tables import HorizonTable, TheoryOptions, finish
 
 
 class Options(TheoryOptions):
@@ -23,14 +23,14 @@ class Options(TheoryOptions):
     seed: int = Field(1, description="seed")
 
 
-def cases(options: Options) -> dict[str, Instance]:
-    """The realizable instance, and the misspecified one with cloning's same error a step."""
+def cases(options: Options) -> dict[str, PathInstance]:
+    """Make the realizable instance, and the misspecified one with cloning's same error a step."""
     horizon.check(
-        Instance(options.contexts, options.coverage, options.labels),
+        PathInstance(options.contexts, options.coverage, options.labels),
         options.horizons,
         options.replicates,
     )
-    realizable = Instance(options.contexts, 1.0, options.labels)
+    realizable = PathInstance(options.contexts, 1.0, options.labels)
     if options.contexts == 1:  # One label settles it all: the error is 0 whatever the coverage.
         factor = options.coverage
     else:
@@ -39,7 +39,7 @@ def cases(options: Options) -> dict[str, Instance]:
     labels = max(1, round(options.labels * factor))
     return {
         "realizable": realizable,
-        "misspecified": Instance(options.contexts, options.coverage, labels),
+        "misspecified": PathInstance(options.contexts, options.coverage, labels),
     }
 
 
@@ -69,7 +69,7 @@ def run(options: Options) -> None:
         for row in rows
         if row["horizon"] in ends
     }
-    finish(rows, Horizon, options, headline)
+    finish(rows, HorizonTable, options, headline)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ WIDTH, HEIGHT = 250, 220  # Of a panel, pixels.
 LINE = 15.0  # Of text, pixels.
 
 
-class Measure(NamedTuple):
-    """What one row (Figure 1) or column (Figure 2) of panels shows."""
+class PanelGroup(NamedTuple):
+    """One row (Figure 1) or column (Figure 2) of panels."""
 
     title: str
     scored: str
@@ -45,7 +45,7 @@ class Measure(NamedTuple):
 
 
 def figure1(database: Path) -> alt.TopLevelMixin:
-    """Accuracy in distribution: a row of panels for each task and sampling, a column an axis."""
+    """Draw accuracy in distribution: a row of panels a task and sampling, a column an axis."""
     shown = list(measures(database, IN_DISTRIBUTION))
     rows = [
         alt.hconcat(*panels, spacing=18, title=_heading(measure))
@@ -56,7 +56,7 @@ def figure1(database: Path) -> alt.TopLevelMixin:
 
 
 def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
-    """Accuracy out of distribution (left) and on what the base knew (right): a row an axis.
+    """Draw accuracy out of distribution (left) and on what the base knew (right), a row an axis.
 
     `chance` is the accuracy of guessing on the forgetting benchmark of each task.
     """
@@ -71,8 +71,8 @@ def figure2(database: Path, chance: dict[str, float]) -> alt.TopLevelMixin:
 
 def measures(
     database: Path, benchmarks: Sequence[str], chance: dict[str, float] | None = None
-) -> Iterator[Measure]:
-    """The measures of some benchmarks: each task that has one, in each of its samplings.
+) -> Iterator[PanelGroup]:
+    """Read the panel groups of some benchmarks: each task that has one, in each sampling.
 
     Means over seeds with their bands, and single seeds. A benchmark of what is forgotten is
     one of choices, of which the likeliest counts; `chance` is the accuracy of guessing there.
@@ -90,7 +90,7 @@ def measures(
             samplings = set(scored.loc[scored["task"] == task, "sampling"])
             for sampling in sorted(samplings, key=[*SAMPLINGS, *samplings].index):
                 guessed = benchmark in FORGETTING and chance is not None
-                yield Measure(
+                yield PanelGroup(
                     f"{task}, {TITLES[benchmark]}",
                     "the likeliest choice counts" if guessed else SAMPLINGS.get(sampling, sampling),
                     _of(scored, task, sampling),
@@ -103,12 +103,12 @@ def _of(rows: pd.DataFrame, task: str, sampling: str) -> pd.DataFrame:
     return rows[(rows["task"] == task) & (rows["sampling"] == sampling)]
 
 
-def _heading(measure: Measure) -> alt.TitleParams:
+def _heading(measure: PanelGroup) -> alt.TitleParams:
     return alt.TitleParams(measure.title, subtitle=measure.scored)
 
 
-def _panels(shown: list[Measure], labelled: list[str]) -> list[list[alt.LayerChart]]:
-    """The panels of each measure, one an axis; on the axes `labelled` the levels have labels."""
+def _panels(shown: list[PanelGroup], labelled: list[str]) -> list[list[alt.LayerChart]]:
+    """Draw the panels of each group, one an axis; on the axes `labelled` the levels have labels."""
     # The base is where the other runs start, not a run of its own.
     looks = styles({run for measure in shown for run in measure.means["run"]} - {BASE})
     panels = [
@@ -121,14 +121,14 @@ def _panels(shown: list[Measure], labelled: list[str]) -> list[list[alt.LayerCha
 
 
 def panel(
-    measure: Measure, axis: str, looks: dict[str, Style], *, labelled: bool
+    measure: PanelGroup, axis: str, looks: dict[str, Style], *, labelled: bool
 ) -> alt.LayerChart:
-    """One panel: lines, bands and single seeds of all runs, with the levels they compare to."""
+    """Draw one panel: lines, bands and single seeds of all runs, and the levels to compare with."""
     # The base is where the other runs start, not a run of its own.
     means = measure.means[measure.means["run"] != BASE]
     means = means.assign(interval=[band(row) for row in means.to_dict("records")])
-    keep = ["run", "method", "seeds", "step", *AXES, "accuracy", "band_low", "band_high"]
-    keep += ["interval"]
+    columns = ["run", "method", "seeds", "step", *AXES, "accuracy", "band_low", "band_high"]
+    columns += ["interval"]
     top = _top(measure)
     names = list(looks)
     colour = alt.Color("run:N").scale(domain=names, range=[look.colour for look in looks.values()])
@@ -143,7 +143,7 @@ def panel(
         .axis(format=".2~f", tickCount=5)
     )
     seeds = alt.Chart(from_base(measure.seeds)[["run", "seed", *AXES, "accuracy"]])
-    curves = alt.Chart(means[keep])
+    curves = alt.Chart(means[columns])
     layers = [
         curves.mark_area(clip=True).encode(
             x, y=alt.Y("band_low:Q"), y2="band_high:Q", color=colour, opacity=_faded(0.11)
@@ -177,24 +177,24 @@ def panel(
 
 
 def band(point: dict[Hashable, Any]) -> str:
-    """A point's part of its curve's band, in words."""
+    """Write a point's part of its curve's band in words."""
     return f"[{point['band_low']:.3f}, {point['band_high']:.3f}]"
 
 
 def _faded(opacity: float) -> alt.Opacity:
-    """An opacity that drops while other runs are picked."""
+    """Make an opacity that drops while other runs are picked."""
     return alt.when(PICKED).then(alt.value(opacity)).otherwise(alt.value(opacity / 8))
 
 
-def _top(measure: Measure) -> float:
-    """The upper end of the accuracy axis: the next tenth above all that is drawn, at most 1."""
+def _top(measure: PanelGroup) -> float:
+    """Choose the upper end of the accuracy axis: the next tenth above all that is drawn."""
     drawn = [*measure.means["band_high"], *measure.seeds["accuracy"]]
     highest = max(*drawn, measure.chance or 0.0, 0.05)
     return min(1.0, math.ceil(10 * float(highest)) / 10)
 
 
-def _levels(measure: Measure, top: float, *, labelled: bool) -> list[alt.Chart]:
-    """The accuracies of the base, of the expert in the end, and of guessing, as labelled rules."""
+def _levels(measure: PanelGroup, top: float, *, labelled: bool) -> list[alt.Chart]:
+    """Rule off the accuracies of the base, of the expert in the end, and of guessing."""
     levels = []
     for name, colour in ((EXPERT, INK), (BASE, GREY)):
         run = measure.means[measure.means["run"] == name]
@@ -216,7 +216,7 @@ def _levels(measure: Measure, top: float, *, labelled: bool) -> list[alt.Chart]:
 
 
 def _apart(values: list[float], least: float, top: float) -> list[float]:
-    """The values, moved where needed so that any two are at least `least` apart, none over `top`.
+    """Move values where needed so that any two are at least `least` apart, none over `top`.
 
     They move upwards, and down from `top` where there is no room left below it.
     """
@@ -232,9 +232,9 @@ def _apart(values: list[float], least: float, top: float) -> list[float]:
 
 
 def _finished(
-    chart: alt.HConcatChart | alt.VConcatChart, title: str, shown: list[Measure]
+    chart: alt.HConcatChart | alt.VConcatChart, title: str, shown: list[PanelGroup]
 ) -> alt.TopLevelMixin:
-    """The whole figure with its title, and below it what the reader must know to read it."""
+    """Set the figure's title, and below it what the reader must know to read it."""
     means = pd.concat([measure.means for measure in shown])
     prompts = _range(means["n_prompts"], "prompt")
     trained = means[means["step"] > 0]  # The one base serves all seeds.

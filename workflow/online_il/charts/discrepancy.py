@@ -6,9 +6,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from online_il.charts.style import GREY, INK, caption, themed, told
+from online_il.charts.style import GREY, INK, caption, themed, tooltips
 from online_il.discrepancy.measures import GAP, SHARE, WITHIN
-from online_il.discrepancy.tables import Discrepancy
+from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.records import provenance, read_table
 
 EXPERT, STUDENT = "#0072B2", "#D55E00"
@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 210, 170  # Of a panel, pixels.
 
 
 def figure3(*tables: Path) -> alt.TopLevelMixin:
-    """Three panels a pair: histograms of length, presence of keywords, all against the gap."""
+    """Draw three panels a pair: histograms of length, presence of keywords, all against the gap."""
     rows = [_pair(table) for table in tables]
     notes = provenance(tables[0])
     text = caption(
@@ -37,7 +37,7 @@ def figure3(*tables: Path) -> alt.TopLevelMixin:
 
 
 def _pair(table: Path) -> alt.HConcatChart:
-    rows, facts = read_table(table, Discrepancy), provenance(table)
+    rows, facts = read_table(table, DiscrepancyTable), provenance(table)
     expert, student = rows["expert"][0], rows["student"][0]
     cut = f"{facts['truncated_expert']} and {facts['truncated_student']} cut off"
     heading = alt.TitleParams(
@@ -86,7 +86,7 @@ def _lengths(bins: dict[str, Any]) -> alt.VConcatChart:
         below,
         y,
         x2="end:Q",
-        tooltip=told(
+        tooltip=tooltips(
             start=("tokens, from", ","),
             end=("to", ","),
             expert=("expert", ".1%"),
@@ -140,7 +140,7 @@ def _strip(rows: pd.DataFrame) -> alt.LayerChart:
             x,
             y,
             fill=fill.scale(domain=["yes", "no"], range=[INK, "white"]),
-            tooltip=told(
+            tooltip=tooltips(
                 measure=("measure", ""),
                 estimate=("share", ".1%"),
                 ci_low=("95 % interval, from", ".1%"),

@@ -14,7 +14,7 @@ import pandas as pd
 from online_il.charts.style import INK, caption, themed
 from online_il.records import provenance, read_table
 from online_il.theory import gaussian
-from online_il.theory.tables import Gaussian
+from online_il.theory.tables import GaussianTable
 
 EXPERT, REVERSE, FORWARD = "#0072B2", "#D55E00", "#009E73"
 NAMES = {"reverse_kl": "reverse KL", "forward_kl": "forward KL"}
@@ -26,7 +26,7 @@ DEVIATIONS = (1.0, 2.0)
 
 
 def figure4(*tables: Path, titles: list[str]) -> alt.TopLevelMixin:
-    """A panel a table, two a row."""
+    """Draw a panel a table, two a row."""
     panels = [_panel(table, title) for table, title in zip(tables, titles, strict=True)]
     rows = [alt.hconcat(*panels[i : i + 2], spacing=20) for i in range(0, len(panels), 2)]
     text = caption(
@@ -44,8 +44,8 @@ def figure4(*tables: Path, titles: list[str]) -> alt.TopLevelMixin:
     return themed(alt.vconcat(*rows, spacing=16).properties(title=title))
 
 
-def _read(table: Path) -> tuple[gaussian.Problem, dict[str, dict[str, Any]]]:
-    """The problem of a table, and its first row of each divergence."""
+def _read(table: Path) -> tuple[gaussian.GaussianProblem, dict[str, dict[str, Any]]]:
+    """Read the problem of a table, and its first row of each divergence."""
     given = provenance(table)["parameters"]
     problem = gaussian.problem(
         given["expert_mean"],
@@ -55,12 +55,12 @@ def _read(table: Path) -> tuple[gaussian.Problem, dict[str, dict[str, Any]]]:
         given["reward_normal"],
         given["reward_threshold"],
     )
-    rows = read_table(table, Gaussian).drop_duplicates("divergence")
+    rows = read_table(table, GaussianTable).drop_duplicates("divergence")
     return problem, {str(row["divergence"]): row for row in rows.to_dict("records")}  # type: ignore[misc]
 
 
 def _values(rows: dict[str, dict[str, Any]]) -> list[str]:
-    """V and TV of the expert and both students, for the head of a panel."""
+    """Write V and TV of the expert and both students, for the head of a panel."""
     reverse, forward = rows["reverse_kl"], rows["forward_kl"]
     return [
         f"expert V {reverse['value_expert']:.3f}",
@@ -86,8 +86,8 @@ def _panel(table: Path, title: str) -> alt.LayerChart:
     students = []
     for divergence, row in rows.items():
         mean = np.array(json.loads(row["mean"]))
-        alone = problem._replace(weights_K=np.ones(1), means_K_D=mean[None])
-        lines += _contours(NAMES[divergence], partial(gaussian.log_density, alone))[:1]
+        component = problem._replace(weights_K=np.ones(1), means_K_D=mean[None])
+        lines += _contours(NAMES[divergence], partial(gaussian.log_density, component))[:1]
         students.append({"who": NAMES[divergence], "x": mean[0], "y": mean[1]})
     colour = alt.Color("who:N").scale(domain=list(COLOURS), range=list(COLOURS.values()))
     # Forward KL's student may lie on reverse KL's, so one of the contours is dashed.
@@ -118,7 +118,7 @@ def _panel(table: Path, title: str) -> alt.LayerChart:
 def _contours(
     who: str, log_density: Callable[[gaussian.Array], gaussian.Array]
 ) -> list[list[dict[str, Any]]]:
-    """The contour lines of a density at the levels of `DEVIATIONS`, as rows of a line each.
+    """Trace the contour lines of a density at the levels of `DEVIATIONS`, one row a line.
 
     The innermost level first. Levels are those of a unit Gaussian of the density's own height.
     """

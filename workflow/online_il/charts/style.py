@@ -1,4 +1,4 @@
-"""How all figures look, and how they are written.
+"""The look of all figures, and the writing of their files.
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart; each run also has a marker
 of its own and each method a dash, so that a print in grey can be read too.
@@ -22,7 +22,7 @@ GREY = "#6e6e6e"
 
 
 class Style(NamedTuple):
-    """How one run is drawn."""
+    """The colour, dash and mark of one run."""
 
     colour: str
     marker: str
@@ -48,7 +48,7 @@ DASHES = {name: list(method.dash) for name, method in METHODS.items()}
 
 
 def styles(runs: Iterable[str]) -> dict[str, Style]:
-    """The style of each run, in the order in which legends show them."""
+    """Choose the style of each run, in the order in which legends show them."""
     names = set(runs)
     spare = itertools.cycle(SPARE)
     known = {name: look for name, look in KNOWN.items() if name in names}
@@ -56,12 +56,12 @@ def styles(runs: Iterable[str]) -> dict[str, Style]:
 
 
 def caption(*parts: str, width: int = 92) -> list[str]:
-    """A paragraph as the lines of a subtitle."""
+    """Break a paragraph into the lines of a subtitle."""
     return textwrap.wrap(" ".join(parts), width, break_on_hyphens=False)
 
 
 def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
-    """A chart with the fonts and lines of all figures."""
+    """Set the fonts and lines of all figures on a chart."""
     return chart.configure(
         background="white",
         font="Helvetica, Arial, Liberation Sans, sans-serif",
@@ -101,8 +101,8 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     )
 
 
-def told(**columns: tuple[str, str]) -> list[alt.Tooltip]:
-    """What pointing at a mark shows: each column's title and format, as none is for words."""
+def tooltips(**columns: tuple[str, str]) -> list[alt.Tooltip]:
+    """List what pointing at a mark shows: each column's title and format; words have no format."""
     return [
         alt.Tooltip(
             f"{name}:{'Q' if form else 'N'}", title=title, **({"format": form} if form else {})

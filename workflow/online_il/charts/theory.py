@@ -7,9 +7,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from online_il.charts.style import GREY, INK, caption, themed, told
+from online_il.charts.style import GREY, INK, caption, themed, tooltips
 from online_il.records import Table, provenance, read_table
-from online_il.theory.tables import Alignment, Horizon, OfflineBound, Pessimism
+from online_il.theory.tables import HorizonTable, Theorem1Table, Theorem2Table, Theorem5Table
 
 WIDTH, HEIGHT = 160, 200  # Of a panel, pixels; three side by side fill a column.
 LEAST = 1e-6
@@ -29,15 +29,15 @@ SWEEPS = {"samples": "samples N", "coverage": "coverage C", "contexts": "policie
 
 
 def slopes(table: Path) -> pd.DataFrame:
-    """How log risk moves with log rate, by least squares over each sweep, and the ratio's range.
+    """Fit log risk to log rate by least squares over each sweep; give the ratio's range, too.
 
     Points where the rate is at its ceiling of 1 or the risk below `LEAST` are left out; a slope
     needs two. Columns: sweep, learner, slope, points, ratio_low, ratio_high.
     """
-    rows = read_table(table, OfflineBound)
-    kept = rows[(rows["sweep"] != "centre") & (rows["rate"] < 1) & (rows["risk_exact"] >= LEAST)]
+    rows = read_table(table, Theorem1Table)
+    fitted = rows[(rows["sweep"] != "centre") & (rows["rate"] < 1) & (rows["risk_exact"] >= LEAST)]
     found = []
-    for (sweep, learner), part in kept.groupby(["sweep", "learner"], sort=False):
+    for (sweep, learner), part in fitted.groupby(["sweep", "learner"], sort=False):
         slope = math.nan
         if part["rate"].nunique() > 1:
             slope = float(np.polyfit(np.log(part["rate"]), np.log(part["risk_exact"]), 1)[0])
@@ -47,8 +47,8 @@ def slopes(table: Path) -> pd.DataFrame:
 
 
 def theorem1(table: Path) -> alt.TopLevelMixin:
-    """Risk against the rate: a panel a sweep, a line a learner, the rate itself dashed."""
-    rows = _named(table, OfflineBound, {k: v[0] for k, v in LEARNERS.items()})
+    """Draw risk against the rate: a panel a sweep, a line a learner, the rate itself dashed."""
+    rows = _with_titles(table, Theorem1Table, {k: v[0] for k, v in LEARNERS.items()})
     centre = rows[rows["sweep"] == "centre"].iloc[0]
     offline = rows[(rows["learner"] == LEARNERS["offline"][0]) & (rows["rate"] < 1)]
     contexts = offline[offline["sweep"] == "contexts"].sort_values("contexts")
@@ -69,8 +69,8 @@ def theorem1(table: Path) -> alt.TopLevelMixin:
         f"Risks below {LEAST:g} are not drawn; learners that coincide hide each other.",
     )
     panels = [_risk_panel(rows[rows["sweep"] == sweep], title) for sweep, title in SWEEPS.items()]
-    whole = alt.hconcat(*panels, spacing=10)
-    return _finished(whole, "Theorem 1: what offline imitation cannot learn", text)
+    chart = alt.hconcat(*panels, spacing=10)
+    return _finished(chart, "Theorem 1: what offline imitation cannot learn", text)
 
 
 def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -99,7 +99,7 @@ def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
             alt.Y("risk:Q"),
             color=colour,
             shape=shape,
-            tooltip=told(
+            tooltip=tooltips(
                 learner=("learner", ""),
                 contexts=("contexts l (K = 2^l)", ","),
                 coverage=("coverage C", ".3~g"),
@@ -113,8 +113,8 @@ def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
 
 
 def theorem2(table: Path) -> alt.TopLevelMixin:
-    """The bound and the true worst risk against epsilon: a panel an instance."""
-    rows = read_table(table, Alignment)
+    """Draw the bound and the true worst risk against epsilon, a panel an instance."""
+    rows = read_table(table, Theorem2Table)
     lines = {
         "worst_risk": "true worst risk",
         "best": "bound, α of the best fit",
@@ -159,7 +159,7 @@ def theorem2(table: Path) -> alt.TopLevelMixin:
         y = alt.Y("shown:Q").scale(type="log", domain=[floor, top]).title("risk")
         y = y.axis(tickCount=5, format="~g")
         one = alt.Chart(pd.DataFrame([{"y": 1.0}])).mark_rule(color=GREY, strokeDash=[2, 2])
-        tooltip = told(
+        tooltip = tooltips(
             line=("line", ""),
             epsilon=("ε", ".2~g"),
             alpha=("α", ".3~g"),
@@ -175,13 +175,13 @@ def theorem2(table: Path) -> alt.TopLevelMixin:
                 width=WIDTH, height=HEIGHT, title=str(name)
             )
         )
-    whole = alt.hconcat(*panels, spacing=10)
-    return _finished(whole, "Theorem 2: a bound as good as its δ", text)
+    chart = alt.hconcat(*panels, spacing=10)
+    return _finished(chart, "Theorem 2: a bound as good as its δ", text)
 
 
 def theorem5(table: Path) -> alt.TopLevelMixin:
-    """Risk against samples: a line a beta, behaviour cloning, and the bound."""
-    rows = read_table(table, Pessimism)
+    """Draw risk against samples: a line a beta, behaviour cloning, and the bound."""
+    rows = read_table(table, Theorem5Table)
     given = provenance(table)["parameters"]
     cloned = rows["learner"] == "behaviour_cloning"
     names = rows["beta"].map(lambda beta: f"β = {beta:g}")
@@ -222,7 +222,7 @@ def theorem5(table: Path) -> alt.TopLevelMixin:
             high=(rows["risk"] + 2 * rows["risk_stderr"]).clip(upper=1),
         )
     )
-    whole = alt.layer(
+    chart = alt.layer(
         bound.encode(x, alt.Y("bound:Q")),
         band.mark_area(opacity=0.2).encode(x, alt.Y("low:Q"), y2="high:Q", color=colour),
         chart.mark_line(strokeWidth=1.6).encode(x, y, color=colour),
@@ -231,7 +231,7 @@ def theorem5(table: Path) -> alt.TopLevelMixin:
             y,
             color=colour,
             shape=shape,
-            tooltip=told(
+            tooltip=tooltips(
                 name=("learner", ""),
                 samples=("samples N", ","),
                 risk=("risk", ".3~g"),
@@ -239,24 +239,24 @@ def theorem5(table: Path) -> alt.TopLevelMixin:
             ),
         ),
     ).properties(width=3 * WIDTH + 40, height=270)
-    return _finished(whole, "Theorem 5: pessimism at work", text)
+    return _finished(chart, "Theorem 5: pessimism at work", text)
 
 
 def _enough(rows: pd.DataFrame, name: str) -> str:
-    """From how many samples on a line stays at a risk of at most 0.05."""
+    """Find the number of samples from which a line stays at a risk of at most 0.05."""
     line = rows[rows["name"] == name].sort_values("samples", ascending=False)
     below = line[(line["risk"] <= 0.05).cummin()]["samples"]
     return f"{below.min():,}" if len(below) else f"more than {line['samples'].max():,}"
 
 
 def horizon(table: Path) -> alt.TopLevelMixin:
-    """Risk against the horizon: a panel a case, a line a learner."""
+    """Draw risk against the horizon: a panel a case, a line a learner."""
     names = {
         "behaviour_cloning": "behaviour cloning",
         "dagger": "DAgger-style labels",
         "reverse_kl": "on-policy, reverse KL",
     }
-    rows = _named(table, Horizon, names)
+    rows = _with_titles(table, HorizonTable, names)
     colour, shape = _looks(
         {
             names["behaviour_cloning"]: ("#0072B2", "circle"),
@@ -285,7 +285,7 @@ def horizon(table: Path) -> alt.TopLevelMixin:
                     y,
                     color=colour,
                     shape=shape,
-                    tooltip=told(
+                    tooltip=tooltips(
                         learner=("learner", ""), horizon=("horizon H", ","), risk=("risk", ".3~g")
                     ),
                 ),
@@ -315,11 +315,11 @@ def horizon(table: Path) -> alt.TopLevelMixin:
         f"two steps). What differs between the panels, at H = {low} already, is the paper's cause:",
         "labels seldom show what a student can do, and the expert's density shows it at once.",
     )
-    whole = alt.hconcat(*panels, spacing=14)
-    return _finished(whole, "Accumulation and misspecification are two causes", text)
+    chart = alt.hconcat(*panels, spacing=14)
+    return _finished(chart, "Accumulation and misspecification are two causes", text)
 
 
-def _named(table: Path, kind: type[Table], names: dict[str, str]) -> pd.DataFrame:
+def _with_titles(table: Path, kind: type[Table], names: dict[str, str]) -> pd.DataFrame:
     rows = read_table(table, kind)
     return rows.assign(learner=rows["learner"].map(names))
 
@@ -327,7 +327,7 @@ def _named(table: Path, kind: type[Table], names: dict[str, str]) -> pd.DataFram
 def _looks(
     looks: dict[str, tuple[str, str]], field: str = "learner"
 ) -> tuple[alt.Color, alt.Shape]:
-    """Colour and shape of each line; `field` is the column of their names."""
+    """Set colour and shape of each line; `field` is the column of their names."""
     domain = list(looks)
     legend = alt.Legend(columns=3, orient="top", title=None)
     colour = alt.Color(f"{field}:N").legend(legend)

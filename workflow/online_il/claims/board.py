@@ -21,45 +21,45 @@ LOOKS = {
 """A sign and a colour for each verdict; the word stands beside them."""
 
 
-def board(claims: ClaimVerdicts) -> Table:
-    """A row a claim: verdict as sign, word and colour, the effect with its interval, the margin."""
+def board_table(claims: ClaimVerdicts) -> Table:
+    """Lay out a row a claim: verdict in sign, word and colour; effect, interval and margin."""
     table = Table("verdict", "claim", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.title, table.title_justify = counted(claims), "left"
+    table.title, table.title_justify = count_summary(claims), "left"
     for claim in claims.claims:
         sign, colour = LOOKS[claim.verdict]
         name = claim.title if claim.task is None else f"{claim.task}: {claim.title}"
         parts = filter(None, (effect(claim), margin(claim)))
-        told = Text.assemble(name, "\n", (", ".join(parts) if claim.effect else "", "dim"))
-        told.rstrip()
-        table.add_row(Text(f"{sign} {claim.verdict}", style=colour), told)
+        description = Text.assemble(name, "\n", (", ".join(parts) if claim.effect else "", "dim"))
+        description.rstrip()
+        table.add_row(Text(f"{sign} {claim.verdict}", style=colour), description)
     return table
 
 
 def show(results: Path) -> None:
-    """What a finished study shows in the terminal: its claims, its accuracies, where to look."""
+    """Print a finished study's claims, its accuracies and the path of its report."""
     layout = Layout(results)
     path = layout.claims()
     if path.is_file():
-        Console().print(board(read_claims(path)))
+        Console().print(board_table(read_claims(path)))
     print(summary_of(results))
     if layout.report.is_file():
         print(f"report: {layout.report}")
 
 
-def counts(claims: ClaimVerdicts) -> dict[str, int]:
-    """How many claims have each verdict."""
+def verdict_counts(claims: ClaimVerdicts) -> dict[str, int]:
+    """Count the claims of each verdict."""
     verdicts: list[str] = [claim.verdict for claim in claims.claims]
     return {name: verdicts.count(name) for name in LOOKS}
 
 
-def counted(claims: ClaimVerdicts) -> str:
-    """The same in words, without verdicts that no claim has."""
-    parts = [f"{count} {name}" for name, count in counts(claims).items() if count]
+def count_summary(claims: ClaimVerdicts) -> str:
+    """Say how many claims have each verdict, without verdicts that none has."""
+    parts = [f"{count} {name}" for name, count in verdict_counts(claims).items() if count]
     return f"{len(claims.claims)} claims of the paper: {', '.join(parts)}"
 
 
 def effect(claim: ClaimVerdict) -> str:
-    """The effect with its interval; empty where nothing was measured."""
+    """Write the effect with its interval; empty where nothing was measured."""
     if claim.effect is None:
         return ""
     if claim.low is None or claim.high is None or claim.low == claim.high:
@@ -69,18 +69,18 @@ def effect(claim: ClaimVerdict) -> str:
 
 
 def margin(claim: ClaimVerdict) -> str:
-    """Where the claim holds."""
+    """Say on which side of its margin the claim holds."""
     if claim.holds == "all":
         return "all of them"
     return f"claimed {claim.holds} {'±' if claim.holds == 'within' else ''}{claim.margin:g}"
 
 
-def markdown(claims: ClaimVerdicts) -> str:
-    """The claims by family, a table each, and below it what a reader must know of them."""
+def claims_markdown(claims: ClaimVerdicts) -> str:
+    """Write the claims by family, a table each, and below it what a reader must know."""
     lines = [
         "# Claims",
         "",
-        f"{counted(claims)}. Intervals are at {100 * claims.level:g} %, over curves for all",
+        f"{count_summary(claims)}. Intervals are at {100 * claims.level:g} %, over curves for all",
         "checkpoints at once; p is two-sided, of the margin's nearest end, corrected within its",
         "family (Holm); detectable is the distance from the margin that 80 % of such studies would",
         "see with that correction. docs/paper.md says when a claim is supported, contradicted or",

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from online_il.claims.effects import independent_effect
-from online_il.claims.measured import Store, ask
+from online_il.claims.measured import Measurements, answer_of
 from online_il.claims.records import read_claims
 from online_il.errors import InputError
 from online_il.layout import DATABASES, Layout, existing_studies
-from online_il.statistics import Array
+from online_il.statistics.effects import independent_effect
+from online_il.statistics.intervals import Array
 
 NAMES = DATABASES[:2]
 KEY = ["task", "benchmark", "run"]
@@ -27,23 +27,23 @@ class Section(NamedTuple):
     empty: str
 
 
-class Study(NamedTuple):
+class StudyResults(NamedTuple):
     """A results folder and its database."""
 
     folder: Path
     database: Path
 
 
-def study(folder: Path, like: str = "") -> Study:
-    """A study's results: the folder itself, or in it the study called `like` or the only one."""
+def study(folder: Path, like: str = "") -> StudyResults:
+    """Find a study's results: the folder itself, or in it the study `like` or the only one."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a study's results, such as results/mini")
     inside = existing_studies(folder, NAMES)
-    named = [place for place in inside if place.name == like]
-    for place in (folder, *named, *(inside if len(inside) == 1 else [])):
+    alike = [place for place in inside if place.name == like]
+    for place in (folder, *alike, *(inside if len(inside) == 1 else [])):
         for name in NAMES:
             if (database := Layout(place).database(name)).is_file():
-                return Study(place, database)
+                return StudyResults(place, database)
     if inside:
         found = ", ".join(place.name for place in inside)
         raise InputError(f"{folder}: several studies in it ({found}); name one of them")
@@ -51,12 +51,12 @@ def study(folder: Path, like: str = "") -> Study:
     raise InputError(f"{folder}: no {name} in it; run the study first, or name another folder")
 
 
-def compare(one: Study, other: Study) -> list[Section]:
-    """Everything that two studies can be compared by."""
-    last = [ask(each.database, "last") for each in (one, other)]
+def compare(one: StudyResults, other: StudyResults) -> list[Section]:
+    """Compare two studies by accuracies, claims, settings and versions."""
+    last = [answer_of(each.database, "last") for each in (one, other)]
     return [
         _accuracies(one, other, *last),
-        _alone(*last),
+        _only_in_one(*last),
         _claims(one, other),
         _settings(one, other),
         _circumstances(*last),
@@ -66,8 +66,10 @@ def compare(one: Study, other: Study) -> list[Section]:
 # ---- accuracies ----
 
 
-def _accuracies(one: Study, other: Study, last: pd.DataFrame, others: pd.DataFrame) -> Section:
-    stores = Store(one.database), Store(other.database)
+def _accuracies(
+    one: StudyResults, other: StudyResults, last: pd.DataFrame, others: pd.DataFrame
+) -> Section:
+    stores = Measurements(one.database), Measurements(other.database)
     both = last[KEY].drop_duplicates().merge(others[KEY].drop_duplicates())
     rows = []
     for task, benchmark, run in both.itertuples(index=False):
@@ -95,15 +97,16 @@ def _accuracies(one: Study, other: Study, last: pd.DataFrame, others: pd.DataFra
     return Section(title, columns, rows, "no evaluation that both have")
 
 
-def _alone(last: pd.DataFrame, others: pd.DataFrame) -> Section:
-    whole = (
+def _only_in_one(last: pd.DataFrame, others: pd.DataFrame) -> Section:
+    merged = (
         last[KEY]
         .drop_duplicates()
         .merge(others[KEY].drop_duplicates(), how="outer", indicator=True)
     )
-    alone = whole[whole["_merge"] != "both"].sort_values(["_merge", *KEY])
+    unpaired = merged[merged["_merge"] != "both"].sort_values(["_merge", *KEY])
     rows = [
-        [*row[:3], "A" if row[3] == "left_only" else "B"] for row in alone.itertuples(index=False)
+        [*row[:3], "A" if row[3] == "left_only" else "B"]
+        for row in unpaired.itertuples(index=False)
     ]
     return Section("Measured in one alone", ["task", "benchmark", "run", "in"], rows, "nothing")
 
@@ -111,7 +114,7 @@ def _alone(last: pd.DataFrame, others: pd.DataFrame) -> Section:
 # ---- claims ----
 
 
-def _claims(one: Study, other: Study) -> Section:
+def _claims(one: StudyResults, other: StudyResults) -> Section:
     title, columns = "Claims", ["claim", "A", "B", ""]
     files = [Layout(each.folder).claims() for each in (one, other)]
     if missing := [str(file) for file in files if not file.is_file()]:
@@ -127,9 +130,9 @@ def _claims(one: Study, other: Study) -> Section:
 # ---- settings and versions ----
 
 
-def _settings(one: Study, other: Study) -> Section:
-    """The settings of runs that both have, where they differ."""
-    sides = [_of_runs(ask(each.database, "settings")) for each in (one, other)]
+def _settings(one: StudyResults, other: StudyResults) -> Section:
+    """List the settings of runs that both have, where they differ."""
+    sides = [_settings_by_run(answer_of(each.database, "settings")) for each in (one, other)]
     rows = []
     for key in sorted(sides[0].keys() & sides[1].keys()):
         for name, first, second in _different(sides[0][key], sides[1][key]):
@@ -138,7 +141,7 @@ def _settings(one: Study, other: Study) -> Section:
     return Section("Settings that differ", columns, rows, "none")
 
 
-def _of_runs(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
+def _settings_by_run(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for (task, run), part in rows.groupby(["task", "run"]):
         first = part.iloc[0]
@@ -153,7 +156,7 @@ def _of_runs(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _circumstances(last: pd.DataFrame, others: pd.DataFrame) -> Section:
-    """Versions of code and libraries, and how responses were sampled."""
+    """List differences of versions and of the sampling of responses."""
     rows = []
     for what in ("versions", "sampling_settings"):
         one, other = (_united(part[what]) for part in (last, others))
@@ -166,7 +169,7 @@ def _circumstances(last: pd.DataFrame, others: pd.DataFrame) -> Section:
 
 
 def _united(texts: "pd.Series[str]") -> dict[str, Any]:
-    """The keys of several JSON objects, each with all values that it has."""
+    """Unite the keys of several JSON objects, each with all values that it has."""
     values: dict[str, set[str]] = {}
     for text in texts.unique():
         for key, value in json.loads(text).items():
@@ -175,7 +178,7 @@ def _united(texts: "pd.Series[str]") -> dict[str, Any]:
 
 
 def _different(one: Any, other: Any, at: str = "") -> Iterator[list[str]]:
-    """The keys at which two nested objects differ, with both values."""
+    """List the keys at which two nested objects differ, with both values."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted(one.keys() | other.keys()):
             yield from _different(one.get(key), other.get(key), f"{at}.{key}" if at else key)

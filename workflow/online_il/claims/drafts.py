@@ -1,4 +1,4 @@
-"""From an effect to a verdict.
+"""Turns an effect into a verdict.
 
 A claim holds in a region: within the margin (equivalence), beyond it (superiority) or not beyond it
 (non-inferiority). It is supported where the region's complement is refused and contradicted where
@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from online_il.claims.effects import Effect, mean_effect, simultaneous_p
 from online_il.claims.records import ClaimVerdict
-from online_il.statistics import LEVEL, TAIL, Array, largest_moves, simultaneous_tail
+from online_il.statistics.effects import Effect, holm, mean_effect, simultaneous_p
+from online_il.statistics.intervals import LEVEL, TAIL, Array
+from online_il.statistics.resampling import largest_moves, simultaneous_tail
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
 
@@ -40,7 +41,7 @@ class Draft:
 
 
 def region(side: str, margin: float) -> tuple[float, float]:
-    """Where a claim holds that holds on this side of its margin."""
+    """Return the interval of effects in which a claim on this side of its margin holds."""
     return {
         "within": (-margin, margin),
         "above": (margin, math.inf),
@@ -100,12 +101,12 @@ def measure_curve(
 
 
 def in_range(difference: float) -> float:
-    """A difference of shares as it is shown: none is beyond 1."""
+    """Clip a difference of shares as it is shown: none is beyond 1."""
     return min(max(difference, -1.0), 1.0)
 
 
 def in_unit(number: float, *, ratio: bool) -> float:
-    """A number as it is shown; `ratio`: it is the logarithm of a factor."""
+    """Turn a number into what is shown; `ratio`: it is the logarithm of a factor."""
     # No factor is beyond this; an interval may be, in a study of a few answers.
     return math.exp(min(number, LARGEST)) if ratio else number
 
@@ -116,17 +117,8 @@ def _few_seeds(draft: Draft, seeds: int) -> None:
         draft.notes.append("One seed: how much seeds differ is not known, so nothing is decided.")
 
 
-def holm(p: Array) -> Array:
-    """P values corrected for their number by Holm's step-down method."""
-    order = p.argsort()
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(steps, 1.0)
-    return corrected
-
-
 def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
-    """The verdicts, p values corrected within each family by Holm's method."""
+    """Give the verdicts, p values corrected within each family by Holm's method."""
     families: dict[str, list[Draft]] = {}
     for draft in drafts:
         if draft.fields.get("p") is not None:

@@ -20,24 +20,24 @@ from online_il.claims.drafts import (
     measure_curve,
     region,
 )
-from online_il.claims.effects import Effect, Part, best_of_others, mean_effect
-from online_il.claims.measured import Measured, Store
+from online_il.claims.measured import Measured, Measurements
 from online_il.claims.records import ClaimVerdict
-from online_il.claims.speed import Run, speed
-from online_il.claims.theory import number
+from online_il.claims.theory import theory_number
 from online_il.config.claims import (
     RATIOS,
     Claims,
-    Conjunction,
-    Degradation,
-    Difference,
-    Discrepancy,
-    Theory,
+    ConjunctionClaim,
+    DegradationClaim,
+    DifferenceClaim,
+    DiscrepancyClaim,
+    TheoryClaim,
 )
-from online_il.discrepancy.tables import Discrepancy as DiscrepancyTable
+from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.layout import pair_of, theory_panel
 from online_il.records import provenance, read_table
-from online_il.statistics import LEVEL, TAIL, Array
+from online_il.statistics.effects import Effect, Part, best_of_others, mean_effect
+from online_il.statistics.intervals import LEVEL, TAIL, Array, normal_interval
+from online_il.statistics.speed import Curve, speed
 from online_il.store import BASE
 
 EXPERT = "expert"
@@ -45,9 +45,9 @@ EXPERT = "expert"
 
 
 class Evidence(NamedTuple):
-    """What a study has to show."""
+    """The results of a study that claims are judged by."""
 
-    store: Store
+    measurements: Measurements
     theory: Path | None
     """Folder of the theory's tables."""
     discrepancy: list[Path]
@@ -55,28 +55,32 @@ class Evidence(NamedTuple):
 
 
 def judge(claims: Claims, evidence: Evidence) -> list[ClaimVerdict]:
-    """All claims, in the order of the file, one after another in each task."""
+    """Judge all claims, in the order of the file, one after another in each task."""
     drafts: list[Draft] = []
     for index, claim in enumerate(claims.claims):
         rng = np.random.default_rng([claims.seed, index])
-        if isinstance(claim, Difference | Degradation):
-            for task in evidence.store.tasks:
-                drafts += _of_runs(claim, evidence.store, task, claims.resamples, rng)
-        elif isinstance(claim, Discrepancy):
-            drafts += _of_pairs(claim, evidence)
-        elif isinstance(claim, Theory):
-            drafts.append(_of_theory(claim, evidence.theory))
+        if isinstance(claim, DifferenceClaim | DegradationClaim):
+            for task in evidence.measurements.tasks:
+                drafts += run_drafts(claim, evidence.measurements, task, claims.resamples, rng)
+        elif isinstance(claim, DiscrepancyClaim):
+            drafts += _pair_drafts(claim, evidence)
+        elif isinstance(claim, TheoryClaim):
+            drafts.append(_theory_draft(claim, evidence.theory))
     single = finish(drafts)
     by_claim: dict[str, list[ClaimVerdict]] = {}
     for draft, verdict in zip(drafts, single, strict=True):
         by_claim.setdefault(draft.claim, []).append(verdict)
-    whole = [
-        conjunction(claim, by_claim) for claim in claims.claims if isinstance(claim, Conjunction)
+    conjunctions = [
+        conjunction(claim, by_claim)
+        for claim in claims.claims
+        if isinstance(claim, ConjunctionClaim)
     ]
-    return [*single, *whole]
+    return [*single, *conjunctions]
 
 
-def _draft(claim: Difference | Degradation | Discrepancy | Theory, task: str | None) -> Draft:
+def _draft(
+    claim: DifferenceClaim | DegradationClaim | DiscrepancyClaim | TheoryClaim, task: str | None
+) -> Draft:
     return Draft(
         claim.id,
         {
@@ -96,11 +100,11 @@ def _draft(claim: Difference | Degradation | Discrepancy | Theory, task: str | N
     )
 
 
-def side_of(claim: Difference | Degradation | Discrepancy | Theory) -> str:
-    """On which side of its margin a claim holds."""
-    if isinstance(claim, Degradation):
+def side_of(claim: DifferenceClaim | DegradationClaim | DiscrepancyClaim | TheoryClaim) -> str:
+    """Name the side of its margin on which a claim holds."""
+    if isinstance(claim, DegradationClaim):
         return "below" if claim.statistic == "worst-drop" else "above"
-    key = claim.expect if isinstance(claim, Theory) else claim.kind
+    key = claim.expect if isinstance(claim, TheoryClaim) else claim.kind
     return {
         "equivalence": "within",
         "superiority": "above",
@@ -115,37 +119,37 @@ def side_of(claim: Difference | Degradation | Discrepancy | Theory) -> str:
 # ---- claims about runs ----
 
 
-def _of_runs(
-    claim: Difference | Degradation,
-    store: Store,
+def run_drafts(
+    claim: DifferenceClaim | DegradationClaim,
+    measurements: Measurements,
     task: str,
     resamples: int,
     rng: np.random.Generator,
 ) -> Iterator[Draft]:
-    """A row a benchmark, or one that says why there is none."""
-    found = store.benchmarks(task, claim.benchmarks)
+    """Measure a claim about runs: a row a benchmark, or one that says why there is none."""
+    found = measurements.benchmarks(task, claim.benchmarks)
     for name in found or [""]:
         draft = _draft(claim, task)
         draft.fields["runs"] = list(claim.runs)
-        draft.fields["statistic"] = words(claim, name or claim.benchmarks)
+        draft.fields["statistic"] = statistic_in_words(claim, name or claim.benchmarks)
         draft.fields["unit"] = "factor" if claim.statistic in RATIOS else "accuracy"
         if len(found) > 1:
             draft.fields["id"] = f"{task}-{name}-{claim.id}"
             draft.fields["title"] += f" ({benchmarks.TITLES[name]})"
         if not found:
-            draft.notes = [f"{task} has no benchmark {_in_words(claim.benchmarks)}."]
+            draft.notes = [f"{task} has no benchmark {_group_in_words(claim.benchmarks)}."]
             yield draft
             continue
-        measured = store.runs(task, name)
+        measured = measurements.runs(task, name)
         if missing := [run for run in _needed(claim) if run not in measured]:
             draft.notes = [f"{task} has no run {' and no run '.join(missing)}."]
         else:
-            _measure_runs(draft, claim, store, task, measured, resamples, rng)
+            _measure_runs(draft, claim, measurements, task, measured, resamples, rng)
         yield draft
 
 
-def words(claim: Difference | Degradation, benchmark: str) -> str:
-    """What is measured."""
+def statistic_in_words(claim: DifferenceClaim | DegradationClaim, benchmark: str) -> str:
+    """Describe the statistic of a claim on a benchmark."""
     where = f"on {benchmark}"
     if claim.statistic == "accuracy":
         return f"final accuracy {where}, {claim.runs[0]} less {claim.runs[1]}"
@@ -161,12 +165,12 @@ def words(claim: Difference | Degradation, benchmark: str) -> str:
     )
 
 
-def _in_words(group: str) -> str:
+def _group_in_words(group: str) -> str:
     return {"forgetting": "of forgetting"}.get(group, group.replace("-", " "))
 
 
-def _needed(claim: Difference | Degradation) -> list[str]:
-    extra = [BASE] if isinstance(claim, Degradation) else []
+def _needed(claim: DifferenceClaim | DegradationClaim) -> list[str]:
+    extra = [BASE] if isinstance(claim, DegradationClaim) else []
     if claim.statistic in RATIOS:
         extra = [EXPERT, BASE]
     return list(dict.fromkeys([*claim.runs, *extra]))
@@ -174,8 +178,8 @@ def _needed(claim: Difference | Degradation) -> list[str]:
 
 def _measure_runs(
     draft: Draft,
-    claim: Difference | Degradation,
-    store: Store,
+    claim: DifferenceClaim | DegradationClaim,
+    measurements: Measurements,
     task: str,
     measured: dict[str, Measured],
     resamples: int,
@@ -198,13 +202,13 @@ def _measure_runs(
             return np.repeat(run.accuracy_S_K_P[:1, -1:], len(seeds), axis=0)
         return run.accuracy_S_K_P[[run.seeds.index(seed) for seed in seeds]]
 
-    if isinstance(claim, Difference) and claim.statistic in RATIOS:
+    if isinstance(claim, DifferenceClaim) and claim.statistic in RATIOS:
         costs = {
-            name: store.cost(task, name, claim.statistic, measured[name].steps)
+            name: measurements.cost(task, name, claim.statistic, measured[name].steps)
             for name in claim.runs
         }
         _measure_speed(draft, claim, costs, table, resamples, rng)
-    elif isinstance(claim, Degradation):
+    elif isinstance(claim, DegradationClaim):
         run, base = table(claim.runs[0]), table(BASE)
         if claim.statistic == "worst-drop":
             measure_curve(draft, base - run, claim.margin, resamples, rng)
@@ -221,7 +225,7 @@ def _measure_runs(
 
 def _measure_speed(
     draft: Draft,
-    claim: Difference,
+    claim: DifferenceClaim,
     costs: dict[str, Array],
     table: Callable[[str], Array],
     resamples: int,
@@ -229,7 +233,7 @@ def _measure_speed(
 ) -> None:
     base = table(BASE)
     first, second = (
-        Run(np.concatenate([base, table(name)], axis=1), np.append(0.0, costs[name]))
+        Curve(np.concatenate([base, table(name)], axis=1), np.append(0.0, costs[name]))
         for name in claim.runs
     )
     found = speed(first, second, table(EXPERT)[:, -1], base[0, 0], resamples, rng)
@@ -260,22 +264,22 @@ def _measure_speed(
 # ---- claims about pairs of models ----
 
 
-def _of_pairs(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
-    """A row a measure of each pair whose expert is no run of the task: it is not realizable."""
+def _pair_drafts(claim: DiscrepancyClaim, evidence: Evidence) -> Iterator[Draft]:
+    """Measure each pair whose expert is no run of its task, and so not realizable."""
     none = True
     for path in evidence.discrepancy:
         task, expert, student = pair_of(path)
-        if task in evidence.store.tasks and expert in evidence.store.names(task):
+        if task in evidence.measurements.tasks and expert in evidence.measurements.names(task):
             continue
         rows = read_table(path, DiscrepancyTable)
         facts = provenance(path)
         # A measure that ends in a blank is one a keyword.
         many = claim.measure.endswith(" ")
         names = rows["measure"]
-        kept = names.str.startswith(claim.measure) if many else names == claim.measure
-        for _, row in rows[kept].iterrows():
+        is_claimed = names.str.startswith(claim.measure) if many else names == claim.measure
+        for _, row in rows[is_claimed].iterrows():
             none = False
-            yield _of_measure(claim, task, (expert, student), row, facts)
+            yield _measure_draft(claim, task, (expert, student), row, facts)
     if none:
         draft = _draft(claim, None)
         draft.fields |= {
@@ -286,8 +290,12 @@ def _of_pairs(claim: Discrepancy, evidence: Evidence) -> Iterator[Draft]:
         yield draft
 
 
-def _of_measure(
-    claim: Discrepancy, task: str, pair: tuple[str, str], row: pd.Series, facts: dict[str, object]
+def _measure_draft(
+    claim: DiscrepancyClaim,
+    task: str,
+    pair: tuple[str, str],
+    row: pd.Series,
+    facts: dict[str, object],
 ) -> Draft:
     draft = _draft(claim, task)
     prompts = int(str(facts["n_prompts"]))
@@ -315,7 +323,7 @@ def _of_measure(
 # ---- claims about the theory, and of several claims ----
 
 
-def _of_theory(claim: Theory, tables: Path | None) -> Draft:
+def _theory_draft(claim: TheoryClaim, tables: Path | None) -> Draft:
     draft = _draft(claim, None)
     if tables is None:
         draft.fields["statistic"] = claim.statistic
@@ -325,14 +333,14 @@ def _of_theory(claim: Theory, tables: Path | None) -> Draft:
         draft.fields["statistic"] = claim.statistic
         draft.notes = [f"This study has no panel {claim.panel}."]
         return draft
-    found = number(tables, claim.statistic, claim.panel)
+    found = theory_number(tables, claim.statistic, claim.panel)
     value = found.value - claim.target
     less = f", less {claim.target:g}" if claim.target else ""
     draft.fields |= {"statistic": found.words + less, "unit": found.unit}
     if math.isnan(value):
         draft.notes = ["This study's theory has no such instance."]
         return draft
-    low, high = value - 1.96 * found.stderr, value + 1.96 * found.stderr
+    low, high = normal_interval(value, found.stderr)
     holds = region(side_of(claim), claim.margin)
     draft.fields |= {"effect": value, "low": low, "high": high}
     # Nothing is no excess, but a risk at its bound is not above it.
@@ -343,8 +351,8 @@ def _of_theory(claim: Theory, tables: Path | None) -> Draft:
     return draft
 
 
-def conjunction(claim: Conjunction, by_claim: dict[str, list[ClaimVerdict]]) -> ClaimVerdict:
-    """Supported where each of the others is in every task that has it; contradicted by any one."""
+def conjunction(claim: ConjunctionClaim, by_claim: dict[str, list[ClaimVerdict]]) -> ClaimVerdict:
+    """Support a claim where all of its parts are, in every task; any one may contradict it."""
     parts = {name: [v for v in by_claim[name] if v.verdict != NOT_RUN] for name in claim.claims}
     verdicts = [row.verdict for rows in parts.values() for row in rows]
     absent = [name for name, rows in parts.items() if not rows]

@@ -1,4 +1,4 @@
-"""What a study measured, as tables of accuracies: seeds x checkpoints x prompts.
+"""The accuracies of a study as tables: seeds x checkpoints x prompts.
 
 Letters in the names: S seeds, P prompts, K checkpoints.
 """
@@ -11,7 +11,7 @@ import pandas as pd
 
 from online_il import benchmarks
 from online_il.errors import InputError
-from online_il.statistics import Array
+from online_il.statistics.intervals import Array
 from online_il.store import query
 
 SQL = Path(__file__).parents[2] / "sql" / "claims"
@@ -30,14 +30,14 @@ class Measured(NamedTuple):
     accuracy_S_K_P: Array
 
 
-class Store:
+class Measurements:
     """A study's database, read by the questions in workflow/sql/claims."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._benchmarks = ask(database, "benchmarks")
+        self._benchmarks = answer_of(database, "benchmarks")
         self._read = cache(self._runs)
-        self._costs = cache(lambda task: ask(database, "cost", task))
+        self._costs = cache(lambda task: answer_of(database, "cost", task))
 
     @property
     def tasks(self) -> list[str]:
@@ -45,26 +45,26 @@ class Store:
         return sorted(self._benchmarks["task"].unique())
 
     def benchmarks(self, task: str, group: str) -> list[str]:
-        """A task's benchmarks of a group, in the paper's order."""
+        """List a task's benchmarks of a group, in the paper's order."""
         own = set(self._benchmarks.loc[self._benchmarks["task"] == task, "benchmark"])
         return [name for name in GROUPS[group] if name in own]
 
     def runs(self, task: str, benchmark: str) -> dict[str, Measured]:
-        """Every run of a task on a benchmark, sampled from the policy itself."""
+        """Read every run of a task on a benchmark, sampled from the policy itself."""
         return self._read(task, benchmark)  # type: ignore[no-any-return]
 
     def names(self, task: str) -> set[str]:
-        """The runs of a task."""
+        """List the runs of a task."""
         return set(self._costs(task)["run"])
 
     def cost(self, task: str, run: str, unit: str, steps: list[int]) -> Array:
-        """What it took to reach the steps of a run."""
+        """Return the cost of reaching each of the steps of a run, in `unit`."""
         rows = self._costs(task)
         costs = rows[rows["run"] == run].set_index("step")[unit]
         return costs.loc[steps].to_numpy(float)  # type: ignore[no-any-return]
 
     def _runs(self, task: str, benchmark: str) -> dict[str, Measured]:
-        rows = ask(self._database, "accuracy", task, benchmark, "policy")
+        rows = answer_of(self._database, "accuracy", task, benchmark, "policy")
         found = {}
         for run, part in rows.groupby("run", sort=False):
             steps, seeds, prompts = (part[key].unique() for key in ("step", "seed", "prompt_id"))
@@ -80,7 +80,7 @@ class Store:
         return found
 
 
-def ask(database: Path, question: str, *parameters: str) -> pd.DataFrame:
-    """The answer to a question of workflow/sql/claims. Raises `InputError`."""
+def answer_of(database: Path, question: str, *parameters: str) -> pd.DataFrame:
+    """Answer a question of workflow/sql/claims. Raises `InputError`."""
     sql = (SQL / f"{question}.sql").read_text(encoding="utf-8")
     return query(database, sql, parameters)

@@ -9,7 +9,7 @@ from online_il.errors import InputError
 
 
 class ClaimVerdict(BaseModel):
-    """How one claim of the paper fared in one task."""
+    """The verdict on one claim of the paper in one task."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -55,7 +55,7 @@ class ClaimVerdicts(BaseModel):
 
 
 def read_claims(path: Path) -> ClaimVerdicts:
-    """A study's claims.json. Raises `InputError` when it is none."""
+    """Read a study's claims.json. Raises `InputError` when it is none."""
     try:
         return ClaimVerdicts.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

@@ -32,7 +32,7 @@ class Claim(Settings):
     note: str = Field("", description="What a reader must know of this claim in any study.")
 
 
-class Difference(Claim):
+class DifferenceClaim(Claim):
     """Two runs compared at their ends, or by how soon they come near the expert."""
 
     kind: Literal["equivalence", "superiority", "non-inferiority"] = Field(
@@ -54,7 +54,7 @@ class Difference(Claim):
             yield Problem(("margin",), self.margin, message, f"choose one for {self.statistic}")
 
 
-class Degradation(Claim):
+class DegradationClaim(Claim):
     """How far a run's accuracy falls during its training."""
 
     kind: Literal["degradation"]
@@ -68,7 +68,7 @@ class Degradation(Claim):
     margin: float = Field(gt=0, lt=1, description="Set in advance, accuracy.")
 
 
-class Discrepancy(Claim):
+class DiscrepancyClaim(Claim):
     """How far two models' responses differ, less the gap of their accuracies."""
 
     kind: Literal["discrepancy"]
@@ -78,7 +78,7 @@ class Discrepancy(Claim):
     margin: float = Field(ge=0, lt=1, description="Set in advance: excess over the gap.")
 
 
-class Theory(Claim):
+class TheoryClaim(Claim):
     """A number of the theory's experiments."""
 
     kind: Literal["theory"]
@@ -99,7 +99,7 @@ class Theory(Claim):
     margin: float = Field(ge=0, description="Set in advance.")
 
 
-class Conjunction(Claim):
+class ConjunctionClaim(Claim):
     """A claim that holds where all of some others hold."""
 
     kind: Literal["conjunction"]
@@ -107,7 +107,8 @@ class Conjunction(Claim):
 
 
 AnyClaim = Annotated[
-    Difference | Degradation | Discrepancy | Theory | Conjunction, Field(discriminator="kind")
+    DifferenceClaim | DegradationClaim | DiscrepancyClaim | TheoryClaim | ConjunctionClaim,
+    Field(discriminator="kind"),
 ]
 
 
@@ -120,12 +121,14 @@ class Claims(Settings):
 
     def problems(self) -> Iterator[Problem]:
         ids = [claim.id for claim in self.claims]
-        single = {claim.id for claim in self.claims if not isinstance(claim, Conjunction)}
+        single = {claim.id for claim in self.claims if not isinstance(claim, ConjunctionClaim)}
         for index, claim in enumerate(self.claims):
             if claim.id in ids[:index]:
                 message = "this id stands here again"
                 yield Problem(("claims", index, "id"), claim.id, message, "rename one")
-            for place, name in enumerate(claim.claims if isinstance(claim, Conjunction) else []):
+            for place, name in enumerate(
+                claim.claims if isinstance(claim, ConjunctionClaim) else []
+            ):
                 if name not in single:
                     keys = ("claims", index, "claims", place)
                     yield Problem(keys, name, "no claim has this id", "name one of the others")

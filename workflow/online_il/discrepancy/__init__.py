@@ -1,1 +1,1 @@
-"""How far apart two models' responses are, and how much it costs (paper, Section 3.1.1)."""
+"""The discrepancy of two models' responses, and its cost (paper, Section 3.1.1)."""

@@ -13,7 +13,7 @@ from online_il.errors import ParameterError
 from online_il.text import BROKEN, encoding_of, unpacked
 
 BATCH = 500
-Row = dict[str, Any]
+RawRow = dict[str, Any]
 Place = str
 OTHERS = {
     b"PAR1": "a packed Parquet file",
@@ -23,8 +23,8 @@ OTHERS = {
 """First bytes of files that are not read as text."""
 
 
-def rows(path: Path, wanted: Collection[str]) -> Iterator[tuple[Place, Row]]:
-    """The rows of a file in batches, each with its place; of Parquet only the columns `wanted`.
+def rows(path: Path, wanted: Collection[str]) -> Iterator[tuple[Place, RawRow]]:
+    """Read a file's rows in batches, each with its place; of Parquet only the columns `wanted`.
 
     A file of JSON may be packed and begin with a byte order mark. Raises `ParameterError` naming
     file and line.
@@ -47,7 +47,7 @@ def rows(path: Path, wanted: Collection[str]) -> Iterator[tuple[Place, Row]]:
         ) from None
 
 
-def _json_rows(path: Path, stream: IO[bytes]) -> Iterator[tuple[Place, Row]]:
+def _json_rows(path: Path, stream: IO[bytes]) -> Iterator[tuple[Place, RawRow]]:
     head = stream.peek(4)[:4]  # type: ignore[attr-defined]
     if head in OTHERS:
         raise ParameterError(f"{path}: {OTHERS[head]}; unpack it or save it as JSON Lines")
@@ -56,7 +56,7 @@ def _json_rows(path: Path, stream: IO[bytes]) -> Iterator[tuple[Place, Row]]:
     number, begun = 0, False
     try:
         for number, line in enumerate(lines, 1):
-            text = line.lstrip("\ufeff")  # Where files with marks were joined.
+            text = line.lstrip("\ufeff")  # Joined files may have marks inside.
             if not text.strip():
                 continue
             if not begun and text.lstrip().startswith("["):
@@ -75,8 +75,8 @@ def _json_rows(path: Path, stream: IO[bytes]) -> Iterator[tuple[Place, Row]]:
         raise ParameterError(f"{place}: not {name} from about here; save it as UTF-8") from None
 
 
-def _array_rows(path: Path, number: int, text: str) -> Iterator[tuple[Place, Row]]:
-    """The items of a JSON array that begins on line `number`."""
+def _array_rows(path: Path, number: int, text: str) -> Iterator[tuple[Place, RawRow]]:
+    """Read the items of a JSON array that begins on line `number`."""
     for item, row in enumerate(_parsed(path, number, text), 1):
         if not isinstance(row, dict):
             raise ParameterError(
@@ -96,7 +96,7 @@ def _parsed(path: Path, number: int, text: str) -> Any:
         raise ParameterError(f"{path}:{line}: not JSON: {reason}; mend this line") from None
 
 
-def _parquet_rows(path: Path, wanted: Collection[str]) -> Iterator[tuple[Place, Row]]:
+def _parquet_rows(path: Path, wanted: Collection[str]) -> Iterator[tuple[Place, RawRow]]:
     try:
         table = parquet.ParquetFile(path)
         columns = [name for name in table.schema_arrow.names if name in wanted]

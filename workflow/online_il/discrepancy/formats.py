@@ -4,25 +4,25 @@
   column for each metric. A document has a row a filter; one filter is read.
 - OpenAI's and vLLM's batch output: custom_id, and in `response.body.choices` the answers.
 
-Each row becomes one row a response, under the names that a file of ours has (or `--key` gives);
+Each row becomes one row a response, under the names that a file of ours has (or `key` gives);
 what a row holds under such a name itself comes first.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from online_il.discrepancy.files import Place, Row
+from online_il.discrepancy.files import Place, RawRow
 from online_il.errors import ParameterError
 from online_il.generation.refusal import LONGEST, words_of
 from online_il.generation.reply import answer_text, ending, said_in
 
 COLUMNS = ("doc_id", "doc_hash", "resps", "filtered_resps", "target", "filter", "metrics")
-"""What the harness writes of every document, and is read here."""
+"""The keys that the harness writes for every document and that are read here."""
 NO_METRICS = {*COLUMNS, "doc", "arguments", "prompt_hash", "target_hash"}
 
 
-class Reader:
-    """Reads one model's files, one after the other; `given` is what `--key` says."""
+class FormatReader:
+    """Reads one model's files, one after the other; `given` is what `key` says."""
 
     def __init__(self, names: Mapping[str, str], given: Mapping[str, str]) -> None:
         self._names, self._given = names, given
@@ -30,8 +30,8 @@ class Reader:
         self._filters: set[str] = set()
         self._documents: dict[str, str] = {}
 
-    def rows(self, rows: Iterator[tuple[Place, Row]]) -> Iterator[tuple[Place, Row]]:
-        """The responses of one file, a row each."""
+    def rows(self, rows: Iterator[tuple[Place, RawRow]]) -> Iterator[tuple[Place, RawRow]]:
+        """Read the responses of one file, a row each."""
         read: set[str] = set()
         for place, row in rows:
             if "resps" in row and "doc_id" in row:
@@ -56,7 +56,7 @@ class Reader:
 
     # ---- lm-evaluation-harness ----
 
-    def _is_chosen(self, row: Row) -> bool:
+    def _is_chosen(self, row: RawRow) -> bool:
         name = row.get("filter")
         if name is None:
             return True
@@ -64,8 +64,8 @@ class Reader:
         self._filter = self._filter or str(name)
         return str(name) == self._filter
 
-    def _check_document(self, place: Place, row: Row, read: set[str]) -> None:
-        """A document stands once in a file, and its number for the same document in all."""
+    def _check_document(self, place: Place, row: RawRow, read: set[str]) -> None:
+        """Check that a document is in a file once, under the same number in all files."""
         number, document = str(row["doc_id"]), str(row.get("doc_hash", row.get("target")))
         if number in read:
             raise ParameterError(
@@ -77,10 +77,10 @@ class Reader:
         if by_number and self._documents.setdefault(number, document) != document:
             raise ParameterError(
                 f"{place}: doc_id {number} is another document in another file; compare one task "
-                "at a time, or give --key prompt_id=doc_hash"
+                "at a time, or give `key` prompt_id=doc_hash"
             )
 
-    def _of_document(self, place: Place, row: Row) -> Iterator[Row]:
+    def _of_document(self, place: Place, row: RawRow) -> Iterator[RawRow]:
         texts = row["resps"]
         while isinstance(texts, list) and len(texts) == 1 and isinstance(texts[0], list):
             texts = texts[0]
@@ -89,7 +89,7 @@ class Reader:
                 f"{place}: 'resps' holds no text, as of a task that is scored by log-likelihoods; "
                 "there are no responses to compare"
             )
-        own: Row = {self._names["prompt_id"]: row["doc_id"]}
+        own: RawRow = {self._names["prompt_id"]: row["doc_id"]}
         if "filtered_resps" in row and len(texts) == 1:
             own[self._names["answer"]] = row["filtered_resps"]
         graded = {"correct", "answer", "reference"} & set(self._given)
@@ -99,7 +99,7 @@ class Reader:
 
     # ---- batch output ----
 
-    def _of_request(self, place: Place, row: Row) -> Iterator[Row]:
+    def _of_request(self, place: Place, row: RawRow) -> Iterator[RawRow]:
         response = row.get("response")
         # vLLM once wrote the body where others have it inside.
         body = response.get("body", response) if isinstance(response, dict) else None
@@ -110,21 +110,21 @@ class Reader:
             status = response.get("status_code") if isinstance(response, dict) else None
             error = row.get("error")
             code = error.get("code") if isinstance(error, dict) else None
-            said = words_of(error) or str(code or "") or words_of(body) or "it holds no choice"
+            reason = words_of(error) or str(code or "") or words_of(body) or "it holds no choice"
             lead = f"HTTP {status}, " if isinstance(status, int) and status >= 400 else ""
             raise ParameterError(
                 f"{place}: the request {row['custom_id']} has no answer "
-                f"({lead}{said[:LONGEST]}); ask it again, or take this line out"
+                f"({lead}{reason[:LONGEST]}); ask it again, or take this line out"
             )
-        own: Row = {self._names["prompt_id"]: row["custom_id"]}
+        own: RawRow = {self._names["prompt_id"]: row["custom_id"]}
         texts = [_text(place, choice) for choice in choices]
         ends = [choice.get("finish_reason") for choice in choices]
         return self._each(place, own | row, texts, ends)
 
     def _each(
-        self, place: Place, row: Row, texts: list[str], ends: list[Any] | None = None
-    ) -> Iterator[Row]:
-        """A row a response; where the row has no answer of its own, the response is graded."""
+        self, place: Place, row: RawRow, texts: list[str], ends: list[Any] | None = None
+    ) -> Iterator[RawRow]:
+        """Make a row a response; where the row has no answer of its own, the response is graded."""
         name = self._names
         if len(texts) != 1 and row.get(name["correct"]) is not None:
             raise ParameterError(
@@ -133,10 +133,10 @@ class Reader:
         if len(texts) != 1 and row.get(name["reference"]) is None:
             raise ParameterError(
                 f"{place}: {len(texts)} responses without a grade each; name the right answer with "
-                "--key reference=NAME, as of lm-evaluation-harness reference=target"
+                "`key` reference=NAME, as of lm-evaluation-harness reference=target"
             )
         for index, text in enumerate(texts):
-            own: Row = {name["text"]: text}
+            own: RawRow = {name["text"]: text}
             if ends is not None:
                 own[name["finish_reason"]] = ends[index]
             # Of several responses each is its own answer, whatever the row has for one.
@@ -144,8 +144,8 @@ class Reader:
             yield answer | row | own if len(texts) == 1 else row | own | answer
 
 
-def _metric(place: Place, row: Row) -> str:
-    """The only metric of a document that is a grade."""
+def _metric(place: Place, row: RawRow) -> str:
+    """Find the only metric of a document that is a grade."""
     listed = row.get("metrics")
     known = listed if isinstance(listed, list) else [key for key in row if key not in NO_METRICS]
     grades = [
@@ -158,11 +158,11 @@ def _metric(place: Place, row: Row) -> str:
     if len(grades) == 1:
         return grades[0]
     found = f"several grades: {', '.join(grades)}" if grades else "no metric that is a grade of 0-1"
-    raise ParameterError(f"{place}: {found}; name one with --key correct=NAME")
+    raise ParameterError(f"{place}: {found}; name one with `key` correct=NAME")
 
 
-def _of_output(body: Row) -> Row:
-    """An answer of OpenAI's /v1/responses as a choice of a chat completion."""
+def _of_output(body: RawRow) -> RawRow:
+    """Turn an answer of OpenAI's /v1/responses into a choice of a chat completion."""
     items = [item for item in body["output"] if isinstance(item, dict)]
     parts = [
         part | {"type": item.get("type")} if item.get("type") == "reasoning" else part
@@ -177,7 +177,7 @@ def _of_output(body: Row) -> Row:
 
 
 def _text(place: Place, choice: Any) -> str:
-    """What one choice says, its reasoning between think tags; null is nothing."""
+    """Return the text of one choice, its reasoning between think tags; null is none."""
     if not isinstance(choice, dict):
         raise ParameterError(f"{place}: a choice is no object but {choice!r:.60}; mend this line")
     text, reasoning, word, _ = said_in(choice)
@@ -185,5 +185,5 @@ def _text(place: Place, choice: Any) -> str:
 
 
 def is_cut(reason: Any) -> bool:
-    """Whether a finish_reason says that the response was cut at the longest length."""
+    """True for a finish_reason of a response that was cut at the longest length."""
     return isinstance(reason, str) and ending(reason) == "length"

@@ -1,4 +1,4 @@
-"""What is measured of every response, as rows of indicators: the input of `measures`.
+"""The responses as rows of indicators, which `measures` averages.
 
 Most indicators are 0, so they are kept sparse, and a bin of length without a response has none: one
 long response may not cost the square of its length.
@@ -37,7 +37,7 @@ class Pool(NamedTuple):
     bins_B: NDArray[np.int64]
     """The bins of length that hold a response, sorted; the columns "bins" are theirs."""
     bin_N: NDArray[np.int64]
-    """Which of `bins_B` a response is in."""
+    """The index in `bins_B` of each response."""
     keywords: tuple[str, ...]
 
 
@@ -48,29 +48,29 @@ def pooled(
     keywords: Sequence[str],
     bin_width: int,
 ) -> Pool:
-    """Both models' responses to `prompts`, with their indicators."""
+    """Pool both models' responses to `prompts`, with their indicators."""
     number = {prompt: i for i, prompt in enumerate(prompts)}
-    kept = [
+    shared = [
         np.array([i for i, p in enumerate(model.prompts) if p in number], dtype=np.int64)
         for model in (expert, student)
     ]
     prompt_N = np.concatenate(
         [
             [number[model.prompts[i]] for i in rows]
-            for model, rows in zip((expert, student), kept, strict=True)
+            for model, rows in zip((expert, student), shared, strict=True)
         ]
     ).astype(np.int64)
-    is_expert_N = np.repeat([True, False], [len(rows) for rows in kept])
+    is_expert_N = np.repeat([True, False], [len(rows) for rows in shared])
     order = np.lexsort((~is_expert_N, prompt_N))
 
     def joined(of: str) -> NDArray[np.int64]:
-        parts = [getattr(m, of)[rows] for m, rows in zip((expert, student), kept, strict=True)]
+        parts = [getattr(m, of)[rows] for m, rows in zip((expert, student), shared, strict=True)]
         return np.asarray(np.concatenate(parts)[order])
 
     prompt_N, is_expert_N = prompt_N[order], is_expert_N[order]
     length_N, counts_N_W = joined("length_N"), joined("counts_N_W")
     words = sparse.vstack(
-        [m.words_N_V[rows] for m, rows in zip((expert, student), kept, strict=True)]
+        [m.words_N_V[rows] for m, rows in zip((expert, student), shared, strict=True)]
     )
     bins_B, bin_N = np.unique(length_N // bin_width, return_inverse=True)
     presence_N_W = (counts_N_W > 0).astype(float)
@@ -84,7 +84,7 @@ def pooled(
         "cells": one_hot(cell_N),
         "length": length_N[:, None].astype(float),
         "correct": joined("correct_N")[:, None],
-        "told": told_apart(words.tocsr()[order], is_expert_N, prompt_N)[:, None],
+        "classified": classified(words.tocsr()[order], is_expert_N, prompt_N)[:, None],
     }
     ends = np.cumsum([part.shape[1] for part in parts.values()])
     starts = np.concatenate([[0], ends[:-1]])
@@ -105,16 +105,16 @@ def pooled(
 
 
 def one_hot(index_N: NDArray[np.int64], weight_N: Array | None = None) -> sparse.csr_array:
-    """A sparse matrix with a column an index: in each row 1, or its weight, where its index is."""
+    """Make a sparse matrix with 1, or the row's weight, in the column of each row's index."""
     n = len(index_N)
     values = np.ones(n) if weight_N is None else weight_N
     return sparse.csr_array((values, (np.arange(n), index_N)), shape=(n, int(index_N.max()) + 1))
 
 
-def told_apart(
+def classified(
     words_N_V: sparse.csr_matrix, is_expert_N: NDArray[np.bool_], prompt_N: NDArray[np.int64]
 ) -> Array:
-    """1 where a held-out classifier takes a response for the expert's.
+    """Mark with 1 the responses that a held-out classifier takes for the expert's.
 
     With balanced accuracy a, 2a - 1 is a lower bound on TV: the difference of the two models' means
     of this indicator. Prompts are held out as a whole.

@@ -43,7 +43,7 @@ def counter(keywords: Sequence[str]) -> Callable[[str], list[int]]:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text: what white space separates; of scripts without spaces, each letter."""
+    """Split a text into words at white space; in scripts without spaces, into letters."""
     return _WORD.findall(text)
 
 
@@ -65,6 +65,6 @@ def _pattern(keyword: str) -> "regex.Pattern[str]":
 
 
 def _folded(text: str) -> str:
-    """A text in which letters that a reader takes for the same are the same."""
+    """Replace letters that a reader takes for the same by one of them."""
     folded = unicodedata.normalize("NFC", text).casefold().replace("i\u0307", "i")
     return unicodedata.normalize("NFC", folded.translate(_ALIKE))

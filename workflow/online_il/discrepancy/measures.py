@@ -11,17 +11,18 @@ length, W keywords. Empty bins are left out until the end: what is held grows wi
 not with the longest one.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from online_il.discrepancy.indicators import Array, Pool, one_hot, pooled
 from online_il.discrepancy.reading import Responses
 from online_il.errors import ParameterError
+from online_il.statistics.errors import student_quantile, without_bias
+from online_il.statistics.intervals import BOUNDS
+from online_il.statistics.resampling import shares
 
 GAP = "performance gap"
 WITHIN = "length, TV within a prompt"
@@ -89,30 +90,30 @@ class Comparison(NamedTuple):
 
 
 def common_filter(expert: Responses, student: Responses) -> str | None:
-    """The harness's filter of both models' files. Raises `ParameterError` where they differ."""
+    """Find the harness's filter of both models' files. Raises `ParameterError` if they differ."""
     filters = sorted({one.filter for one in (expert, student) if one.filter is not None})
     if len(filters) > 1:
         raise ParameterError(
             f"the files are graded under different filters, {' and '.join(filters)}; choose one "
-            "with --key filter=NAME"
+            "with `key` filter=NAME"
         )
     return filters[0] if filters else None
 
 
 def common_prompts(expert: Responses, student: Responses, intersect: bool) -> list[str]:
-    """The prompts of both models, sorted. Raises `ParameterError` where they differ."""
+    """List the prompts of both models, sorted. Raises `ParameterError` if they differ."""
     ours, theirs = set(expert.prompts), set(student.prompts)
     both = sorted(ours & theirs)
     if not both:
         raise ParameterError(
             f"0 match of the {len(ours)} and {len(theirs)} prompts in the files: the expert's is "
             f"{expert.prompts[0]!r:.60}, say, and the student's {student.prompts[0]!r:.60}; name "
-            "the key that holds the same ids in both with --key prompt_id=NAME"
+            "the key that holds the same ids in both with `key` prompt_id=NAME"
         )
     if ours != theirs and not intersect:
         raise ParameterError(
             f"the files do not have the same prompts: {len(both)} match, {len(ours - theirs)} are "
-            f"the expert's alone and {len(theirs - ours)} the student's; give --intersect to go on "
+            f"the expert's alone and {len(theirs - ours)} the student's; give `intersect` to go on "
             "with those that match"
         )
     if len(both) < 2:
@@ -132,7 +133,7 @@ def compare(
     seed: int,
     intersect: bool = False,
 ) -> Comparison:
-    """Every measure of a pair, with `resamples` permutations and as many bootstrap samples."""
+    """Measure a pair, with `resamples` permutations and as many bootstrap samples."""
     graded_by = common_filter(expert, student)
     pool = pooled(expert, student, common_prompts(expert, student, intersect), keywords, bin_width)
     rng = np.random.default_rng(seed)
@@ -151,7 +152,7 @@ def compare(
             )
             for model in ("expert", "student")
             for i, word in enumerate(keywords)
-            for low, high in [np.quantile(drawn[f"_{model}_presence"][:, i], [0.025, 0.975])]
+            for low, high in [np.quantile(drawn[f"_{model}_presence"][:, i], BOUNDS)]
         ],
         len(pool.expert_P),
         int(pool.expert_P.sum()),
@@ -161,23 +162,13 @@ def compare(
 
 
 def _bins(pool: Pool, bin_width: int, null_R_B: Array) -> Bins:
-    """Histograms and null band over all bins up to the longest response, empty ones among them."""
+    """Count histograms and null band over all bins up to the longest response."""
     n_bins = int(pool.bins_B[-1]) + 1
     found = np.zeros((4, n_bins))
     for row, weight_N in enumerate(_weights(pool)):
         found[row, pool.bins_B] = np.bincount(pool.bin_N, weight_N) / len(pool.expert_P)
-    found[2:, pool.bins_B] = np.quantile(null_R_B, [0.025, 0.975], axis=0)
+    found[2:, pool.bins_B] = np.quantile(null_R_B, BOUNDS, axis=0)
     return Bins(np.arange(n_bins + 1, dtype=np.float64) * bin_width, *found)
-
-
-def _corrected(value: float, samples_R: Array, n_prompts: int) -> tuple[float, float]:
-    """A value without the bias that the bootstrap shows, and its standard error.
-
-    The error is widened by P / (P - 1), which drawing P prompts from P leaves out; intervals take
-    the quantile of t with P - 1 degrees of freedom (benchmarks/noise.py has their coverage).
-    """
-    widened = math.sqrt(n_prompts / (n_prompts - 1))
-    return 2 * value - float(samples_R.mean()), widened * float(samples_R.std())
 
 
 def _measure(
@@ -187,15 +178,15 @@ def _measure(
     drawn: dict[str, Array],
     n_prompts: int,
 ) -> Measure:
-    """Summary of one measure: noise from `null`, bias and interval from `drawn`."""
+    """Summarise one measure: noise from `null`, bias and interval from `drawn`."""
     unit = UNITS.get(name.partition(" of ")[0], SHARE)
     value = float(actual[name][0])
     nulls, samples = null[name], drawn[name]
     signed = name == GAP
     size, sizes = (abs(value), np.abs(nulls)) if signed else (value, nulls)
     p_value = (1 + int((sizes >= size - 1e-12).sum())) / (1 + len(sizes))
-    corrected, stderr = _corrected(value, samples, n_prompts)
-    reach = float(stats.t.ppf(0.975, n_prompts - 1)) * stderr
+    corrected, stderr = without_bias(value, samples, n_prompts)
+    reach = student_quantile(n_prompts) * stderr
     # Shares and their differences end at 1, whatever the approximation says.
     bottom, top = (-1.0 if signed else 0.0), (1.0 if unit == SHARE else np.inf)
     low, high, corrected = (
@@ -204,10 +195,10 @@ def _measure(
     above_gap = over = stderr_over = None
     if unit == SHARE and name not in (GAP, WITHIN):
         over = value - abs(float(actual[GAP][0]))
-        # What cannot be told from noise is not said to be larger than anything.
-        over, stderr_over = _corrected(over, samples - np.abs(drawn[GAP]), n_prompts)
+        # A measure within the noise is not called larger than anything.
+        over, stderr_over = without_bias(over, samples - np.abs(drawn[GAP]), n_prompts)
         # Two-sided, as the claims are judged; but here it is one pair's measure by itself.
-        above = over > float(stats.t.ppf(0.975, n_prompts - 1)) * stderr_over
+        above = over > student_quantile(n_prompts) * stderr_over
         above_gap = above and p_value < 0.05
     own = actual.get(f"_values {name}")
     return Measure(
@@ -242,7 +233,7 @@ UNITS = {
 def _permutations(
     pool: Pool, resamples: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.bool_]]:
-    """Label matrices (R, N): each prompt's labels, shuffled among its responses."""
+    """Shuffle each prompt's labels among its responses: matrices (R, N)."""
     n = len(pool.prompt_N)
     size = _chunk(pool)
     for start in range(0, resamples, size):
@@ -259,7 +250,7 @@ def _chunk(pool: Pool) -> int:
 
 
 def _measured(pool: Pool, labels_R_N: NDArray[np.bool_]) -> dict[str, Array]:
-    """All measures under each row of labels."""
+    """Compute all measures under each row of labels."""
     n_prompts = len(pool.expert_P)
     expert_R_N = labels_R_N / (pool.expert_P * n_prompts)[pool.prompt_N]
     student_R_N = ~labels_R_N / (pool.student_P * n_prompts)[pool.prompt_N]
@@ -276,7 +267,7 @@ def _measured(pool: Pool, labels_R_N: NDArray[np.bool_]) -> dict[str, Array]:
 
 
 def _weights(pool: Pool) -> tuple[Array, Array]:
-    """Weights of the responses that give each prompt's means, the expert's and the student's."""
+    """Weigh the responses so that sums are each prompt's means, the expert's and the student's."""
     return (
         pool.is_expert_N / pool.expert_P[pool.prompt_N],
         ~pool.is_expert_N / pool.student_P[pool.prompt_N],
@@ -286,7 +277,7 @@ def _weights(pool: Pool) -> tuple[Array, Array]:
 def _bootstrapped(
     pool: Pool, resamples: int, rng: np.random.Generator
 ) -> Iterator[dict[str, Array]]:
-    """All measures on prompts drawn with replacement."""
+    """Compute all measures on prompts drawn with replacement."""
     n_prompts = len(pool.expert_P)
     expert_N, student_N = _weights(pool)
     expert_P_F, student_P_F = (
@@ -297,8 +288,7 @@ def _bootstrapped(
     size = _chunk(pool)
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
-        times = rng.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=rows)
-        share_R_P = times / n_prompts
+        share_R_P = shares(n_prompts, rows, rng)
         found = _from_means(pool, share_R_P @ expert_P_F, share_R_P @ student_P_F)
         found |= _from_lengths(pool, share_R_P[:, pool.prompt_N] * (expert_N - student_N))
         found[WITHIN] = share_R_P @ tv_P
@@ -306,18 +296,18 @@ def _bootstrapped(
 
 
 def _stacked(parts: Iterator[dict[str, Array]]) -> dict[str, Array]:
-    whole: dict[str, list[Array]] = {}
+    stacked: dict[str, list[Array]] = {}
     for part in parts:
         for name, values in part.items():
-            whole.setdefault(name, []).append(values)
-    return {name: np.concatenate(values) for name, values in whole.items()}
+            stacked.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in stacked.items()}
 
 
 # ---- measures ----
 
 
 def _from_means(pool: Pool, expert_R_F: Array, student_R_F: Array) -> dict[str, Array]:
-    """The measures that are functions of the models' mean indicators; a name with _ is a helper."""
+    """Compute the functions of the models' mean indicators; names with _ are not published."""
 
     def both(name: str) -> tuple[Array, Array]:
         return expert_R_F[:, pool.columns[name]], student_R_F[:, pool.columns[name]]
@@ -352,8 +342,8 @@ def _from_means(pool: Pool, expert_R_F: Array, student_R_F: Array) -> dict[str, 
     if pool.keywords:
         found["keywords, joint TV"] = tv("joint")
         found["length and keywords, joint TV"] = tv("cells")
-    told, their_told = both("told")
-    found["all words, classifier's bound on TV"] = (told - their_told)[:, 0]
+    classified, their_classified = both("classified")
+    found["all words, classifier's bound on TV"] = (classified - their_classified)[:, 0]
     right, their_right = both("correct")
     found[GAP] = (right - their_right)[:, 0]
     found[f"_values {GAP}"] = np.column_stack([right[:, 0], their_right[:, 0]])
@@ -361,7 +351,7 @@ def _from_means(pool: Pool, expert_R_F: Array, student_R_F: Array) -> dict[str, 
 
 
 def _from_lengths(pool: Pool, difference_R_N: Array) -> dict[str, Array]:
-    """Kolmogorov-Smirnov and Wasserstein distance from signed weights of the responses."""
+    """Compute Kolmogorov-Smirnov and Wasserstein distance from signed weights."""
     order = np.argsort(pool.length_N, kind="stable")
     lengths = pool.length_N[order]
     last = np.flatnonzero(np.append(np.diff(lengths) > 0, True))

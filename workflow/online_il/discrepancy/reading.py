@@ -21,11 +21,11 @@ from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from online_il.discrepancy import formats
-from online_il.discrepancy.files import BATCH, Place, Row, rows
+from online_il.discrepancy.files import BATCH, Place, RawRow, rows
 from online_il.discrepancy.keywords import counter, words
 from online_il.errors import ParameterError
-from online_il.generation.response import whole
 from online_il.tasks import sent
+from online_il.text import encodable
 
 KEYS = ("prompt_id", "text", "correct", "answer", "reference", "finish_reason")
 FILTER = "filter"
@@ -38,13 +38,13 @@ class Responses(NamedTuple):
     prompts: list[str]
     length_N: NDArray[np.int64]
     counts_N_W: NDArray[np.int64]
-    """How often each keyword stands in each response."""
+    """Counts of each keyword in each response."""
     correct_N: NDArray[np.float64]
     truncated: int
     """Responses that were cut off at the longest length; they are counted like all others."""
     words_N_V: sparse.csr_matrix
     filter: str | None
-    """Which filter's rows were read of lm-evaluation-harness's files; None for other files."""
+    """The filter whose rows were read of lm-evaluation-harness's files; None for other files."""
 
 
 def read(
@@ -55,7 +55,7 @@ def read(
     mapping: Mapping[str, str] | None = None,
     keep_empty: bool = False,
 ) -> Responses:
-    """The responses in all `paths` together.
+    """Read the responses in all `paths` together.
 
     Lengths are tokens of `tokenizer` (a folder or a hub name), or words without one. `mapping`
     gives a file's own name for each of `KEYS`, and the `FILTER` to read. Raises `ParameterError`
@@ -73,7 +73,7 @@ def read(
     correct: list[float] = []
     hashed: list[sparse.csr_matrix] = []
     truncated = 0
-    reader = formats.Reader(names, given)
+    reader = formats.FormatReader(names, given)
     for path in paths:
         found, before = reader.rows(rows(path, {*names.values(), *formats.COLUMNS})), len(prompts)
         while batch := list(islice(found, BATCH)):
@@ -100,27 +100,27 @@ def read(
 
 
 def _names(mapping: Mapping[str, str]) -> dict[str, str]:
-    """A file's own name for each key. Raises `ParameterError`."""
+    """Look up a file's own name for each key. Raises `ParameterError`."""
     unknown = sorted(set(mapping) - {*KEYS, FILTER})
     if unknown:
         known = ", ".join((*KEYS, FILTER))
-        raise ParameterError(f"--key {unknown[0]}: not a key; the keys are {known}")
+        raise ParameterError(f"`key` {unknown[0]}: not a key; the keys are {known}")
     names = {key: mapping.get(key, key) for key in KEYS}
     if names["answer"] == names["reference"]:
         raise ParameterError(
-            f"--key reference={names['reference']}: this is read as the model's answer, too; say "
-            "where that stands with --key answer=NAME (answer=text: in the response)"
+            f"`key` reference={names['reference']}: this is read as the model's answer, too; say "
+            "where that stands with `key` answer=NAME (answer=text: in the response)"
         )
     return names
 
 
-def _of(place: Place, row: Row, names: Mapping[str, str], key: str) -> Any:
-    """A row's value of a key, None where it is null, `[]` or NaN, as data frames write null."""
+def _of(place: Place, row: RawRow, names: Mapping[str, str], key: str) -> Any:
+    """Look up a row's value of a key; None for null, `[]` and NaN, as data frames write null."""
     name = names[key]
     if name not in row:
-        there = ", ".join(sorted(map(str, row))) or "none"
+        keys = ", ".join(sorted(map(str, row))) or "none"
         raise ParameterError(
-            f"{place}: no key '{name}'; there are: {there}; name yours with --key {key}=NAME"
+            f"{place}: no key '{name}'; there are: {keys}; name yours with `key` {key}=NAME"
         )
     value = row[name]
     while isinstance(value, list) and len(value) == 1:  # As lm-evaluation-harness has answers.
@@ -128,9 +128,9 @@ def _of(place: Place, row: Row, names: Mapping[str, str], key: str) -> Any:
     return None if value == [] or (isinstance(value, float) and math.isnan(value)) else value
 
 
-def _prompt(place: Place, row: Row, names: Mapping[str, str]) -> str:
-    """A prompt's id as text: the same for 1, 1.0, "1" and "1.0", for a data frame makes one of
-    another; "01" is no number."""
+def _prompt(place: Place, row: RawRow, names: Mapping[str, str]) -> str:
+    """Read a prompt's id as text: the same for 1, 1.0, "1" and "1.0", which data frames confuse;
+    "01" is no number."""
     value = _of(place, row, names, "prompt_id")
     if isinstance(value, float | Decimal) and math.isfinite(value):
         value = int(value) if value == int(value) else str(value)
@@ -139,23 +139,23 @@ def _prompt(place: Place, row: Row, names: Mapping[str, str]) -> str:
             f"{place}: '{names['prompt_id']}' is {json.dumps(value, default=str):.60}; each "
             "response needs the id of its prompt, a text or a number"
         )
-    return re.sub(r"\A(0|-?[1-9][0-9]*)\.0\Z", r"\1", whole(str(value)))
+    return re.sub(r"\A(0|-?[1-9][0-9]*)\.0\Z", r"\1", encodable(str(value)))
 
 
-def _text(place: Place, row: Row, names: Mapping[str, str], keep_empty: bool) -> str:
+def _text(place: Place, row: RawRow, names: Mapping[str, str], keep_empty: bool) -> str:
     text = _of(place, row, names, "text")
     text = "" if text is None else text
     if not isinstance(text, str):
         raise ParameterError(f"{place}: '{names['text']}' is no text but {type(text).__name__}")
     if not text.strip() and not keep_empty:
         raise ParameterError(
-            f"{place}: an empty response; take it out, or count it with --keep-empty"
+            f"{place}: an empty response; take it out, or count it with `keep_empty`"
         )
-    return whole(text)
+    return encodable(text)
 
 
-def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
-    """1 for a right response, 0 for a wrong one: as the file says, else by math-verify.
+def _grade(place: Place, row: RawRow, names: Mapping[str, str]) -> float:
+    """Grade a response 1 or 0: as the file says, else by math-verify.
 
     No answer (null) is a wrong one, as an empty one is; no reference is an error.
     """
@@ -165,10 +165,10 @@ def _grade(place: Place, row: Row, names: Mapping[str, str]) -> float:
             return float(given)
         raise ParameterError(f"{place}: '{names['correct']}' is {given!r}, not true, false or 0-1")
     if names["answer"] not in row or names["reference"] not in row:
-        there = ", ".join(sorted(map(str, row)))
+        keys = ", ".join(sorted(map(str, row)))
         raise ParameterError(
             f"{place}: no grade: neither '{names['correct']}' nor both '{names['answer']}' and "
-            f"'{names['reference']}'; there are: {there}; name yours with --key KEY=NAME"
+            f"'{names['reference']}'; there are: {keys}; name yours with `key` KEY=NAME"
         )
     reference = _of(place, row, names, "reference")
     if reference is None:
@@ -199,7 +199,7 @@ def _length_of(tokenizer: str | None) -> Callable[[list[str]], list[int]]:
     except Exception as error:  # The library raises plain exceptions of many kinds.
         reason = " ".join(str(error).split())[:120]
         raise ParameterError(
-            f"--tokenizer {tokenizer}: cannot be loaded ({reason}); name a folder with a "
+            f"`tokenizer` {tokenizer}: cannot be loaded ({reason}); name a folder with a "
             "tokenizer.json, or a hub model that this machine can reach"
         ) from None
 
@@ -210,7 +210,7 @@ def _length_of(tokenizer: str | None) -> Callable[[list[str]], list[int]]:
 
 
 def _from_hub(name: str) -> Any:
-    """A hub model's tokenizer, from the cache or else the hub; without retries if it is away."""
+    """Load a hub model's tokenizer from the cache, else from the hub, without retries."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
     from tokenizers import Tokenizer

@@ -1,15 +1,17 @@
 """Table 1 for a pair of models: the table, and its forms for reading."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from online_il.discrepancy.measures import SHARE
+from online_il.discrepancy.measures import SHARE, Measure
 from online_il.markdown import markdown_table
 from online_il.records import Table
 
 
-class Discrepancy(Table):
+class DiscrepancyTable(Table):
     """One row a measure of a pair of models."""
 
     expert: Series[str] = pa.Field(description="Name of the first model.")
@@ -39,21 +41,30 @@ class Discrepancy(Table):
     student_value: Series[float] = pa.Field(nullable=True)
 
 
-def shown(row: pd.Series) -> list[str]:
-    """A row's cells for reading: shares in per cent."""
+def rows_of(measures: Sequence[Measure], expert: str, student: str) -> pd.DataFrame:
+    """Put the measures of a pair with these names into the table's columns."""
+    rows = pd.DataFrame([measure._asdict() for measure in measures])
+    names = {"name": "measure", "expert": "expert_value", "student": "student_value"}
+    rows = rows.rename(columns=names).assign(expert=expert, student=student)
+    numbers = ("excess", "excess_stderr", "expert_value", "student_value")
+    return rows.astype({"above_gap": "boolean", **dict.fromkeys(numbers, float)})
+
+
+def cells(row: pd.Series) -> list[str]:
+    """Write a row's cells for reading, shares in per cent."""
     factor, unit = (100.0, " %") if row["unit"] == SHARE else (1.0, "")
     form = ".1f" if row["unit"] == SHARE else ".3g"
 
-    def number(key: str) -> str:
+    def formatted(key: str) -> str:
         return f"{factor * row[key]:{form}}"
 
     above = "–" if pd.isna(row["above_gap"]) else ("yes" if row["above_gap"] else "no")
     return [
         row["measure"],
-        number("estimate") + unit,
-        f"[{number('ci_low')}, {number('ci_high')}]",
-        number("corrected"),
-        f"{number('null_mean')} / {number('null_p95')}",
+        formatted("estimate") + unit,
+        f"[{formatted('ci_low')}, {formatted('ci_high')}]",
+        formatted("corrected"),
+        f"{formatted('null_mean')} / {formatted('null_p95')}",
         "< 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}",
         "yes" if row["above_noise"] else "no",
         above,
@@ -72,12 +83,12 @@ COLUMNS = [
 ]
 
 
-def markdown(rows: pd.DataFrame, notes: dict[str, str]) -> str:
-    """All pairs as Markdown, one table a pair; `notes` by pair (`expert / student`)."""
+def table1_markdown(rows: pd.DataFrame, notes: dict[str, str]) -> str:
+    """Write all pairs as Markdown, a table a pair; `notes` by pair (`expert / student`)."""
     lines: list[str] = []
     for (expert, student), part in rows.groupby(["expert", "student"], sort=False):
         lines += [f"## {expert} / {student}", "", notes.get(f"{expert} / {student}", ""), ""]
-        lines += [*markdown_table(COLUMNS, (shown(row) for _, row in part.iterrows())), ""]
+        lines += [*markdown_table(COLUMNS, (cells(row) for _, row in part.iterrows())), ""]
     return "\n".join(lines)
 
 
@@ -90,11 +101,11 @@ _LATEX = {char: f"\\{char}" for char in "%_&#${}"} | {
     "|": "$|$",
     "–": "--",
 }
-"""What LaTeX takes for something else; keywords may be any symbol."""
+"""Symbols that mean something else to LaTeX; a keyword may hold any of them."""
 
 
-def latex(rows: pd.DataFrame) -> str:
-    """All pairs as one LaTeX tabular (booktabs)."""
+def table1_latex(rows: pd.DataFrame) -> str:
+    """Write all pairs as one LaTeX tabular (booktabs)."""
 
     def escaped(text: str) -> str:
         return "".join(_LATEX.get(char, char) for char in text)
@@ -105,5 +116,5 @@ def latex(rows: pd.DataFrame) -> str:
         lines.append("\\midrule")
         title = escaped(f"{expert} / {student}")
         lines.append(f"\\multicolumn{{{len(COLUMNS)}}}{{l}}{{\\textit{{{title}}}}} \\\\")
-        lines += [" & ".join(map(escaped, shown(row))) + " \\\\" for _, row in part.iterrows()]
+        lines += [" & ".join(map(escaped, cells(row))) + " \\\\" for _, row in part.iterrows()]
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])

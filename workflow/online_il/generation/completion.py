@@ -14,7 +14,7 @@ import openai
 from online_il.config.endpoint import Endpoint
 from online_il.generation.journal import Usage
 from online_il.generation.refusal import Fault, fault_in, fault_of, hidden
-from online_il.generation.reply import Reply, counted, read
+from online_il.generation.reply import Reply, has_usage, read
 
 REPEATED = {408, 409, 425, 429}
 """HTTP statuses below 500 that may pass."""
@@ -28,16 +28,16 @@ class Failed(Exception):
         self,
         reason: str,
         *,
-        passes: bool = True,
+        is_transient: bool = True,
         stops: bool = False,
         wait: float | None = None,
         billed: Reply | None = None,
     ) -> None:
         super().__init__(reason)
-        self.passes = passes
-        """Whether it may go well the next time."""
+        self.is_transient = is_transient
+        """True where the next attempt may succeed."""
         self.stops = stops
-        """Whether no other request would fare better."""
+        """True where every other request would fail, too."""
         self.wait = wait
         """Seconds that the server asks to wait."""
         self.billed = billed
@@ -47,7 +47,7 @@ class Failed(Exception):
 async def complete(
     client: openai.AsyncOpenAI, body: dict[str, Any], endpoint: Endpoint, key: str
 ) -> Reply:
-    """One request. Raises `Failed` unless there is a whole answer."""
+    """Send one request. Raises `Failed` unless the answer is complete."""
     secret = key if endpoint.key_variable else None
     try:
         # The SDK's own time-out starts anew with every byte; this one is for the whole.
@@ -65,21 +65,22 @@ async def complete(
         cause = type(error.__cause__ or error).__name__
         raise Failed(f"no connection to {endpoint.url}, or it was cut ({cause})") from None
     try:
-        said = json.loads(raw.content)
-        fault_there = fault_in(said)
-        reply = read(said if isinstance(said, dict) else {}, body)
+        content = json.loads(raw.content)
+        fault_in_body = fault_in(content)
+        reply = read(content if isinstance(content, dict) else {}, body)
     except (ValueError, RecursionError):
         # Half an answer is no cause; a page in its place is.
         page = fault_of(raw.content, 200) if raw.content.lstrip().startswith(b"<") else None
-        raise Failed(NOT_JSON + (page.said(secret) if page else "")) from None
-    whole = bool(reply.text) and reply.ended
+        raise Failed(NOT_JSON + (page.quote(secret) if page else "")) from None
+    is_answer = bool(reply.text) and reply.ended
     reply = _without(reply, secret)
-    billed = reply._replace(end="broken") if isinstance(said, dict) and counted(said) else None
-    if fault_there and not whole:
-        return _refused(fault_there, endpoint, secret, _retry_after(raw.headers), billed)
-    if not isinstance(said, dict):
+    is_billed = isinstance(content, dict) and has_usage(content)
+    billed = reply._replace(end="broken") if is_billed else None
+    if fault_in_body and not is_answer:
+        return _refused(fault_in_body, endpoint, secret, _retry_after(raw.headers), billed)
+    if not isinstance(content, dict):
         raise Failed(NOT_JSON)
-    if not said.get("choices"):
+    if not content.get("choices"):
         raise Failed("the answer holds no choice", billed=billed)
     if reply.end == "broken":
         raise Failed(f"the server broke the answer off ({reply.word})", billed=billed)
@@ -89,7 +90,7 @@ async def complete(
 
 
 def _without(reply: Reply, key: str | None) -> Reply:
-    """A reply without the key in what is shown of it."""
+    """Replace the key in what is shown of a reply."""
     return reply._replace(
         word=hidden(reply.word, key),
         served_by=reply.served_by and hidden(reply.served_by, key),
@@ -104,7 +105,7 @@ def _refused(
     wait: float | None,
     billed: Reply | None = None,
 ) -> Reply:
-    """The empty reply to a prompt that the filter refused; raises `Failed` for all else."""
+    """Return the empty reply to a prompt that the filter refused; raises `Failed` for all else."""
     if fault.filtered and not fault.spent:
         usage = billed.usage if billed else Usage()
         return Reply("", "", "content_filter", "filtered", usage, False, None, ())
@@ -114,32 +115,32 @@ def _refused(
 
 
 def _failure(fault: Fault, endpoint: Endpoint, key: str | None) -> Failed:
-    """What an HTTP status means and what to do about it."""
-    status, variable, said = fault.status, endpoint.key_variable, fault.said(key)
+    """Name the cause of an HTTP status and its remedy."""
+    status, variable, quote = fault.status, endpoint.key_variable, fault.quote(key)
     lead = f"{endpoint.url}: HTTP {status}"
     if fault.spent or status == 402:
-        text = f"{lead}, no credit is left; top it up{said}"
+        text = f"{lead}, no credit is left; top it up{quote}"
     elif status in REPEATED or status >= 500:
-        return Failed(f"HTTP {status}{said}")
+        return Failed(f"HTTP {status}{quote}")
     elif status in {401, 403} and variable is None:
-        text = f"{lead}, a key is asked for; name its environment variable in key_variable{said}"
+        text = f"{lead}, a key is asked for; name its environment variable in key_variable{quote}"
     elif status == 401:
         # Without its words, which are about the key.
         text = f"{lead}, the key is refused; put a valid one in the environment variable {variable}"
     elif status == 403:
         text = (
             f"{lead}, refused; the key in {variable} needs access to the model {endpoint.model}"
-            f"{said}"
+            f"{quote}"
         )
     elif status in {404, 405}:
-        text = f"{lead}{said}; check the endpoint's url and its model, {endpoint.model}"
+        text = f"{lead}{quote}; check the endpoint's url and its model, {endpoint.model}"
     else:
-        return Failed(f"refused with HTTP {status}{said}", passes=False)
-    return Failed(text, passes=False, stops=True)
+        return Failed(f"refused with HTTP {status}{quote}", is_transient=False)
+    return Failed(text, is_transient=False, stops=True)
 
 
 def _retry_after(headers: Any) -> float | None:
-    """Seconds that a server asks to wait: a number, or a date (RFC 9110, 10.2.3)."""
+    """Read the seconds that a server asks to wait: a number or a date (RFC 9110, 10.2.3)."""
     value = headers.get("retry-after", "")
     if value.isdecimal():
         return float(value)

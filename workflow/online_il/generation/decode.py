@@ -52,7 +52,7 @@ class Decoder(NamedTuple):
 
 
 def rotary_settings(config: Mapping[str, object]) -> Mapping[str, object]:
-    """The rotary positions' settings in a `config.json`, for a model that the loop knows.
+    """Read the rotary positions' settings of a model that the loop knows.
 
     Raises `ValueError` for an architecture that it does not know: use the transformers or vLLM
     engine for it.
@@ -85,7 +85,7 @@ def rotary_settings(config: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def decoder(state: Mapping[str, Tensor], config: Mapping[str, object]) -> Decoder:
-    """The decode loop's view of a `transformers` state dict and its `config.json`.
+    """Lay out a `transformers` state dict and its `config.json` for the decode loop.
 
     Raises `ValueError` for an architecture that the loop does not know (`rotary_settings`).
     """
@@ -147,13 +147,13 @@ class Cache(NamedTuple):
 
 
 def new_cache(model: Decoder, rows: int, length: int) -> Cache:
-    """An empty cache for `rows` sequences of at most `length` tokens."""
+    """Allocate an empty cache for `rows` sequences of at most `length` tokens."""
     shape = (len(model.layers), rows, model.n_kv_heads, length, model.head_dim)
     return Cache(torch.empty(shape), torch.empty(shape))
 
 
 def taken(cache: Cache, rows_B: Tensor, used: int, length: int) -> Cache:
-    """A cache of `length` positions with the first `used` of the named rows, any as often."""
+    """Copy the first `used` positions of the named rows, any as often, to a longer cache."""
     shape = (len(rows_B), cache.keys_L_B_K_T_D.shape[2], length, cache.keys_L_B_K_T_D.shape[4])
     copies = []
     for old_L_B_K_T_D in cache:
@@ -164,7 +164,7 @@ def taken(cache: Cache, rows_B: Tensor, used: int, length: int) -> Cache:
 
 
 def rotary(model: Decoder, length: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary positions 0..length-1, each of shape (length, D)."""
+    """Compute cosines and sines of the rotary positions 0..length-1, each (length, D)."""
     exponent = torch.arange(0, model.head_dim, 2, dtype=torch.float32) / model.head_dim
     angles = torch.outer(torch.arange(length, dtype=torch.float32), model.rope_theta**-exponent)
     angles_T_D = torch.cat((angles, angles), dim=-1)
@@ -172,7 +172,7 @@ def rotary(model: Decoder, length: int) -> tuple[Tensor, Tensor]:
 
 
 def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
-    """(ids (B, T) that end together, padding (B) before each row; None where there is none)."""
+    """Pad rows to end together: (ids (B, T), padding (B) before each row; None for none)."""
     longest = max(map(len, rows))
     ids_B_T = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows])
     padding_B = torch.tensor([longest - len(row) for row in rows])
@@ -180,7 +180,7 @@ def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
 
 
 def _visible(start: int, length: int, padding_B: Tensor | None) -> Tensor | None:
-    """Which positions each new position sees, (B or 1, 1, length, start + length).
+    """Mask what each new position sees, (B or 1, 1, length, start + length).
 
     None where a mask would say no more than "all up to itself". Padding sees itself, for a softmax
     over nothing is no number, and would spread.
@@ -203,7 +203,7 @@ def forward(
     cos_sin: tuple[Tensor, Tensor],
     padding_B: Tensor | None = None,
 ) -> Tensor:
-    """Hidden states (B, T, E) of tokens at positions start..start+T-1; fills the cache there.
+    """Compute hidden states (B, T, E) of positions start..start+T-1; fill the cache there.
 
     `padding_B` of a row's first positions in the cache are no tokens; the row's own begin there.
     """
@@ -244,7 +244,7 @@ def forward(
 
 
 def probabilities(logits_B_V: Tensor, sampling: Sampling) -> Tensor:
-    """The sampling distribution (B, V): temperature, then top-k, then top-p, as `generate` does."""
+    """Compute the sampling distribution (B, V): temperature, top-k, then top-p, as `generate`."""
     if sampling.temperature != 1.0:
         logits_B_V = logits_B_V / sampling.temperature
     if 0 < sampling.top_k < logits_B_V.shape[-1]:
@@ -262,7 +262,7 @@ def probabilities(logits_B_V: Tensor, sampling: Sampling) -> Tensor:
 
 
 def choose(logits_B_V: Tensor, sampling: Sampling, uniform_B: Tensor) -> Tensor:
-    """One token a row: the likeliest at temperature 0, else by inverting the cumulative sum."""
+    """Choose one token a row: the likeliest at temperature 0, else by the inverse of the CDF."""
     if sampling.temperature == 0.0:
         return logits_B_V.argmax(-1)
     # In double precision: in single, a cumulative sum that ends below a uniform number near 1
@@ -273,13 +273,13 @@ def choose(logits_B_V: Tensor, sampling: Sampling, uniform_B: Tensor) -> Tensor:
 
 
 def uniforms(seed: int, keys: Sequence[tuple[int, int]], length: int) -> Tensor:
-    """Uniform numbers in [0, 1), shape (rows, length): row i depends on (seed, keys[i]) alone."""
+    """Draw numbers in [0, 1), (rows, length): row i depends on (seed, keys[i]) alone."""
     rows = [np.random.Generator(np.random.Philox([seed, *key])).random(length) for key in keys]
     return torch.from_numpy(np.stack(rows))
 
 
 def batches(prompts: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
-    """Row indices in batches of at most `batch_size` prompts of like length, shortest first."""
+    """Split rows into batches of at most `batch_size` prompts of like length, shortest first."""
     rows = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
     for start in range(0, len(rows), batch_size):
         yield rows[start : start + batch_size]
@@ -296,7 +296,7 @@ def generate(
     eos_token_id: int | Sequence[int],
     batch_size: int = 256,
 ) -> list[list[int]]:
-    """One response a prompt, as token ids up to and including the end-of-sequence token.
+    """Generate one response a prompt, as token ids up to and including the end of sequence.
 
     `keys[i]` = (prompt number, sample index) names the random numbers of row i. A model may have
     several end-of-sequence tokens. A response that does not end within `sampling.max_new_tokens`
@@ -351,11 +351,11 @@ def _generate_batch(
             break
         # Dropping rows copies the cache, so wait until an eighth of the batch is finished.
         if n_finished * 8 >= len(alive):
-            kept = (~finished_B).nonzero()[:, 0]
-            alive, chosen_B, uniform_B_T = alive[kept], chosen_B[kept], uniform_B_T[kept]
-            padding_B = None if padding_B is None else padding_B[kept]
-            cache = taken(cache, kept, start, longest)
-            finished_B = torch.zeros(len(kept), dtype=torch.bool)
+            open_B = (~finished_B).nonzero()[:, 0]
+            alive, chosen_B, uniform_B_T = alive[open_B], chosen_B[open_B], uniform_B_T[open_B]
+            padding_B = None if padding_B is None else padding_B[open_B]
+            cache = taken(cache, open_B, start, longest)
+            finished_B = torch.zeros(len(open_B), dtype=torch.bool)
         hidden_B_E = forward(model, chosen_B[:, None], cache, start, cos_sin, padding_B)[:, -1]
         start += 1
     return [

@@ -28,10 +28,10 @@ from typing import Any, NamedTuple
 
 import openai
 
+from online_il.chat import messages_of, primer_of
 from online_il.config.endpoint import Endpoint
 from online_il.config.sampling import Sampling
 from online_il.errors import InputError
-from online_il.generation.chat import messages_of, primer_of
 from online_il.generation.completion import Failed, complete
 from online_il.generation.journal import Entry, Journal, Usage, canonical
 from online_il.generation.reply import Reply, ending
@@ -51,15 +51,15 @@ class Request(NamedTuple):
     prompt_id: str
     sample_index: int
     primer: str
-    """What the prompt already says in the answer's place."""
+    """The beginning of the answer that the prompt holds."""
     body: dict[str, Any]
-    """What is sent."""
+    """The body that is sent."""
     name: str
     """Hash of all that decides the answer."""
 
 
 class Tally(NamedTuple):
-    """What a table of responses took."""
+    """The tokens, dollars and ends of a table of responses."""
 
     usage: Usage
     filtered: int
@@ -67,13 +67,13 @@ class Tally(NamedTuple):
     served_by: list[str]
     """Models as the server names them."""
     ends: dict[str, int]
-    """How many responses ended for each reason, in the server's words."""
+    """Counts of the reasons to end, in the server's words."""
     estimated: int
     """Responses whose tokens the server does not count, so that they are estimated."""
 
 
 def sample_seed(seed: int, prompt: int, sample: int) -> int:
-    """The seed that is sent with sample number `sample` of prompt number `prompt`: 31 bits."""
+    """Derive the seed that is sent with a sample of a prompt: 31 bits."""
     digest = hashlib.sha256(f"{seed},{prompt},{sample}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
@@ -87,7 +87,7 @@ def request(
     text: str,
     seed: int,
 ) -> Request:
-    """The request for one response to a prompt's text."""
+    """Make the request for one response to a prompt's text."""
     messages, primer = messages_of(text) or [{"role": "user", "content": text}], primer_of(text)
     body: dict[str, Any] = {
         "model": endpoint.model,
@@ -106,7 +106,7 @@ def request(
 
 
 def key_of(endpoint: Endpoint) -> str:
-    """The key from the environment. Raises `InputError`, without it, when it cannot be one."""
+    """Read the key from the environment. Raises `InputError`, without it, if it cannot be one."""
     if endpoint.key_variable is None:
         return "none"
     key = os.environ.get(endpoint.key_variable, "").strip()
@@ -149,7 +149,7 @@ def ask(
 
 
 def tally(requests: Iterable[Request], journal: Journal) -> Tally:
-    """What the responses to requests took, attempts that were billed in vain included."""
+    """Add up the cost of the responses to requests, attempts that were billed in vain included."""
     usage, filtered, served_by, estimated = Usage(), 0, set(), 0
     ends: Counter[str] = Counter()
     for wanted in requests:
@@ -195,7 +195,7 @@ class _Run:
         self.tell(always=True)
 
     def reason(self) -> str:
-        """Why responses are missing; nothing where none is."""
+        """Say why responses are missing; empty where none is."""
         if not self.failed:
             return ""
         count = "1 request" if self.failed == 1 else f"{self.failed} requests"
@@ -256,7 +256,7 @@ class _Run:
             except Failed as failure:
                 if failure.billed:
                     self._record(wanted, failure.billed, text=None)
-                if not failure.passes:
+                if not failure.is_transient:
                     raise
                 if attempt < self.endpoint.retries and not self.stopped:
                     logging.info("%s, asked again: %s", wanted.prompt_id, failure)
@@ -323,7 +323,7 @@ class _Run:
 
 
 def _wait(name: str, attempt: int, ordered: float | None) -> float:
-    """Seconds until a request is repeated; its name draws the jitter."""
+    """Choose the seconds until a request is repeated; its name draws the jitter."""
     jitter = random.Random(f"{name},{attempt}").uniform(0.5, 1)
     if ordered is not None and ordered > 0:
         return min(ordered, LONGEST_ORDERED_WAIT) + FIRST_WAIT * (jitter - 0.5)

@@ -14,7 +14,7 @@ from online_il.generation.response import Response
 
 
 class Engine(Protocol):
-    """What draws responses from policies; a job opens one and loads its policies one by one."""
+    """Draws responses from policies; a job opens one engine and loads its policies one by one."""
 
     def load(self, policy: Path) -> None:
         """Take the policy in a folder, in the place of the one before.
@@ -30,25 +30,25 @@ class Engine(Protocol):
         sampling: Sampling,
         seed: int,
     ) -> list[Response]:
-        """One response a prompt; `keys[i]` = (prompt number, sample index) of row i.
+        """Draw one response a prompt; `keys[i]` = (prompt number, sample index) of row i.
 
         Seed and key name the random numbers of a row.
         """
 
     def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
-        """The numbers of the rows, cut into what is generated together and kept at once."""
+        """Cut the rows, as their numbers, into what is generated together and kept at once."""
 
     def loglikelihoods(
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """Log-likelihood (nats) of every continuation of every prompt, as MMLU is scored.
+        """Compute the log-likelihood (nats) of every continuation, as MMLU is scored.
 
         A continuation brings the space before it, as lm-evaluation-harness has it: " A".
         """
 
 
 def open_engine(settings: Generation) -> Engine:
-    """The engine that the settings name. Raises `InputError` where it is not installed."""
+    """Open the engine that the settings name. Raises `InputError` if it is not installed."""
     if settings.engine == "loop":
         from online_il.generation.loop_engine import LoopEngine
 

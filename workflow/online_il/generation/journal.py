@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from online_il.errors import InputError
 
 End = Literal["stop", "length", "filtered", "broken"]
-"""How an answer ended: by itself, as long as allowed, cut by a filter, or not whole."""
+"""Ends of an answer: by itself, as long as allowed, cut by a filter, or broken off."""
 
 
 class Usage(NamedTuple):
@@ -26,13 +26,13 @@ class Usage(NamedTuple):
     output_tokens: int = 0
 
     def plus(self, other: "Usage") -> "Usage":
-        """The sum of two."""
+        """Add two."""
         return Usage(
             self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
         )
 
     def dollars(self, price_input: float, price_output: float) -> float:
-        """Cost at prices in US dollars a million tokens."""
+        """Compute the cost at prices in US dollars a million tokens."""
         return (self.input_tokens * price_input + self.output_tokens * price_output) / 1e6
 
 
@@ -50,23 +50,23 @@ class Entry(BaseModel):
     finish_reason: str
     """As the server says; `none` where it does not."""
     end: End | None = None
-    """What that means; not there in the lines of older versions."""
+    """The meaning of that word; lines of older versions have none."""
     input_tokens: int
     output_tokens: int
     estimated: bool = False
-    """Whether tokens are estimated from the text, for the server does not say them all."""
+    """True where tokens are estimated from the text, for the server does not count all."""
     served_by: str | None
     """Model and version as the server names them."""
 
     @property
     def meaning(self) -> End:
-        """How it ended. Older versions took three words of the server's for an end."""
+        """Say how the answer ended. Older versions took three words of the server's for an end."""
         old: dict[str, End] = {"stop": "stop", "length": "length", "content_filter": "filtered"}
         return self.end or old.get(self.finish_reason, "broken")
 
     @property
     def answered(self) -> bool:
-        """Whether it is an answer. Older versions wrote no text where the end explains why."""
+        """True for an answer. Older versions wrote no text where the end explains why."""
         return self.text is not None or self.meaning in {"length", "filtered"}
 
     @property
@@ -113,20 +113,20 @@ class Journal:
         place = self._file.seek(0, os.SEEK_END)
         line = entry.model_dump_json().encode() + b"\n"
         if self._file.write(line) != len(line):
-            # What is there of the line is cut off at the next start.
+            # Half a line is cut off at the next start.
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         os.fsync(self._file.fileno())
         self._remember(entry, place)
 
     def entry(self, request: str) -> Entry:
-        """The answer to a request. Raises `KeyError` where there is none."""
+        """Return the answer to a request. Raises `KeyError` where there is none."""
         places = self._places if request in self._places else self._empty
         with self.path.open("rb") as stream:
             stream.seek(places[request])
             return Entry.model_validate_json(stream.readline())
 
     def billed(self, request: str) -> Usage:
-        """Tokens billed for a request so far, attempts without an answer included."""
+        """Add up the tokens billed for a request, attempts without an answer included."""
         return self._billed.get(request, Usage())
 
     def _lock(self) -> None:
@@ -169,5 +169,5 @@ class Journal:
 
 
 def canonical(value: object) -> bytes:
-    """A value as JSON in one spelling only, to be hashed."""
+    """Write a value as JSON in one spelling only, to be hashed."""
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()

@@ -15,7 +15,7 @@ from online_il.generation.scoring import of_choices
 from online_il.generation.tokens import Tokens
 from online_il.models import WEIGHTS, model_config
 
-Kept = tuple[decode.Cache, int, Tensor | None]
+ContextState = tuple[decode.Cache, int, Tensor | None]
 
 
 class LoopEngine:
@@ -47,7 +47,7 @@ class LoopEngine:
         sampling: Sampling,
         seed: int,
     ) -> list[Response]:
-        """One response a prompt; keys as in `Engine`."""
+        """Draw one response a prompt; keys as in `Engine`."""
         responses = decode.generate(
             self._model,
             [self._tokens.prompt(prompt) for prompt in prompts],
@@ -60,14 +60,14 @@ class LoopEngine:
         return [self._tokens.response(ids) for ids in responses]
 
     def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
-        """The batches of the decode loop."""
+        """Cut the rows into the batches of the decode loop."""
         rows = [self._tokens.prompt(prompt) for prompt in prompts]
         return list(decode.batches(rows, self._batch_size))
 
     def loglikelihoods(
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """Log-likelihoods (nats), as in `Engine`."""
+        """Compute log-likelihoods (nats), as in `Engine`."""
         reader = LoopReader(self._model)
         return of_choices(reader, self._tokens, prompts, continuations, self._batch_size)
 
@@ -78,8 +78,8 @@ class LoopReader:
     def __init__(self, model: decode.Decoder) -> None:
         self._model = model
 
-    def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, Kept]:
-        """(logits (B, V) after each context, keys and values with the padding before them)."""
+    def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, ContextState]:
+        """Return (logits (B, V) after each context, keys and values with their padding)."""
         ids_B_T, padding_B = decode.padded(contexts)
         rows, length = ids_B_T.shape
         cache = decode.new_cache(self._model, rows, length)
@@ -87,9 +87,9 @@ class LoopReader:
         hidden_B_T_E = decode.forward(self._model, ids_B_T, cache, 0, cos_sin, padding_B)
         return F.linear(hidden_B_T_E[:, -1], self._model.head_V_E), (cache, length, padding_B)
 
-    def read_on(self, kept: Kept, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
-        """Logits (B, C, V) after each token that follows the contexts of these numbers."""
-        cache, start, padding_B = kept
+    def read_on(self, state: ContextState, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
+        """Return logits (B, C, V) after each token that follows the contexts of these numbers."""
+        cache, start, padding_B = state
         longest = start + ids_B_C.shape[1]
         hidden_B_C_E = decode.forward(
             self._model,

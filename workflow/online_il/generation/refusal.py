@@ -1,4 +1,4 @@
-"""What servers say when they do not answer, as an HTTP status or in the body of a 200.
+"""Reading refusals: servers that do not answer say so by HTTP status or in the body of a 200.
 
 A server may quote the key that it was sent, so its words are shown without it, on one line.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from online_il.generation.response import whole
+from online_il.text import encodable
 
 LONGEST = 200
 """Characters of a server's own words that are shown."""
@@ -36,12 +36,12 @@ SPENT_WORDS = re.compile(
     r"|billing (hard )?limit|in arrears|(spend|spending|budget) limit"
     r"|余额不足|欠费|额度不足"
 )
-"""What only money mends, whatever its status."""
+"""Words for an empty account, whatever the status."""
 SOON = re.compile(r"(again|retry\w*|resets?) (in|after|at) ~?\d|retry_?(delay|after)")
 """Said of what will pass, with Google's words for an empty account."""
 FILTER = re.compile(r"content_(filter|policy)|responsible_ai|data_inspection|moderation")
 FILTER_WORDS = re.compile(r"content exists risk|input was flagged")
-"""What the provider's filter does not let through; DeepSeek says it in words only."""
+"""Words for a prompt that the provider's filter refused; DeepSeek gives no code."""
 KEY = re.compile(
     r"api_?key|unauthori[sz]ed|unauthenticated|authentication|account_(deactivated|disabled)"
 )
@@ -60,25 +60,25 @@ KINDS = (
 
 
 class Fault(NamedTuple):
-    """What a server says is wrong."""
+    """A fault that a server reports."""
 
     status: int
     """HTTP status; of an error in the body of a 200, the one that it stands for."""
     words: str
     """The server's own; not fit to be shown as they are."""
     spent: bool
-    """Whether no credit is left."""
+    """True where no credit is left."""
     filtered: bool
-    """Whether the provider's filter refused the prompt."""
+    """True where the provider's filter refused the prompt."""
 
-    def said(self, key: str | None) -> str:
-        """The server's own words, short, quoted and without the key; nothing where it has none."""
+    def quote(self, key: str | None) -> str:
+        """Quote the server's own words, short and without the key; empty where it has none."""
         text = hidden(self.words, key)[:LONGEST]
         return f", {text!r}" if text else ""
 
 
 def hidden(text: str, key: str | None) -> str:
-    """A text without the key, and without what of it a server that masks it leaves."""
+    """Take the key out of a text, and what of it a server that masks it leaves."""
     if not key:
         return text
     for form in (key, quote(key, safe=""), json.dumps(key)[1:-1]):
@@ -90,7 +90,7 @@ def hidden(text: str, key: str | None) -> str:
 
 
 def fault_of(content: bytes, status: int, *, soon: bool = False) -> Fault:
-    """What a response with an HTTP status of its own says.
+    """Read the fault from a response with an HTTP status of its own.
 
     `soon`: it says in its headers when to ask again.
     """
@@ -104,7 +104,7 @@ def fault_of(content: bytes, status: int, *, soon: bool = False) -> Fault:
 
 
 def fault_in(body: Any) -> Fault | None:
-    """The error in the body of a 200; None where there is none."""
+    """Find the error in the body of a 200; None where there is none."""
     # Google returns a list of one error.
     whole_body = body[0] if isinstance(body, list) and body else body
     if not isinstance(whole_body, dict):
@@ -138,7 +138,7 @@ def _soon(text: str) -> bool:
 
 
 def _meant(codes: str, words: str) -> int:
-    """The HTTP status that an error without one stands for; 500 where that is not clear."""
+    """Guess the HTTP status of an error without one; 500 where that is not clear."""
     if SPENT.search(codes) or SPENT_WORDS.search(words):
         return 429
     if KEY.search(codes) or KEY_WORDS.search(words):
@@ -151,7 +151,7 @@ def _meant(codes: str, words: str) -> int:
 
 
 def _levels(value: Any) -> Iterator[dict[str, Any]]:
-    """An error's objects, from the outermost."""
+    """List an error's objects, from the outermost."""
     if isinstance(value, list):
         for part in value[:5]:
             yield from _levels(part)
@@ -162,7 +162,7 @@ def _levels(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _status(error: Any) -> int | None:
-    """The HTTP status that an error names, as a number or its digits."""
+    """Read the HTTP status that an error names, as a number or its digits."""
     found = (level.get(name) for level in _levels(error) for name in STATUSES)
     numbers = (str(value).strip() for value in found if isinstance(value, str | int | float))
     whole_numbers = (number.removesuffix(".0") for number in numbers)
@@ -170,7 +170,7 @@ def _status(error: Any) -> int | None:
 
 
 def _codes(error: Any) -> str:
-    """The words for an error's kind: `RateLimitError` as rate_limit_error."""
+    """Read the words for an error's kind: `RateLimitError` as rate_limit_error."""
     found = (level.get(name) for level in _levels(error) for name in CODES)
     kinds = (kind for kind in found if isinstance(kind, str) and len(kind.split()) == 1)
     spaced = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower() for kind in kinds)
@@ -195,8 +195,8 @@ def words_of(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text on one line; of a page of HTML, the text in it."""
-    text = whole(text).strip()
+    """Put a text on one line; of a page of HTML, the text in it."""
+    text = encodable(text).strip()
     if text.startswith("<"):
         text = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", text)
         text = html.unescape(re.sub(r"<[^>]*>", " ", text))

@@ -1,4 +1,4 @@
-"""What the body of a 200 says: an answer's text, why it ended, and what it is billed.
+"""Reading the body of a 200: an answer's text, why it ended, and what it is billed.
 
 Servers that call themselves OpenAI-compatible add fields, leave some out and use words of their
 own. What can be read is read; an odd field never makes an answer unreadable, for it is paid.
@@ -10,7 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 from online_il.generation.journal import End, Usage
-from online_il.generation.response import whole
+from online_il.text import encodable
 
 ENDS: dict[End, str] = {
     # First, for a filter's word may stand beside "error" (`ERROR_TOXIC`).
@@ -30,7 +30,7 @@ TEXTS = ("text", "content", "value", "thinking", "reasoning", "summary", "refusa
 THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Names of reasoning apart from the answer, as DeepSeek, vLLM, Ollama and OpenRouter have them."""
 BYTES_PER_TOKEN = 4
-"""By which tokens are estimated where the server does not count them: bytes of UTF-8."""
+"""Bytes of UTF-8 a token, for estimates where the server does not count tokens."""
 
 
 class Reply(NamedTuple):
@@ -43,28 +43,28 @@ class Reply(NamedTuple):
     word: str
     """Why it ended, as the server says, 40 characters at most; `none` where it does not say."""
     end: End
-    """What that means."""
+    """The meaning of that word."""
     usage: Usage
-    """What is billed."""
+    """The tokens that are billed."""
     estimated: bool
-    """Whether tokens are estimated from the text, for the server does not say them all."""
+    """True where tokens are estimated from the text, for the server does not count all."""
     served_by: str | None
     """Model and version as the server names them."""
     left_out: tuple[str, ...]
     """Kinds of its parts that hold no text."""
 
     def answer(self, primer: str) -> str:
-        """The answer, its reasoning between think tags, without the primer of its prompt."""
+        """Join the answer and its reasoning, without the primer of its prompt."""
         return answer_text(self.text, self.reasoning, cut=self.end != "stop", primer=primer)
 
     @property
     def ended(self) -> bool:
-        """Whether the server says, in a word that we know, that the answer is whole or was cut."""
+        """True where the server says, in a word that we know, why the answer ended or was cut."""
         return ending(self.word) in {"stop", "length", "filtered"}
 
 
 def answer_text(content: str | None, reasoning: str | None, *, cut: bool, primer: str) -> str:
-    """A response's text from what a server returns: reasoning between think tags, then the rest.
+    """Join what a server returns: reasoning between think tags, then the rest.
 
     `cut`: it did not end by itself, so reasoning that nothing follows is not closed.
     """
@@ -81,14 +81,14 @@ def answer_text(content: str | None, reasoning: str | None, *, cut: bool, primer
 
 
 def ending(word: str) -> End | None:
-    """What a server's reason to end means; None for a word that we do not know."""
+    """Translate a server's reason to end; None for a word that we do not know."""
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", word).lower())
     kinds = (end for end, known in ENDS.items() if any(re.fullmatch(known, w) for w in words))
     return next(kinds, None)
 
 
 class Said(NamedTuple):
-    """What one choice of a body says."""
+    """The text and the end of one choice of a body."""
 
     text: str
     reasoning: str
@@ -99,7 +99,7 @@ class Said(NamedTuple):
 
 
 def said_in(choice: dict[str, Any]) -> Said:
-    """What a choice says, whatever the shape of its content: a text, parts, or nothing."""
+    """Read a choice, whatever the shape of its content: a text, parts, or nothing."""
     message = choice.get("message") or choice
     if not isinstance(message, dict):
         message = {"content": message}
@@ -110,7 +110,7 @@ def said_in(choice: dict[str, Any]) -> Said:
 
 
 def read(body: dict[str, Any], request: dict[str, Any]) -> Reply:
-    """The reply in a response's body. `request` is what was sent, for its longest answer."""
+    """Read the reply in a response's body. `request` is what was sent, for its longest answer."""
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     text, reasoning, word, left_out = said_in(first if isinstance(first, dict) else {})
@@ -122,22 +122,24 @@ def read(body: dict[str, Any], request: dict[str, Any]) -> Reply:
         longest = request["max_tokens"]
         end = "length" if (_first(billed, OUTPUT) or 0) >= longest else "stop"
     names = (body.get("model"), body.get("system_fingerprint"))
-    served_by = " ".join(whole(name) for name in names if name and isinstance(name, str)) or None
+    served_by = (
+        " ".join(encodable(name) for name in names if name and isinstance(name, str)) or None
+    )
     return Reply(text, reasoning, word, end, usage, estimated, served_by, left_out)
 
 
 def _word(reason: object) -> str:
-    """A reason to end as a short text; some servers give a number, or an object with its type."""
+    """Shorten a reason to end; some servers give a number, or an object with its type."""
     value = reason.get("type") if isinstance(reason, dict) else reason
     text = value if isinstance(value, str) else json.dumps(value)
-    word = " ".join(whole(text).split())[:40]
+    word = " ".join(encodable(text).split())[:40]
     return "none" if word.lower() in {"", "null", "none"} else word
 
 
 def _text(value: object) -> str:
-    """All text in a field: a text, a part with its text under one of its names, or a list."""
+    """Collect the text in a field: a text, a part that has one under some name, or a list."""
     if isinstance(value, str):
-        return whole(value)
+        return encodable(value)
     if isinstance(value, list):
         return "".join(map(_text, value))
     if isinstance(value, dict):
@@ -147,7 +149,7 @@ def _text(value: object) -> str:
 
 
 def _parts(content: object) -> tuple[str, str, tuple[str, ...]]:
-    """An answer's text, its reasoning, and the kinds of its parts that hold neither."""
+    """Split an answer into text, reasoning, and the kinds of its parts that hold neither."""
     text, thoughts, left_out = "", "", []
     for part in content if isinstance(content, list) else [content]:
         kind, words = "text", _text(part)
@@ -158,7 +160,7 @@ def _parts(content: object) -> tuple[str, str, tuple[str, ...]]:
         elif words:
             text += words
         elif isinstance(part, dict) and "text" not in kind:
-            left_out.append(whole(kind)[:40])
+            left_out.append(encodable(kind)[:40])
     return text, thoughts, tuple(left_out)
 
 
@@ -170,8 +172,8 @@ THOUGHT = ("reasoning_tokens",)
 DETAILS = ("completion_tokens_details", "output_tokens_details")
 
 
-def counted(body: dict[str, Any]) -> bool:
-    """Whether a body says how many tokens it took."""
+def has_usage(body: dict[str, Any]) -> bool:
+    """True where a body says how many tokens it took."""
     usage = body.get("usage")
     return isinstance(usage, dict) and any(
         _first(usage, names) is not None for names in (PROMPT, OUTPUT, ("total_tokens",))
@@ -179,7 +181,7 @@ def counted(body: dict[str, Any]) -> bool:
 
 
 def _count(value: object) -> int | None:
-    """A number of tokens, from a number or its digits; None for anything else."""
+    """Read a number of tokens, from a number or its digits; None for anything else."""
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:
@@ -189,28 +191,28 @@ def _count(value: object) -> int | None:
     return math.ceil(number) if 0 <= number < 1e9 else None
 
 
-def _first(said: dict[str, Any], names: tuple[str, ...]) -> int | None:
-    """The first count that there is under some names."""
-    return next((n for name in names if (n := _count(said.get(name))) is not None), None)
+def _first(usage: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    """Find the first count that there is under some names."""
+    return next((n for name in names if (n := _count(usage.get(name))) is not None), None)
 
 
 def _estimate(text: str) -> int:
-    """About how many tokens a text has."""
+    """Estimate the number of tokens of a text."""
     return math.ceil(len(text.encode()) / BYTES_PER_TOKEN)
 
 
 def _usage(
-    said: dict[str, Any], text: str, reasoning: str, request: dict[str, Any]
+    usage: dict[str, Any], text: str, reasoning: str, request: dict[str, Any]
 ) -> tuple[Usage, bool]:
-    """Tokens that are billed, and whether some of them are estimated.
+    """Read the billed tokens, and whether some of them are estimated.
 
     Where the total exceeds prompt and completion, the rest is reasoning that is billed beside the
     completion (xAI says how much, Gemini says only the total); where it does not, reasoning is
     part of the completion, as OpenAI counts.
     """
-    asked, output = _first(said, PROMPT), _first(said, OUTPUT)
-    total = _first(said, ("total_tokens",))
-    details = [said, *(part for name in DETAILS if isinstance(part := said.get(name), dict))]
+    asked, output = _first(usage, PROMPT), _first(usage, OUTPUT)
+    total = _first(usage, ("total_tokens",))
+    details = [usage, *(part for name in DETAILS if isinstance(part := usage.get(name), dict))]
     thought = next((n for part in details if (n := _first(part, THOUGHT)) is not None), None)
     if output == 0 and (text or reasoning):
         output = thought or None

@@ -1,4 +1,4 @@
-"""What a generation engine returns."""
+"""The response of a policy, as every generation engine returns it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,13 +17,5 @@ class Response(NamedTuple):
 
 
 def finish_reason(ids: Sequence[int], ends: Sequence[int]) -> str:
-    """Why a response of these token ids ended, where `ends` are the tokens that end one."""
+    """Return `stop` for token ids that end with one of `ends`, else `length`."""
     return "stop" if ids and ids[-1] in ends else "length"
-
-
-def whole(text: str) -> str:
-    """A text that can be written: half a character (a lone surrogate) becomes U+FFFD.
-
-    A server can send one, as `"\\ud800"` in its JSON; no file in UTF-8 can hold it.
-    """
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

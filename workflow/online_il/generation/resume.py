@@ -25,7 +25,7 @@ SCORED = 512
 
 
 class Resume(NamedTuple):
-    """Where a job keeps what it generated, and what that is a function of."""
+    """A job's file of generated responses, and the identity of what they are a function of."""
 
     path: Path
     """A file in a folder that Snakemake does not know, or it would delete it with the outputs."""
@@ -47,7 +47,7 @@ def respond(
     resume: Resume,
     done: Callable[[int], None] = lambda rows: None,
 ) -> list[Response]:
-    """`Engine.respond`, unit by unit; `done` hears after each how many rows are there."""
+    """Call `Engine.respond` unit by unit; `done` hears after each how many rows there are."""
     units = engine.units(prompts, keys)
     responses: dict[int, Response] = {}
 
@@ -59,9 +59,9 @@ def respond(
             seed=seed,
         )
 
-    with Units(resume, len(units)) as kept:
+    with Units(resume, len(units)) as stored:
         for number, rows in enumerate(units):
-            result = kept.result(number, lambda rows=rows: make(rows))  # type: ignore[misc]
+            result = stored.result(number, lambda rows=rows: make(rows))  # type: ignore[misc]
             for row, response in zip(rows, result, strict=True):
                 responses[row] = Response(*response)
             done(len(responses))
@@ -74,13 +74,13 @@ def loglikelihoods(
     continuations: Sequence[Sequence[str]],
     resume: Resume,
 ) -> list[list[float]]:
-    """`Engine.loglikelihoods` (nats), unit by unit."""
+    """Call `Engine.loglikelihoods` (nats) unit by unit."""
     starts = range(0, len(prompts), SCORED)
     scores: list[list[float]] = []
-    with Units(resume, len(starts)) as kept:
+    with Units(resume, len(starts)) as stored:
         for number, start in enumerate(starts):
             rows = slice(start, start + SCORED)
-            scores += kept.result(
+            scores += stored.result(
                 number,
                 lambda rows=rows: engine.loglikelihoods(prompts[rows], continuations[rows]),  # type: ignore[misc]
             )
@@ -95,9 +95,9 @@ class Units:
         resume.path.parent.mkdir(parents=True, exist_ok=True)
         settle_file(resume.path, (resume.identity, *resume.accepted))
         self._file = resume.path.open("a+b")
-        whole = self._read(resume)
-        self._file.truncate(whole)
-        if whole == 0:
+        end = self._read(resume)
+        self._file.truncate(end)
+        if end == 0:
             self._write({"identity": resume.identity, "code": resume.code})
         if self._results:
             name = resume.path.stem
@@ -110,7 +110,7 @@ class Units:
         self._file.close()
 
     def result(self, number: int, make: Callable[[], Any]) -> Any:
-        """The result of a unit: as it is kept, or made now and kept. Units come in their order."""
+        """Return a unit's result, which is made and kept at the first call. Units come in order."""
         if number < len(self._results):
             return self._results[number]
         result = make()
@@ -135,12 +135,12 @@ class Units:
             return 0
         place = len(head)
         for line in self._file:
-            kept = _parsed(line)
-            number, result = len(self._results), kept.get("result")
+            entry = _parsed(line)
+            number, result = len(self._results), entry.get("result")
             if (
                 not line.endswith(b"\n")
-                or kept.get("unit") != number
-                or kept.get("sha256") != _hash(number, result)
+                or entry.get("unit") != number
+                or entry.get("sha256") != _hash(number, result)
             ):
                 logging.warning(
                     "%s, line %d is damaged: it and what follows is generated again",
@@ -158,7 +158,7 @@ def _hash(number: int, result: Any) -> str:
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
-    """A line of the file; empty where it is none of ours."""
+    """Parse a line of the file; empty where it is none of ours."""
     try:
         value = json.loads(line)
     except ValueError:

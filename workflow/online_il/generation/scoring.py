@@ -24,17 +24,17 @@ class Reader(Protocol):
     """A model that reads contexts and then, on top of them, continuations."""
 
     def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, Any]:
-        """(logits (B, V) after each context, what the model keeps of them)."""
+        """Return (logits (B, V) after each context, what the model keeps of them)."""
 
-    def read_on(self, kept: Any, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
-        """Logits (B, C, V) after each token that follows the contexts of these numbers."""
+    def read_on(self, state: Any, contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
+        """Return logits (B, C, V) after each token that follows the contexts of these numbers."""
 
 
 @torch.inference_mode()
 def loglikelihoods(
     reader: Reader, rows: Sequence[tuple[Sequence[int], Sequence[int]]], batch_size: int
 ) -> list[float]:
-    """Log-likelihood (nats) of each row's continuation given its context, both token ids.
+    """Score each row's continuation given its context, both token ids, in nats.
 
     At most `batch_size` contexts are read at once, and logits of as many positions are held.
     """
@@ -43,7 +43,7 @@ def loglikelihoods(
         rows_of.setdefault(tuple(context), []).append(number)
     scores = [0.0] * len(rows)
     for contexts in _together(rows_of, batch_size):
-        logits_B_V, kept = reader.read(contexts)
+        logits_B_V, state = reader.read(contexts)
         logp_B_V = logits_B_V.float().log_softmax(-1)
         asked = [(place, row) for place, key in enumerate(contexts) for row in rows_of[key]]
         for place, row in asked:
@@ -57,7 +57,7 @@ def loglikelihoods(
             ids_B_C = pad_sequence(
                 [torch.tensor(rows[row][1]) for row in some], batch_first=True, padding_value=-1
             )
-            logits_B_C_V = reader.read_on(kept, torch.tensor(places), ids_B_C[:, :-1].clamp(min=0))
+            logits_B_C_V = reader.read_on(state, torch.tensor(places), ids_B_C[:, :-1].clamp(min=0))
             next_B_C = ids_B_C[:, 1:].to(logits_B_C_V.device)
             # Positions past the end of a shorter continuation count nothing.
             nats_B_C = F.cross_entropy(
@@ -71,7 +71,7 @@ def loglikelihoods(
 def _together(
     contexts: Iterable[tuple[int, ...]], batch_size: int
 ) -> Iterator[list[tuple[int, ...]]]:
-    """The contexts, those of like length together, shortest first."""
+    """Order the contexts, those of like length together, shortest first."""
     batch: list[tuple[int, ...]] = []
     for context in sorted(contexts, key=len):
         if batch and (len(batch) == batch_size or len(context) * (len(batch) + 1) > TOKENS):
@@ -89,7 +89,7 @@ def of_choices(
     continuations: Sequence[Sequence[str]],
     batch_size: int,
 ) -> list[list[float]]:
-    """Log-likelihoods (nats) of every prompt's continuations, as `Engine.loglikelihoods` says."""
+    """Score every prompt's continuations in nats, as `Engine.loglikelihoods` says."""
     rows = [
         tokens.scored(prompt, continuation)
         for prompt, choices in zip(prompts, continuations, strict=True)

@@ -49,7 +49,7 @@ class TransformersEngine:
         sampling: Sampling,
         seed: int,
     ) -> list[Response]:
-        """One response a prompt; keys as in `Engine`."""
+        """Draw one response a prompt; keys as in `Engine`."""
         from transformers import GenerationConfig, LogitsProcessorList
 
         ends = self._tokens.ends
@@ -79,18 +79,18 @@ class TransformersEngine:
         return responses
 
     def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
-        """Batches of consecutive rows."""
+        """Cut the rows into batches of consecutive ones."""
         rows = list(range(len(prompts)))
         return [rows[i : i + self._batch_size] for i in range(0, len(rows), self._batch_size)]
 
     def loglikelihoods(
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """Log-likelihoods (nats), as in `Engine`."""
+        """Compute log-likelihoods (nats), as in `Engine`."""
         return of_choices(self, self._tokens, prompts, continuations, self._batch_size)
 
     def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, tuple[Any, Tensor]]:
-        """(logits (B, V) after each context, the model's cache and the mask), as in `Reader`."""
+        """Return (logits (B, V) after each context, the model's cache and mask), as in `Reader`."""
         ids_B_T, mask_B_T = self._padded(contexts)
         out = self._model(
             input_ids=ids_B_T,
@@ -101,9 +101,9 @@ class TransformersEngine:
         )
         return out.logits[:, -1], (out.past_key_values, mask_B_T)
 
-    def read_on(self, kept: tuple[Any, Tensor], contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
-        """Logits (B, C, V) after each token that follows the contexts of these numbers."""
-        cache, mask_B_T = kept
+    def read_on(self, state: tuple[Any, Tensor], contexts_B: Tensor, ids_B_C: Tensor) -> Tensor:
+        """Return logits (B, C, V) after each token that follows the contexts of these numbers."""
+        cache, mask_B_T = state
         contexts_B = contexts_B.to(self._device)
         ids_B_C = ids_B_C.to(self._device)
         # Reading on writes into the cache, and other continuations need it, too.
@@ -119,7 +119,7 @@ class TransformersEngine:
         ).logits
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """(token ids, 1 where they are no padding) of rows that end together."""
+        """Pad rows to end together: (token ids, 1 where they are no padding)."""
         tensors = [torch.tensor(row) for row in rows]
         ids_B_T = pad_sequence(tensors, batch_first=True, padding_side="left")
         mask_B_T = pad_sequence(
@@ -136,7 +136,7 @@ class Chosen(LogitsProcessor):
         self._prompt_length = prompt_length
 
     def __call__(self, ids_B_T: Tensor, logits_B_V: Tensor) -> Tensor:
-        """Logits (B, V) that are 0 at the chosen token and minus infinity elsewhere."""
+        """Return logits (B, V) that are 0 at the chosen token and minus infinity elsewhere."""
         uniform_B = self._uniform_B_T[:, ids_B_T.shape[1] - self._prompt_length]
         chosen_B = decode.choose(logits_B_V.float(), self._sampling, uniform_B)
         one_hot_B_V = torch.full_like(logits_B_V, -torch.inf)

@@ -58,7 +58,7 @@ class VllmEngine:
         reloads = shape == self._shape and not shape.get("tie_word_embeddings", True)
         if self._llm is not None and reloads:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(policy)})
-            # What it remembers of prompts was computed with the weights before.
+            # The cache of prefixes was computed with the weights before.
             self._llm.reset_prefix_cache()
             return
         self.close()
@@ -84,7 +84,7 @@ class VllmEngine:
             trust_remote_code=False,
             tensor_parallel_size=visible_gpus() or 1,
             max_num_seqs=self._settings.batch_size,
-            max_model_len=-1,  # What the model and the memory allow.
+            max_model_len=-1,  # As long as the model and the memory allow.
             gpu_memory_utilization=self._settings.memory_share,
             enable_prefix_caching=True,
             max_logprobs=MAX_CHOICES,
@@ -105,7 +105,7 @@ class VllmEngine:
         sampling: Sampling,
         seed: int,
     ) -> list[Response]:
-        """One response a prompt; keys as in `Engine`."""
+        """Draw one response a prompt; keys as in `Engine`."""
         ends = self._tokens.ends
         rows = [self._tokens.prompt(prompt) for prompt in prompts]
         self._check_length(rows, sampling.max_new_tokens)
@@ -136,7 +136,7 @@ class VllmEngine:
         return complete
 
     def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
-        """Whole prompts, many batches at once, for a unit's end waits for its longest response."""
+        """Keep prompts together, many batches at once: a unit waits for its longest response."""
         of_prompt: dict[int, list[int]] = {}
         for row in sorted(range(len(keys)), key=lambda row: keys[row]):
             of_prompt.setdefault(keys[row][0], []).append(row)
@@ -150,7 +150,7 @@ class VllmEngine:
     def loglikelihoods(
         self, prompts: Sequence[str], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """Log-likelihoods (nats), as in `Engine`."""
+        """Compute log-likelihoods (nats), as in `Engine`."""
         scored = [
             [self._tokens.scored(prompt, continuation) for continuation in choices]
             for prompt, choices in zip(prompts, continuations, strict=True)
@@ -213,7 +213,7 @@ class VllmEngine:
 def requests(
     keys: Sequence[tuple[int, int]], prompts: Sequence[Sequence[int]], most: int
 ) -> Iterator[list[int]]:
-    """Rows that one request answers: one prompt, consecutive sample indices, at most `most`."""
+    """Split rows by request: one prompt, consecutive sample indices, at most `most`."""
     group: list[int] = []
     for row in sorted(range(len(keys)), key=lambda row: keys[row]):
         last = group[-1] if group else None
@@ -230,7 +230,7 @@ def requests(
 
 
 def seed_of(seed: int, key: tuple[int, int]) -> int:
-    """The seed of a row's random numbers. Sample j+1 of a prompt has that of sample j plus 1.
+    """Derive a row's seed. Sample j+1 of a prompt has that of sample j plus 1.
 
     vLLM seeds the samples of one request so; hence a row's seed follows from its key alone.
     """
@@ -240,7 +240,7 @@ def seed_of(seed: int, key: tuple[int, int]) -> int:
 
 
 def visible_gpus() -> int:
-    """GPUs that the job may use."""
+    """Count the GPUs that the job may use."""
     import torch
 
     return torch.cuda.device_count()

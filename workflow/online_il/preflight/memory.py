@@ -29,7 +29,7 @@ from online_il.models import PARTS
 from online_il.preflight.models import shape_of
 from online_il.preflight.report import Report
 from online_il.program.exhausted import nearest_folder, size
-from online_il.training.kept import state_bytes
+from online_il.training.state_size import state_bytes
 
 
 def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:

@@ -19,8 +19,8 @@ from online_il.config.study import Study, evaluation_of, method_of
 from online_il.config.tasks import Task
 from online_il.cost.jobs import finetuning_of
 from online_il.cost.shape import of_model
+from online_il.ends import end_ids, tokens_by_id, trained_end
 from online_il.errors import InputError
-from online_il.generation.tokens import end_ids, tokens_by_id, trained_end
 from online_il.models import WEIGHTS
 from online_il.preflight.report import Report
 

@@ -146,12 +146,22 @@ def main(
     except Stopped as error:
         command_line.exit(AGAIN, f"{error}\n")
     except ParameterError as error:
-        command_line.exit(2, f"error: {error}\n")
+        command_line.exit(2, f"error: {_with_flags(str(error), options)}\n")
     except (InputError, FloatingPointError, Exhausted) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
         sys.exit(f"error: {error.strerror or error}{name}")
+
+
+def _with_flags(message: str, options: type[ProgramOptions]) -> str:
+    """Name parameters as the command line does: `bin_width` becomes --bin-width."""
+
+    def flag(name: re.Match[str]) -> str:
+        known = name[1] in options.model_fields
+        return f"--{name[1].replace('_', '-')}" if known else name[0]
+
+    return re.sub(r"`(\w+)`", flag, message)
 
 
 def _stop(number: int, _: FrameType | None) -> None:

@@ -20,7 +20,7 @@ LONGEST = 1500
 ORDER = ("base", "expert", "sft-realizable", "sft-unrealizable", "distill-realizable")
 
 
-class Response(NamedTuple):
+class PolicyResponse(NamedTuple):
     """One response; `right` is whether its reward is 1."""
 
     run: str
@@ -37,11 +37,11 @@ class Example(NamedTuple):
     title: str
     prompt: str
     reason: str
-    responses: list[Response]
+    responses: list[PolicyResponse]
 
 
 def examples(database: Path, results: Path) -> list[Example]:
-    """Prompts of each task with the first response of each run's last checkpoint, first seed."""
+    """Read prompts of each task, with the first response of each run's last checkpoint."""
     rows = query(database, _sql())
     found: list[Example] = []
     for (task, _), part in rows.groupby(["task", "benchmark"], sort=False):
@@ -90,13 +90,13 @@ def _of_task(task: str, rows: pd.DataFrame, prompts: dict[str, dict[str, Any]]) 
 
 
 def _title(prompt: dict[str, Any] | None, name: str) -> str:
-    """The problem in short, or the name of its prompt."""
+    """Name the problem in short, or its prompt."""
     instance = _instance(prompt)
     return f"{', '.join(map(str, instance.numbers))} → {instance.target}" if instance else name
 
 
 def _shown(text: str) -> str:
-    """A prompt for reading: the user's message of a conversation."""
+    """Return what is read of a prompt: the user's message of a conversation."""
     if not text.startswith("["):
         return _short(text)
     try:
@@ -105,10 +105,10 @@ def _shown(text: str) -> str:
         return _short(text)
 
 
-def _responses(rows: pd.DataFrame, prompt: dict[str, Any] | None) -> list[Response]:
+def _responses(rows: pd.DataFrame, prompt: dict[str, Any] | None) -> list[PolicyResponse]:
     instance = _instance(prompt)
     found = [
-        Response(
+        PolicyResponse(
             row["run"],
             row["correct"],
             row["n_tokens"],
@@ -121,7 +121,7 @@ def _responses(rows: pd.DataFrame, prompt: dict[str, Any] | None) -> list[Respon
 
 
 def _instance(prompt: dict[str, Any] | None) -> Instance | None:
-    """The instance of a miniature prompt; other tasks' responses are prose."""
+    """Read the instance of a miniature prompt; other tasks' responses are prose."""
     if prompt is None or not prompt["text"].startswith("<bos>"):
         return None
     answer = json.loads(prompt["answer"])

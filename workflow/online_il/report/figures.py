@@ -16,7 +16,7 @@ from online_il.benchmarks import FORGETTING, IN_DISTRIBUTION, OUT_OF_DISTRIBUTIO
 from online_il.charts.curves import (
     AXES,
     PICKED,
-    Measure,
+    PanelGroup,
     band,
     measures,
     panel,
@@ -52,13 +52,13 @@ class Chart(NamedTuple):
     subtitle: str
     alternative: str
     spec: dict[str, Any]
-    curve: bool  # Whether its horizontal axis can be changed.
+    curve: bool  # True where its horizontal axis can be changed.
     columns: list[str]
     rows: list[list[str]]
 
 
 def accuracy_charts(database: Path, figure: int, chance: dict[str, float]) -> list[Chart]:
-    """Figure 1 or 2: a chart each task, benchmark and sampling; empty where nothing is measured."""
+    """Draw Figure 1 or 2: a chart each task, benchmark and sampling that was measured."""
     wanted = IN_DISTRIBUTION if figure == 1 else (*OUT_OF_DISTRIBUTION, *FORGETTING)
     measured = set(query(database, "SELECT DISTINCT benchmark FROM evaluations")["benchmark"])
     if not measured & set(wanted):
@@ -72,8 +72,8 @@ def accuracy_charts(database: Path, figure: int, chance: dict[str, float]) -> li
     ]
 
 
-def _accuracy(name: str, measure: Measure, looks: dict[str, Style]) -> Chart:
-    """One panel whose single seeds can be asked for, too."""
+def _accuracy(name: str, measure: PanelGroup, looks: dict[str, Style]) -> Chart:
+    """Draw one panel whose single seeds can be asked for, too."""
     present = set(measure.means["run"])
     lines = panel(
         measure,
@@ -116,7 +116,7 @@ def _accuracy(name: str, measure: Measure, looks: dict[str, Style]) -> Chart:
 
 
 def training_charts(database: Path) -> list[Chart]:
-    """Reward, KL, entropy and length during training: a chart each task and quantity."""
+    """Draw reward, KL, entropy and length during training: a chart each task and quantity."""
     rows = query(database, "training")
     rows = rows[rows["run"] != BASE]
     charts: list[Chart] = []
@@ -147,7 +147,7 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
         alt.Tooltip("samples:Q", format=",.0f"),
         alt.Tooltip(f"{column}:Q", format=".4~g"),
     ]
-    whole = alt.layer(
+    chart = alt.layer(
         chart.mark_line(strokeWidth=1.2),
         chart.mark_point(size=50).encode(opacity=alt.value(0), tooltip=tooltip),
     )
@@ -163,7 +163,7 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
         f"{title} during training, {task}; first and last, means over seeds: "
         + "; ".join(f"{run} {first}, {last}" for run, first, last in table)
         + ".",
-        _bare(themed(whole.add_params(PICKED).properties(width="container", height=200))),
+        _bare(themed(chart.add_params(PICKED).properties(width="container", height=200))),
         True,
         ["run", "first", "last"],
         table,
@@ -171,18 +171,18 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
 
 
 def _thinned(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """At most `POINTS` rows a run and seed, each the mean of neighbours."""
+    """Keep at most `POINTS` rows a run and seed, each the mean of neighbours."""
     rows = rows.rename(columns={"update": "updates"}).sort_values("updates")
     place = rows.groupby(["run", "seed"]).cumcount()
     length = rows.groupby(["run", "seed"])["updates"].transform("size")
     rows = rows.assign(bin=place * POINTS // length.clip(lower=POINTS))
-    kept = ["updates", "samples", "device_seconds", column]
-    means: pd.DataFrame = rows.groupby(["run", "seed", "bin"], as_index=False)[kept].mean()
+    columns = ["updates", "samples", "device_seconds", column]
+    means: pd.DataFrame = rows.groupby(["run", "seed", "bin"], as_index=False)[columns].mean()
     return means.drop(columns="bin").round(6)
 
 
 def finished_chart(results: Path, name: str) -> Chart | None:
-    """A figure that a rule has drawn, or None; its title and caption are taken out of it."""
+    """Read a figure that a rule has drawn, or None; title and caption are taken out of it."""
     path = Layout(results).figure(name, "vl.json")
     if not path.is_file():
         return None
@@ -196,7 +196,7 @@ def finished_chart(results: Path, name: str) -> Chart | None:
 
 
 def rows_of(chart: Chart) -> list[Chart]:
-    """A chart for each row of a finished figure, under the row's own title."""
+    """Cut a finished figure into a chart a row, under the row's own title."""
     spec, datasets = chart.spec, chart.spec.get("datasets", {})
     found = []
     for index, row in enumerate(spec.get("vconcat", [])):
@@ -219,7 +219,7 @@ def rows_of(chart: Chart) -> list[Chart]:
 
 
 def _bare(chart: alt.TopLevelMixin | dict[str, Any]) -> dict[str, Any]:
-    """A specification without what the page sets itself: background, padding, font, schema."""
+    """Take out of a specification what the page sets itself: background, padding, font, schema."""
     spec = chart if isinstance(chart, dict) else chart.to_dict()
     config = spec.get("config", {})
     for key in ("background", "padding", "font"):

@@ -1,4 +1,4 @@
-"""What the study cost: device-hours and tokens of each run, processor time of each rule."""
+"""The cost of a study: device-hours and tokens of each run, processor time of each rule."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ from online_il.store import BASE, query
 
 
 class Spent(NamedTuple):
-    """What one run took, means over its seeds; None where it is not known."""
+    """The cost of one run, means over its seeds; None where it is not known."""
 
     task: str
     run: str
@@ -28,7 +28,7 @@ class Spent(NamedTuple):
 
 
 class Jobs(NamedTuple):
-    """What all jobs of a rule took, by Snakemake's benchmark files."""
+    """The cost of all jobs of a rule, by Snakemake's benchmark files."""
 
     rule: str
     jobs: int
@@ -38,7 +38,7 @@ class Jobs(NamedTuple):
 
 
 def spent(database: Path, results: Path) -> list[Spent]:
-    """A row a run, the base first, then in the order of the tasks and runs."""
+    """Add up a row a run, the base first, then in the order of the tasks and runs."""
     totals = query(
         database,
         """
@@ -69,10 +69,9 @@ def _row(
     if row["method"] in METHODS and METHODS[row["method"]].on_policy:
         generated: float | None = row["tokens"]  # Each token of its own is trained on once.
     else:
-        generated = (
-            _demonstrated(Layout(results).existing_samples(task, expert)) if expert else None
-        )
-    whole = row["hours"] + imitated
+        samples = Layout(results).existing_samples(task, expert) if expert else None
+        generated = None if samples is None else _demonstrated(samples)
+    hours_with_expert = row["hours"] + imitated
     gained = None
     if run != BASE and (task, run) in accuracy and (task, BASE) in accuracy:
         gained = 100 * (accuracy[task, run] - accuracy[task, BASE])
@@ -81,17 +80,17 @@ def _row(
         task,
         run,
         row["hours"],
-        whole,
+        hours_with_expert,
         generated,
         row["tokens"],
         gained,
-        whole / gained if pays and gained else None,
+        hours_with_expert / gained if pays and gained else None,
         row["tokens"] / gained if pays and gained else None,
     )
 
 
 def _accuracies(database: Path) -> dict[tuple[str, str], float]:
-    """Each run's last accuracy on its task's first in-distribution benchmark."""
+    """Read each run's last accuracy on its task's first in-distribution benchmark."""
     rows = query(database, "SELECT * FROM final WHERE sampling = 'policy'")
     rows = rows[rows["benchmark"].isin(IN_DISTRIBUTION)]
     rows = rows.sort_values("benchmark", key=lambda names: names.map(IN_DISTRIBUTION.index))
@@ -100,7 +99,7 @@ def _accuracies(database: Path) -> dict[tuple[str, str], float]:
 
 
 def _demonstrated(tables: list[Path]) -> float | None:
-    """Tokens of an expert's demonstrations, mean over seeds; None where the files are not there."""
+    """Count the tokens of an expert's demonstrations, mean over seeds; None without files."""
     counts = []
     for path in tables:
         try:
@@ -112,13 +111,13 @@ def _demonstrated(tables: list[Path]) -> float | None:
 
 
 def jobs(results: Path) -> list[Jobs]:
-    """A row a rule that has left benchmark files, the most expensive first."""
+    """Add up a row a rule that has left benchmark files, the most expensive first."""
     found: dict[str, list[dict[str, float]]] = {}
     for rule, path in Layout(results).existing_benchmarks():
         with path.open(encoding="utf-8") as stream:
             for row in csv.DictReader(stream, delimiter="\t"):
                 found.setdefault(rule, []).append(
-                    {key: _number(row.get(key)) for key in ("s", "cpu_time", "max_rss")}
+                    {key: _as_float(row.get(key)) for key in ("s", "cpu_time", "max_rss")}
                 )
     rows = [
         Jobs(
@@ -133,8 +132,8 @@ def jobs(results: Path) -> list[Jobs]:
     return sorted(rows, key=lambda row: -row.wall_hours)
 
 
-def _number(text: str | None) -> float:
-    """A cell of a benchmark file; a job too short to be measured has `NA` or nothing."""
+def _as_float(text: str | None) -> float:
+    """Read a cell of a benchmark file; a job too short to be measured has `NA` or nothing."""
     try:
         return float(text or 0)
     except ValueError:

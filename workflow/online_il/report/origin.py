@@ -1,4 +1,4 @@
-"""Where the numbers come from: versions, hashes, revisions, and which settings are ours."""
+"""The origin of the numbers: versions, hashes, revisions, and which settings are ours."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ HEADINGS = {
 
 
 class Origin(NamedTuple):
-    """Where one task's numbers come from; a list holds more than one where runs differ."""
+    """The origin of one task's numbers; a list holds more than one where runs differ."""
 
     task: str
     facts: dict[str, list[str]]
@@ -40,7 +40,7 @@ class Setting(NamedTuple):
 
 
 def origins(database: Path, results: Path) -> list[Origin]:
-    """Each task's data, code and library versions, and the hashes of its last weights."""
+    """Collect each task's data, code and library versions, and the hashes of its last weights."""
     rows = query(database, "SELECT * FROM evaluations ORDER BY task, run, seed, step")
     found = []
     for task, part in rows.groupby("task"):
@@ -71,7 +71,7 @@ def _distinct(values: Any) -> list[str]:
 
 
 def own_settings(config: Path) -> list[Setting]:
-    """The lines of a config, and of what it extends, that are marked as ours, not the paper's."""
+    """List the lines of a config, and of what it extends, that are marked as ours."""
     found = []
     for path in files_of(config):
         for number, line in enumerate(decoded(path.read_bytes()).splitlines(), start=1):
@@ -83,14 +83,14 @@ def own_settings(config: Path) -> list[Setting]:
 
 
 def choices(paper: Path, study: Study) -> list[tuple[str, Markup]]:
-    """The sections of docs/paper.md that hold for a study: what is done otherwise than there."""
+    """Render the sections of docs/paper.md that hold for a study: its departures from the paper."""
     if not paper.is_file():
         return []
     text = paper.read_text(encoding="utf-8")
     small = any(task.data.kind == "miniature" for task in study.tasks)
     wanted = [key for key in HEADINGS if small or key != "miniature"]
     sections = [(HEADINGS[key], _section(text, HEADINGS[key])) for key in wanted]
-    return [(heading, markdown(section)) for heading, section in sections if section]
+    return [(heading, html_of(section)) for heading, section in sections if section]
 
 
 def _section(text: str, heading: str) -> str:
@@ -100,8 +100,8 @@ def _section(text: str, heading: str) -> str:
     return match.group(1).strip() if match else ""
 
 
-def markdown(text: str) -> Markup:
-    """Markdown as HTML; HTML in it is shown, not obeyed."""
-    rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+def html_of(markdown: str) -> Markup:
+    """Render Markdown as HTML; HTML in it is shown, not obeyed."""
+    rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     scroll = '<div class="scroll" tabindex="0" role="group" aria-label="table"><table>'
     return Markup(rendered.replace("<table>", scroll).replace("</table>", "</table></div>"))

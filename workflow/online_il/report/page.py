@@ -16,7 +16,7 @@ from markupsafe import Markup
 from online_il.charts.curves import AXES
 from online_il.charts.style import KNOWN
 from online_il.config.study import Study
-from online_il.discrepancy.tables import COLUMNS, Discrepancy, shown
+from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells
 from online_il.layout import DATABASES, Layout
 from online_il.provenance import file_hash, versions
 from online_il.records import provenance, read_table
@@ -29,7 +29,7 @@ from online_il.report.figures import (
     training_charts,
 )
 from online_il.report.ledger import jobs, spent
-from online_il.report.origin import choices, markdown, origins, own_settings
+from online_il.report.origin import choices, html_of, origins, own_settings
 from online_il.report.rulegraph import edges, pictures
 from online_il.report.scales import scale_of
 from online_il.report.verdicts import board
@@ -49,7 +49,7 @@ def page(
     chance: dict[str, float],
     code: str | None,
 ) -> str:
-    """The page of a results folder as HTML.
+    """Render the page of a results folder as HTML.
 
     `config` is the study's file, `paper` the page of deviations from the paper (docs/paper.md),
     `chance` the accuracy of guessing on each task's forgetting benchmark.
@@ -90,7 +90,7 @@ def page(
             missing_theory=[FINISHED[name] for name in THEORY if not charts[name]],
             table1=_table1(layout.table("table1", "parquet")),
             table1_columns=COLUMNS,
-            theorem1=_markdown_of(layout.table("theorem1", "md")),
+            theorem1=_html_of_file(layout.table("theorem1", "md")),
             examples=measured(lambda path: examples(path, results)),
             colours={name: look.colour for name, look in KNOWN.items()},
             ledger=measured(lambda path: spent(path, results)),
@@ -130,20 +130,20 @@ def _text(name: str) -> str:
 
 
 def _table1(path: Path) -> list[dict[str, Any]]:
-    """Table 1 for reading: a table a pair with its note; empty where there is none."""
+    """Read Table 1 for the page: a table a pair with its note; empty where there is none."""
     if not path.is_file():
         return []
     notes = provenance(path).get("pairs", {})
-    rows = read_table(path, Discrepancy)
+    rows = read_table(path, DiscrepancyTable)
     return [
         {
             "pair": f"{expert} / {student}",
             "note": notes.get(f"{expert} / {student}", ""),
-            "rows": [shown(row) for _, row in part.iterrows()],
+            "rows": [cells(row) for _, row in part.iterrows()],
         }
         for (expert, student), part in rows.groupby(["expert", "student"], sort=False)
     ]
 
 
-def _markdown_of(path: Path) -> Markup | None:
-    return markdown(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _html_of_file(path: Path) -> Markup | None:
+    return html_of(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""At which scale a study was made, and what that scale cannot show."""
+"""The scale of a study, and the limits of what it can show."""
 
 from typing import NamedTuple
 
@@ -39,13 +39,13 @@ OTHER = (
 
 
 def scale_of(study: Study) -> Scale:
-    """What a study is, what it cannot show, and how much it measures."""
+    """Describe a study, its limits and its size."""
     what, limits = WHAT.get(study.scale, OTHER)
     return Scale(what, limits, "; ".join(map(_measured, _trained(study))))
 
 
 def _trained(study: Study) -> list[tuple[str, int, int]]:
-    """Each task that trains something: its name, its runs and its seeds."""
+    """List each task that trains something: its name, its runs and its seeds."""
     return [
         (task.name, len(task.runs), max(len(seeds_of(task, run)) for run in task.runs))
         for task in study.tasks

@@ -1,4 +1,4 @@
-"""Where a response goes wrong, in the miniature's language.
+"""Marks the wrong steps of a response in the miniature's language.
 
 A step of a response is an equation (`3 * 12 = 36`), a check (`ok` or `no`) or the answer. A wrong
 one is marked with the reason. Responses of other tasks are prose, in which no step can be found.
@@ -20,7 +20,7 @@ class Piece(NamedTuple):
 
 
 def pieces(response: str, instance: Instance) -> list[Piece]:
-    """A response in pieces, wrong steps marked; each attempt is a line of its own."""
+    """Cut a response into pieces, wrong steps marked; each attempt is a line of its own."""
     found: list[Piece] = []
     attempt: list[str] = []
     answer: list[str] | None = None
@@ -46,7 +46,7 @@ def pieces(response: str, instance: Instance) -> list[Piece]:
 
 
 def _equations(words: list[str]) -> tuple[list[Piece], Fraction | None]:
-    """The equations of an attempt, and its last value: None where there is none."""
+    """Split an attempt into equations, and read its last value: None where there is none."""
     # `3 * 12 = 36 - 4 = 32`: each value but the last is the left end of the next equation.
     equals = [place for place, word in enumerate(words) if word == "="]
     pieces_, start, claimed = [], 0, None
@@ -71,7 +71,7 @@ def _equations(words: list[str]) -> tuple[list[Piece], Fraction | None]:
 
 
 def _check(word: str, value: Fraction | None, target: int) -> Piece:
-    """A check is false when its word does not say whether the value just written is the target."""
+    """Mark a check whose word does not say whether the value just written is the target."""
     if value is None or (value == target) == (word == "ok"):
         return Piece(word)
     return Piece(word, f"{value} is {'not ' if value != target else ''}the target {target}")
@@ -90,7 +90,7 @@ def _answer(words: list[str], instance: Instance) -> Piece:
 
 
 def _joined(found: list[Piece]) -> list[Piece]:
-    """Neighbours without a fault become one piece."""
+    """Join neighbours without a fault."""
     joined: list[Piece] = []
     for piece in found:
         if joined and not piece.wrong and not joined[-1].wrong:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from online_il.claims.board import LOOKS, counts, margin
+from online_il.claims.board import LOOKS, margin, verdict_counts
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 
 FAMILIES = {
@@ -26,7 +26,7 @@ FACTOR = "factor"
 WIDTH = 220  # Of the drawing of an interval, pixels.
 
 
-class Row(NamedTuple):
+class VerdictLine(NamedTuple):
     """One claim; `effect` is its effect in words, `places` where the drawing's parts lie."""
 
     claim: ClaimVerdict
@@ -40,13 +40,13 @@ class Board(NamedTuple):
     """All claims: how many have which verdict, those that answer, the rows of each other family."""
 
     counts: dict[str, int]
-    answer: list[Row]
-    families: dict[str, list[Row]]
+    answer: list[VerdictLine]
+    families: dict[str, list[VerdictLine]]
     facts: ClaimVerdicts
 
 
 def board(path: Path) -> Board | None:
-    """The board of a `claims.json`, or None where there is none. Raises `InputError` if damaged."""
+    """Group the claims of a `claims.json`, or None without one. Raises `InputError` if damaged."""
     if not path.is_file():
         return None
     facts = read_claims(path)
@@ -57,26 +57,28 @@ def board(path: Path) -> Board | None:
     }
     answer = grouped.pop(ANSWER, [])
     return Board(
-        counts(facts), answer, {name: rows for name, rows in grouped.items() if rows}, facts
+        verdict_counts(facts), answer, {name: rows for name, rows in grouped.items() if rows}, facts
     )
 
 
-def _row(claim: ClaimVerdict) -> Row:
-    return Row(claim, LOOKS[claim.verdict][0], _effect(claim), margin(claim), _places(claim))
+def _row(claim: ClaimVerdict) -> VerdictLine:
+    return VerdictLine(
+        claim, LOOKS[claim.verdict][0], _effect(claim), margin(claim), _places(claim)
+    )
 
 
 def _effect(claim: ClaimVerdict) -> str:
-    """The effect with its interval; empty where nothing was measured."""
+    """Write the effect with its interval; empty where nothing was measured."""
     if claim.effect is None:
         return ""
-    words = _number(claim.effect, claim.unit)
+    words = _formatted(claim.effect, claim.unit)
     if claim.low is not None and claim.high is not None and claim.low < claim.high:
-        words += f" [{_number(claim.low, claim.unit)}, {_number(claim.high, claim.unit)}]"
+        words += f" [{_formatted(claim.low, claim.unit)}, {_formatted(claim.high, claim.unit)}]"
     return f"{words} times" if claim.unit == FACTOR else words
 
 
-def _number(value: float, unit: str) -> str:
-    """A factor without a sign, a difference with one, a true minus sign."""
+def _formatted(value: float, unit: str) -> str:
+    """Write a factor without a sign, a difference with one and a true minus sign."""
     if unit == FACTOR:
         return f"{value:.2f}"
     form = "+.3f" if abs(value) >= 0.0005 or value == 0 else "+.0e"
@@ -84,7 +86,7 @@ def _number(value: float, unit: str) -> str:
 
 
 def _places(claim: ClaimVerdict) -> dict[str, float]:
-    """Pixels from the left of the drawing; nothing without an interval.
+    """Place the parts of the drawing, in pixels from the left; empty without an interval.
 
     From `left` to `right` is where the claim holds; `zero` is where there is no effect. Factors are
     drawn on a logarithmic scale.

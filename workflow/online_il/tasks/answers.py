@@ -1,4 +1,4 @@
-r"""Whether an answer is the reference: math-verify's judgement, and what it cannot see.
+r"""Compares an answer with the reference: by math-verify, and where it cannot see, by rules.
 
 math-verify 0.9.0 strips what it takes for a unit or an ornament: `101_2` and `101_3` are both 101
 to it, 3 p.m. is 3 a.m., 2 billion is 2 million, `2ab` is 2, and `(C) 36` is 36 times C. So what two
@@ -24,7 +24,7 @@ _CURRENCY = re.compile(r"[€£¥₹]|\\(?:pounds|euro)(?![a-zA-Z])")
 _PERCENT = re.compile(r"(.*[^\s\\])\s*\\?%")
 _NUMBERS = re.compile(r"\d+(?: \d+)+")
 
-# What may stand at the end and is a unit to math-verify: never, and not in a formula of letters.
+# Endings that math-verify takes for units: never so, and not in a formula of letters.
 _VARIABLE = re.compile(r"(?<=[\d}\s])(?:ab|bc|[cdto])$")
 _UNIT_OR_VARIABLE = re.compile(r"(?<=[\d}\s])[ghlms]$")
 _NO_VARIABLE = re.compile(
@@ -38,7 +38,7 @@ class _Choice(NamedTuple):
 
 
 def equal(answer: str, reference: str) -> bool:
-    """Whether the content of an answer's box equals the reference; False in doubt. Never raises."""
+    """Compare the content of an answer's box with the reference; False in doubt. Never raises."""
     if max(len(answer), len(reference)) > verifier.MAX_CHARS:
         return False
     ours, known = plain(answer), plain(reference)
@@ -58,7 +58,7 @@ def equal(answer: str, reference: str) -> bool:
 
 
 def _choice(text: str) -> _Choice | None:
-    r"""The letter and the value of `(C)\ 36`, `C. 36`, `36 (C)` or `C`; None where there is none.
+    r"""Split `(C)\ 36`, `C. 36`, `36 (C)` or `C` into letter and value; None for anything else.
 
     In bare LaTeX a small letter in parentheses is a factor, in `\text{(c)}` it is a choice.
     """
@@ -73,7 +73,7 @@ def _choice(text: str) -> _Choice | None:
 
 
 def _same(answer: str, reference: str) -> bool:
-    """Whether two plain answers are the same, in figures or, if one has none, as they stand."""
+    """Compare two plain answers in figures or, if one has none, as they stand."""
     figures, known = beside.in_figures(answer), beside.in_figures(reference)
     written_out = (figures != answer) + (known != reference)
     return (written_out > 0 and _alike(figures, known)) or (
@@ -82,8 +82,8 @@ def _same(answer: str, reference: str) -> bool:
 
 
 def _alike(answer: str, reference: str) -> bool:
-    """Whether two plain answers are the same, as they stand."""
-    if beside.told_apart(answer, reference):
+    """Compare two plain answers as they stand."""
+    if beside.contradict(answer, reference):
         return False
     answer, reference = beside.ordered(answer, reference), beside.ordered(reference, answer)
     ours, known = for_verifier(answer), for_verifier(reference)
@@ -91,7 +91,7 @@ def _alike(answer: str, reference: str) -> bool:
 
 
 def for_verifier(text: str) -> str:
-    """A plain answer as math-verify reads it rightly."""
+    """Rewrite a plain answer so that math-verify reads it rightly."""
     text = grouped(beside.bare(text))
     text = _CURRENCY.sub("", text)
     # Of several words it strips all from the first to the last, with the numbers between.

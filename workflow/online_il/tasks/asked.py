@@ -1,4 +1,4 @@
-"""Whether a text asks what a benchmark asks: what a base must not be fine-tuned on.
+"""Finds texts that ask what a benchmark asks, which a base must not be fine-tuned on.
 
 What counts as the same question: the same words in the same order, whatever their case, spacing and
 punctuation, and whatever stands around them; for Countdown the same numbers, in any order, with the
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from online_il.generation.chat import messages_of
+from online_il.chat import messages_of
 from online_il.tasks import gsm8k, mmlu, problems
 
 LONG = 8
@@ -25,15 +25,15 @@ Words = tuple[str, ...]
 
 
 def question(text: str, answer: Mapping[str, Any]) -> str:
-    """What a prompt asks, without instructions, examples and choices."""
+    """Cut a prompt down to its question, without instructions, examples and choices."""
     messages = messages_of(text)
     if messages is None:
         return mmlu.question_of(text) if answer.get("grader") == "choice" else text
     asked = [message["content"] for message in messages if message["role"] == "user"]
-    said = asked[-1] if asked else messages[-1]["content"]
+    asked_text = asked[-1] if asked else messages[-1]["content"]
     for instruction in (gsm8k.INSTRUCTION, problems.INSTRUCTION):
-        said = said.removesuffix(instruction)
-    return said
+        asked_text = asked_text.removesuffix(instruction)
+    return asked_text
 
 
 class Asked:
@@ -61,7 +61,7 @@ class Asked:
         self._telling = {words for words in self._short if short[words] == 1}
 
     def __contains__(self, text: str) -> bool:
-        """Whether a text asks any of the questions."""
+        """True for a text that asks any of the questions."""
         words = _words(text)
         return (
             words in self._short
@@ -78,7 +78,7 @@ class Asked:
         )
 
     def _has_short(self, text: str) -> bool:
-        """Whether a run of whole sentences is one of the short questions."""
+        """True where a run of sentences is one of the short questions."""
         sentences = [words for part in _END_OF_SENTENCE.split(text) if (words := _words(part))]
         for start in range(len(sentences)):
             run: Words = ()
@@ -91,7 +91,7 @@ class Asked:
         return False
 
     def _has_instance(self, text: str) -> bool:
-        """Whether all numbers of a Countdown stand in a row, and its target behind or elsewhere."""
+        """True where a Countdown's numbers stand in a row, and its target behind or elsewhere."""
         for found in _NUMBERS.finditer(text) if self._targets else ():
             row = _NUMBER.findall(found[0])
             if row[-1] in self._targets.get(tuple(sorted(row[:-1])), ()):

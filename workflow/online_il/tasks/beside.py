@@ -1,4 +1,4 @@
-r"""What an answer says beside its number: base, modulus, unit, and whether it is a set or a tuple.
+r"""Reads what stands beside an answer's number: base, modulus, unit, braces or parentheses.
 
 math-verify 0.9.0 strips the first three, takes `(1,2)` for `\{1,2\}`, and `\{1,2\}` for `1<x<2`.
 Only what both answers say can tell them apart: an answer without the unit, the base or the
@@ -98,8 +98,8 @@ _SCALE = re.compile(
 )
 
 
-def told_apart(one: str, other: str) -> bool:
-    """Whether two plain answers differ in what both say beside the number."""
+def contradict(one: str, other: str) -> bool:
+    """True for two plain answers that differ in what both say beside the number."""
     units, others = _units(one), _units(other)
     return (
         _differ(_bases(one), _bases(other))
@@ -114,18 +114,18 @@ def told_apart(one: str, other: str) -> bool:
 
 
 def is_unit(word: str) -> bool:
-    """Whether a word, one or many, is a known unit."""
+    """True for a known unit, in the singular or the plural."""
     return any(name in _UNITS for name in _forms(word))
 
 
 def in_figures(text: str) -> str:
-    r"""The answer with `5\text{ million}` as `5\cdot 10^{6}`."""
+    r"""Write `5\text{ million}` as `5\cdot 10^{6}`."""
     scaled = _SCALE.sub(lambda one: f"\\cdot 10^{{{_SCALES[one[2]]}}}{one[1] or ' '}", text)
     return re.sub(r"\\(?:text|mbox|mathrm)\s*\{\s*\}", "", scaled).strip()
 
 
 def bare(text: str) -> str:
-    """The answer without bases and moduli, and with one name for each unit."""
+    """Take bases and moduli out of an answer, and give each unit one name."""
     text = TEXT.sub(_known, _HALF_DAY.sub(_half_day, text))
     text = _BASE.sub(lambda one: one[2] if one[2].isdecimal() else one[0], text)
     without = _MODULUS.sub("", text)
@@ -150,7 +150,7 @@ def _differ(one: list[str], other: list[str]) -> bool:
 
 
 def _bases(text: str) -> list[str]:
-    """Each numeral with its base."""
+    """List each numeral with its base."""
     found = []
     for _, numeral, _, lowered, words in _BASE.findall(text):
         base = re.sub(r"base|[^a-z0-9]", "", flat(lowered or words).casefold())
@@ -163,7 +163,7 @@ def _moduli(text: str) -> list[str]:
 
 
 def _numbers_in_text(text: str) -> list[str]:
-    r"""Of `3\text{ R 2}`, the 2; of `\textbf{3}`, none."""
+    r"""List the numbers in text: of `3\text{ R 2}` the 2; of `\textbf{3}` none."""
     words = [group for group in TEXT.findall(text) if re.search("[A-Za-z]", group)]
     return re.findall(r"\d+", " ".join(words))
 
@@ -182,17 +182,17 @@ def _units(text: str) -> set[str]:
 
 
 def ordered(one: str, other: str) -> str:
-    """A list as a tuple where the other answer is one, whose order math-verify would not see."""
+    """Write a list as a tuple where the other answer is one, for math-verify to see the order."""
     return f"({one})" if (_kind(one), _kind(other)) == ("list", "tuple") else one
 
 
 def _is_range(one: str, other: str) -> bool:
-    """Whether the one is an inequality, and the other the bare numbers."""
+    """True where one is an inequality, and the other the bare numbers."""
     return bool(_RANGE.search(one)) and not _RANGE.search(other) and _kind(other) in ("set", "list")
 
 
 def _kind(text: str) -> str:
-    r"""What the answer's commas say: "set" for `\{1, 2\}`, "tuple" for `(1, 2)`, "list" for `1, 2`.
+    r"""Name what the commas make: "set" for `\{1, 2\}`, "tuple" for `(1, 2)`, "list" for `1, 2`.
 
     Brackets must enclose all of it and hold a comma; anything else is "".
     """

@@ -14,7 +14,7 @@ from online_il.tasks.latex import flat
 
 _BOX = re.compile(r"\\(?:boxed|f(?:rame)?box)(?![a-zA-Z])\s{0,9}(\{)?")
 _MENTIONS = 100
-r"""How many of the last boxes, and words like `\boxed`, are looked at."""
+r"""The most boxes, and words like `\boxed`, that are looked at, from the end."""
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _LINE_END = re.compile(r"(?<!\\)\$|\\[)\]]|\n|\\(?:boxed|f(?:rame)?box)")
 _NUMBER = re.compile(r"[-+−]?\d+(?:[.,]\d+)*")
@@ -29,7 +29,7 @@ _JOINT = re.compile(
 
 
 def last_box(text: str) -> str | None:
-    r"""What stands in the last box; None without one, and where it is not closed.
+    r"""Return the content of the last box; None without one, and where it is not closed.
 
     Looks at no more than `verifier.MAX_CHARS` characters of it; a longer one is None.
     """
@@ -38,7 +38,7 @@ def last_box(text: str) -> str | None:
 
 
 def last_boxes(text: str) -> list[str]:
-    """The last box, after those that it is joined to; empty without one."""
+    """Return the last box, after those that it is joined to; empty without one."""
     opened = deque(_BOX.finditer(text), maxlen=_MENTIONS)
     found: list[str] = []
     after = 0
@@ -58,12 +58,12 @@ def last_boxes(text: str) -> list[str]:
 
 
 def opens(text: str) -> bool:
-    """Whether a box is opened anywhere, closed or not."""
+    """True where a box is opened anywhere, closed or not."""
     return any(found[1] for found in _BOX.finditer(text))
 
 
 def grade(response: str, reference: str) -> tuple[bool, bool]:
-    """(whether the boxed answer equals the reference by math-verify, whether there is a box)."""
+    """Return (True where the boxed answer equals the reference, True where there is a box)."""
     run = last_boxes(response)
     if not run:
         return False, False
@@ -74,7 +74,7 @@ def grade(response: str, reference: str) -> tuple[bool, bool]:
 
 
 def _content(text: str, start: re.Match[str]) -> tuple[str | None, int]:
-    """(what is in the box, where it ends)."""
+    """Return (what is in the box, where it ends)."""
     content = text[start.end() : start.end() + verifier.MAX_CHARS + 1]
     if not start[1]:
         return _unbraced(text, start, content)
@@ -87,7 +87,7 @@ def _content(text: str, start: re.Match[str]) -> tuple[str | None, int]:
 
 
 def _unbraced(text: str, start: re.Match[str], content: str) -> tuple[str | None, int]:
-    r"""What follows a box without braces: to the end of its formula, or else a number.
+    r"""Return the content of a box without braces: the rest of its formula, or else a number.
 
     `\boxed asks` is no box: there, no formula is open.
     """
@@ -105,7 +105,7 @@ def _unbraced(text: str, start: re.Match[str], content: str) -> tuple[str | None
 
 
 def _in_formula(before: str) -> bool:
-    """Whether a formula is open at the end of a line's beginning."""
+    """True where a formula is open at the end of a line's beginning."""
     dollars = len(re.findall(r"(?<!\\)\$", before))
     return dollars % 2 == 1 or any(
         before.rfind(opening) > before.rfind(closing)

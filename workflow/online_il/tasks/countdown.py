@@ -65,7 +65,7 @@ class Instance(NamedTuple):
 
 
 def key(numbers: Sequence[int], target: int) -> Key:
-    """Identity of an instance up to reordering of its numbers."""
+    """Identify an instance up to reordering of its numbers."""
     return tuple(sorted(numbers)), target
 
 
@@ -75,12 +75,12 @@ def _check_operators(operators: str) -> None:
 
 
 def _splits(mask: int) -> list[tuple[int, int]]:
-    """Every way to part a bit mask into two non-empty masks, each unordered pair once."""
+    """Part a bit mask into two non-empty masks in every way, each unordered pair once."""
     return [(part, mask ^ part) for part in range(mask) if part & mask == part > mask ^ part]
 
 
 def _combine(lefts: set[_Ratio], rights: set[_Ratio], operators: str) -> set[_Ratio]:
-    """Every value of one operation on a value of either set, in both orders, in lowest terms."""
+    """Combine every value of either set by one operation, in both orders, in lowest terms."""
     raw = []
     for a, b in lefts:
         for c, d in rights:
@@ -108,7 +108,7 @@ def reachable(
     operators: str = OPERATORS,
     value_range: tuple[int, int] | None = None,
 ) -> set[int]:
-    """All integers obtainable from all the numbers, each used once, in exact rational arithmetic.
+    """List all integers obtainable from all the numbers, each used once, exactly.
 
     With `value_range` (low, high), every number, intermediate and final value must be an integer
     in that inclusive range. The cost grows some twentyfold with each operand past three. Raises
@@ -129,7 +129,7 @@ def reachable(
 
 
 def _apply(symbol: str, left: Fraction, right: Fraction) -> Fraction | None:
-    """The value of one operation, None for a division by zero."""
+    """Apply one operation; None for a division by zero."""
     if symbol == "/" and right == 0:
         return None
     return _EXACT[symbol](left, right)
@@ -141,7 +141,7 @@ def solve(
     operators: str = OPERATORS,
     value_range: tuple[int, int] | None = None,
 ) -> list[str]:
-    """All distinct expressions using every number once that equal the target, in sorted order.
+    """List the distinct expressions of all numbers that equal the target, in sorted order.
 
     Two expressions are the same if one becomes the other by swapping the operands of `+` or `*`
     anywhere in the syntax tree; equal numbers are interchangeable. Regrouping is not sameness:
@@ -196,7 +196,7 @@ def generate(
     exclude: AbstractSet[Key] = frozenset(),
     accept: Callable[[Instance], bool] | None = None,
 ) -> list[Instance]:
-    """`count` solvable instances, distinct by `key`, none with its key in `exclude`.
+    """Draw `count` solvable instances, distinct by `key`, none with its key in `exclude`.
 
     How many numbers is drawn uniformly from `operands`, the numbers uniformly from `number_range`,
     then the target uniformly from those reachable within `target_range` (ranges inclusive), so
@@ -247,7 +247,7 @@ def generate(
 
 
 def evaluate_expression(content: str) -> tuple[Fraction, list[int]] | None:
-    """Exact value and literals, in order, of an expression over `+ - * /`, parentheses, integers.
+    """Evaluate `+ - * /`, parentheses and integers exactly; list the literals in order.
 
     Literals are non-negative, in ASCII digits without leading zeros; ASCII whitespace is free.
     None for anything else (unary minus, `**`, `//`, decimals, `=`), for a division by zero, and
@@ -286,7 +286,7 @@ def evaluate_expression(content: str) -> tuple[Fraction, list[int]] | None:
 
 
 def score(text: str, numbers: Sequence[int], target: int) -> float:
-    """Reward of a completion: 1.0 for a right answer, 0.1 for a wrong one, 0.0 for none.
+    """Reward a completion: 1.0 for a right answer, 0.1 for a wrong one, 0.0 for none.
 
     `text` is what follows the assistant marker. The answer is what stands between the last
     `</answer>` and the nearest `<answer>` before it, over several lines if need be. It is right if
@@ -325,7 +325,7 @@ _PYTHON_OPERATIONS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def _python_value(content: str) -> Any:
-    """What Python's arithmetic makes of an expression: an int, a float or a complex number.
+    """Evaluate an expression by Python's arithmetic: an int, a float or a complex number.
 
     Raises ValueError on syntax other than numbers and their operators and on an integer of more
     than `MAX_INTEGER_BITS` bits, and whatever Python's parser or arithmetic raises.
@@ -352,7 +352,7 @@ def _python_value(content: str) -> Any:
 
 
 def score_tinyzero(text: str, numbers: Sequence[int], target: int) -> float:
-    """Reward as TinyZero's public Countdown scorer gives it: 1.0, 0.1 or 0.0.
+    """Reward a completion as TinyZero's public Countdown scorer does: 1.0, 0.1 or 0.0.
 
     Of `text`, what follows the assistant marker, it keeps the last line and in it the last
     `<answer>...</answer>`, found left to right; none is 0.0. The runs of digits must be the given
@@ -380,7 +380,7 @@ def score_tinyzero(text: str, numbers: Sequence[int], target: int) -> float:
 
 
 def chat_messages(numbers: Sequence[int], target: int) -> list[dict[str, str]]:
-    """The paper's prompt (appendix D.1): system, user, and the start of the assistant's turn."""
+    """Write the paper's prompt (D.1): system, user, and the start of the assistant's turn."""
     question = (
         f"Using the numbers {list(numbers)}, create an equation that equals {target}. You can use "
         "basic arithmetic operations (+, -, *, /) and each number can only be used once. Show your "
@@ -395,5 +395,5 @@ def chat_messages(numbers: Sequence[int], target: int) -> list[dict[str, str]]:
 
 
 def compact_prompt(numbers: Sequence[int], target: int) -> str:
-    """The miniature's prompt, one token per word: `<bos> 3 12 4 T 19 :`."""
+    """Write the miniature's prompt, one token per word: `<bos> 3 12 4 T 19 :`."""
     return " ".join(["<bos>", *map(str, numbers), "T", str(target), ":"])

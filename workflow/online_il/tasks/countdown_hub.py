@@ -10,9 +10,9 @@ import random
 from itertools import islice
 
 from online_il import hub
+from online_il.chat import as_text
 from online_il.config.data import CountdownHub
 from online_il.errors import InputError
-from online_il.generation.chat import as_text
 from online_il.program.cli import log
 from online_il.tasks.countdown import Instance, chat_messages, generate, key, reachable
 from online_il.tasks.prompt import Converted, Prompt, without_tests
@@ -21,7 +21,7 @@ CHECKED = 1_000
 """Training instances whose solvability is checked; all would take minutes."""
 
 
-class Row(hub.Row):
+class CountdownRow(hub.HubRow):
     """A row of Jiayi-Pan/Countdown-Tasks-3to4."""
 
     target: int
@@ -29,7 +29,7 @@ class Row(hub.Row):
 
 
 def prompts(settings: CountdownHub) -> Converted:
-    """Splits train, id and ood, every prompt with the paper's chat and the primed answer.
+    """Make splits train, id and ood, every prompt with the paper's chat and the primed answer.
 
     All instances are checked against the in-distribution ranges. Those that no expression over all
     the numbers solves are counted, in id and in a sample of train, and stay.
@@ -37,7 +37,9 @@ def prompts(settings: CountdownHub) -> Converted:
     source = settings.dataset
     found = [
         _instance(settings, number, row)
-        for number, row in enumerate(islice(hub.rows(source, Row), settings.train + settings.id), 1)
+        for number, row in enumerate(
+            islice(hub.rows(source, CountdownRow), settings.train + settings.id), 1
+        )
     ]
     if len(found) < settings.train + settings.id:
         raise InputError(
@@ -73,7 +75,7 @@ def prompts(settings: CountdownHub) -> Converted:
     )
 
 
-def _instance(settings: CountdownHub, number: int, row: Row) -> Instance:
+def _instance(settings: CountdownHub, number: int, row: CountdownRow) -> Instance:
     ranges = settings.in_distribution
     (least, most), (low, high) = ranges.numbers, ranges.answers
     if not (

@@ -7,10 +7,10 @@ the paper does not print its prompt.
 import re
 
 from online_il import hub
+from online_il.chat import as_text
 from online_il.config.data import Gsm8k
 from online_il.config.hub import DataSet
 from online_il.errors import InputError
-from online_il.generation.chat import as_text
 from online_il.tasks import harness, mmlu
 from online_il.tasks.prompt import Converted, Prompt, prompt, without_tests, words
 
@@ -18,14 +18,14 @@ INSTRUCTION = "Think step by step, and then write the final answer as a number a
 _REFERENCE = re.compile(r"####\s*(-?[0-9][0-9.,]*)\s*$")
 
 
-class Solved(hub.Row):
+class Solved(hub.HubRow):
     """A row of openai/gsm8k."""
 
     question: str
     answer: str
 
 
-class Choice(hub.Row):
+class Choice(hub.HubRow):
     """A row of cais/mmlu."""
 
     question: str
@@ -35,13 +35,13 @@ class Choice(hub.Row):
 
 
 def reference_of(solution: str) -> str | None:
-    """The number after `####` at the end of a solution, without commas; None for none."""
+    """Read the number after `####` at the end of a solution, without commas; None for none."""
     match = _REFERENCE.search(solution)
     return match[1].replace(",", "") if match else None
 
 
 def prompts(settings: Gsm8k) -> Converted:
-    """Splits train, gsm8k and mmlu; training rows that are test rows are dropped."""
+    """Make splits train, gsm8k and mmlu; training rows that are test rows are dropped."""
     tests = list(hub.rows(settings.test, Solved))
     train, dropped = without_tests(
         hub.rows(settings.train, Solved), tests, lambda row: words(row.question)
@@ -92,7 +92,7 @@ def _mmlu(settings: Gsm8k) -> list[Prompt]:
 
 
 def _by_subject(source: DataSet) -> dict[str, list[dict[str, object]]]:
-    """MMLU's rows by subject, in the order of the files."""
+    """Read MMLU's rows by subject, in the order of the files."""
     found: dict[str, list[dict[str, object]]] = {}
     for row in hub.rows(source, Choice):
         if len(row.choices) != 4 or not 0 <= row.answer < 4:

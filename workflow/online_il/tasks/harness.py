@@ -14,11 +14,11 @@ MAX_CHARS = 1_000_000
 """Longest response to GSM8K whose number is looked for."""
 MAX_NUMBER_CHARS = 100
 """Longest number; the harness's patterns take quadratic time on longer ones."""
-_NO_MATCH = "[invalid]"  # What the harness's filters give where they find nothing.
+_NO_MATCH = "[invalid]"  # The harness's filters return this where they find nothing.
 
 
 class Gsm8kGrade(NamedTuple):
-    """What the harness says of one response."""
+    """The harness's grade of one response."""
 
     strict: bool
     """The number after the first `####` is right."""
@@ -29,12 +29,12 @@ class Gsm8kGrade(NamedTuple):
 
 
 def revision(commit: str) -> str:
-    """The version of rows that the harness turns into prompts or grades."""
+    """Name the version of rows that the harness turns into prompts or grades."""
     return f"{commit}, lm-eval {version('lm_eval')}"
 
 
 def definition(name: str) -> dict[str, Any]:
-    """A task of the harness as its package defines it. Raises `FileNotFoundError` for none."""
+    """Read a task of the harness's package. Raises `FileNotFoundError` for none."""
     from lm_eval import tasks
     from lm_eval.tasks._yaml_loader import load_yaml
 
@@ -73,7 +73,7 @@ def _gsm8k() -> tuple[dict[str, Callable[[str], str]], Callable[[str, str], bool
 
 
 def gsm8k_grade(response: str, reference: str) -> Gsm8kGrade:
-    """The harness's grade of a response to GSM8K; `reference` is the number. Never raises."""
+    """Grade a response to GSM8K as the harness; `reference` is the number. Never raises."""
     if len(response) > MAX_CHARS:
         return Gsm8kGrade(False, False, False)
     filters, matches = _gsm8k()

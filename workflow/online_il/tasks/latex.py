@@ -53,7 +53,7 @@ _COMMA_TOKEN = re.compile(r"\\.|[\[\](){}]|\d+(?:,\d+)+", re.DOTALL)
 
 
 def plain(text: str) -> str:
-    r"""The answer in plain LaTeX: no math signs around it, no full stop after it, one space.
+    """Simplify an answer: no math signs around it, no full stop after it, one space.
 
     Thousands that are set apart by a space of any kind, `{,}` or `\!` are joined.
     """
@@ -79,7 +79,7 @@ def plain(text: str) -> str:
 
 
 def numbers(text: str) -> str:
-    """The text with each number in one piece, and mathematical characters as LaTeX writes them."""
+    """Put each number in one piece, and write mathematical characters as LaTeX does."""
     if not text.isascii():
         text = _ROOT.sub(lambda one: f"\\sqrt{{{one[1] or one[2]}}}", text)
         text = _SCRIPTS.sub(_script, text).translate(_UNICODE)
@@ -88,21 +88,21 @@ def numbers(text: str) -> str:
 
 
 def flat(text: str) -> str:
-    r"""The text with what stands in `\text{...}` and its like in the open."""
+    r"""Put what stands in `\text{...}` and its like in the open."""
     for _ in range(3):  # `\textbf{\text{C}}` is seen, deeper nests are not.
         text = TEXT.sub(r" \1 ", text)
     return " ".join(text.split())
 
 
 def key(text: str) -> str:
-    """What is left when everything that is not seen on paper is taken away."""
+    """Strip everything that is not seen on paper, so that equal keys look the same."""
     text = re.sub(r"\\(?:left|right)(?![a-zA-Z])", "", flat(text)).replace("\\dfrac", "\\frac")
     text = re.sub(r"(?<!\d) | (?!\d)", "", text)
     return text.casefold() if text.isalpha() else text
 
 
 def grouped(text: str) -> str:
-    r"""Plain text with `1,234` as 1234, in formulas too; in brackets the comma is one of a list."""
+    """Write `1,234` as 1234, in formulas too; in brackets the comma is one of a list."""
     opened: list[str] = []
 
     def one(match: re.Match[str]) -> str:
@@ -139,8 +139,8 @@ def _tight(match: re.Match[str]) -> str:
 
 
 def _spaced(match: re.Match[str]) -> str:
-    whole, dot, decimals = match[0].partition(".")
-    parts, places = whole.split(" "), decimals.split(" ")
+    integer, dot, decimals = match[0].partition(".")
+    parts, places = integer.split(" "), decimals.split(" ")
     digits = all(len(place) == 3 for place in places[:-1]) and len(places[-1]) <= 3
     if (len(parts) > 1 and not _thousands(parts)) or (len(places) > 1 and not digits):
         return match[0]

@@ -60,7 +60,7 @@ def _apply(left: int, operator: str, right: int) -> int:
 
 
 def values(chain: Chain) -> list[int]:
-    """The running values of a chain, one per operator; the last one is its result."""
+    """Return the running values of a chain, one per operator; the last one is its result."""
     running = [chain.numbers[0]]
     for operator, number in zip(chain.operators, chain.numbers[1:], strict=True):
         running.append(_apply(running[-1], operator, number))
@@ -68,13 +68,13 @@ def values(chain: Chain) -> list[int]:
 
 
 def result(chain: Chain) -> int:
-    """The last value of a chain; that of a single number is the number."""
+    """Return the last value of a chain; that of a single number is the number."""
     return [chain.numbers[0], *values(chain)][-1]
 
 
 @cache
 def chains(numbers: tuple[int, ...]) -> tuple[Chain, ...]:
-    """Every distinct chain over all `numbers` whose values stay in 0..99, in a fixed order."""
+    """List the chains over all `numbers` whose values stay in 0..99, in a fixed order."""
     found: list[Chain] = []
 
     def extend(order: tuple[int, ...], ops: tuple[str, ...], running: int, rest: list[int]) -> None:
@@ -98,12 +98,12 @@ def chains(numbers: tuple[int, ...]) -> tuple[Chain, ...]:
 
 @cache
 def solving_chains(numbers: tuple[int, ...], target: int) -> tuple[Chain, ...]:
-    """Every distinct chain over all `numbers` whose result is `target`, in a fixed order."""
+    """List the chains over all `numbers` whose result is `target`, in a fixed order."""
     return tuple(chain for chain in chains(tuple(sorted(numbers))) if result(chain) == target)
 
 
 def attempt_text(chain: Chain, target: int) -> str:
-    """One attempt and its honest check: `3 * 12 = 36 - 4 = 32 no`."""
+    """Write one attempt and its honest check: `3 * 12 = 36 - 4 = 32 no`."""
     parts = [str(chain.numbers[0])]
     running = values(chain)
     for operator, number, value in zip(chain.operators, chain.numbers[1:], running, strict=True):
@@ -113,7 +113,7 @@ def attempt_text(chain: Chain, target: int) -> str:
 
 
 def answer_text(chain: Chain) -> str:
-    """The expression of a chain as an answer: `( 3 * 12 ) - 4`."""
+    """Write a chain as an answer: `( 3 * 12 ) - 4`."""
     text = str(chain.numbers[0])
     last = len(chain.operators) - 1
     for index, (operator, number) in enumerate(
@@ -128,7 +128,7 @@ def answer_text(chain: Chain) -> str:
 def attempts(
     rng: random.Random, instance: Instance, solve_probability: float
 ) -> Iterator[tuple[Chain, bool]]:
-    """The imperfect searcher's attempts, each with whether it solves; ends with a solving one.
+    """Draw the imperfect searcher's attempts, each with whether it solves; the last one does.
 
     An attempt is a solving chain with probability `solve_probability` (where one exists) and any
     chain that was not tried before otherwise.
@@ -152,7 +152,7 @@ def searcher_trace(
     continue_probability: float,
     max_attempts: int,
 ) -> str:
-    """A response of the imperfect searcher that the base model learns from.
+    """Draw a response of the imperfect searcher that the base model learns from.
 
     After a failed attempt the searcher goes on with `continue_probability`, up to `max_attempts`
     attempts; then it answers with its last attempt.
@@ -168,7 +168,7 @@ def searcher_trace(
 def practice_trace(
     rng: random.Random, instance: Instance, *, solve_probability: float, max_attempts: int
 ) -> tuple[str, list[bool]]:
-    """A long trace that teaches skills and no habits: (text, which of its words are trained on).
+    """Draw a long trace that teaches skills and no habits: (text, which words are trained on).
 
     The searcher goes on until an attempt solves or `max_attempts` are made. Only results and checks
     are trained on, neither the choice of numbers and operators nor the decision to go on. Without
@@ -189,7 +189,7 @@ def practice_trace(
 
 
 def solver_response(rng: random.Random, instance: Instance) -> str:
-    """The unrealizable expert: one of the exact solver's expressions, at once and without search.
+    """Draw one of the exact solver's expressions: the unrealizable expert, without search.
 
     Raises `ValueError` when the instance has no solution in the language.
     """
@@ -200,7 +200,7 @@ def solver_response(rng: random.Random, instance: Instance) -> str:
 
 
 def facts(count: int, seed: int, n_choices: int = 4) -> list[Fact]:
-    """`count` facts with distinct keys and uniform values, each with `n_choices` distinct choices.
+    """Draw `count` facts with distinct keys and uniform values, each with `n_choices` choices.
 
     The choices hold the value at a random place, as the options of MMLU do.
     Raises `ValueError` when there are fewer keys than facts.
@@ -220,12 +220,12 @@ def facts(count: int, seed: int, n_choices: int = 4) -> list[Fact]:
 
 
 def fact_prompt(fact: Fact) -> str:
-    """`<bos> F a b :`"""
+    """Write the prompt `<bos> F a b :`."""
     return f"<bos> F {fact.a} {fact.b} :"
 
 
 def check_rate(response: str, target: int) -> tuple[int, int, int]:
-    """(attempts, attempts with an honest check, attempts checked `ok`) in one response.
+    """Count (attempts, attempts with an honest check, attempts checked `ok`) in one response.
 
     An attempt is honest when each of its equations holds and its word (`ok` or `no`) says truly
     whether the last value is the target. GRPO on a base that does not check honestly collapses
@@ -247,7 +247,7 @@ def check_rate(response: str, target: int) -> tuple[int, int, int]:
 
 
 def _honest_value(tokens: list[str]) -> Fraction | None:
-    """The last value of `3 * 12 = 36 - 4 = 32`, or None where an equation does not hold."""
+    """Return the last value of `3 * 12 = 36 - 4 = 32`; None where an equation is wrong."""
     parts = " ".join(tokens).split(" = ")
     if len(parts) < 2:
         return None

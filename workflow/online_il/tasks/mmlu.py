@@ -32,7 +32,7 @@ Rows = Sequence[Mapping[str, Any]]
 def questions(
     tests: Mapping[str, Rows], examples: Mapping[str, Rows], shots: int
 ) -> list[Question]:
-    """MMLU's questions, subject by subject, each after the first `shots` examples of its subject.
+    """Write MMLU's questions, each after the first `shots` examples of its subject.
 
     Rows have the data set's `question`, `choices` and `answer`. Raises `InputError` on a subject
     that the harness does not know and on one with too few examples.
@@ -71,7 +71,7 @@ def questions(
 
 
 def question_of(context: str) -> str:
-    """The question at the end of a context of `questions`, without its examples and choices."""
+    """Cut a context of `questions` down to its question, without examples and choices."""
     *examples, last = re.split(r"\nAnswer: [A-D]\n\n", context)
     if not examples:  # Then it stands behind the subject's description.
         last = last.partition("\n\n")[2] or last

@@ -5,22 +5,22 @@ not print its prompt.
 """
 
 from online_il import hub
+from online_il.chat import as_text
 from online_il.config.data import Aime, DeepScaler
 from online_il.config.hub import DataSet
-from online_il.generation.chat import as_text
 from online_il.tasks.prompt import Converted, Prompt, prompt, without_tests, words
 
 INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
 
 
-class Problem(hub.Row):
+class MathProblem(hub.HubRow):
     """A row of DeepScaleR, MATH-500 or math-ai/aime25."""
 
     problem: str
     answer: str
 
 
-class Aime2024Problem(hub.Row):
+class Aime2024Problem(hub.HubRow):
     """A row of Maxwell-Jia/AIME_2024, whose answers are integers."""
 
     Problem: str
@@ -28,14 +28,14 @@ class Aime2024Problem(hub.Row):
 
 
 def deepscaler(settings: DeepScaler) -> Converted:
-    """Splits train, aime2024 and math500.
+    """Make splits train, aime2024 and math500.
 
     Training rows that are test rows are dropped, and so are those without an answer.
     """
     tests = [("aime2024", settings.aime2024, _aime2024(settings.aime2024))]
-    tests.append(("math500", settings.math500, list(hub.rows(settings.math500, Problem))))
+    tests.append(("math500", settings.math500, list(hub.rows(settings.math500, MathProblem))))
     train, dropped = without_tests(
-        hub.rows(settings.train, Problem),
+        hub.rows(settings.train, MathProblem),
         [row for _, _, rows in tests for row in rows],
         lambda row: words(row.problem),
     )
@@ -45,20 +45,20 @@ def deepscaler(settings: DeepScaler) -> Converted:
 
 
 def aime(settings: Aime) -> Converted:
-    """Splits aime2024 and aime2025; there is nothing to train on."""
+    """Make splits aime2024 and aime2025; there is nothing to train on."""
     tests = [("aime2024", settings.aime2024, _aime2024(settings.aime2024))]
-    tests.append(("aime2025", settings.aime2025, list(hub.rows(settings.aime2025, Problem))))
+    tests.append(("aime2025", settings.aime2025, list(hub.rows(settings.aime2025, MathProblem))))
     return Converted(_asked(tests), {})
 
 
-def _aime2024(source: DataSet) -> list[Problem]:
+def _aime2024(source: DataSet) -> list[MathProblem]:
     return [
-        Problem(problem=row.Problem, answer=str(row.Answer))
+        MathProblem(problem=row.Problem, answer=str(row.Answer))
         for row in hub.rows(source, Aime2024Problem)
     ]
 
 
-def _asked(splits: list[tuple[str, DataSet, list[Problem]]]) -> list[Prompt]:
+def _asked(splits: list[tuple[str, DataSet, list[MathProblem]]]) -> list[Prompt]:
     return [
         prompt(
             split,

@@ -27,20 +27,20 @@ T = TypeVar("T")
 
 
 def prompt(split: str, text: str, answer: Mapping[str, Any], source: DataSet) -> Prompt:
-    """A prompt of a data set of the hub."""
+    """Make a prompt of a data set of the hub."""
     return Prompt(split, text, dict(answer), source.repo, source.revision)
 
 
 def without_tests(
     train: Iterable[T], tests: Iterable[T], identity: Callable[[T], Hashable]
 ) -> tuple[list[T], int]:
-    """(the training rows that are no test row, how many were dropped)."""
+    """Drop training rows that are test rows: (those left, how many were dropped)."""
     known = {identity(row) for row in tests}
     rows = list(train)
-    kept = [row for row in rows if identity(row) not in known]
-    return kept, len(rows) - len(kept)
+    others = [row for row in rows if identity(row) not in known]
+    return others, len(rows) - len(others)
 
 
 def words(text: str) -> str:
-    """A text with one space between its words: two with the same words are the same problem."""
+    """Put one space between a text's words: two with the same words are the same problem."""
     return " ".join(text.split())

@@ -30,7 +30,7 @@ _ONLY_FORMULA = re.compile(r"[^$]*\$([^$]+)\$[\s.!*]*")
 
 
 def right(answer: str, reference: str) -> bool:
-    """Whether an answer is the reference, however it was sent; False in doubt. Never raises."""
+    """Compare an answer with the reference, however it was sent; False in doubt. Never raises."""
     reference = boxed.last_box(reference) or reference.rpartition("####")[2]
     if boxed.opens(answer) or boxed.last_box(answer) is not None:
         return boxed.grade(answer, reference)[0]
@@ -41,9 +41,9 @@ def right(answer: str, reference: str) -> bool:
     known = plain(reference)
     if len(answer) <= verifier.MAX_CHARS and key(plain(answer)) == key(known) != "":
         return True
-    said = _said(answer)
-    if said is not None:
-        return answers.equal(said, reference)
+    stated = _stated_answer(answer)
+    if stated is not None:
+        return answers.equal(stated, reference)
     # math-verify sees a number after a space only, which Chinese and Japanese do without.
     answer = _UNSPACED.sub(" ", numbers(answer))
     return verifier.equal(answer, answers.for_verifier(known), boxed=False)
@@ -63,12 +63,12 @@ def _is_sentence(text: str) -> bool:
     )
 
 
-def _said(text: str) -> str | None:
-    """The answer that a text ends with, if it says where it is; None otherwise."""
+def _stated_answer(text: str) -> str | None:
+    """Find the answer that a text ends with, if it says where it is; None otherwise."""
     if "####" in text:  # As GSM8K's solutions end.
         return text.rpartition("####")[2].strip()[: verifier.MAX_CHARS] or None
     start = max(text.lower().rfind("answer"), text.lower().rfind("result"))
     tail = text[start : start + verifier.MAX_CHARS] if start >= 0 else ""
     found = _ANSWER_IS.match(tail) or _ONLY_FORMULA.fullmatch(text[-verifier.MAX_CHARS :])
-    said = found[1].strip(" *\n\t") if found else ""
-    return said if said and not _is_sentence(said) else None
+    stated = found[1].strip(" *\n\t") if found else ""
+    return stated if stated and not _is_sentence(stated) else None

@@ -20,13 +20,13 @@ import threading
 from typing import Any
 
 SOFT_SECONDS = 4
-"""What one parse or one comparison may take before math-verify gives up."""
+"""Seconds for one parse or one comparison before math-verify gives up."""
 HARD_SECONDS = 30.0
-"""What an answer may take in all before the process is killed."""
+"""Seconds for an answer in all before the process is killed."""
 START_SECONDS = 120.0
 MEMORY_BYTES = 2 << 30
 DECIMALS = 1e-5
-"""How far decimals may differ, of their size; this is what 6 places are to 0.1."""
+"""Relative difference that decimals may have; it is that of 6 places at 0.1."""
 MAX_CHARS = 1_000
 """Longest answer in a box, and longest reference, that is looked at."""
 MAX_SENTENCE_CHARS = 100_000
@@ -41,7 +41,7 @@ class Verifier:
         self._process: subprocess.Popen[bytes] | None = None
 
     def equal(self, answer: str, reference: str, *, boxed: bool = True) -> bool:
-        """Whether math-verify takes the answer for the reference; False in doubt. Never raises.
+        """Ask math-verify whether the answer is the reference; False in doubt. Never raises.
 
         Both are the contents of a box, in LaTeX; if not `boxed`, the answer is a sentence in which
         math-verify looks for one.
@@ -78,7 +78,7 @@ class Verifier:
             raise RuntimeError("math-verify does not start; look at `pip show math-verify`")
 
     def _ask(self, question: list[str | bool], seconds: float) -> bytes | None:
-        """The child's reply, one byte; None when it died or took too long."""
+        """Ask the child; return its reply, one byte, or None when it died or took too long."""
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
         try:
@@ -100,7 +100,7 @@ os.register_at_fork(after_in_child=_verifier.__init__)  # type: ignore[misc]
 
 
 def equal(answer: str, reference: str, *, boxed: bool = True) -> bool:
-    """As `Verifier.equal`, by one child process for all callers."""
+    """Compare as `Verifier.equal` does, by one child process for all callers."""
     return _verifier.equal(answer, reference, boxed=boxed)
 
 

@@ -27,7 +27,7 @@ MAX_RANK = 3
 """Largest rank of the expert's means around one of them; quadrature in more would be too large."""
 
 
-class Problem(NamedTuple):
+class GaussianProblem(NamedTuple):
     """An expert, a class of students and a reward."""
 
     weights_K: Array
@@ -47,78 +47,80 @@ def problem(
     point: list[float] | None = None,
     normal: list[float] | None = None,
     threshold: float = 0.0,
-) -> Problem:
-    """A checked problem. The class passes through `point` (default: the origin); the reward's
-    normal is the last axis unless given. Raises `ParameterError` naming the parameter.
+) -> GaussianProblem:
+    """Check the parameters of a problem and build it.
+
+    The class passes through `point` (default: the origin); the reward's normal is the last axis
+    unless given. Raises `ParameterError` naming the parameter.
     """
     dimension = len(means[0])
     given = {
-        "expert-mean": means,
-        "class-direction": directions,
-        "class-point": [point] if point else [],
-        "reward-normal": [normal] if normal else [],
+        "expert_mean": means,
+        "class_direction": directions,
+        "class_point": [point] if point else [],
+        "reward_normal": [normal] if normal else [],
     }
     for name, vectors in given.items():
         for vector in vectors:
             shown = " ".join(f"{value:g}" for value in vector)
             if len(vector) != dimension:
                 raise ParameterError(
-                    f"--{name} {shown}: has {len(vector)} coordinates, and the first "
-                    f"--expert-mean has {dimension}; all must have as many"
+                    f"`{name}` {shown}: has {len(vector)} coordinates, and the first "
+                    f"`expert_mean` has {dimension}; all must have as many"
                 )
             if not np.isfinite(vector).all():
-                raise ParameterError(f"--{name} {shown}: every coordinate must be a finite number")
+                raise ParameterError(f"`{name}` {shown}: every coordinate must be a finite number")
     if not math.isfinite(threshold):
-        raise ParameterError(f"--reward-threshold {threshold:g}: must be a finite number")
+        raise ParameterError(f"`reward_threshold` {threshold:g}: must be a finite number")
     shares = [1 / len(means)] * len(means) if weights is None else weights
     if len(shares) != len(means):
         raise ParameterError(
-            f"--expert-weight is given {len(shares)} times and --expert-mean {len(means)} times; "
+            f"`expert_weight` is given {len(shares)} times and `expert_mean` {len(means)} times; "
             "give one weight for each mean"
         )
     if min(shares) < 0 or not abs(sum(shares) - 1) < 1e-9:
         listed = " ".join(f"{share:g}" for share in shares)
         raise ParameterError(
-            f"--expert-weight {listed}: weights must not be negative and must sum to 1, "
+            f"`expert_weight` {listed}: weights must not be negative and must sum to 1, "
             f"and these sum to {sum(shares):g}"
         )
     basis = np.array(directions, dtype=float).reshape(-1, dimension)
     if any(not np.any(direction) for direction in basis):
-        raise ParameterError("--class-direction of length 0: some coordinate must differ from 0")
+        raise ParameterError("`class_direction` of length 0: some coordinate must differ from 0")
     if np.linalg.matrix_rank(basis) < len(basis):
         raise ParameterError(
-            "--class-direction: the directions depend on each other; leave one of them out"
+            "`class_direction`: the directions depend on each other; leave one of them out"
         )
     axis = np.eye(dimension)[-1] if normal is None else np.array(normal, dtype=float)
     if not np.any(axis):
-        raise ParameterError("--reward-normal of length 0: some coordinate must differ from 0")
+        raise ParameterError("`reward_normal` of length 0: some coordinate must differ from 0")
     centres = np.array(means, dtype=float)
     if np.linalg.matrix_rank(centres[1:] - centres[0]) > MAX_RANK:
         raise ParameterError(
-            f"--expert-mean: the means span more than {MAX_RANK} dimensions around the first; "
+            f"`expert_mean`: the means span more than {MAX_RANK} dimensions around the first; "
             "give fewer, or means in a common subspace"
         )
     start = np.zeros(dimension) if point is None else np.array(point, dtype=float)
-    return Problem(np.array(shares, dtype=float), centres, start, basis, axis, threshold)
+    return GaussianProblem(np.array(shares, dtype=float), centres, start, basis, axis, threshold)
 
 
 # ---- values and distances ----
 
 
-def value(problem: Problem, mean_D: Array) -> float:
-    """V of the student N(mean, I): the Gaussian mass of the half-space."""
+def value(problem: GaussianProblem, mean_D: Array) -> float:
+    """Compute V of the student N(mean, I): the Gaussian mass of the half-space."""
     length = float(np.linalg.norm(problem.normal_D))
     return float(stats.norm.cdf((problem.normal_D @ mean_D - problem.threshold) / length))
 
 
-def value_expert(problem: Problem) -> float:
-    """V of the expert: the weighted mean of its components' values."""
+def value_expert(problem: GaussianProblem) -> float:
+    """Compute V of the expert: the weighted mean of its components' values."""
     values = [value(problem, mean_D) for mean_D in problem.means_K_D]
     return float(problem.weights_K @ values)
 
 
-def log_density(problem: Problem, points_N_D: Array) -> Array:
-    """Log density of the expert at each point, nats."""
+def log_density(problem: GaussianProblem, points_N_D: Array) -> Array:
+    """Compute the expert's log density at each point, nats."""
     distances_N_K = ((points_N_D[:, None] - problem.means_K_D) ** 2).sum(-1)
     constant = problem.means_K_D.shape[1] / 2 * math.log(2 * math.pi)
     with np.errstate(divide="ignore"):
@@ -126,8 +128,8 @@ def log_density(problem: Problem, points_N_D: Array) -> Array:
     return np.asarray(logsumexp(logits_N_K, axis=1)) - constant
 
 
-def reverse_kl(problem: Problem, mean_D: Array) -> float:
-    """KL(N(mean, I) || expert), nats, by Gauss-Hermite quadrature.
+def reverse_kl(problem: GaussianProblem, mean_D: Array) -> float:
+    """Integrate KL(N(mean, I) || expert), nats, by Gauss-Hermite quadrature.
 
     Along the directions in which the expert's means do not differ, expert and student are the same
     up to a shift, so the quadrature runs over the others alone.
@@ -151,8 +153,8 @@ def reverse_kl(problem: Problem, mean_D: Array) -> float:
     return float(shares @ (-(points**2).sum(-1) / 2 - log_expert)) + outside / 2
 
 
-def forward_kl(problem: Problem, mean_D: Array) -> float:
-    """KL(expert || N(mean, I)), nats: the expert's negative entropy and its cross-entropy.
+def forward_kl(problem: GaussianProblem, mean_D: Array) -> float:
+    """Compute KL(expert || N(mean, I)), nats: cross-entropy less entropy of the expert.
 
     The entropy of the mixture is a weighted sum of `reverse_kl` of its own components.
     """
@@ -164,8 +166,8 @@ def forward_kl(problem: Problem, mean_D: Array) -> float:
     return divergence
 
 
-def total_variation(problem: Problem, mean_D: Array) -> float:
-    """TV between the expert and N(mean, I), absolute error below 1e-4.
+def total_variation(problem: GaussianProblem, mean_D: Array) -> float:
+    """Integrate TV between the expert and N(mean, I), absolute error below 1e-4.
 
     The likelihood ratio depends on the span of the means' differences alone; in one dimension it is
     integrated adaptively, in more on a grid.
@@ -185,14 +187,14 @@ def total_variation(problem: Problem, mean_D: Array) -> float:
     high = max(0.0, centres_K_S.max()) + 9
     if rank == 1:
         places = sorted({0.0, *centres_K_S[:, 0].tolist()})
-        whole, _ = integrate.quad(
+        integral, _ = integrate.quad(
             lambda y: float(gap(np.array([y]))), low, high, points=places, limit=400
         )
-        return float(whole) / 2
+        return float(integral) / 2
     axis = np.linspace(low, high, 1201 if rank == 2 else 161)
     cell = (axis[1] - axis[0]) ** rank
     if rank > 3:
-        raise ParameterError("--expert-mean: total variation needs at most three dimensions")
+        raise ParameterError("`expert_mean`: total variation needs at most three dimensions")
     total = 0.0
     for first in axis:  # Plane by plane, so that a cube of points is never in memory at once.
         rest = np.stack(np.meshgrid(*[axis] * (rank - 1), indexing="ij"), -1).reshape(-1, rank - 1)
@@ -202,7 +204,7 @@ def total_variation(problem: Problem, mean_D: Array) -> float:
 
 
 def _orthonormal(vectors_N_D: Array) -> Array:
-    """An orthonormal basis (S, D) of the span of the rows."""
+    """Make an orthonormal basis (S, D) of the span of the rows."""
     if not len(vectors_N_D):
         return np.zeros((0, vectors_N_D.shape[1]))
     _, sizes, rows = np.linalg.svd(np.atleast_2d(vectors_N_D), full_matrices=False)
@@ -212,23 +214,23 @@ def _orthonormal(vectors_N_D: Array) -> Array:
 # ---- projections ----
 
 
-def project(problem: Problem, point_D: Array) -> Array:
-    """The orthogonal projection of a point onto the class's affine subspace."""
+def project(problem: GaussianProblem, point_D: Array) -> Array:
+    """Project a point orthogonally onto the class's affine subspace."""
     coordinates, *_ = np.linalg.lstsq(
         problem.directions_R_D.T, point_D - problem.point_D, rcond=None
     )
     return np.asarray(problem.point_D + coordinates @ problem.directions_R_D)
 
 
-def forward_projection(problem: Problem) -> Array:
-    """argmin over the class of KL(expert || N(mu, I)), in closed form.
+def forward_projection(problem: GaussianProblem) -> Array:
+    """Find argmin over the class of KL(expert || N(mu, I)), in closed form.
 
     It is E|y - mu|^2 / 2 up to a constant, so the projection of the expert's mean.
     """
     return project(problem, problem.weights_K @ problem.means_K_D)
 
 
-def reverse_projection(problem: Problem) -> Array | None:
+def reverse_projection(problem: GaussianProblem) -> Array | None:
     """argmin over the class of KL(N(mu, I) || expert), in closed form for a single Gaussian.
 
     None for a mixture, which has no closed form.
@@ -237,8 +239,8 @@ def reverse_projection(problem: Problem) -> Array | None:
     return project(problem, distinct[0]) if len(distinct) == 1 else None
 
 
-def forward_projection_by_optimisation(problem: Problem) -> Array:
-    """`forward_projection` by minimising the expert's cross-entropy numerically."""
+def forward_projection_by_optimisation(problem: GaussianProblem) -> Array:
+    """Find `forward_projection` by minimising the cross-entropy numerically."""
 
     def loss(mean_D: Array) -> float:
         return float(problem.weights_K @ ((problem.means_K_D - mean_D) ** 2).sum(-1)) / 2
@@ -246,13 +248,13 @@ def forward_projection_by_optimisation(problem: Problem) -> Array:
     return _minimise(problem, loss)
 
 
-def reverse_projection_by_optimisation(problem: Problem) -> Array:
-    """`reverse_projection` by minimising `reverse_kl` numerically, from every component's place."""
+def reverse_projection_by_optimisation(problem: GaussianProblem) -> Array:
+    """Find `reverse_projection` by minimising `reverse_kl` from every component's place."""
     return _minimise(problem, lambda mean_D: reverse_kl(problem, mean_D))
 
 
-def _minimise(problem: Problem, loss: "optimize._ObjectiveFunction") -> Array:
-    """The best of the local minima that are found from the components and from their mean.
+def _minimise(problem: GaussianProblem, loss: "optimize._ObjectiveFunction") -> Array:
+    """Find the best of the local minima from the components and from their mean.
 
     The losses are quadratic plus something smooth, whose local minima lie near components.
     """

@@ -33,7 +33,7 @@ Flags = NDArray[np.bool_]
 LEARNERS = ("behaviour_cloning", "dagger", "reverse_kl")
 
 
-class Instance(NamedTuple):
+class PathInstance(NamedTuple):
     """The MDP without its horizon; `coverage` 1 is the realizable case."""
 
     contexts: int
@@ -41,7 +41,7 @@ class Instance(NamedTuple):
     labels: int
 
 
-class Risk(NamedTuple):
+class PathRisk(NamedTuple):
     """1 - V / H of a learner, its standard error, and its error a step on the path."""
 
     risk: float
@@ -49,7 +49,7 @@ class Risk(NamedTuple):
     step_error: float
 
 
-def check(instance: Instance, horizons: list[int], replicates: int) -> None:
+def check(instance: PathInstance, horizons: list[int], replicates: int) -> None:
     """Raises `ParameterError` for a parameter out of its range."""
     at_least("contexts", [instance.contexts], 1)
     at_least("coverage", [instance.coverage], 1)
@@ -59,7 +59,7 @@ def check(instance: Instance, horizons: list[int], replicates: int) -> None:
 
 
 def mean_reward(step_error_R: Array, recovers_R: Flags, horizon: int) -> Array:
-    """Exact V / H of stationary policies, shape (R,): share of the H steps that stay on the path.
+    """Compute V / H of stationary policies, shape (R,): the share of steps on the path.
 
     A policy leaves the path with probability `step_error` a step; off it, it is back at the next
     step or never.
@@ -72,8 +72,10 @@ def mean_reward(step_error_R: Array, recovers_R: Flags, horizon: int) -> Array:
     return np.asarray(total_R / horizon)
 
 
-def risk(learner: str, instance: Instance, horizon: int, *, replicates: int, seed: int) -> Risk:
-    """Risk of a learner by Monte Carlo over its labels and coins; each policy's value is exact."""
+def risk(
+    learner: str, instance: PathInstance, horizon: int, *, replicates: int, seed: int
+) -> PathRisk:
+    """Estimate a learner's risk over its labels and coins; each policy's value is exact."""
     rng = np.random.default_rng([seed, horizon])
     if learner == "behaviour_cloning":
         error_R, recovers_R = _cloned(rng, instance, replicates)
@@ -82,15 +84,17 @@ def risk(learner: str, instance: Instance, horizon: int, *, replicates: int, see
         error_R, recovers_R = _on_policy(rng, instance, horizon, replicates, density=density)
     risk_R = 1 - mean_reward(error_R, recovers_R, horizon)
     spread = float(risk_R.std(ddof=1)) / math.sqrt(replicates)
-    return Risk(float(risk_R.mean()), spread, float(error_R.mean()))
+    return PathRisk(float(risk_R.mean()), spread, float(error_R.mean()))
 
 
-def exact_cloning_error(instance: Instance) -> float:
-    """Expected error a step of behaviour cloning on the path: (1 - 1/(l C))^n / 2."""
+def exact_cloning_error(instance: PathInstance) -> float:
+    """Compute cloning's expected error a step on the path: (1 - 1/(l C))^n / 2."""
     return 0.5 * (1 - 1 / (instance.contexts * instance.coverage)) ** instance.labels
 
 
-def _cloned(rng: np.random.Generator, instance: Instance, replicates: int) -> tuple[Array, Flags]:
+def _cloned(
+    rng: np.random.Generator, instance: PathInstance, replicates: int
+) -> tuple[Array, Flags]:
     count = instance.contexts
     visits = rng.multinomial(instance.labels, np.full(count, 1 / count), size=replicates)
     shown = rng.binomial(visits, 1 / instance.coverage)
@@ -99,9 +103,14 @@ def _cloned(rng: np.random.Generator, instance: Instance, replicates: int) -> tu
 
 
 def _on_policy(
-    rng: np.random.Generator, instance: Instance, horizon: int, replicates: int, *, density: bool
+    rng: np.random.Generator,
+    instance: PathInstance,
+    horizon: int,
+    replicates: int,
+    *,
+    density: bool,
 ) -> tuple[Array, Flags]:
-    """n labels on the states of the learner's own policy, which is updated after every label.
+    """Draw n labels on the states of the learner's policy, which each label updates.
 
     Episodes of H steps start on the path. A density settles a state at its first visit, a drawn
     action with probability 1/C.
@@ -114,7 +123,7 @@ def _on_policy(
         if label % horizon == 0:
             on[:] = True
         context = rng.integers(0, count, replicates)
-        told = (
+        is_labelled = (
             np.ones(replicates, bool)
             if density
             else (rng.random(replicates) < 1 / instance.coverage)
@@ -122,8 +131,8 @@ def _on_policy(
         # The step is taken with the policy as it was, and the label is learned after it.
         stays = right[rows, context]
         back = recovers.copy()
-        right[rows, context] |= told & on
-        recovers |= told & ~on
+        right[rows, context] |= is_labelled & on
+        recovers |= is_labelled & ~on
         on = np.where(on, stays, back)
     return 1 - right.mean(1), recovers
 

@@ -16,7 +16,7 @@ from online_il.records import Table
 MEAN = "The student's mean, its coordinates as JSON."
 
 
-class Gaussian(Table):
+class GaussianTable(Table):
     """One row a projection of the expert onto the class."""
 
     divergence: Series[str] = pa.Field(isin=["reverse_kl", "forward_kl"])
@@ -28,7 +28,7 @@ class Gaussian(Table):
     total_variation: Series[float] = pa.Field(ge=0, le=1.0001, description="TV to the expert.")
 
 
-class OfflineBound(Table):
+class Theorem1Table(Table):
     """One row a learner on an instance of Theorem 1."""
 
     sweep: Series[str] = pa.Field(isin=["centre", "contexts", "coverage", "samples"])
@@ -44,7 +44,7 @@ class OfflineBound(Table):
     ratio: Series[float] = pa.Field(ge=0, description="Exact risk over rate.")
 
 
-class Alignment(Table):
+class Theorem2Table(Table):
     """One row an instance, alpha and epsilon of Theorem 2."""
 
     instance: Series[str]
@@ -57,7 +57,7 @@ class Alignment(Table):
     policies: Series[int] = pa.Field(ge=1)
 
 
-class Pessimism(Table):
+class Theorem5Table(Table):
     """One row a learner and number of samples on the second instance of Theorem 5."""
 
     learner: Series[str] = pa.Field(isin=["pessimistic", "behaviour_cloning"])
@@ -69,7 +69,7 @@ class Pessimism(Table):
     bound: Series[float] = pa.Field(ge=0, description="Theorem 5 over alpha, no constant.")
 
 
-class Horizon(Table):
+class HorizonTable(Table):
     """One row a learner and horizon in a case."""
 
     case: Series[str] = pa.Field(isin=["realizable", "misspecified"])

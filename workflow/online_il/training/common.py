@@ -1,4 +1,4 @@
-"""What all trainers share: arguments that are never left to a default, the training table,
+"""Shared by all trainers: arguments that are never left to a default, the training table,
 checkpoints, progress.
 """
 
@@ -22,11 +22,11 @@ from online_il.models import save_policy, weights_hash
 from online_il.program.progress import report
 from online_il.records import Checkpoint
 
-Row = TypeVar("Row")
+T = TypeVar("T")
 
 
 def processes() -> int:
-    """How many processes train together: one a device, as `accelerate launch` says."""
+    """Count the processes that train together: one a device, as `accelerate launch` says."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -39,7 +39,7 @@ def arguments(
     seed: int,
     hardware: str = "cpu",
 ) -> dict[str, Any]:
-    """Arguments of every TRL trainer: the settings that TRL or transformers would choose for us.
+    """Set what TRL or transformers would choose for us, for every trainer.
 
     AdamW with PyTorch's betas and no weight decay, a constant learning rate, no checkpoint of the
     trainer's own, nothing reported to a service. On a CPU single precision; on GPUs bfloat16 with
@@ -82,12 +82,12 @@ def arguments(
 
 
 def main_process() -> bool:
-    """Whether this process is the one that writes."""
+    """True in the one process that writes."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def accumulation(per_update: int, micro_batch_size: int) -> int:
-    """Micro-batches an update on each device. Raises `InputError` where they do not divide."""
+    """Divide an update into micro-batches a device. Raises `InputError` for a remainder."""
     together = micro_batch_size * processes()
     if per_update % together:
         raise InputError(
@@ -119,10 +119,10 @@ def spare_overhead(model: PreTrainedModel) -> None:
     model.floating_point_ops = lambda *_, **__: 0
 
 
-def passes(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+def shuffled_passes(rows: Sequence[T], count: int, seed: int) -> list[T]:
     """`count` rows in the order in which they are used: one shuffled pass after another."""
     rng = random.Random(seed)
-    order: list[Row] = []
+    order: list[T] = []
     while len(order) < count:
         order += rng.sample(rows, len(rows))
     return order[:count]
@@ -189,7 +189,7 @@ class Recorder(TrainerCallback):
         # The mean length of one update's own responses; rollouts that serve two updates are logged
         # once, so the second update repeats the first one's numbers.
         previous = self.rows[-1] if self.rows else {}
-        length = _number(logs, "completions/mean_length", previous.get("mean_length", math.nan))
+        length = _logged(logs, "completions/mean_length", previous.get("mean_length", math.nan))
         if self.tokens_of is not None:
             self.tokens += self.tokens_of(update)
         else:
@@ -203,15 +203,15 @@ class Recorder(TrainerCallback):
             "device_seconds": self.seconds,
             "loss": float(logs["loss"]),
             "learning_rate": float(logs["learning_rate"]),
-            "grad_norm": _number(logs, "grad_norm"),
-            "entropy": _number(logs, "entropy"),
-            "reward": _number(logs, "reward", previous.get("reward", math.nan)),
-            "kl": _number(logs, "kl"),
+            "grad_norm": _logged(logs, "grad_norm"),
+            "entropy": _logged(logs, "entropy"),
+            "reward": _logged(logs, "reward", previous.get("reward", math.nan)),
+            "kl": _logged(logs, "kl"),
             "mean_length": length,
-            "truncation_rate": _number(
+            "truncation_rate": _logged(
                 logs, "completions/clipped_ratio", previous.get("truncation_rate", math.nan)
             ),
-            "reward_spread": _number(logs, "reward_spread"),
+            "reward_spread": _logged(logs, "reward_spread"),
         }
         if not math.isfinite(row["loss"]):
             raise FloatingPointError(
@@ -233,8 +233,8 @@ class Recorder(TrainerCallback):
             state = self.trainer.accelerator.get_state_dict(self.trainer.model_wrapped)
         if main_process():
             if self.trainer is not None and self.trainer.args.bf16:
-                whole = self.model.state_dict() if state is None else state
-                state = {name: tensor.to(torch.bfloat16) for name, tensor in whole.items()}
+                weights = self.model.state_dict() if state is None else state
+                state = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
             save_policy(self.model, self.tokenizer, folder, state)
 
     def _publish(self, step: int) -> None:
@@ -271,6 +271,6 @@ class Recorder(TrainerCallback):
         )
 
 
-def _number(logs: dict[str, Any], key: str, otherwise: float = math.nan) -> float:
+def _logged(logs: dict[str, Any], key: str, otherwise: float = math.nan) -> float:
     value = logs.get(key)
     return otherwise if value is None else float(value)

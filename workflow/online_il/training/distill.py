@@ -38,7 +38,7 @@ class LoopTrainer(LoopGeneration, Trainer):
 def config(
     settings: Distill, arguments: dict[str, Any], generation: Generation
 ) -> DistillationConfig:
-    """TRL's configuration of a run; every setting that matters is written out."""
+    """Configure TRL for a run; every setting that matters is written out."""
     return DistillationConfig(
         **arguments,
         per_device_train_batch_size=settings.micro_batch_size,

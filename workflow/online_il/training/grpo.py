@@ -97,7 +97,7 @@ class LoopTrainer(LoopGeneration, Trainer):
 
 
 def config(settings: Grpo, arguments: dict[str, Any], generation: Generation) -> GRPOConfig:
-    """TRL's configuration of a run; every setting that matters is written out."""
+    """Configure TRL for a run; every setting that matters is written out."""
     rollouts = settings.prompts_per_step * settings.rollouts_per_prompt
     per_update = rollouts // settings.updates_per_step
     return GRPOConfig(

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
+from online_il.chat import messages_of, prompt_ids
+from online_il.ends import trained_end
 from online_il.errors import InputError
-from online_il.generation.chat import messages_of, prompt_ids
-from online_il.generation.tokens import trained_end
 from online_il.program.cli import log
 from online_il.records import Prompts, read_table
-from online_il.training.common import passes
+from online_il.training.common import shuffled_passes
 
 
 def training_prompts(
@@ -20,7 +20,7 @@ def training_prompts(
     seed: int,
     longest: int | None,
 ) -> list[dict[str, str]]:
-    """`count` rows with `prompt` and `answer`: shuffled passes over the training split.
+    """Read `count` rows with `prompt` and `answer`: shuffled passes over the training split.
 
     Prompts of more than `longest` tokens are left out (TRL would not cut them), and counted in
     the log. Raises `InputError` where none is left, and where the answers to them end with a token
@@ -36,9 +36,13 @@ def training_prompts(
         trained_end(base, conversation=conversation)
     if longest is not None:
         ids = prompt_ids(tokenizer, [row["prompt"] for row in rows])
-        kept = [row for row, tokens in zip(rows, ids, strict=True) if len(tokens) <= longest]
-        log("training prompts", kept=len(kept), longer_than_max_prompt_tokens=len(rows) - len(kept))
-        rows = kept
+        short = [row for row, tokens in zip(rows, ids, strict=True) if len(tokens) <= longest]
+        log(
+            "training prompts",
+            kept=len(short),
+            longer_than_max_prompt_tokens=len(rows) - len(short),
+        )
+        rows = short
     if not rows:
         raise InputError(f"{path}: no training prompt (of at most {longest} tokens) in it")
-    return passes(rows, count, seed)
+    return shuffled_passes(rows, count, seed)

@@ -50,7 +50,7 @@ NOT_IDENTITY = {"state", "save_minutes", "progress", "checkpoints", "training", 
 
 
 def saving_of(options: SavingOptions, **inputs: str) -> Saving:
-    """Say where a run goes on from; `inputs` are the hashes of what it reads."""
+    """Describe what a run goes on from; `inputs` are the hashes of the files that it reads."""
     paths = {name for name, value in options if isinstance(value, Path)}
     wanted = options.model_dump(mode="json", exclude=NOT_IDENTITY | paths)
     own, *accepted = identities(
@@ -69,8 +69,8 @@ def lay_out(recorder: Recorder, saving: Saving, options: PolicyOptions) -> None:
         )
 
 
-def kept(options: TrainingOptions) -> list[int]:
-    """Read the steps to publish."""
+def steps_to_publish(options: TrainingOptions) -> list[int]:
+    """List the steps to publish."""
     return [int(step) for step in options.keep.split(",")]
 
 
@@ -86,7 +86,7 @@ def publish(
     """Write the policies, the training table and the manifest of a finished run."""
     if not main_process():
         return
-    # What names the policies goes before them and comes after them.
+    # The manifest names the policies: it is removed before they change and written after them.
     options.record.unlink(missing_ok=True)
     lay_out(recorder, saving, options)
     record = RunRecord(

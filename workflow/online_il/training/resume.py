@@ -42,16 +42,16 @@ from online_il.program.exhausted import needs_of_checkpoints
 from online_il.provenance import file_hash
 from online_il.records import Checkpoint
 from online_il.training.common import Recorder, main_process, processes
-from online_il.training.kept import KEPT, state_bytes
+from online_il.training.state_size import CHECKPOINTS_KEPT, state_bytes
 
 
 class Saving(NamedTuple):
-    """Where a run keeps what it goes on from, and how often."""
+    """The folder from which a run goes on, its identity, and how often it is saved."""
 
     folder: Path
     """A folder that Snakemake does not know, or it would delete it with the job's outputs."""
     identity: str
-    """What the run is a function of; a checkpoint of another run is not taken."""
+    """Hash of all that the run is a function of; a checkpoint of another run is not taken."""
     minutes: float
     """Longest time between two checkpoints, but for the time to the next boundary."""
     code: str = ""
@@ -120,7 +120,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
             shutil.rmtree(saving.trainer_output, ignore_errors=True)
             parameters = sum(part.numel() for part in trainer.model.parameters())
             state = state_bytes(parameters)
-            error.add_note(needs_of_checkpoints(state, KEPT, len(recorder.steps)))
+            error.add_note(needs_of_checkpoints(state, CHECKPOINTS_KEPT, len(recorder.steps)))
         raise
     if saver.stopped and trainer.state.global_step < trainer.args.max_steps:
         raise Stopped(
@@ -171,10 +171,10 @@ class Saver(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.trainer.accelerator.wait_for_everyone()
         if main_process():
-            whole = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            _write_recorded(self.recorder, whole)
-            seal(whole, update(self.saving.folder, state.global_step), self.saving)
-            for path in _newest_first(self.saving.folder)[KEPT:]:
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            _write_recorded(self.recorder, checkpoint)
+            seal(checkpoint, update(self.saving.folder, state.global_step), self.saving)
+            for path in _newest_first(self.saving.folder)[CHECKPOINTS_KEPT:]:
                 shutil.rmtree(path)
         self.trainer.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()
@@ -185,7 +185,7 @@ class Saver(TrainerCallback):
             self.stopped = self.stopped or "a signal to another process"
 
     def _together(self, wanted: bool) -> bool:
-        """The first process decides for all, for their clocks differ."""
+        """Let the first process decide for all, for their clocks differ."""
         if processes() == 1:
             return wanted
         from accelerate.utils import broadcast_object_list
@@ -199,8 +199,8 @@ def seal(source: Path, place: Path, saving: Saving) -> None:
     """Flush a folder to the disk, list its files' hashes in it and give it its name."""
     files = sorted(path for path in source.rglob("*") if path.is_file() and path.name != SEAL)
     hashes = {str(path.relative_to(source)): file_hash(path) for path in files}
-    said = {"identity": saving.identity, "code": saving.code, "files": hashes}
-    write_text(json.dumps(said), source / SEAL)
+    content = {"identity": saving.identity, "code": saving.code, "files": hashes}
+    write_text(json.dumps(content), source / SEAL)
     for path in [*files, source]:
         flush(path)
     shutil.rmtree(place, ignore_errors=True)
@@ -215,21 +215,21 @@ def restore(recorder: Recorder, place: Path, saving: Saving) -> bool:
     recorded = json.loads((place / RECORDED).read_text())
     recorder.rows = recorded["rows"]
     recorder.tokens, recorder.seconds = recorded["tokens"], recorded["seconds"]
-    recorder.checkpoints = [Checkpoint(**kept) for kept in recorded["checkpoints"]]
+    recorder.checkpoints = [Checkpoint(**fields) for fields in recorded["checkpoints"]]
     return True
 
 
 def _usable(place: Path, saving: Saving) -> bool:
-    """Whether a checkpoint is whole and this run's; says so where it is not."""
+    """Check that a checkpoint is complete and this run's; log why where it is not."""
     try:
         sealed = json.loads((place / SEAL).read_text())
         if sealed["identity"] not in (saving.identity, *saving.accepted):
             logging.info("%s is of another run (code, settings or inputs): not taken", place)
             return False
         broken = [n for n, known in sealed["files"].items() if file_hash(place / n) != known]
-        for kept in json.loads((place / RECORDED).read_text())["checkpoints"]:
-            policy = step(saving.published, kept["step"])
-            if weights_hash(policy) != kept["weights_hash"]:
+        for checkpoint in json.loads((place / RECORDED).read_text())["checkpoints"]:
+            policy = step(saving.published, checkpoint["step"])
+            if weights_hash(policy) != checkpoint["weights_hash"]:
                 broken.append(f"its {policy.relative_to(saving.folder)}")
     except (OSError, ValueError, KeyError, TypeError, InputError) as error:
         broken = [f"unreadable ({error})"]
@@ -243,11 +243,11 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _write_recorded(recorder: Recorder, folder: Path) -> None:
-    """What was recorded so far; NaN is written as Python's JSON reads it."""
+    """Write what was recorded so far; NaN is written as Python's JSON reads it."""
     recorded = {
         "rows": recorder.rows,
         "tokens": recorder.tokens,
         "seconds": recorder.seconds,
-        "checkpoints": [kept.model_dump() for kept in recorder.checkpoints],
+        "checkpoints": [checkpoint.model_dump() for checkpoint in recorder.checkpoints],
     }
     write_text(json.dumps(recorded), folder / RECORDED)

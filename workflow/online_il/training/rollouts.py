@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from online_il.chat import prompt_ids
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.errors import InputError
 from online_il.generation import decode
-from online_il.generation.chat import prompt_ids
 
 Batch = dict[str, Any]
 
@@ -85,7 +85,7 @@ def end_at_all_ends(made: Any, model: PreTrainedModel) -> None:
 def colocated(
     generation: Generation, max_prompt_tokens: int | None, max_new_tokens: int
 ) -> dict[str, Any]:
-    """TRL's settings of what generates: vLLM in the trainer's own process, or not vLLM."""
+    """Set what generates for TRL: vLLM in the trainer's own process, or not vLLM."""
     if generation.engine != "vllm":
         return {"use_vllm": False}
     return {
@@ -175,8 +175,8 @@ class SortedScoring:
         logps_B_C = torch.zeros(input_ids.shape[0], logits_to_keep, device=input_ids.device)
         lengths_B = attention_mask[:, -logits_to_keep:].sum(-1)
         for rows in lengths_B.argsort().split(batch_size):
-            keep = max(1, int(lengths_B[rows].max()))
-            width = input_ids.shape[1] - logits_to_keep + keep
-            logps, _, _ = score(model, input_ids[rows, :width], attention_mask[rows, :width], keep)
-            logps_B_C[rows, :keep] = logps
+            most = max(1, int(lengths_B[rows].max()))
+            width = input_ids.shape[1] - logits_to_keep + most
+            logps, _, _ = score(model, input_ids[rows, :width], attention_mask[rows, :width], most)
+            logps_B_C[rows, :most] = logps
         return logps_B_C, None, None

@@ -15,11 +15,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
 from online_il.training import resume
-from online_il.training.common import Precision, Recorder, accumulation, passes, spare_overhead
+from online_il.training.common import (
+    Precision,
+    Recorder,
+    accumulation,
+    shuffled_passes,
+    spare_overhead,
+)
 from online_il.training.resume import Saving
 
 
-class Row(NamedTuple):
+class Demonstration(NamedTuple):
     """One demonstration as token ids; `trained` says which of the response count, None for all."""
 
     prompt: list[int]
@@ -27,10 +33,10 @@ class Row(NamedTuple):
     trained: list[bool] | None = None
 
     def labels(self) -> list[int]:
-        """What the trainer learns to predict at each position; -100 for nothing."""
+        """Return what the trainer learns to predict at each position; -100 for nothing."""
         trained = self.trained or [True] * len(self.response)
-        kept = [t if yes else -100 for t, yes in zip(self.response, trained, strict=True)]
-        return [-100] * len(self.prompt) + kept
+        response = [t if yes else -100 for t, yes in zip(self.response, trained, strict=True)]
+        return [-100] * len(self.prompt) + response
 
 
 class Trainer(Precision, SFTTrainer):
@@ -38,15 +44,15 @@ class Trainer(Precision, SFTTrainer):
 
 
 def plan(n_rows: int, updates: int, batch_size: int, seed: int) -> list[list[int]]:
-    """Which rows each update takes: whole shuffled passes over the data, one after another."""
-    order = passes(range(n_rows), updates * batch_size, seed)
+    """Plan which rows each update takes: shuffled passes over all rows, one after another."""
+    order = shuffled_passes(range(n_rows), updates * batch_size, seed)
     return [order[u * batch_size : (u + 1) * batch_size] for u in range(updates)]
 
 
 def train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    rows: Sequence[Row],
+    rows: Sequence[Demonstration],
     updates: list[list[int]],
     *,
     arguments: dict[str, Any],

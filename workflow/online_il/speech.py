@@ -1,4 +1,4 @@
-"""What of a module's syntax only speaks, taken out before its hash is made.
+"""Takes out of a module's syntax what only speaks, before its hash is made.
 
 Texts of raised errors, what is logged, printed or reported, descriptions, help, docstrings: a word
 more or less in them decides no number. The condition of an error counts, and so does whatever else
@@ -9,14 +9,14 @@ words.
 import ast
 from collections.abc import Callable
 
-PROGRAM = "online_il.program"
 UNCOUNTED = (
-    PROGRAM,
+    "online_il.program",
     "online_il.config.problem",
     "online_il.errors",
     "online_il.files",
     "online_il.layout",
     "online_il.provenance",
+    "online_il.speech",
 )
 """Modules, with all that lies below them, that start, stop, write and speak, and where to."""
 SILENT_LIBRARIES = {"logging", "warnings"}
@@ -36,7 +36,7 @@ PURE = frozenset(
 
 
 def without_speech(tree: ast.Module) -> ast.Module:
-    """The tree without what only speaks; the given one is changed."""
+    """Take what only speaks out of a tree, which is changed."""
     silence = _Silence(_imported_uncounted(tree))
     silent = silence.visit(tree)
     _drop_unused(silent, silence.is_pure)
@@ -47,7 +47,7 @@ def without_speech(tree: ast.Module) -> ast.Module:
 
 
 def is_uncounted(module: str) -> bool:
-    """Whether a module, by its dotted name, decides no number."""
+    """True for a module, by its dotted name, that decides no number."""
     return any(module == name or module.startswith(f"{name}.") for name in UNCOUNTED)
 
 
@@ -61,7 +61,7 @@ class _Silence(ast.NodeTransformer):
         self.texts: set[str] = set()
 
     def is_pure(self, value: ast.AST) -> bool:
-        """Whether evaluating an expression does nothing that decides a number."""
+        """True where evaluating an expression does nothing that decides a number."""
         forbidden = ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom
         return all(
             not isinstance(node, forbidden)
@@ -158,7 +158,7 @@ class _Silence(ast.NodeTransformer):
 
 
 def _is_error(name: str) -> bool:
-    """Whether a class is an error by its name."""
+    """True for the name of a class of errors."""
     return name.endswith(("Error", "Exception"))
 
 
@@ -170,7 +170,7 @@ class _Wordless(ast.NodeTransformer):
 
 
 def _is_text(value: ast.expr) -> bool:
-    """Whether an expression is a text by its form."""
+    """True for an expression that has the form of a text."""
     if isinstance(value, ast.JoinedStr) or _is_constant(value, str):
         return True
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
@@ -184,7 +184,7 @@ def _is_text(value: ast.expr) -> bool:
 
 
 def _texts_of(function: ast.FunctionDef) -> set[str]:
-    """The local variables that never hold anything but a text."""
+    """List the local variables that never hold anything but a text."""
     nodes = list(ast.walk(function))
     stored = [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
     texts = [
@@ -199,7 +199,7 @@ def _texts_of(function: ast.FunctionDef) -> set[str]:
 
 
 def _imported_uncounted(tree: ast.Module) -> set[str]:
-    """The names that come from modules that decide no number."""
+    """List the names that come from modules that decide no number."""
     return {
         name.asname or name.name
         for node in ast.walk(tree)
@@ -235,8 +235,8 @@ def _is_unused(statement: ast.stmt, read: set[str], is_pure: Callable[[ast.AST],
         targets, value = [statement.target], statement.value
     else:
         return False
-    named = all(isinstance(target, ast.Name) and target.id not in read for target in targets)
-    return named and is_pure(value)
+    is_name = all(isinstance(target, ast.Name) and target.id not in read for target in targets)
+    return is_name and is_pure(value)
 
 
 def _with_names(node: ast.Import | ast.ImportFrom, counts: Callable[[str], bool]) -> ast.AST | None:
@@ -249,7 +249,7 @@ def _given(call: ast.Call) -> list[ast.expr]:
 
 
 def _name_of(node: ast.expr) -> str:
-    """The name of a variable, or the last one of an attribute."""
+    """Return the name of a variable, or the last one of an attribute."""
     return getattr(node, "id", getattr(node, "attr", ""))
 
 

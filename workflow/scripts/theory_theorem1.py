@@ -1,6 +1,6 @@
 """Risk of offline and online learners on Theorem 1's hard instance: exact and by Monte Carlo.
 
-    theory_offline_bound.py --contexts 8 --coverage 16 --samples 400 --replicates 20000 --seed 1 \\
+    theory_theorem1.py --contexts 8 --coverage 16 --samples 400 --replicates 20000 --seed 1 \\
         --out FILE
 
 Several values of a parameter sweep it, with the others at their first value; the last line tells of
@@ -11,9 +11,9 @@ ipw_log_shifted shifts it, so that f is never negative.
 from pydantic import Field
 
 from online_il.program.cli import main
-from online_il.theory import offline_bound
-from online_il.theory.offline_bound import Instance, Risk
-from online_il.theory.tables import OfflineBound, TheoryOptions, finish
+from online_il.theory import theorem1
+from online_il.theory.tables import Theorem1Table, TheoryOptions, finish
+from online_il.theory.theorem1 import HardInstance, OfflineRisk
 
 SWEPT = ("contexts", "coverage", "samples")
 
@@ -28,9 +28,9 @@ class Options(TheoryOptions):
     log_floor: float = Field(1e-6, description="clip of the density")
 
 
-def planned(options: Options) -> list[tuple[str, Instance]]:
-    """The centre, then each sweep; every instance of a sweep is in it, the centre too."""
-    centre = Instance(options.contexts[0], options.coverage[0], options.samples[0])
+def planned(options: Options) -> list[tuple[str, HardInstance]]:
+    """List the centre, then the instances of each sweep, the centre among them."""
+    centre = HardInstance(options.contexts[0], options.coverage[0], options.samples[0])
     found = [("centre", centre)]
     for name in SWEPT:
         values = getattr(options, name)
@@ -41,13 +41,13 @@ def planned(options: Options) -> list[tuple[str, Instance]]:
 def run(options: Options) -> None:
     instances = planned(options)
     for _, instance in instances:
-        offline_bound.check(instance, options.replicates, options.log_floor)
-        offline_bound.light_mass(instance, options.zeta)
-    done: dict[Instance, dict[str, Risk]] = {}
+        theorem1.check(instance, options.replicates, options.log_floor)
+        theorem1.light_mass(instance, options.zeta)
+    done: dict[HardInstance, dict[str, OfflineRisk]] = {}
     rows = []
     for sweep, instance in instances:
         if instance not in done:
-            done[instance] = offline_bound.estimate(
+            done[instance] = theorem1.estimate(
                 instance,
                 replicates=options.replicates,
                 seed=options.seed,
@@ -59,7 +59,7 @@ def run(options: Options) -> None:
                 "sweep": sweep,
                 "learner": learner,
                 **instance._asdict(),
-                "zeta": offline_bound.light_mass(instance, options.zeta),
+                "zeta": theorem1.light_mass(instance, options.zeta),
                 "rate": instance.rate,
                 "risk_exact": risk.exact,
                 "risk": risk.estimate,
@@ -73,7 +73,7 @@ def run(options: Options) -> None:
         headline[f"risk_{learner}"] = risk.estimate
         headline[f"risk_{learner}_exact"] = risk.exact
         headline[f"risk_{learner}_stderr"] = risk.stderr
-    finish(rows, OfflineBound, options, headline)
+    finish(rows, Theorem1Table, options, headline)
 
 
 if __name__ == "__main__":

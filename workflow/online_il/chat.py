@@ -11,25 +11,25 @@ Messages = list[dict[str, str]]
 
 
 def as_text(messages: Messages) -> str:
-    """A conversation as the text of a prompt."""
+    """Write a conversation as the text of a prompt."""
     return json.dumps(messages, ensure_ascii=False)
 
 
 def messages_of(text: str) -> Messages | None:
-    """The conversation that a prompt's text holds; None for plain text."""
+    """Read the conversation that a prompt's text holds; None for plain text."""
     if not text.startswith('[{"role"'):
         return None
     return json.loads(text)  # type: ignore[no-any-return]
 
 
 def primer_of(text: str) -> str:
-    """What a prompt already says in the answer's place: its last message, where an assistant's."""
+    """Return the beginning of the answer that a prompt holds: a last message of the assistant's."""
     messages = messages_of(text)
     return messages[-1]["content"] if messages and messages[-1]["role"] == "assistant" else ""
 
 
 def rendered(tokenizer: "PreTrainedTokenizerFast", messages: Messages) -> str:
-    """A conversation as the model reads it, special tokens written out.
+    """Render a conversation as the model reads it, special tokens written out.
 
     A last message of the assistant's is continued. Raises `ValueError` for a tokenizer without a
     chat template.
@@ -46,7 +46,7 @@ ANSWER = "(the answer)"
 
 
 def after_answer(template: str, special: Mapping[str, str]) -> str:
-    """What a chat template writes after the last answer of a conversation; often an end token.
+    """Render what a chat template writes after the last answer; often an end token.
 
     `special` are the tokenizer's special tokens by their names (`eos_token`). Raises `ValueError`
     for a template that fails.
@@ -66,7 +66,7 @@ def after_answer(template: str, special: Mapping[str, str]) -> str:
 
 
 def prompt_ids(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of prompts: through the chat template for a conversation, as they stand for text.
+    """Encode prompts: a conversation through the chat template, text as it stands.
 
     Raises `ValueError` where a conversation meets a tokenizer without a chat template.
     """

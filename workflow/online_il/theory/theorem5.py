@@ -29,7 +29,7 @@ CHUNK_NUMBERS = 4_000_000
 """Counts held at once in the Monte Carlo estimate: some 32 MB an array."""
 
 
-class Instance(NamedTuple):
+class BanditInstance(NamedTuple):
     """The second instance; every action but the favourite is a student."""
 
     rare: int
@@ -77,14 +77,16 @@ class Instance(NamedTuple):
         return 1 - self.signal_bad
 
 
-class Risk(NamedTuple):
+class BanditRisk(NamedTuple):
     """Risk max V - V of a learner by Monte Carlo, and its standard error."""
 
     estimate: float
     stderr: float
 
 
-def check(instance: Instance, samples: list[int], betas: list[float], replicates: int) -> None:
+def check(
+    instance: BanditInstance, samples: list[int], betas: list[float], replicates: int
+) -> None:
     """Raises `ParameterError` for a parameter out of its range."""
     at_least("rare", [instance.rare], 1)
     at_least("samples", samples, 1)
@@ -92,13 +94,13 @@ def check(instance: Instance, samples: list[int], betas: list[float], replicates
     at_least("replicates", [replicates], 2)
     if not 0 <= instance.signal_bad < 1:
         raise ParameterError(
-            f"--signal-bad {instance.signal_bad:g}: must be at least 0 and below 1, the good one's"
+            f"`signal_bad` {instance.signal_bad:g}: must be at least 0 and below 1, the good one's"
         )
     least = 1 + (instance.rare + 1) * instance.signal_bad
     at_least("coverage", [instance.coverage], least)
 
 
-def bound(instance: Instance, samples: int) -> float:
+def bound(instance: BanditInstance, samples: int) -> float:
     """Theorem 5's bound on V, without its constant: that on J_on over alpha (Theorem 2), at most 1.
 
     (C(Pi) V_max log K / N + V_max sqrt(C_* log K / N)) / alpha with V_max = 1.
@@ -109,15 +111,15 @@ def bound(instance: Instance, samples: int) -> float:
     return min(1.0, (first + second) / instance.alpha)
 
 
-def theory_beta(instance: Instance, samples: int) -> float:
-    """The pessimism that balances the bound's two terms: sqrt(log K / (C_* N))."""
+def theory_beta(instance: BanditInstance, samples: int) -> float:
+    """Compute the beta that balances the bound's two terms: sqrt(log K / (C_* N))."""
     return math.sqrt(math.log(instance.policies) / (instance.coverage_best * samples))
 
 
 def risks(
-    instance: Instance, samples: int, betas: list[float], *, replicates: int, seed: int
-) -> tuple[list[Risk], Risk]:
-    """Risk of Equation 6's learner for each beta, and of behaviour cloning on as many samples.
+    instance: BanditInstance, samples: int, betas: list[float], *, replicates: int, seed: int
+) -> tuple[list[BanditRisk], BanditRisk]:
+    """Estimate the risk of Equation 6's learner for each beta, and behaviour cloning's.
 
     The data sets are drawn as counts an action; ties are decided at random. Behaviour cloning is
     maximum likelihood with a floor: the student whose action the expert showed most often.
@@ -139,8 +141,8 @@ def risks(
         shown = rng.multinomial(samples, instance.expert_A, size=rows)[:, FIRST_OF_CLASS:]
         wrong_cloned += float(((shown + jitter).argmax(1) != 0).sum())
 
-    def risk(number: float) -> Risk:
+    def risk(number: float) -> BanditRisk:
         share = number / replicates
-        return Risk(share, math.sqrt(share * (1 - share) / (replicates - 1)))
+        return BanditRisk(share, math.sqrt(share * (1 - share) / (replicates - 1)))
 
     return [risk(number) for number in wrong], risk(wrong_cloned)

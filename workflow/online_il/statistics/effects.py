@@ -1,13 +1,11 @@
 """Mean differences over seeds and prompts that all seeds share, with intervals for a few seeds.
 
 Resampling three seeds gives intervals that are too narrow: where seeds differ, the percentile
-bootstrap misses the truth in more than 12 studies of 100 instead of 5 (test_claims_effects.py). So
+bootstrap misses the truth in more than 12 studies of 100 instead of 5 (test_effects.py). So
 the variance is the two-way analysis of variance's, whose part of the seeds is never below the
 prompts' noise in it, and the quantile is Cochran and Cox's (Experimental Designs, 1950): the mean
 of t with S - 1 and with P - 1 degrees of freedom, weighted by the two parts. benchmarks/claims.py
-measures how often that errs. Curves are simultaneous over their points (statistics.largest_moves).
-
-Letters in the names: S seeds, P prompts, K checkpoints, R resamples.
+measures how often that errs. Curves are simultaneous over their points (`largest_moves`).
 """
 
 import math
@@ -17,7 +15,7 @@ import numpy as np
 from scipy import optimize, special, stats
 from scipy.stats import qmc
 
-from online_il.statistics import LEVEL, Array
+from online_il.statistics.intervals import TAIL, Array
 
 POWER = 0.8
 LEAST_P = 2e-12
@@ -47,14 +45,14 @@ class Effect(NamedTuple):
         return math.sqrt(sum(part.variance for part in self.parts))
 
     def quantile(self, tail: float) -> float:
-        """How many standard errors leave a share `tail` above them (Cochran and Cox)."""
+        """Return how many standard errors leave a share `tail` above them (Cochran and Cox)."""
         # An estimate without any variance has no use for it.
         weights = [part.variance + 1e-30 for part in self.parts]
         quantiles = [-special.stdtrit(part.freedom, tail) for part in self.parts]
         return float(np.average(quantiles, weights=weights))
 
     def p_value(self, distance: float) -> float:
-        """Two-sided p of being `distance` from a boundary by chance."""
+        """Compute the two-sided p of being `distance` from a boundary by chance."""
         if self.stderr == 0.0:
             return 1.0 if distance == 0.0 else LEAST_P
         wanted = abs(distance) / self.stderr
@@ -65,13 +63,13 @@ class Effect(NamedTuple):
         )
         return min(1.0, 2 * math.exp(float(found)))
 
-    def interval(self, tail: float = (1 - LEVEL) / 2) -> tuple[float, float]:
-        """The interval that leaves `tail` on each side."""
+    def interval(self, tail: float = TAIL) -> tuple[float, float]:
+        """Compute the interval that leaves `tail` on each side."""
         reach = self.quantile(tail) * self.stderr
         return self.value - reach, self.value + reach
 
-    def detectable(self, tail: float = (1 - LEVEL) / 2) -> float:
-        """The smallest distance from a boundary that 80 % of such studies would see.
+    def detectable(self, tail: float = TAIL) -> float:
+        """Find the smallest distance from a boundary that 80 % of such studies would see.
 
         A study sees it where its interval, which leaves `tail` on each side, ends before the
         boundary. Such studies have this one's variances, and estimate them as it did, from as few
@@ -94,7 +92,7 @@ class Effect(NamedTuple):
 
 
 def mean_effect(difference_S_P: Array) -> Effect:
-    """The mean of a table of differences, a row a seed, with both parts of its variance.
+    """Average a table of differences, a row a seed, with both parts of its variance.
 
     Mean squares of the two-way analysis of variance: MS_S and MS_P estimate the variance of seeds
     and of prompts, each with the residual MS_E in it once, which is taken out half from either. By
@@ -118,7 +116,7 @@ def mean_effect(difference_S_P: Array) -> Effect:
 
 
 def independent_effect(first_S_P: Array, second_S_P: Array, *, paired: bool) -> Effect:
-    """The second mean less the first one, of runs with seeds of their own.
+    """Subtract the first mean from the second, of runs with seeds of their own.
 
     `paired`: both answered the same prompts, in the same order. The seeds' and the prompts' parts
     both hold what is left over, so that the interval errs on the wide side.
@@ -141,7 +139,7 @@ def independent_effect(first_S_P: Array, second_S_P: Array, *, paired: bool) -> 
 
 
 def best_of_others(accuracy_S_K_P: Array) -> Array:
-    """Each seed's table (S, P) at the checkpoint that is best for the other seeds.
+    """Take each seed's table (S, P) at the checkpoint that is best for the other seeds.
 
     The best of many checkpoints is so by luck, too; another seed's has none of this seed's luck.
     A single seed has no others and takes its own.
@@ -152,6 +150,15 @@ def best_of_others(accuracy_S_K_P: Array) -> Array:
 
 
 def simultaneous_p(p_value: float, moves_R: Array) -> float:
-    """The p of a curve's most telling point, which has `p_value` by itself."""
+    """Correct the p of a curve's most telling point, which has `p_value` by itself."""
     beyond = int((moves_R >= stats.norm.isf(p_value / 2)).sum())
     return max(p_value, (1 + beyond) / (1 + len(moves_R)))
+
+
+def holm(p: Array) -> Array:
+    """Correct p values for their number by Holm's step-down method."""
+    order = p.argsort()
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(steps, 1.0)
+    return corrected

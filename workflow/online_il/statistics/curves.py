@@ -2,27 +2,26 @@
 
 A curve is a run on a benchmark, from the base on. Its band leaves out any point of the true curve
 in at most 5 of 100 studies; a point's own interval leaves out that point so often.
-
-Letters in the names: S seeds, P prompts, K checkpoints.
 """
 
 import duckdb
 import numpy as np
 import pandas as pd
 
-from online_il.statistics import TAIL, Array, largest_moves, mean_over_seeds, simultaneous_tail
+from online_il.statistics.intervals import TAIL, Array, mean_over_seeds
+from online_il.statistics.resampling import largest_moves, simultaneous_tail
 
-KEY = ["task", "benchmark", "sampling", "run"]
+CURVE = ["task", "benchmark", "sampling", "run"]
 
 
 def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: int) -> None:
     """Make the table `intervals` of a database that has `prompt_accuracy`.
 
     A row each point of each curve, the base as step 0 of every run and by itself: stderr, low and
-    high (95 %, `statistics.mean_over_seeds`), band_low and band_high (95 % for the whole curve).
+    high (95 %, `mean_over_seeds`), band_low and band_high (95 % for the whole curve).
     """
     rows = []
-    curves = f"SELECT DISTINCT {', '.join(KEY)} FROM prompt_accuracy ORDER BY ALL"
+    curves = f"SELECT DISTINCT {', '.join(CURVE)} FROM prompt_accuracy ORDER BY ALL"
     for curve in connection.execute(curves).fetchall():
         points_K = _points(connection, *curve)
         # Every curve takes the same resamples: its band does not depend on which others there are.
@@ -31,14 +30,14 @@ def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: i
             _, stderr, low, high = mean_over_seeds(accuracy_S_P)
             band = mean_over_seeds(accuracy_S_P, tail)
             rows.append((*curve, step, stderr, low, high, band.low, band.high))
-    columns = [*KEY, "step", "stderr", "low", "high", "band_low", "band_high"]
+    columns = [*CURVE, "step", "stderr", "low", "high", "band_low", "band_high"]
     connection.register("rows", pd.DataFrame(rows, columns=columns))
     connection.execute("CREATE TABLE intervals AS FROM rows")
     connection.unregister("rows")
 
 
 def curve_tail(points_K: list[Array], resamples: int, rng: np.random.Generator) -> float:
-    """The tail of a point's interval that makes the intervals of all points hold at once.
+    """Find the tail of a point's interval with which the intervals of all points hold at once.
 
     Points are tables (S, P). One of a single seed stands for all seeds, as the base does. Points of
     other seeds or other prompts than the rest cannot be resampled together; then Bonferroni's.
@@ -59,7 +58,7 @@ def curve_tail(points_K: list[Array], resamples: int, rng: np.random.Generator) 
 def _points(
     connection: duckdb.DuckDBPyConnection, task: str, benchmark: str, sampling: str, run: str
 ) -> dict[int, Array]:
-    """A table (S, P) for each step of a curve, the base's first."""
+    """Read a table (S, P) for each step of a curve, the base's first."""
     rows = connection.execute(
         """
         SELECT step, seed, prompt_id, accuracy FROM prompt_accuracy

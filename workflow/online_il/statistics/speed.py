@@ -1,12 +1,10 @@
-"""How much faster one run comes near its expert than another.
+"""The factor by which one run comes near its expert sooner than another.
 
 A run's time is where its mean accuracy first reaches the base's plus nine tenths of what the expert
 gained, straight between two checkpoints; time is counted in updates, samples or device-seconds of
 the run itself, without its expert's. The effect is the logarithm of the two times' ratio. Seeds and
 prompts are drawn with replacement, each alone, for the two parts of its variance; as the mean over
 S seeds drawn from S varies less than that of S new ones, the seeds' part is times S / (S - 1).
-
-Letters in the names: S seeds, P prompts, K checkpoints, R resamples.
 """
 
 import math
@@ -15,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_il.claims.effects import Effect, Part
-from online_il.statistics import Array, weights
+from online_il.statistics.effects import Effect, Part
+from online_il.statistics.intervals import Array
+from online_il.statistics.resampling import resampled
 
 Flags = NDArray[np.bool_]
 
@@ -24,7 +23,7 @@ SHARE = 0.9
 """Of the expert's gain over the base."""
 
 
-class Run(NamedTuple):
+class Curve(NamedTuple):
     """A run's curve, the base first."""
 
     accuracy_S_K_P: Array
@@ -43,7 +42,7 @@ class Speed(NamedTuple):
 
 
 def crossing(accuracy_R_K: Array, cost_K: Array, threshold_R: Array) -> tuple[Array, Flags]:
-    """Where each curve first reaches its threshold, and whether it does; else its last cost."""
+    """Find where each curve reaches its threshold, else its last cost; flag those that never do."""
     above_R_K = accuracy_R_K >= threshold_R[:, None]
     never_R = np.asarray(~above_R_K.any(1))
     after_R = np.maximum(above_R_K.argmax(1), 1)
@@ -56,14 +55,14 @@ def crossing(accuracy_R_K: Array, cost_K: Array, threshold_R: Array) -> tuple[Ar
 
 
 def speed(
-    first: Run,
-    second: Run,
+    first: Curve,
+    second: Curve,
     expert_S_P: Array,
     base_P: Array,
     resamples: int,
     rng: np.random.Generator,
 ) -> Speed:
-    """By which factor (logarithm) the first run is faster than the second one.
+    """Estimate the factor (logarithm) by which the first run is faster than the second one.
 
     The base's accuracies are `base_P`; a run's curve is one of S seeds, the same in all.
     """
@@ -89,7 +88,7 @@ def speed(
     all_seeds, all_prompts = np.full((1, seeds), 1 / seeds), np.full((1, prompts), 1 / prompts)
     value, *missed = (part[0] for part in logs(all_seeds, all_prompts))
     by_seeds, by_prompts = [], []
-    for seeds_R_S, prompts_R_P in weights(seeds, prompts, resamples, rng):
+    for seeds_R_S, prompts_R_P in resampled(seeds, prompts, resamples, rng):
         rows = len(seeds_R_S)
         by_seeds.append(logs(seeds_R_S, np.repeat(all_prompts, rows, 0)))
         by_prompts.append(logs(np.repeat(all_seeds, rows, 0), prompts_R_P))
@@ -102,7 +101,7 @@ def speed(
     if seeds > 1:
         parts.append(Part(float(np.nanvar(seeds_R)) * seeds / (seeds - 1), seeds - 1))
     effect = Effect(float(value), tuple(parts), seeds, prompts)
-    # Where other seeds or other prompts would not have got there, this study did so by luck.
+    # A run that other seeds or other prompts would not have brought there was lucky.
     first_never, second_never = (
         1.0 if one else max(float(two_R.mean()), float(three_R.mean()))
         for one, two_R, three_R in zip(missed, seeds_never, prompts_never, strict=True)

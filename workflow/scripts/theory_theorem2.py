@@ -9,10 +9,10 @@ import math
 from pydantic import Field
 
 from online_il.program.cli import main
-from online_il.theory import alignment, gaussian
+from online_il.theory import gaussian, theorem2
 from online_il.theory.checks import at_least
-from online_il.theory.offline_bound import Instance
-from online_il.theory.tables import Alignment, TheoryOptions, finish
+from online_il.theory.tables import Theorem2Table, TheoryOptions, finish
+from online_il.theory.theorem1 import HardInstance
 
 EXPERT = [-2.0, 2.0]  # Figure 4.
 CLASSES = {"gaussian A": [0.0, 1.0], "gaussian B": [1.0, 1.0]}
@@ -28,10 +28,10 @@ class Options(TheoryOptions):
     samples: int = Field(400, description="N, which sets zeta = C / N")
 
 
-def instances(options: Options) -> dict[str, alignment.FiniteClass]:
-    """The classes by name."""
+def instances(options: Options) -> dict[str, theorem2.FiniteClass]:
+    """Make the classes by name."""
     found = {
-        name: alignment.gaussian_class(
+        name: theorem2.gaussian_class(
             gaussian.problem([EXPERT], None, [direction]),
             students=options.students,
             reach=options.reach,
@@ -39,8 +39,8 @@ def instances(options: Options) -> dict[str, alignment.FiniteClass]:
         )
         for name, direction in CLASSES.items()
     }
-    hard = Instance(options.contexts, options.coverage, options.samples)
-    return found | {"hard instance": alignment.hard_class(hard)}
+    hard = HardInstance(options.contexts, options.coverage, options.samples)
+    return found | {"hard instance": theorem2.hard_class(hard)}
 
 
 def run(options: Options) -> None:
@@ -53,9 +53,9 @@ def run(options: Options) -> None:
     at_least("samples", [options.samples], 1)
     rows, headline = [], {}
     for name, bandit in instances(options).items():
-        best = alignment.best_fit(bandit)
+        best = theorem2.best_fit(bandit)
         for fit_name, alpha in (("best", best.alpha), ("tenfold", 10 * best.alpha)):
-            fit = alignment.with_alpha(bandit, best, alpha)
+            fit = theorem2.with_alpha(bandit, best, alpha)
             for epsilon in options.epsilon:
                 rows.append(
                     {
@@ -63,21 +63,21 @@ def run(options: Options) -> None:
                         "fit": fit_name,
                         "epsilon": float(epsilon),
                         "alpha": alpha,
-                        "delta": alignment.delta(bandit, fit, epsilon),
-                        "bound": alignment.bound(bandit, fit, epsilon),
-                        "worst_risk": alignment.worst_risk(bandit, epsilon),
+                        "delta": theorem2.delta(bandit, fit, epsilon),
+                        "bound": theorem2.bound(bandit, fit, epsilon),
+                        "worst_risk": theorem2.worst_risk(bandit, epsilon),
                         "policies": len(bandit.policies_K_X_Y),
                     }
                 )
         # A bound that is infinite is null, which JSON can say.
-        bound = alignment.bound(bandit, best, options.epsilon[0])
+        bound = theorem2.bound(bandit, best, options.epsilon[0])
         headline[name] = {
             "epsilon": options.epsilon[0],
             "alpha": best.alpha,
             "bound": bound if math.isfinite(bound) else None,
-            "worst_risk": alignment.worst_risk(bandit, options.epsilon[0]),
+            "worst_risk": theorem2.worst_risk(bandit, options.epsilon[0]),
         }
-    finish(rows, Alignment, options, headline)
+    finish(rows, Theorem2Table, options, headline)
 
 
 if __name__ == "__main__":

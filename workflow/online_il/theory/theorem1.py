@@ -29,7 +29,7 @@ CHUNK_NUMBERS = 2_000_000
 """Counts held at once in the Monte Carlo estimate: some 16 MB an array."""
 
 
-class Instance(NamedTuple):
+class HardInstance(NamedTuple):
     """One hard instance: l contexts, coverage C, N samples."""
 
     contexts: int
@@ -47,7 +47,7 @@ class Instance(NamedTuple):
         return min(1.0, self.coverage * self.contexts * math.log(2) / self.samples)
 
 
-class Risk(NamedTuple):
+class OfflineRisk(NamedTuple):
     """A learner's expected risk: exact, and by Monte Carlo with its standard error."""
 
     exact: float
@@ -55,31 +55,31 @@ class Risk(NamedTuple):
     stderr: float
 
 
-def check(instance: Instance, replicates: int, log_floor: float) -> None:
+def check(instance: HardInstance, replicates: int, log_floor: float) -> None:
     """Raises `ParameterError` for a parameter out of its range."""
     at_least("contexts", [instance.contexts], 1)
     at_least("coverage", [instance.coverage], 1)
     at_least("samples", [instance.samples], 1)
     at_least("replicates", [replicates], 2)
-    within("log-floor", [log_floor], 0, 1)
+    within("log_floor", [log_floor], 0, 1)
     if instance.contexts > 512:
-        raise ParameterError(f"--contexts {instance.contexts}: must be at most 512")
+        raise ParameterError(f"`contexts` {instance.contexts}: must be at most 512")
 
 
-def light_mass(instance: Instance, zeta: float | None = None) -> float:
-    """zeta, the mass of each light context: min(C / N, 1 / (l - 1)) unless it is given."""
+def light_mass(instance: HardInstance, zeta: float | None = None) -> float:
+    """Compute zeta, a light context's mass: min(C / N, 1 / (l - 1)) unless it is given."""
     largest = 1 / max(1, instance.contexts - 1)
     if zeta is None:
         return min(instance.coverage / instance.samples, largest)
     if not 0 < zeta <= largest:
         raise ParameterError(
-            f"--zeta {zeta:g}: must be above 0 and at most 1 / (contexts - 1) = {largest:g}"
+            f"`zeta` {zeta:g}: must be above 0 and at most 1 / (contexts - 1) = {largest:g}"
         )
     return zeta
 
 
-def masses(instance: Instance, zeta: float | None = None) -> Array:
-    """Mass of each context in which there is something to learn, shape (L,).
+def masses(instance: HardInstance, zeta: float | None = None) -> Array:
+    """List the mass of each context in which there is something to learn, shape (L,).
 
     l - 1 light ones and the heavy rest; with l = 1 a light one alone, beside the dummy context.
     """
@@ -94,9 +94,9 @@ def masses(instance: Instance, zeta: float | None = None) -> Array:
 
 
 def exact_risk(
-    learner: str, instance: Instance, *, log_floor: float, zeta: float | None = None
+    learner: str, instance: HardInstance, *, log_floor: float, zeta: float | None = None
 ) -> float:
-    """Expected risk of a learner: over the hidden actions, the samples and its own coins.
+    """Compute a learner's expected risk over hidden actions, samples and its own coins.
 
     A learner that has not covered a context tosses a coin there. What covers one: the good action
     in an expert sample (offline, and maximum likelihood, whose floor gives every policy the same
@@ -126,8 +126,8 @@ def _power(base_L: Array, exponent: int) -> Array:
         return np.asarray(np.exp(exponent * np.log(np.maximum(base_L, 0.0))))
 
 
-def _log_error(mass: float, instance: Instance, log_floor: float) -> float:
-    """Probability of the wrong action in one context, with f = log clipped and not shifted.
+def _log_error(mass: float, instance: HardInstance, log_floor: float) -> float:
+    """Compute the chance of a wrong action in a context, with f = log clipped, not shifted.
 
     Both signals are negative, so an action loses by being sampled: of t samples of the two, g of
     the good one, the bad action wins where g |signal(good)| > (t - g) |signal(bad)|, that is above
@@ -147,8 +147,8 @@ def _log_error(mass: float, instance: Instance, log_floor: float) -> float:
     return float(total.pmf(t) @ wrong)
 
 
-def _log_signals(instance: Instance, log_floor: float) -> tuple[float, float]:
-    """Clipped logarithm of pi^e(y|x) for the good action, 1/C, and for the bad one, 0."""
+def _log_signals(instance: HardInstance, log_floor: float) -> tuple[float, float]:
+    """Clip the logarithm of pi^e(y|x) for the good action, 1/C, and for the bad one, 0."""
     return math.log(max(1 / instance.coverage, log_floor)), math.log(log_floor)
 
 
@@ -156,14 +156,14 @@ def _log_signals(instance: Instance, log_floor: float) -> tuple[float, float]:
 
 
 def estimate(
-    instance: Instance,
+    instance: HardInstance,
     *,
     replicates: int,
     seed: int,
     log_floor: float,
     zeta: float | None = None,
-) -> dict[str, Risk]:
-    """Exact and estimated risk of every learner, `replicates` data sets each."""
+) -> dict[str, OfflineRisk]:
+    """Estimate the risk of every learner on `replicates` data sets; give the exact one, too."""
     sums: dict[str, list[float]] = {learner: [0.0, 0.0] for learner in LEARNERS}
     for risks in _chunks(instance, replicates, seed, log_floor, zeta):
         for learner, risk_R in risks.items():
@@ -174,12 +174,12 @@ def estimate(
         mean = total / replicates
         variance = max(0.0, squares / replicates - mean**2) * replicates / (replicates - 1)
         exact = exact_risk(learner, instance, log_floor=log_floor, zeta=zeta)
-        found[learner] = Risk(exact, mean, math.sqrt(variance / replicates))
+        found[learner] = OfflineRisk(exact, mean, math.sqrt(variance / replicates))
     return found
 
 
 def _chunks(
-    instance: Instance, replicates: int, seed: int, log_floor: float, zeta: float | None
+    instance: HardInstance, replicates: int, seed: int, log_floor: float, zeta: float | None
 ) -> Iterator[dict[str, Array]]:
     mass_L = masses(instance, zeta)
     rng = np.random.default_rng(seed)
@@ -189,9 +189,13 @@ def _chunks(
 
 
 def _risks(
-    rng: np.random.Generator, mass_L: Array, instance: Instance, replicates: int, log_floor: float
+    rng: np.random.Generator,
+    mass_L: Array,
+    instance: HardInstance,
+    replicates: int,
+    log_floor: float,
 ) -> dict[str, Array]:
-    """One data set a replicate; the risk of each learner on it, shape (R,).
+    """Draw a data set a replicate; return the risk of each learner on it, shape (R,).
 
     All learners meet the same contexts and toss the same coins, which changes no learner's risk.
     """
@@ -211,7 +215,7 @@ def _risks(
         return np.asarray(wrong_R_L @ mass_L)
 
     def chosen(score_good: NDArray[Any], score_bad: NDArray[Any]) -> Array:
-        """The risk of choosing the higher score, with a coin for ties."""
+        """Compute the risk of choosing the higher score, with a coin for ties."""
         tied = score_good == score_bad
         return risk((score_good < score_bad) | (tied & coins_R_L))
 

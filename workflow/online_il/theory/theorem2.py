@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_il.theory import gaussian, offline_bound
+from online_il.theory import gaussian, theorem1
 
 Array = NDArray[np.float64]
 
@@ -40,12 +40,12 @@ class Fit(NamedTuple):
 
 
 def objective(bandit: FiniteClass, of_X_Y: Array) -> Array:
-    """E_x E_{y ~ pi} of a function, for every policy, shape (K,): J_on for the signal, V for r."""
+    """Compute E_x E_{y ~ pi} of a function for every policy, (K,): J_on for the signal, V for r."""
     return np.einsum("x,kxy,xy->k", bandit.contexts_X, bandit.policies_K_X_Y, of_X_Y)
 
 
 def best_fit(bandit: FiniteClass) -> Fit:
-    """alpha and b by least squares of the signal on the reward with an intercept a context.
+    """Fit alpha and b by least squares of the signal on the reward, an intercept a context.
 
     Each (x, y) weighs as much as the class visits it on average, so actions that no student takes
     count for nothing. alpha is 0 where the reward does not vary within a context, and may be
@@ -66,7 +66,7 @@ def best_fit(bandit: FiniteClass) -> Fit:
 
 
 def delta(bandit: FiniteClass, fit: Fit, epsilon: float) -> float:
-    """delta(epsilon): the largest E h - E_{pi*} h over policies with J_on >= J_on(pi*) - epsilon.
+    """Compute the largest E h - E_{pi*} h over policies with J_on >= J_on(pi*) - epsilon.
 
     pi* maximises V; among several, the one with the largest J_on, which makes delta smallest.
     """
@@ -78,7 +78,7 @@ def delta(bandit: FiniteClass, fit: Fit, epsilon: float) -> float:
 
 
 def reference(bandit: FiniteClass) -> int:
-    """The number of pi*: the largest V, and among equals the largest J_on."""
+    """Find the number of pi*: the largest V, and among equals the largest J_on."""
     v_K = objective(bandit, bandit.reward_X_Y)
     j_K = objective(bandit, bandit.signal_X_Y)
     equal_K = v_K >= v_K.max() - 1e-12
@@ -86,20 +86,20 @@ def reference(bandit: FiniteClass) -> int:
 
 
 def bound(bandit: FiniteClass, fit: Fit, epsilon: float) -> float:
-    """(epsilon + delta(epsilon)) / alpha; infinite where alpha is not positive."""
+    """Compute (epsilon + delta(epsilon)) / alpha; infinite where alpha is not positive."""
     if fit.alpha <= 0:
         return math.inf
     return (epsilon + delta(bandit, fit, epsilon)) / fit.alpha
 
 
 def with_alpha(bandit: FiniteClass, fit: Fit, alpha: float) -> Fit:
-    """The decomposition with another alpha, and h what is then left."""
+    """Decompose the signal with another alpha; h is what is then left."""
     h_X_Y = bandit.signal_X_Y - alpha * bandit.reward_X_Y - fit.b_X[:, None]
     return Fit(alpha, fit.b_X, h_X_Y)
 
 
 def worst_risk(bandit: FiniteClass, epsilon: float) -> float:
-    """max V - V(pi) over the policies of the theorem: J_on(pi) >= max J_on - epsilon."""
+    """Find max V - V(pi) over the theorem's policies: J_on(pi) >= max J_on - epsilon."""
     j_K = objective(bandit, bandit.signal_X_Y)
     v_K = objective(bandit, bandit.reward_X_Y)
     return float(v_K.max() - v_K[j_K >= j_K.max() - epsilon].min())
@@ -109,9 +109,9 @@ def worst_risk(bandit: FiniteClass, epsilon: float) -> float:
 
 
 def gaussian_class(
-    problem: gaussian.Problem, *, students: int, reach: float, cells: int
+    problem: gaussian.GaussianProblem, *, students: int, reach: float, cells: int
 ) -> FiniteClass:
-    """A class of Gaussians on a grid: `students` means along the class's first direction.
+    """Put Gaussians on a grid: `students` means along the class's first direction.
 
     Means run over [-reach, reach] and actions over `cells` squared cells of a plane that holds all
     of them with four deviations to spare. The signal is log pi^e, as in on-policy distillation;
@@ -136,9 +136,9 @@ def gaussian_class(
     )
 
 
-def hard_class(instance: offline_bound.Instance) -> FiniteClass:
-    """All 2^l policies of Theorem 1's instance, with y2 good everywhere and f the density."""
-    mass_L = offline_bound.masses(instance)
+def hard_class(instance: theorem1.HardInstance) -> FiniteClass:
+    """List all 2^l policies of Theorem 1's instance, y2 good everywhere and f the density."""
+    mass_L = theorem1.masses(instance)
     count = instance.contexts
     choices_K_L = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
     policies = np.zeros((2**count, count, 3))

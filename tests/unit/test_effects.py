@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.power import TTestPower
 
-from online_il.claims.effects import (
+from online_il.statistics.effects import (
     Effect,
     Part,
     best_of_others,
@@ -18,8 +18,8 @@ from online_il.claims.effects import (
     mean_effect,
     simultaneous_p,
 )
-from online_il.claims.speed import Run, crossing, speed
-from online_il.statistics import largest_moves, simultaneous_tail
+from online_il.statistics.resampling import largest_moves, simultaneous_tail
+from online_il.statistics.speed import Curve, crossing, speed
 
 
 def single(values: np.ndarray) -> Effect:
@@ -215,7 +215,7 @@ def test_half_the_cost_is_twice_as_fast():
     accuracy = curve(rng, [0.1, 0.4, 0.6, 0.7, 0.7])
     cost = np.array([0.0, 10, 20, 40, 80])
     found = speed(
-        Run(accuracy, cost / 2), Run(accuracy, cost), accuracy[:, -1], accuracy[0, 0], 1000, rng
+        Curve(accuracy, cost / 2), Curve(accuracy, cost), accuracy[:, -1], accuracy[0, 0], 1000, rng
     )
     assert math.exp(found.effect.value) == pytest.approx(2)
     assert found.first_never == found.second_never == found.lost == 0
@@ -227,7 +227,7 @@ def test_the_time_of_three_seeds_is_known_as_three_seeds_allow():
     rng = np.random.default_rng(14)
     cost = np.array([0.0, 10, 20, 40, 80])
     steep, flat = ([0.1, 0.6, 0.7, 0.7, 0.7], [0.1, 0.3, 0.5, 0.66, 0.7])
-    runs = [Run(curve(rng, levels), cost) for levels in (steep, flat)]
+    runs = [Curve(curve(rng, levels), cost) for levels in (steep, flat)]
     found = speed(*runs, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
     assert found.effect.value > 0 and [part.freedom for part in found.effect.parts] == [299, 2]
     assert all(part.variance > 0 for part in found.effect.parts)
@@ -236,7 +236,7 @@ def test_the_time_of_three_seeds_is_known_as_three_seeds_allow():
 def test_a_run_that_never_gets_there_is_said_so():
     rng = np.random.default_rng(15)
     cost = np.array([0.0, 10, 20])
-    good, bad = Run(curve(rng, [0.1, 0.6, 0.7]), cost), Run(curve(rng, [0.1, 0.1, 0.2]), cost)
+    good, bad = Curve(curve(rng, [0.1, 0.6, 0.7]), cost), Curve(curve(rng, [0.1, 0.1, 0.2]), cost)
     found = speed(good, bad, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
     assert (found.first_never, found.second_never) == (0, 1)
 
@@ -246,8 +246,8 @@ def test_a_run_that_got_there_by_luck_is_said_so():
     rng = np.random.default_rng(18)
     cost = np.array([0.0, 10, 20])
     ends = [curve(rng, [0.1, 0.5, level], seeds=1) for level in (0.8, 0.6, 0.6)]
-    barely = Run(np.concatenate(ends), cost)
-    good = Run(curve(rng, [0.1, 0.7, 0.7]), cost)
+    barely = Curve(np.concatenate(ends), cost)
+    good = Curve(curve(rng, [0.1, 0.7, 0.7]), cost)
     found = speed(barely, good, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
     # All three draws of the mean, of 27, are those without the good seed: 8 of 27 never cross.
     assert 0.2 < found.first_never < 1 and found.second_never == 0
@@ -256,5 +256,5 @@ def test_a_run_that_got_there_by_luck_is_said_so():
 def test_an_expert_without_gain_has_no_yardstick():
     rng = np.random.default_rng(16)
     flat = np.zeros((3, 2, 50))
-    run = Run(flat, np.array([0.0, 10]))
+    run = Curve(flat, np.array([0.0, 10]))
     assert math.isnan(speed(run, run, flat[:, 0], flat[0, 0], 1000, rng).effect.value)

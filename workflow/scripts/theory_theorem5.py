@@ -7,8 +7,8 @@ constant. The beta that balances the bound's two terms is added to the sweep for
 from pydantic import Field
 
 from online_il.program.cli import main
-from online_il.theory import pessimism
-from online_il.theory.tables import Pessimism, TheoryOptions, finish
+from online_il.theory import theorem5
+from online_il.theory.tables import Theorem5Table, TheoryOptions, finish
 
 
 class Options(TheoryOptions):
@@ -22,15 +22,15 @@ class Options(TheoryOptions):
 
 
 def run(options: Options) -> None:
-    instance = pessimism.Instance(options.rare, options.coverage, options.signal_bad)
-    pessimism.check(instance, options.samples, options.beta, options.replicates)
+    instance = theorem5.BanditInstance(options.rare, options.coverage, options.signal_bad)
+    theorem5.check(instance, options.samples, options.beta, options.replicates)
     rows = []
     for samples in options.samples:
-        betas = [*options.beta, pessimism.theory_beta(instance, samples)]
-        risks, cloned = pessimism.risks(
+        betas = [*options.beta, theorem5.theory_beta(instance, samples)]
+        risks, cloned = theorem5.risks(
             instance, samples, betas, replicates=options.replicates, seed=options.seed
         )
-        named = [("pessimistic", beta, risk) for beta, risk in zip(betas, risks, strict=True)]
+        learners = [("pessimistic", beta, risk) for beta, risk in zip(betas, risks, strict=True)]
         rows += [
             {
                 "learner": learner,
@@ -39,10 +39,10 @@ def run(options: Options) -> None:
                 "is_theory_beta": index == len(options.beta),
                 "risk": risk.estimate,
                 "risk_stderr": risk.stderr,
-                "bound": pessimism.bound(instance, samples),
+                "bound": theorem5.bound(instance, samples),
             }
             for index, (learner, beta, risk) in enumerate(
-                [*named, ("behaviour_cloning", float("nan"), cloned)]
+                [*learners, ("behaviour_cloning", float("nan"), cloned)]
             )
         ]
     last = [row for row in rows if row["samples"] == options.samples[-1]]
@@ -57,7 +57,7 @@ def run(options: Options) -> None:
         "risk_first_beta": last[0]["risk"],
         "bound": last[0]["bound"],
     }
-    finish(rows, Pessimism, options, headline)
+    finish(rows, Theorem5Table, options, headline)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,213 @@
+"""Evaluating the checkpoints of a run: responses are drawn and graded, choices are scored.
+
+Every benchmark is sampled from the policy itself and, where the settings name it, by the paper's
+validation sampling; the same random numbers serve all policies, prompt by prompt. A benchmark of
+choices is scored as MMLU is: the likeliest of a question's choices counts.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from online_il.chat import messages_of
+from online_il.config.evaluation import Evaluation
+from online_il.config.sampling import Sampling
+from online_il.files import write_json, write_table
+from online_il.generation.engines import Engine
+from online_il.generation.resume import Resume, loglikelihoods, respond
+from online_il.grading import graded_samples, grader_of
+from online_il.models import form_hash
+from online_il.provenance import identities, libraries, versions
+from online_il.records import Checkpoint, EvaluationRecord, Samples
+from online_il.statistics.errors import clustered_stderr
+from online_il.tasks.miniature import check_rate
+
+Rows = list[dict[str, Any]]
+"""Rows of the samples table."""
+
+
+class Job(NamedTuple):
+    """The settings and folders that the evaluations of one run's checkpoints share."""
+
+    names: dict[str, Any]
+    """The fields of `EvaluationRecord` from `task` to `seed`, and `prompts_hash`."""
+    settings: Evaluation
+    generation: str
+    """The generation settings as JSON."""
+    code: str
+    """Hash of the code."""
+    checkpoints: Path
+    """Folder of the run's checkpoints, `step<n>`."""
+    state: Path
+    """Folder of what was generated so far."""
+    output: Path
+    """Folder to write: `step<n>/<benchmark>.json` and the responses as Parquet."""
+
+
+class Planned(NamedTuple):
+    """One evaluation that is to be made."""
+
+    checkpoint: Checkpoint
+    benchmark: str
+    sampling: str
+    """`policy` or `paper`."""
+
+
+def planned(
+    checkpoints: Sequence[Checkpoint],
+    prompts: dict[str, pd.DataFrame],
+    settings: Evaluation,
+) -> list[Planned]:
+    """List the evaluations of every checkpoint; choices are not sampled, so they have one each.
+
+    `prompts` holds the prompts of every benchmark.
+    """
+    both = ("policy", "paper") if settings.paper else ("policy",)
+    return [
+        Planned(checkpoint, benchmark, sampling)
+        for checkpoint in checkpoints
+        for benchmark, rows in prompts.items()
+        for sampling in (("policy",) if _grader(rows) == "choice" else both)
+    ]
+
+
+def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> EvaluationRecord:
+    """Evaluate the checkpoint that the engine has loaded; write responses and record.
+
+    After a kill, the same call goes on after the last batch that was written in full.
+    """
+    checkpoint, benchmark, sampling = plan
+    settings: Sampling = getattr(job.settings, sampling)
+    is_choice = _grader(prompts) == "choice"
+    count = job.settings.responses.get(benchmark, job.settings.samples_per_prompt)
+    count = 1 if is_choice else count
+    name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
+    own, *accepted = identities(
+        job.code,
+        **job.names,
+        versions=libraries(),
+        weights=checkpoint.weights_hash,
+        form=form_hash(job.checkpoints / f"step{checkpoint.step}"),
+        benchmark=benchmark,
+        sampling=settings.model_dump(),
+        count=count,
+        seed_of_samples=job.settings.seed,
+        generation=job.generation,
+    )
+    state = job.state / f"step{checkpoint.step}.{name}.jsonl"
+    resume = Resume(state, own, job.code, tuple(accepted))
+    policy = {"policy": f"{job.names['run']}/step{checkpoint.step}", "seed": job.names["seed"]}
+    if is_choice:
+        rows = likeliest_choices(engine, prompts, resume, **policy)
+    else:
+        rows = _responses(engine, prompts, resume, settings, count, job.settings.seed, **policy)
+    honest_share, attempts = _checks(rows, prompts)
+    correct_N = np.array([row["correct"] for row in rows], dtype=float)
+    strict_N = np.array([row["correct_strict"] for row in rows], dtype=float)
+    record = EvaluationRecord(
+        **job.names,
+        code_hash=job.code,
+        versions=versions(),
+        **checkpoint.model_dump(),
+        benchmark=benchmark,
+        sampling=sampling,
+        sampling_settings={"scoring": "loglikelihood"} if is_choice else settings.model_dump(),
+        n_prompts=len(prompts),
+        samples_per_prompt=count,
+        accuracy=float(correct_N.mean()),
+        accuracy_stderr=clustered_stderr(correct_N, np.array([row["prompt_id"] for row in rows])),
+        accuracy_strict=None if np.isnan(strict_N).any() else float(strict_N.mean()),
+        format_rate=None if is_choice else _mean(row["format_ok"] for row in rows),
+        truncation_rate=None if is_choice else _mean(r["finish_reason"] == "length" for r in rows),
+        mean_length=None if is_choice else _mean(row["n_tokens"] for row in rows),
+        check_rate=honest_share,
+        attempts=attempts,
+        data_revision=str(prompts["revision"][0]),
+    )
+    folder = job.output / f"step{checkpoint.step}"
+    write_table(rows, Samples, folder / f"{name}.parquet", record.model_dump())
+    write_json(record, folder / f"{name}.json")
+    return record
+
+
+def likeliest_choices(
+    engine: Engine, prompts: pd.DataFrame, resume: Resume, *, policy: str, seed: int
+) -> Rows:
+    """Take the likeliest choice of every question as its response."""
+    answers = [json.loads(answer) for answer in prompts["answer"]]
+    # A text is what lm-evaluation-harness asks for, with its space; a number is the miniature's.
+    continuations = [
+        [choice if isinstance(choice, str) else f" {choice}" for choice in answer["choices"]]
+        for answer in answers
+    ]
+    scores = loglikelihoods(engine, list(prompts["text"]), continuations, resume)
+    rows = []
+    for prompt_id, answer, nats in zip(prompts["prompt_id"], answers, scores, strict=True):
+        text = str(answer["choices"][int(np.argmax(nats))])
+        correct = text == str(answer["correct"])
+        rows.append(
+            {
+                "prompt_id": prompt_id,
+                "sample_index": 0,
+                "policy": policy,
+                "seed": seed,
+                "text": text,
+                "n_tokens": 1,
+                "finish_reason": "loglikelihood",
+                "token_ids": None,
+                "reward": float(correct),
+                "reward_tinyzero": math.nan,
+                "correct_strict": math.nan,
+                "correct": correct,
+                "format_ok": True,
+            }
+        )
+    return rows
+
+
+def _responses(
+    engine: Engine,
+    prompts: pd.DataFrame,
+    resume: Resume,
+    sampling: Sampling,
+    count: int,
+    seed_of_samples: int,
+    *,
+    policy: str,
+    seed: int,
+) -> Rows:
+    """Draw and grade `count` responses to each prompt."""
+    keys = [(p, s) for p in range(len(prompts)) for s in range(count)]
+    texts = [prompts["text"][prompt] for prompt, _ in keys]
+    responses = respond(engine, texts, keys, sampling=sampling, seed=seed_of_samples, resume=resume)
+    return graded_samples(prompts, keys, responses, policy=policy, seed=seed)
+
+
+def _checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | None]:
+    """Return (share of attempts with an honest check, attempts a response) of the miniature.
+
+    None for prompts that are not in its language.
+    """
+    if _grader(prompts) != "countdown" or messages_of(prompts["text"][0]) is not None:
+        return None, None
+    targets = {
+        prompt_id: json.loads(answer)["target"]
+        for prompt_id, answer in zip(prompts["prompt_id"], prompts["answer"], strict=True)
+    }
+    counts = [check_rate(row["text"], targets[row["prompt_id"]]) for row in rows]
+    attempts, honest = sum(c[0] for c in counts), sum(c[1] for c in counts)
+    return (honest / attempts if attempts else None), attempts / len(rows)
+
+
+def _grader(prompts: pd.DataFrame) -> str:
+    """Name the grader of a benchmark's prompts, which is the same for all of them."""
+    return grader_of(json.loads(prompts["answer"][0]))
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values)))

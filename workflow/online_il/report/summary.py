@@ -1,0 +1,115 @@
+"""The final accuracies of a study, and what they took, as a table of plain text."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from online_il.benchmarks import IN_DISTRIBUTION, ORDER
+from online_il.store import learning_curves, query
+
+FIRST = ["base", "expert"]
+INSIDE = [*IN_DISTRIBUTION, "validation"]
+LEAST_CHECK_RATE = 0.9
+LOOK: dict[str, Any] = {
+    "box": box.SIMPLE_HEAD,
+    "padding": (0, 1, 0, 0),
+    "pad_edge": False,
+    "show_edge": False,
+    "title_justify": "left",
+}
+
+
+def _accuracies(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
+    """Tabulate the final accuracies with their 95 % intervals, a row a run."""
+    measures = rows[["benchmark", "sampling"]].drop_duplicates().itertuples(index=False)
+    columns = sorted(measures, key=lambda m: (m.sampling != "policy", ORDER.index(m.benchmark)))
+    titles = [b if s == "policy" else f"{b}, {s}'s sampling" for b, s in columns]
+    table = Table("run", *titles, **LOOK, title=f"{task}: final accuracy [95 % interval]")
+    for run in runs:
+        cells = []
+        for benchmark, sampling in columns:
+            found = rows[
+                (rows["run"] == run)
+                & (rows["benchmark"] == benchmark)
+                & (rows["sampling"] == sampling)
+            ]
+            values = found[["accuracy", "low", "high"]].to_numpy()
+            cells.append("".join(f"{a:.3f} [{low:.2f}, {high:.2f}]" for a, low, high in values))
+        table.add_row(run, *cells)
+    return table
+
+
+def _costs(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
+    """Tabulate what each run took in training and how long its responses are, a row a run."""
+    table = Table("run", **LOOK, title=f"{task}: training, means over seeds")
+    for column in ("seeds", "updates", "samples", "tokens", "device-seconds", "response length"):
+        table.add_column(column, justify="right")
+    inside = rows["benchmark"].isin(INSIDE) & (rows["sampling"] == "policy")
+    drawn = rows[inside].drop_duplicates("run").set_index("run")
+    for run in runs:
+        if run in drawn.index:
+            r = drawn.loc[run]
+            counts = [f"{r[key]:,.0f}" for key in ("seeds", "updates", "samples", "tokens")]
+            table.add_row(run, *counts, f"{r['device_seconds']:,.1f}", f"{r['mean_length']:.1f}")
+    return table
+
+
+def _check_lines(rows: pd.DataFrame) -> list[str]:
+    """State the base's rate of honest checks, and warn where it is too low for GRPO."""
+    base = rows[(rows["run"] == "base") & (rows["sampling"] == "policy")]
+    lines = []
+    for rate in base["check_rate"].dropna().head(1):
+        lines.append(f"base's honest check rate: {rate:.3f}")
+        if rate < LEAST_CHECK_RATE:
+            lines.append(
+                f"WARNING: below {LEAST_CHECK_RATE}. GRPO on a base that does not check its "
+                "attempts honestly tends to collapse to one short attempt; train the base longer, "
+                "or on more solved attempts."
+            )
+    return lines
+
+
+def _still_lines(counts: pd.DataFrame) -> list[str]:
+    """List the runs with updates that changed nothing, as all rewards of a group were equal."""
+    return [
+        f"{row['run']}, seed {row['seed']}: {row['still']:,} of {row['updates']:,} updates had no "
+        "spread of reward and changed nothing"
+        + (
+            "; the run is its base: its rewards never differ"
+            if row["still"] == row["updates"]
+            else ""
+        )
+        for row in counts.to_dict("records")
+    ]
+
+
+STILL = """
+SELECT task, run, seed, count(*) FILTER (reward_spread = 0) AS still, count(*) AS updates
+FROM training GROUP BY ALL HAVING still > 0 ORDER BY ALL
+"""
+
+
+def summary(database: Path) -> str:
+    """Write the table of a study as plain text: accuracies, costs, warnings, task by task."""
+    last = query(database, "SELECT DISTINCT task, run, step FROM final")
+    rows = learning_curves(database).merge(last, on=["task", "run", "step"])
+    still = query(database, STILL)
+    text = io.StringIO()
+    console = Console(file=text, width=120, color_system=None, highlight=False, markup=False)
+    for task, part in rows.groupby("task"):
+        names = sorted(part["run"].unique(), key=lambda name: (name not in FIRST, name))
+        console.print(_accuracies(part, names, str(task)))
+        console.print()
+        console.print(_costs(part, names, str(task)))
+        console.print()
+        for line in [*_check_lines(part), *_still_lines(still[still["task"] == task])]:
+            console.print(line)
+        console.print()
+    console.print("Training is that of the run itself, without its expert's.")
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    return "\n".join(lines) + "\n"

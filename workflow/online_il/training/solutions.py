@@ -1,0 +1,72 @@
+"""Solved problems as the token ids that the base of GSM8K is fine-tuned on (OpenR1-Math, D.2)."""
+
+import json
+from pathlib import Path
+
+from online_il import hub
+from online_il.chat import as_text, prompt_ids
+from online_il.config.finetuning import Finetuning
+from online_il.ends import trained_end
+from online_il.errors import InputError
+from online_il.models import load_tokenizer
+from online_il.records import Prompts, read_table
+from online_il.tasks.asked import Asked
+from online_il.training.supervised import Demonstration
+
+
+class Message(hub.HubRow):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class Conversation(hub.HubRow):
+    """A row of OpenR1-Math: a question and a solution."""
+
+    messages: list[Message]
+
+
+def asked(prompts: Path) -> Asked:
+    """Collect the questions of the task's benchmarks, which the base must not learn from."""
+    table = read_table(prompts, Prompts)
+    tested = table[table["split"] != "train"]
+    answers = map(json.loads, tested["answer"])
+    return Asked(zip(tested["split"], tested["text"], answers, strict=True))
+
+
+def solutions(
+    model: Path, prompts: Path, settings: Finetuning
+) -> tuple[list[Demonstration], dict[str, int]]:
+    """Read the conversations as token ids; count those that are left out, by reason.
+
+    `prompts` is the task's table of prompts. Raises `InputError` for a conversation without an
+    answer, and where fewer are left than an update takes.
+    """
+    tokenizer = load_tokenizer(model)
+    tested = asked(prompts)
+    end = trained_end(model, conversation=True)
+    found: list[Demonstration] = []
+    left_out = {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
+    for number, row in enumerate(hub.rows(settings.dataset, Conversation)):
+        messages = [message.model_dump() for message in row.messages]
+        if len(messages) < 2 or messages[-1]["role"] != "assistant":
+            raise InputError(
+                f"{settings.dataset.repo}, row {number}: `messages` does not end with an answer"
+            )
+        if any(message["content"] in tested for message in messages[:-1]):
+            left_out["asked_in_a_benchmark"] += 1
+            continue
+        prompt = prompt_ids(tokenizer, [as_text(messages[:-1])])[0]
+        answer = tokenizer.encode(messages[-1]["content"], add_special_tokens=False)
+        answer.append(end)
+        if len(prompt) + len(answer) > settings.max_length:
+            left_out["longer_than_max_length"] += 1
+            continue
+        found.append(Demonstration(prompt, answer))
+    if len(found) < settings.batch_size:
+        raise InputError(
+            f"{settings.dataset.repo}: {len(found)} rows are left, fewer than one update of "
+            f"{settings.batch_size} takes ({left_out}); raise finetuning.max_length"
+        )
+    return found, left_out
