@@ -24,6 +24,7 @@ from online_il.preflight.models import (
 )
 from online_il.preflight.report import Report
 from online_il.program.cli import main, parser
+from online_il.program.dag import Job, graph_of_study, pending_jobs
 
 
 def run(options: argparse.Namespace) -> None:
@@ -35,9 +36,13 @@ def run(options: argparse.Namespace) -> None:
     if not tasks:
         names = ", ".join(task.name for task in study.tasks)
         raise ParameterError(f"--task {options.task}: no such task; there are: {names}")
+    if options.jobs is not None:
+        jobs = [Job(*row) for row in json.loads(options.jobs.read_text())]
+    else:
+        jobs = pending_jobs(graph_of_study(options.config, json.loads(options.overrides)))
     report = Report()
     for task in tasks:
-        check_keys(study, task, options.results, report)
+        check_keys(task, jobs, report)
         check_programs(study, task, report)
         folders = check_files(study, task, report)
         check_tokenizers(task, folders, report)
@@ -46,9 +51,9 @@ def run(options: argparse.Namespace) -> None:
         check_engine(study, task, folders, report)
         check_context(study, task, report)
         check_memory(study, task, report)
-    check_disk(study, tasks, options.results, report, options.cores)
+    check_disk(study, tasks, jobs, options.results, report, options.cores)
     if options.slurm is not None:
-        check_slurm(study, tasks, options.slurm, report)
+        check_slurm(study, jobs, options.slurm, report)
     text = report.text(f"{study.scale}, {', '.join(task.name for task in tasks)}")
     print(text, end="")
     # A task's report lets its jobs start; the whole study's is there to be read.
@@ -65,6 +70,11 @@ if __name__ == "__main__":
     arguments.add_argument("--overrides", default="{}", help="values over the config's, JSON")
     arguments.add_argument("--task", help="the one task to check; all without it")
     arguments.add_argument("--results", type=Path, required=True, help="folder of the results")
+    arguments.add_argument(
+        "--jobs",
+        type=Path,
+        help="jobs still to be done, JSON: [[rule, task, run, seed], ...]; else Snakemake is asked",
+    )
     arguments.add_argument("--cores", type=int, help="cores of this machine for the jobs")
     arguments.add_argument("--slurm", type=Path, help="profile of the cluster; none without it")
     arguments.add_argument("--checked", help="name of these settings, to end the report with")

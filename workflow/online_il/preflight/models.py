@@ -15,7 +15,7 @@ from online_il.config.plan import ModelShape
 from online_il.config.study import Study, evaluation_of, method_of
 from online_il.config.tasks import ModelExpert, Pretrained, Task
 from online_il.config.training import Sft
-from online_il.cost.jobs import finetuning_of
+from online_il.cost.rules import finetuning_of
 from online_il.cost.shape import of_model
 from online_il.errors import InputError
 from online_il.generation.tokens import end_ids, tokens_by_id, trained_end
