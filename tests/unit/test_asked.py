@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from online_il.config.training import Finetuning
+from online_il.config.finetuning import Finetuning
 from online_il.files import write_table
 from online_il.generation.chat import as_text
 from online_il.records import Prompts

@@ -10,8 +10,8 @@ from in_process import run
 from preflight_studies import study_raw, trainings_of
 from test_ends import inputs
 
+from online_il.config.architecture import Architecture
 from online_il.config.study import Study
-from online_il.config.training import Architecture
 from online_il.preflight import memory
 from online_il.preflight.report import Report
 from online_il.training import resume

@@ -8,9 +8,9 @@ import pytest
 import torch
 from decode_models import hf_logits
 
+from online_il.config.architecture import Architecture
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
-from online_il.config.training import Architecture
 from online_il.errors import InputError
 from online_il.generation import chat, decode
 from online_il.generation.engines import open_engine

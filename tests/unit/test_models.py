@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from online_il import models
-from online_il.config.training import Architecture
+from online_il.config.architecture import Architecture
 from online_il.tasks.miniature import VOCABULARY
 
 SHAPE = Architecture(hidden_size=16, intermediate_size=32, layers=2, heads=2, head_dim=6)

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from training_runs import SCRIPTS, WORDS, program, tiny
 
-from online_il.config.training import Architecture
+from online_il.config.architecture import Architecture
 from online_il.files import write_table
 from online_il.generation.response import Response
 from online_il.grading import graded_sample

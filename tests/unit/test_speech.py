@@ -256,7 +256,7 @@ def test_no_word_retrains_anything(project, before):
         "models.py": ("no weights (safetensors) in it", "no weights in it"),
         "training/common.py": ("lower the learning rate", "turn the learning rate down"),
         "training/resume.py": ("going on after update", "continuing after update"),
-        "config/training.py": ("Longest training prompt", "The longest training prompt"),
+        "config/grpo.py": ("Longest training prompt", "The longest training prompt"),
         "__init__.py": ('__version__ = "', '__version__ = "9.'),
     }
     assert changed(project, before, words) == set()
@@ -299,6 +299,15 @@ def test_a_chart_draws_and_trains_nothing(project, before):
             {"grpo.py", "pretrain.py"},
         ),
         ("grading.py", ("(known)).reward", "(known)).reward / 2"), {"grpo.py"}),
+        # A method's settings, and the table of methods, which no program that trains reads.
+        (
+            "config/grpo.py",
+            ("rollouts_per_prompt: int = Field(gt=1", "x: int = Field(gt=1"),
+            {"grpo.py"},
+        ),
+        ("config/sft.py", ("demonstrations: int = Field(gt=0", "x: int = Field(gt=0"), {"sft.py"}),
+        ("config/distill.py", ("temperature: float = Field(", "x: float = Field("), {"distill.py"}),
+        ("methods.py", ('"samples", (1, 0)', '"reward", (1, 1)'), set()),
     ],
 )
 def test_what_decides_a_number_retrains_what_depends_on_it_and_nothing_else(

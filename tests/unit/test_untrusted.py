@@ -15,8 +15,8 @@ from training_runs import WORDS, tiny
 
 from online_il import hub
 from online_il.config.hub import Model
+from online_il.config.run import Run
 from online_il.config.tasks import ModelExpert, Task
-from online_il.config.training import Run
 from online_il.errors import InputError
 from online_il.generation.chat import rendered
 from online_il.models import byte_tokenizer, load_model, save_policy, word_tokenizer

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import torch
 
+from online_il.config.architecture import Architecture
+from online_il.config.distill import Distill
 from online_il.config.generation import Generation
-from online_il.config.training import Architecture, Distill, Grpo
+from online_il.config.grpo import Grpo
 from online_il.models import load_model, new_model, save_policy, word_tokenizer
 from online_il.training import common, distill, grpo, rollouts
 from online_il.training.resume import Saving

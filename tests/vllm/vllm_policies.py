@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from online_il.config.training import Architecture
+from online_il.config.architecture import Architecture
 from online_il.models import new_model, save_policy, word_tokenizer
 from online_il.tasks.miniature import VOCABULARY
 

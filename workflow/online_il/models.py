@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from online_il.config.training import Architecture
+from online_il.config.architecture import Architecture
 from online_il.errors import InputError
 from online_il.files import flush, made_aside
 from online_il.generation.tokens import end_ids

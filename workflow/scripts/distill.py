@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from online_il.config.distill import Distill
 from online_il.config.generation import Generation
-from online_il.config.training import Distill
 from online_il.errors import InputError
 from online_il.models import (
     form_hash,

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from online_il import hub
-from online_il.config.training import Finetuning
+from online_il.config.finetuning import Finetuning
 from online_il.errors import InputError
 from online_il.generation.chat import as_text, prompt_ids
 from online_il.generation.tokens import trained_end

@@ -3,7 +3,7 @@
 import argparse
 
 from online_il.config.generation import Generation
-from online_il.config.training import Grpo
+from online_il.config.grpo import Grpo
 from online_il.grading import reward
 from online_il.models import load_model, load_tokenizer, policy_hash
 from online_il.program.cli import main, parser

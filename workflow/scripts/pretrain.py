@@ -9,7 +9,7 @@ import json
 import random
 from pathlib import Path
 
-from online_il.config.training import Pretraining
+from online_il.config.pretraining import Pretraining
 from online_il.models import new_model, word_tokenizer
 from online_il.program.cli import add_run, log, main, parser
 from online_il.provenance import file_hash

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from online_il.config.training import Sft
+from online_il.config.sft import Sft
 from online_il.generation.chat import messages_of, prompt_ids
 from online_il.generation.tokens import end_ids, trained_end, vocabulary_hash
 from online_il.models import load_model, load_tokenizer, policy_hash

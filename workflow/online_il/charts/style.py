@@ -15,6 +15,7 @@ import altair as alt
 import vl_convert
 
 from online_il.files import write_text
+from online_il.methods import METHODS
 
 INK = "#222222"
 GREY = "#6e6e6e"
@@ -43,7 +44,7 @@ SPARE = [
     Style("#7F7F7F", "circle"),
 ]
 # In the order of the legend.
-DASHES = {"grpo": [8, 2, 2, 2], "sft": [1, 0], "distill": [5, 3]}
+DASHES = {name: list(method.dash) for name, method in METHODS.items()}
 
 
 def styles(runs: Iterable[str]) -> dict[str, Style]:

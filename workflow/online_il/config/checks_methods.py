@@ -17,12 +17,12 @@ from online_il.config.reading import (
     text,
     value_at,
 )
-
-METHODS = ("grpo", "sft", "distill")
+from online_il.methods import METHODS
 
 
 def method_problems(raw: Mapping[str, Any], tasks: Rows) -> Iterator[Problem]:
     """What is wrong with the settings that runs share, those of the study and those of tasks."""
+    yield from _missing(raw, tasks)
     for method in METHODS:
         own = [(i, t) for i, t in tasks if value_at(t, "methods", method) not in (ABSENT, None)]
         others = [task for index, task in tasks if index not in dict(own)]
@@ -43,6 +43,23 @@ def method_problems(raw: Mapping[str, Any], tasks: Rows) -> Iterator[Problem]:
                 "set it to vllm or transformers, or hardware to cpu",
             )
         yield from _gpu_problems(raw, tasks)
+
+
+def _missing(raw: Mapping[str, Any], tasks: Rows) -> Iterator[Problem]:
+    """Methods and rules that some task uses and that have no settings."""
+    if not isinstance(value_at(raw, "methods"), Mapping):
+        return
+    for name, method in METHODS.items():
+        users = [
+            t for _, t in tasks for _, run in rows_of(t, "runs") if text(run, "method") == name
+        ]
+        for part, what in (
+            ("methods", f"settings of {method.label}"),
+            ("resources", "what its jobs ask for"),
+        ):
+            absent = value_at(raw, part, name) in (ABSENT, None)
+            if absent and any(value_at(task, part, name) in (ABSENT, None) for task in users):
+                yield Problem((part, name), ABSENT, "a required key is missing", f"add: {what}")
 
 
 def _devices(raw: Mapping[str, Any], task: dict[str, Any], rule: str) -> int:

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from online_il.config.architecture import Architecture
 from online_il.config.settings import Settings
-from online_il.config.training import Architecture
 
 
 class RandomModel(Settings):

@@ -1,8 +1,9 @@
 """Settings of what the jobs ask of the machine or the cluster."""
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from online_il.config.settings import Settings
+from online_il.methods import METHODS
 
 
 class Resources(Settings):
@@ -14,24 +15,17 @@ class Resources(Settings):
     gpu: int = Field(0, ge=0, description="GPUs.")
 
 
-class RuleResources(Settings):
-    """Resources of the heavy rules."""
-
-    pretrain: Resources | None = Field(None, description="Training of a base from scratch.")
-    finetune: Resources | None = Field(None, description="Fine-tuning of a pretrained base.")
-    grpo: Resources = Field(description="Training of an expert.")
-    sft: Resources = Field(description="Training of a student offline.")
-    distill: Resources = Field(description="Training of a student on-policy.")
-    sample: Resources = Field(description="Sampling of demonstrations and responses.")
-    evaluate: Resources = Field(description="Evaluation of the checkpoints of one run.")
-
-
-class TaskResources(Settings):
-    """Resources of single rules in one task; those of the study where left out."""
-
-    finetune: Resources | None = Field(None, description="Fine-tuning of a pretrained base.")
-    grpo: Resources | None = Field(None, description="Training of an expert.")
-    sft: Resources | None = Field(None, description="Training of a student offline.")
-    distill: Resources | None = Field(None, description="Training of a student on-policy.")
-    sample: Resources | None = Field(None, description="Sampling of demonstrations and responses.")
-    evaluate: Resources | None = Field(None, description="Evaluation of the checkpoints of a run.")
+_RULES = {
+    "pretrain": "Training of a base from scratch.",
+    "finetune": "Fine-tuning of a pretrained base.",
+    **{name: f"Training by {method.label}." for name, method in METHODS.items()},
+    "sample": "Sampling of demonstrations and responses.",
+    "evaluate": "Evaluation of the checkpoints of one run.",
+}
+_KEYS = {rule: (Resources | None, Field(None, description=text)) for rule, text in _RULES.items()}
+RuleResources = create_model(  # type: ignore[call-overload]
+    "RuleResources",
+    __base__=Settings,
+    __doc__="Resources of the rules that take long; a rule that no task runs needs none.",
+    **_KEYS,
+)

@@ -17,6 +17,7 @@ from online_il.config import checks
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
+from online_il.config.methods import Methods
 from online_il.config.overrides import lay_over
 from online_il.config.plan import Plan
 from online_il.config.reading import (
@@ -31,10 +32,10 @@ from online_il.config.reading import (
     ConfigError as ConfigError,
 )
 from online_il.config.resources import Resources, RuleResources
+from online_il.config.run import Run
 from online_il.config.settings import Settings
 from online_il.config.tasks import Task
 from online_il.config.theory import Theory
-from online_il.config.training import Distill, Grpo, Methods, Run, Sft
 
 
 class Study(Settings):
@@ -53,8 +54,12 @@ class Study(Settings):
     )
     generation: Generation = Field(description="The generation engine.")
     evaluation: Evaluation = Field(description="How checkpoints are evaluated.")
-    methods: Methods = Field(description="Settings shared by all runs of a method.")
-    resources: RuleResources = Field(description="What jobs ask of the machine.")
+    methods: Methods = Field(  # type: ignore[valid-type]
+        description="Settings shared by all runs of a method."
+    )
+    resources: RuleResources = Field(  # type: ignore[valid-type]
+        description="What jobs ask of the machine."
+    )
     tasks: list[Task] = Field(min_length=1, description="The tasks of the study.")
     discrepancy: Discrepancy | None = Field(
         None, description="Comparison of responses; the study has none when this is left out."
@@ -89,10 +94,9 @@ def seeds_of(task: Task, run: Run) -> list[int]:
     return task.seeds if run.seeds is None else run.seeds
 
 
-def method_of(study: Study, task: Task, method: str) -> Grpo | Sft | Distill:
+def method_of(study: Study, task: Task, method: str) -> Any:
     """The settings of a method in a task: the task's own, or those of the study."""
-    settings = getattr(task.methods, method) or getattr(study.methods, method)
-    return settings  # type: ignore[no-any-return]
+    return getattr(task.methods, method) or getattr(study.methods, method)
 
 
 def evaluation_of(study: Study, task: Task) -> Evaluation:

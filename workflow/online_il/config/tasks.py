@@ -7,16 +7,14 @@ from pydantic import Field
 from online_il.config.data import Aime, CountdownHub, DeepScaler, Gsm8k, MiniatureData
 from online_il.config.endpoint import Endpoint
 from online_il.config.evaluation import Evaluation
+from online_il.config.finetuning import Finetuning
 from online_il.config.hub import Model
+from online_il.config.methods import Methods
+from online_il.config.pretraining import Pretraining
 from online_il.config.random import RandomModel
-from online_il.config.resources import TaskResources
+from online_il.config.resources import RuleResources
+from online_il.config.run import Run
 from online_il.config.settings import Settings
-from online_il.config.training import (
-    Finetuning,
-    Pretraining,
-    Run,
-    TaskMethods,
-)
 
 NAME = r"^[a-z0-9][a-z0-9.-]*$"
 
@@ -98,14 +96,14 @@ class Task(Settings):
     seeds: list[int] = Field(
         min_length=1, description="Seeds of every run; all start from one base."
     )
-    methods: TaskMethods = Field(
-        TaskMethods(), description="Settings of single methods in place of the study's."
+    methods: Methods = Field(  # type: ignore[valid-type]
+        Methods(), description="Settings of single methods in place of the study's."
     )
     evaluation: Evaluation | None = Field(
         None, description="How its checkpoints are evaluated, in place of the study's."
     )
-    resources: TaskResources = Field(
-        TaskResources(), description="What single rules ask for, in place of the study's."
+    resources: RuleResources = Field(  # type: ignore[valid-type]
+        RuleResources(), description="What single rules ask for, in place of the study's."
     )
     base: Base | None = Field(None, description="How the base model is made; runs need one.")
     experts: list[Expert] = Field([], description="Experts that are not runs.")

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from online_il import benchmarks
+from online_il.config.finetuning import Finetuning
 from online_il.config.plan import ModelShape, Plan, TaskTokens
+from online_il.config.run import Run
 from online_il.config.study import Study, checkpoints_of, evaluation_of, method_of, resources_of
 from online_il.config.tasks import EndpointExpert, Pretrained, RandomBase, Scratch, Task
-from online_il.config.training import Finetuning, Run
 from online_il.cost.shape import forward_flops, of_model, parameters
+from online_il.methods import METHODS
 
 PROMPTS = {"gsm8k": 1_319, "mmlu": 14_042, "aime2024": 30, "aime2025": 30, "math500": 500}
 """Prompts of the public benchmarks: their test sets' sizes."""
@@ -260,13 +262,18 @@ def nothing(policy: Policy) -> Work:
     return Work()
 
 
+BY_TEACHER = {
+    "reward": learn_from_reward,
+    "samples": learn_from_samples,
+    "probabilities": learn_from_probabilities,
+}
+"""What a method's job takes, by what the method learns from (`Method.learns_from`)."""
+
 COSTS: dict[str, tuple[Callable[[Policy], Work], str | None]] = {
     "pretrain": (pretrain, "pretrain"),
     "finetune": (finetune, "finetune"),
     "adopt": (nothing, None),
-    "grpo": (learn_from_reward, "grpo"),
-    "sft": (learn_from_samples, "sft"),
-    "distill": (learn_from_probabilities, "distill"),
+    **{name: (BY_TEACHER[method.learns_from], name) for name, method in METHODS.items()},
     "evaluate": (evaluate, "evaluate"),
     "sample": (sample, "sample"),
     "demonstrate": (demonstrate, None),

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from online_il.config.architecture import Architecture
 from online_il.config.hub import Model
 from online_il.config.plan import ModelShape, Plan
-from online_il.config.training import Architecture
 from online_il.errors import InputError
 
 FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
@@ -103,8 +103,8 @@ def of_model(model: object, plan: Plan | None) -> ModelShape:
 
     Raises `InputError` for a model of the hub that neither the cache nor the plan knows.
     """
+    from online_il.config.pretraining import Pretraining
     from online_il.config.random import RandomModel
-    from online_il.config.training import Pretraining
 
     if isinstance(model, RandomModel):
         return of_architecture(model.architecture, BYTE_VOCABULARY, model.max_length)

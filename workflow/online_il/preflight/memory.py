@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from online_il import hub
 from online_il.config.plan import ModelShape, Plan
@@ -16,11 +16,11 @@ from online_il.config.study import (
     resources_of,
 )
 from online_il.config.tasks import ModelExpert, Pretrained, Task
-from online_il.config.training import Distill, Grpo
 from online_il.cost.memory import GIB, Memory, published_bytes, training, vllm_least
 from online_il.cost.rules import finetuning_of
 from online_il.cost.shape import of_model, parameters
 from online_il.errors import InputError
+from online_il.methods import METHODS
 from online_il.models import PARTS
 from online_il.preflight.models import shape_of
 from online_il.preflight.report import Report
@@ -52,26 +52,28 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
         vllm = study.generation.colocated_share * plan.gpu_memory_gib * GIB
     experts = {expert.name: expert for expert in task.experts}
     for run in task.runs:
-        settings = method_of(study, task, run.method)
-        online = isinstance(settings, Grpo | Distill)
+        method, settings = METHODS[run.method], _settings(study, task, run.method)
         response = evaluation_of(study, task).policy.max_new_tokens
-        if isinstance(settings, Grpo | Distill):
-            response = settings.max_new_tokens
         teacher = None
-        if isinstance(settings, Distill):
+        if method.learns_from == "probabilities":
             teacher = shape_of(experts.get(run.expert or "", task.base), study)
         estimate = training(
             shape,
             gpus=max(1, resources_of(study, task, run.method).gpu),
             sequences=settings.micro_batch_size,
-            length=prompt + response,
-            reference=isinstance(settings, Grpo) and settings.kl_coefficient > 0,
+            length=prompt + (settings.max_new_tokens if method.on_policy else response),
+            reference=method.learns_from == "reward" and settings.kl_coefficient > 0,
             teacher=teacher,
-            vllm=vllm if online else 0.0,
+            vllm=vllm if method.on_policy else 0.0,
         )
         if run.method not in found or estimate.peak > found[run.method].peak:
             found[run.method] = estimate
     return found
+
+
+def _settings(study: Study, task: Task, method: str) -> Any:
+    """The settings of a method, of that method's own class."""
+    return method_of(study, task, method)
 
 
 def check_memory(study: Study, task: Task, report: Report) -> None:
@@ -122,8 +124,8 @@ def _generation(
         keys = "resources.evaluate.gpu, generation.memory_share or max_new_tokens"
         found.append(("evaluate", shape, gpus, length, engine.memory_share, keys))
         for method in sorted({run.method for run in task.runs}):
-            settings = method_of(study, task, method)
-            if isinstance(settings, Grpo | Distill):
+            settings = _settings(study, task, method)
+            if METHODS[method].on_policy:
                 length = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
                 keys = "generation.colocated_share or max_new_tokens"
                 found.append((method, shape, 1, length, engine.colocated_share, keys))

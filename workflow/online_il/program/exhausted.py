@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from online_il.methods import METHODS
+
 _DISK = re.compile(
     r"No space left on device|Disk quota exceeded|os error (28|122)\b"
     # What torch.save says of a full disk: not why, but that not all was written.
@@ -33,21 +35,16 @@ _MEMORY = re.compile(
     r"can't allocate memory|Cannot allocate memory|std::bad_alloc|bad allocation"
     r"|Out of Memory Error|memory allocation of \d+ bytes failed"
 )
-_TRAINING = "{method}.micro_batch_size"
-_ROLLOUTS = f"{_TRAINING}, generation.batch_size"
 KEYS = {
     "pretrain": ("pretrain", "base.micro_batch_size"),
     "finetune": ("finetune", "base.finetuning.micro_batch_size, base.finetuning.max_length"),
-    "sft": ("sft", _TRAINING.format(method="methods.sft")),
-    "grpo": ("grpo", _ROLLOUTS.format(method="methods.grpo")),
-    "distill": ("distill", _ROLLOUTS.format(method="methods.distill")),
+    **{name: (name, ", ".join(method.memory_keys)) for name, method in METHODS.items()},
     "sample": ("sample", "generation.batch_size"),
     "evaluate": ("evaluate", "generation.batch_size"),
 }
 """Per program: the rule whose `resources` it has, and the keys that say how much it holds."""
 SHARES = {
-    "grpo": "generation.colocated_share",
-    "distill": "generation.colocated_share",
+    **{name: "generation.colocated_share" for name, m in METHODS.items() if m.on_policy},
     "sample": "generation.memory_share",
     "evaluate": "generation.memory_share",
 }

@@ -8,6 +8,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from online_il.benchmarks import IN_DISTRIBUTION
+from online_il.methods import METHODS
 from online_il.store import BASE, query
 
 
@@ -64,7 +65,7 @@ def _row(
     task, run = row["task"], row["run"]
     expert = expert_of.get((task, run))
     imitated = hours.get((task, expert), 0.0) if expert and expert != BASE else 0.0
-    if row["method"] in ("grpo", "distill"):
+    if row["method"] in METHODS and METHODS[row["method"]].on_policy:
         generated: float | None = row["tokens"]  # Each token of its own is trained on once.
     else:
         generated = _demonstrated(results / "samples" / task, expert) if expert else None

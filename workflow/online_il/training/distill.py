@@ -13,8 +13,8 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from trl import DistillationConfig, DistillationTrainer
 
+from online_il.config.distill import Distill
 from online_il.config.generation import Generation
-from online_il.config.training import Distill
 from online_il.training import resume
 from online_il.training.common import Precision, Recorder, accumulation, spare_overhead
 from online_il.training.resume import Saving
@@ -52,7 +52,7 @@ def config(
         beta=1.0,  # Reverse KL.
         shuffle_dataset=False,
         remove_unused_columns=False,
-        **colocated(generation, settings),
+        **colocated(generation, settings.max_prompt_tokens, settings.max_new_tokens),
         disable_dropout=True,
         log_completions=False,
     )

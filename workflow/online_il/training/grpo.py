@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallba
 from trl import GRPOConfig, GRPOTrainer
 
 from online_il.config.generation import Generation
-from online_il.config.training import Grpo
+from online_il.config.grpo import Grpo
 from online_il.program.cli import log
 from online_il.training import resume
 from online_il.training.common import (
@@ -126,7 +126,7 @@ def config(settings: Grpo, arguments: dict[str, Any], generation: Generation) ->
         sync_ref_model=False,
         shuffle_dataset=False,
         remove_unused_columns=False,
-        **colocated(generation, settings),
+        **colocated(generation, settings.max_prompt_tokens, settings.max_new_tokens),
         # TRL would reweight tokens by how far vLLM's probabilities are from the model's own.
         vllm_importance_sampling_correction=False,
         disable_dropout=True,

@@ -16,7 +16,6 @@ from transformers import PreTrainedModel
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
-from online_il.config.training import Distill, Grpo
 from online_il.errors import InputError
 from online_il.generation import decode
 from online_il.generation.chat import prompt_ids
@@ -83,16 +82,17 @@ def end_at_all_ends(made: Any, model: PreTrainedModel) -> None:
     made.generation_kwargs = {"stop_token_ids": [ends] if isinstance(ends, int) else ends}
 
 
-def colocated(generation: Generation, settings: Grpo | Distill) -> dict[str, Any]:
+def colocated(
+    generation: Generation, max_prompt_tokens: int | None, max_new_tokens: int
+) -> dict[str, Any]:
     """TRL's settings of what generates: vLLM in the trainer's own process, or not vLLM."""
     if generation.engine != "vllm":
         return {"use_vllm": False}
-    prompt = settings.max_prompt_tokens
     return {
         "use_vllm": True,
         "vllm_mode": "colocate",
         "vllm_gpu_memory_utilization": generation.colocated_share,
-        "vllm_max_model_length": prompt and prompt + settings.max_new_tokens,
+        "vllm_max_model_length": max_prompt_tokens and max_prompt_tokens + max_new_tokens,
         "vllm_tensor_parallel_size": 1,
     }
 

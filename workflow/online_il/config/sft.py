@@ -1,0 +1,20 @@
+"""Settings of supervised fine-tuning on demonstrations."""
+
+from pydantic import Field
+
+from online_il.config.settings import Settings
+
+
+class Sft(Settings):
+    """Supervised fine-tuning on an expert's samples (paper, Equation 3). A step is one update."""
+
+    batch_size: int = Field(gt=0, description="Demonstrations an update.")
+    micro_batch_size: int = Field(
+        gt=0, description="Demonstrations a forward pass, on each device."
+    )
+    demonstrations: int = Field(gt=0, description="Expert samples, one a training prompt.")
+    max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
+    checkpoints: list[int] = Field(
+        min_length=1,
+        description="Steps that are kept and evaluated where a run reaches them; its last always.",
+    )
