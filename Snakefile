@@ -20,7 +20,7 @@ from online_il.integrity import damaged
 from online_il.program.accepted import Ledger
 from online_il.program.environment import prepare
 from online_il.program.finished import decide_by_identity
-from online_il.program.lock import hold
+from online_il.program.lock import one_snakemake_per_study
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 OVERRIDES = dict(workflow.config_settings.config)
@@ -39,7 +39,7 @@ R = f"results/{STUDY.scale}"
 if workflow.is_main_process:
     if broken := damaged(Path(R)):
         raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
-    hold(Path(".snakemake"))
+    one_snakemake_per_study(STUDY.scale)
     decide_by_identity(Path(R))
 
 prepare(ROOT, STUDY.hardware)

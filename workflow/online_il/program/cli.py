@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from online_il.errors import InputError, ParameterError, Stopped
 from online_il.program.exhausted import Exhausted, sentence
-from online_il.program.lock import alone
+from online_il.program.lock import one_process_per_output
 
 AGAIN = 75
 """The status of a program that was asked to stop: starting it again goes on (EX_TEMPFAIL)."""
@@ -48,7 +48,7 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _stop)
     try:
-        with alone(options):
+        with one_process_per_output(options):
             _told(program, options, Path(arguments.prog).stem)
     except Stopped as error:
         arguments.exit(AGAIN, f"{error}\n")
