@@ -55,7 +55,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     draw_theory(results)
     draw_discrepancy(results)
-    for rule in ("pretrain", "grpo", "evaluate", "aggregate"):
+    ran = ("pretrain", "grpo", "evaluate", "aggregate")
+    write_text(json.dumps(list(pairwise(ran))), results / EDGES)
+    for rule in ran:
         path = results / "benchmarks" / f"{rule}.tsv"
         path.parent.mkdir(exist_ok=True)
         path.write_text("s\tcpu_time\tmax_rss\n60\t50\t100\n")

@@ -124,4 +124,6 @@ def _refusal(options: tuple[str, ...]) -> str | None:
     except subprocess.TimeoutExpired:
         return f"no answer in {SECONDS} seconds"
     lines = done.stderr.strip().splitlines()
-    return None if done.returncode == 0 else lines[-1].rpartition("error: ")[2] if lines else "?"
+    if done.returncode == 0:
+        return None
+    return lines[-1].rpartition(": ")[2] if lines else f"status {done.returncode}"
