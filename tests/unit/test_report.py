@@ -11,6 +11,8 @@ from fake_study import RUNS, fake_study
 
 from online_il.config.study import load
 from online_il.errors import InputError
+from online_il.files import write_text
+from online_il.program.dag import EDGES
 from online_il.report.figures import finished_chart, rows_of
 from online_il.report.ledger import jobs, spent
 from online_il.report.page import page
@@ -107,6 +109,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, row in (("a", "7200\t3600\t100"), ("b", "3600\tNA\t300")):
         path = folder / "benchmarks" / "grpo" / f"{name}.tsv"
         path.write_text(f"s\tcpu_time\tmax_rss\n{row}\n")
+    write_text(json.dumps([["grpo", "evaluate"]]), folder / EDGES)
     return folder
 
 
@@ -347,6 +350,12 @@ def test_times_of_jobs_by_hand(results: Path, tmp_path: Path) -> None:
     assert (grpo.rule, grpo.jobs, grpo.wall_hours, grpo.cpu_hours) == ("grpo", 2, 3.0, 1.0)
     assert grpo.max_rss_mb == 300
     assert jobs(tmp_path) == []
+
+
+def test_the_page_has_a_picture_of_the_rules_that_ran(html):
+    pictures = re.findall(r'<svg class="dag"[^>]*aria-label="([^"]*)"', html)
+    assert pictures == ["Rules from first to last: grpo"]
+    assert re.search(r"<text[^>]*>grpo</text><text[^>]*>2 jobs, 3\.0", html)
 
 
 def test_the_picture_leaves_out_what_longer_paths_imply() -> None:
