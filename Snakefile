@@ -21,7 +21,7 @@ from online_il.methods import METHODS
 from online_il.program.accepted import Ledger
 from online_il.program.environment import prepare
 from online_il.program.finished import decide_by_identity
-from online_il.program.lock import hold
+from online_il.program.lock import one_snakemake_per_study
 from online_il.studies import load_study
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
@@ -41,7 +41,7 @@ LAYOUT = Layout(Path("results", STUDY.scale))
 if workflow.is_main_process:
     if broken := damaged(LAYOUT.results):
         raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
-    hold(Path(".snakemake"))
+    one_snakemake_per_study(STUDY.scale)
     decide_by_identity(LAYOUT.results)
 
 prepare(ROOT, STUDY.hardware)

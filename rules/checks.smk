@@ -2,6 +2,8 @@
 
 import subprocess
 
+from online_il.program.dag import graph_of, pending_jobs, write_start
+
 CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan"}
 
 
@@ -11,25 +13,31 @@ def check():
     No job does this, because Snakemake 9.27 takes everything after a job for done that runs again
     while its old output is there and is marked as ancient, missing files and all.
     """
-    names = {job.wildcards_dict.get("task") for job in workflow.dag.needrun_jobs()}
-    failed = [task for task in TASKS if task in names and not passes(task)]
+    graph = graph_of(workflow.dag)
+    names = {job.task for job in pending_jobs(graph)}
+    failed = [task for task in TASKS if task in names and not passes(task, graph)]
     if failed:
         raise WorkflowError(f"nothing was started: see above what {', '.join(failed)} needs")
+    write_start(graph, LAYOUT.results)
 
 
-def passes(task):
+def passes(task, graph):
     """Whether a task has what it needs; its report, once there is nothing to say, ends with a name
     of all that was read, so that it is not asked again."""
     shared = STUDY.model_dump_json(include=CHECKED)
-    name = hash_of(shared + TASKS[task].model_dump_json() + submitted(None) + code("preflight"))
+    asked_for = str(sorted({job[:3] for job in graph if job.task == task}))
+    read = shared + TASKS[task].model_dump_json() + asked_for + submitted(None) + code("preflight")
+    name = hash_of(read)
     last = LAYOUT.preflight(task)
     if last.is_file() and last.read_text().split()[-1] == name:
         return True
     words = ["--config", os.path.relpath(CONFIG), "--task", task, "--results", str(LAYOUT.results)]
     words += ["--overrides", json.dumps(OVERRIDES), *submitted(None).split()]
-    words += ["--checked", name, "--output", str(last)]
+    words += ["--checked", name, "--output", str(last), "--jobs", "/dev/stdin"]
+    jobs = json.dumps([job[:4] for job in pending_jobs(graph)])
     print(f"check what {task} needs", flush=True)
-    done = subprocess.run(["python", script("preflight"), *words], stderr=subprocess.STDOUT)
+    command = ["python", script("preflight"), *words]
+    done = subprocess.run(command, input=jobs, text=True, stderr=subprocess.STDOUT)
     return done.returncode == 0
 
 

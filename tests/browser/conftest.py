@@ -1,8 +1,10 @@
 """A browser, and the report of a study that was made up, open in it without a network."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +39,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from test_report import CLAIM, HOSTILE, NOTHING, write_claims
 
     from online_il.config.study import load
+    from online_il.files import write_text
+    from online_il.layout import Layout
     from online_il.report.page import page
     from online_il.store import build
 
@@ -55,7 +59,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     draw_theory(results)
     draw_discrepancy(results)
-    for rule in ("pretrain", "grpo", "evaluate", "aggregate"):
+    ran = ("pretrain", "grpo", "evaluate", "aggregate")
+    write_text(json.dumps(list(pairwise(ran))), Layout(results).rule_edges)
+    for rule in ran:
         path = results / "benchmarks" / f"{rule}.tsv"
         path.parent.mkdir(exist_ok=True)
         path.write_text("s\tcpu_time\tmax_rss\n60\t50\t100\n")

@@ -7,8 +7,10 @@ from typing import Any
 import yaml
 
 from online_il.config.study import Study
+from online_il.config.tasks import Scratch
 from online_il.preflight import machine, memory, models
 from online_il.preflight.report import Report
+from online_il.program.dag import Job
 
 PAPER = Path(__file__).parents[2] / "config" / "paper.yaml"
 CONFIG = {
@@ -73,11 +75,29 @@ def with_expert(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     return raw
 
 
-def check(raw: dict[str, Any], results: Path = Path("results/none")) -> list[str]:
-    """The problems of every check but those of Slurm and the environment."""
+def trainings_of(study: Study) -> list[Job]:
+    """The jobs that train for a study of which nothing is there."""
+    jobs = []
+    for task in study.tasks:
+        if isinstance(task.base, Scratch):
+            jobs.append(Job("pretrain", task.name, "base", task.base.seed))
+        for run in task.runs:
+            jobs += [Job(run.method, task.name, run.name, seed) for seed in task.seeds]
+    return jobs
+
+
+def check(
+    raw: dict[str, Any], results: Path = Path("results/none"), asked: tuple[int, ...] = ()
+) -> list[str]:
+    """The problems of every check but those of Slurm and the environment.
+
+    `asked` are the seeds for which the paper's unrealizable expert has still to be asked.
+    """
     study, report = Study.model_validate(raw), Report()
     task = study.tasks[0]
-    machine.check_keys(study, task, results, report)
+    jobs = trainings_of(study)
+    jobs += [Job("demonstrate", task.name, task.experts[0].name, seed) for seed in asked]
+    machine.check_keys(task, jobs, report)
     folders = models.check_files(study, task, report)
     models.check_tokenizers(task, folders, report)
     models.check_templates(task, folders, report)
@@ -85,5 +105,5 @@ def check(raw: dict[str, Any], results: Path = Path("results/none")) -> list[str
     models.check_engine(study, task, folders, report)
     models.check_context(study, task, report)
     memory.check_memory(study, task, report)
-    memory.check_disk(study, [task], results, report)
+    memory.check_disk(study, [task], jobs, results, report)
     return report.problems

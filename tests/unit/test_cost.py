@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
 import torch
 import yaml
@@ -14,9 +15,11 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Co
 from online_il.config.plan import ModelShape, Plan
 from online_il.config.study import ConfigError, Study, load
 from online_il.cost import memory, page, shape
-from online_il.cost.jobs import closure, figures, gpu_hours, jobs_of
+from online_il.cost.jobs import cost_of, costs_of, gpu_hours, jobs_of_figures
+from online_il.cost.rules import Work
 from online_il.cost.totals import PlannedRuns, rows_of, sentence, totals
 from online_il.errors import InputError
+from online_il.program.dag import Job
 from online_il.records import read_table
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +88,24 @@ def small_study(**plan: Any) -> tuple[Study, Plan]:
     study = study_of(raw)
     assert study.plan is not None
     return study, study.plan
+
+
+def small_graph() -> nx.DiGraph:
+    """Some jobs of the small study, and what they need; made by hand."""
+    base, expert = Job("adopt", "countdown", "base", 1), Job("grpo", "countdown", "expert", 1)
+    sample = Job("sample", "countdown", "expert", 1)
+    student = Job("sft", "countdown", "sft-realizable", 1)
+    prompts = Job("convert", "countdown")
+    policies = (base, expert, student)
+    evaluations = {job: job._replace(rule="evaluate") for job in policies}
+    graph = nx.DiGraph([(prompts, job) for job in (*policies, sample, *evaluations.values())])
+    graph.add_edges_from([(base, expert), (base, student), (expert, sample), (sample, student)])
+    graph.add_edges_from(evaluations.items())
+    other = Job("demonstrate", "countdown", "deepseek-v3.2-exp", 2)
+    graph.add_edge(prompts, other)
+    graph.add_edges_from((job, Job("figure1")) for job in evaluations.values())
+    graph.add_edge(Job("theory_gaussian"), Job("figure2"))
+    return graph
 
 
 @pytest.mark.parametrize("repo", SIZES)
@@ -177,90 +198,106 @@ def test_vllm_needs_the_weights_and_one_longest_sequence():
 
 def test_gpu_hours_are_operations_over_speed_and_tokens_over_throughput():
     _, plan = small_study()
-    assert gpu_hours(plan, 500.0 * 3600, 0.0) == pytest.approx(1.0)
-    assert gpu_hours(plan, 0.0, 0.0001 * 7200) == pytest.approx(2.0)
+    assert gpu_hours(plan, Work(compute=500.0 * 3600)) == pytest.approx(1.0)
+    generating = Work(decode=0.0001 * 7200)
+    assert gpu_hours(plan, generating) == pytest.approx(2.0)
     # Where the longest responses take longer than all of them together.
-    assert gpu_hours(plan, 0.0, 0.0001 * 7200, 1e9 * 10_800) == pytest.approx(3.0)
-    assert gpu_hours(plan, 0.0, 0.0001 * 7200, 1e9 * 3_600) == pytest.approx(2.0)
+    assert gpu_hours(plan, generating._replace(waits=1e9 * 10_800)) == pytest.approx(3.0)
+    assert gpu_hours(plan, generating._replace(waits=1e9 * 3_600)) == pytest.approx(2.0)
 
 
 def test_each_kind_of_job_is_as_worked_by_hand():
     study, plan = small_study()
-    jobs = jobs_of(study, plan)
+
+    def work(rule: str, run: str) -> Work:
+        return cost_of(Job(rule, "countdown", run, 1), study, plan).work
+
     # A forward pass over one sequence of 10 + 30 tokens, and of 10 + 50.
     one, longer = 40 * (2_608 + 32 * 40), 60 * (2_608 + 32 * 60)
     # 10 steps of 8 rollouts; 4 passes, one for the old policy, one for the reference.
-    grpo = jobs["grpo", "countdown", "expert", 1]
+    grpo = work("grpo", "expert")
     assert grpo.compute == 80 * 6 * one
     assert (grpo.generated, grpo.trained) == (2_400, 2_400)
     assert grpo.decode == pytest.approx(2_400 * 1_304 / 1e9)
     # 10 batches, each as long as its longest response, on two GPUs.
     assert grpo.waits == 10 * 1_024 * 2
-    assert grpo.gpu_hours == pytest.approx(gpu_hours(plan, grpo.compute, grpo.decode))
-    assert grpo.hours == pytest.approx(grpo.gpu_hours / 2)
-    sft = jobs["sft", "countdown", "sft-realizable", 2]
+    cost = cost_of(Job("grpo", "countdown", "expert", 1), study, plan)
+    assert cost.gpu_hours == pytest.approx(gpu_hours(plan, grpo._replace(waits=0.0)))
+    assert (cost.gpus, cost.hours) == (2, pytest.approx(cost.gpu_hours / 2))
+    sft = work("sft", "sft-realizable")
     assert (sft.compute, sft.generated, sft.trained) == (80 * 4 * one, 0, 2_400)
-    assert jobs["sft", "countdown", "sft-unrealizable", 2].compute == 80 * 4 * longer
+    assert work("sft", "sft-unrealizable").compute == 80 * 4 * longer
     # The teacher reads what the student says.
-    distill = jobs["distill", "countdown", "distill-realizable", 1]
+    distill = work("distill", "distill-realizable")
     assert (distill.compute, distill.generated) == (80 * 5 * one, 2_400)
     # 50 demonstrations; every prompt is read.
-    sample = jobs["sample", "countdown", "expert", 1]
+    sample = work("sample", "expert")
     assert (sample.compute, sample.generated) == (50 * 10 * (2_608 + 32 * 10), 1_500)
     # Two checkpoints, 30 prompts, two samplings.
-    assert jobs["evaluate", "countdown", "sft-realizable", 1].generated == 2 * 2 * 30 * 30
-    assert jobs["evaluate", "countdown", "base", 1].generated == 2 * 30 * 30
-    asked = jobs["demonstrate", "countdown", "deepseek-v3.2-exp", 1]
-    assert (asked.api_prompt, asked.api_response, asked.gpus) == (500, 2_500, 0)
+    assert work("evaluate", "sft-realizable").generated == 2 * 2 * 30 * 30
+    assert work("evaluate", "base").generated == 2 * 30 * 30
+    asked = work("demonstrate", "deepseek-v3.2-exp")
+    assert (asked.api_prompt, asked.api_response) == (500, 2_500)
     assert asked.api_cost == pytest.approx((500 * 2 + 2_500 * 3) / 1e6)
 
 
 def test_grpo_does_without_passes_that_its_settings_do_without():
     study, plan = small_study()
-    before = jobs_of(study, plan)["grpo", "countdown", "expert", 1].compute
+    expert = Job("grpo", "countdown", "expert", 1)
+    before = cost_of(expert, study, plan).work.compute
     lean = study.methods.grpo.model_copy(update={"updates_per_step": 1, "kl_coefficient": 0.0})
     methods = study.methods.model_copy(update={"grpo": lean})
     tasks = [task.model_copy(update={"methods": methods}) for task in study.tasks]
-    after = jobs_of(study.model_copy(update={"tasks": tasks}), plan)
-    assert after["grpo", "countdown", "expert", 1].compute == pytest.approx(before * 4 / 6)
+    after = cost_of(expert, study.model_copy(update={"tasks": tasks}), plan)
+    assert after.work.compute == pytest.approx(before * 4 / 6)
 
 
 def test_a_figure_counts_what_it_depends_on_once():
     study, plan = small_study()
-    jobs = jobs_of(study, plan)
-    student = ("evaluate", "countdown", "sft-realizable", 1)
-    assert closure(jobs, [student]) == {
-        student,
-        ("sft", "countdown", "sft-realizable", 1),
-        ("sample", "countdown", "expert", 1),
-        ("grpo", "countdown", "expert", 1),
-        ("adopt", "countdown", "base", 1),
+    graph = small_graph()
+    costs = costs_of(study, plan, graph)
+    figures = jobs_of_figures(graph, costs)
+    # Figure 2 depends on nothing that takes GPUs or money.
+    assert figures == {
+        "figure1": {
+            Job(rule, "countdown", run, 1)
+            for rule, run in (
+                ("adopt", "base"),
+                ("evaluate", "base"),
+                ("grpo", "expert"),
+                ("evaluate", "expert"),
+                ("sample", "expert"),
+                ("sft", "sft-realizable"),
+                ("evaluate", "sft-realizable"),
+            )
+        }
     }
-    assert set(figures(study, jobs)) == {"figure1", "figure2"}
-    sums = totals(study, jobs)
+    sums = totals(costs, figures)
     assert sums["figure"]["figure1"]["gpu_hours"] == pytest.approx(
-        sum(job.gpu_hours for job in jobs.values())
+        sum(cost.gpu_hours for cost in costs.values())
     )
+    assert sums["figure"]["figure1"]["jobs"] == 7 and sums["all"]["everything"]["jobs"] == 8
     by_seed = sum(part["gpu_hours"] for part in sums["seed"].values())
     assert by_seed == pytest.approx(sums["all"]["everything"]["gpu_hours"])
+    rows = [(row["run"], row["seed"], row["jobs"]) for row in rows_of(study, costs, figures)]
+    assert rows == [
+        ("base", 1, "adopt evaluate"),
+        ("expert", 1, "grpo evaluate sample"),
+        ("sft-realizable", 1, "sft evaluate"),
+        ("deepseek-v3.2-exp", 2, "demonstrate"),
+    ]
 
 
-def test_the_plan_has_a_row_for_every_policy_of_the_paper():
-    study = load(PAPER)
-    assert study.plan is not None
-    rows = rows_of(study, jobs_of(study, study.plan))
-    found = {(row["task"], row["run"], row["seed"]): row for row in rows}
-    names = ["expert", "sft-realizable", "sft-unrealizable", "distill-realizable"]
-    for task in ("countdown", "gsm8k", "deepscaler"):
-        for run in names:
-            for seed in (1, 2, 3):
-                row = found[task, run, seed]
-                assert row["gpus"] > 0 and row["gpu_hours"] > 0 and row["tokens_trained"] > 0
-                assert "figure1" in row["figures"]
-                assert ("figure2" in row["figures"]) == (task != "deepscaler")
-    assert found["aime", "deepseek-r1-0528", 1]["api_response_tokens"] == 60 * 14 * 23_000
-    assert found["aime", "deepseek-r1-0528-qwen3-8b", 1]["figures"] == "figure3 table1"
-    assert found["gsm8k", "base", 1]["gpus"] == 8
+def test_a_plan_for_some_seeds_has_the_base_that_they_all_need():
+    study, plan = small_study(seeds=[2])
+    graph = small_graph()
+    graph.add_node(Job("sample", "countdown", "base", 1))
+    found = {(job.rule, job.run) for job in costs_of(study, plan, graph)}
+    assert found == {
+        ("adopt", "base"),
+        ("evaluate", "base"),
+        ("demonstrate", "deepseek-v3.2-exp"),
+    }
 
 
 def test_every_model_of_the_paper_has_a_shape_without_any_download():
@@ -276,7 +313,7 @@ def test_every_model_of_the_paper_has_a_shape_without_any_download():
 def test_an_unknown_model_is_named_with_its_remedy():
     study, plan = small_study(models={})
     with pytest.raises(InputError, match=r"Qwen2\.5-3B-Instruct@.*plan\.models.*download-paper"):
-        jobs_of(study, plan)
+        cost_of(Job("grpo", "countdown", "expert", 1), study, plan)
 
 
 def test_a_figure_is_told_in_words():
@@ -292,15 +329,24 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
-def test_the_program_plans_a_subset_and_writes_table_and_page(tmp_path):
+def test_the_program_writes_a_row_for_every_policy_of_the_paper(tmp_path):
     files = [tmp_path / f"plan.{kind}" for kind in ("parquet", "md", "html")]
-    chosen = ["--task", "gsm8k", "--seed", "2"]
-    done = program("--config", str(PAPER), *chosen, "--output", *map(str, files))
-    assert done.returncode == 0, done.stderr
+    done = program("--config", str(PAPER), "--output", *map(str, files))
+    assert (done.returncode, done.stderr) == (0, "")
     assert "Figure 2 alone costs" in done.stdout
-    table = read_table(files[0], PlannedRuns)
-    assert set(table["task"]) == {"gsm8k"}
-    assert set(table["seed"][table["run"] != "base"]) == {2}
+    rows = read_table(files[0], PlannedRuns).to_dict("records")
+    found = {(row["task"], row["run"], row["seed"]): row for row in rows}
+    names = ["expert", "sft-realizable", "sft-unrealizable", "distill-realizable"]
+    for task in ("countdown", "gsm8k", "deepscaler"):
+        for run in names:
+            for seed in (1, 2, 3):
+                row = found[task, run, seed]
+                assert row["gpus"] > 0 and row["gpu_hours"] > 0 and row["tokens_trained"] > 0
+                assert "figure1" in row["figures"]
+                assert ("figure2" in row["figures"]) == (task != "deepscaler")
+    assert found["aime", "deepseek-r1-0528", 1]["api_response_tokens"] == 60 * 14 * 23_000
+    assert found["aime", "deepseek-r1-0528-qwen3-8b", 1]["figures"] == "figure3 table1"
+    assert found["gsm8k", "base", 1]["gpus"] == 8
     html = files[2].read_text()
     assert "http" not in html.replace("https://api", "")  # Nothing is loaded from elsewhere.
     assert "color-scheme: light dark" in html and "width=device-width" in html
@@ -308,10 +354,20 @@ def test_the_program_plans_a_subset_and_writes_table_and_page(tmp_path):
     assert files[1].read_text().count("\n| gsm8k | sft-realizable | sft | 2 |") == 1
 
 
+def test_the_program_plans_a_subset(tmp_path):
+    file, chosen = tmp_path / "plan.parquet", ["--task", "gsm8k", "--seed", "2"]
+    done = program("--config", str(PAPER), *chosen, "--output", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "Figure 2 alone costs" in done.stdout
+    table = read_table(file, PlannedRuns)
+    assert set(table["task"]) == {"gsm8k"}
+    assert set(table["seed"][table["run"] != "base"]) == {2}
+
+
 def test_the_page_escapes_what_the_config_says():
     study, plan = small_study(gpu="<script>")
-    jobs = jobs_of(study, plan)
-    html = page.page(rows_of(study, jobs), totals(study, jobs), plan, "title & more")
+    costs = costs_of(study, plan, small_graph())
+    html = page.page(rows_of(study, costs, {}), totals(costs, {}), plan, "title & more")
     assert "<script>" not in html and "title &amp; more" in html
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from in_process import run
-from preflight_studies import study_raw
+from preflight_studies import study_raw, trainings_of
 from test_ends import inputs
 
 from online_il.config.architecture import Architecture
@@ -50,8 +50,8 @@ def du(folder: Path) -> int:
 def test_the_disk_that_is_said_is_the_disk_that_is_written(tmp_path, monkeypatch):
     study, results = study_of(seeds=[1]), tmp_path / "results"
     (task,) = study.tasks
-    kept = memory.checkpoint_bytes(study, task, results)
-    passing, count = memory.passing_bytes(study, [task], results, cores=4)
+    kept = memory.checkpoint_bytes(study, task, trainings_of(study), results)
+    passing, count = memory.passing_bytes(study, [task], trainings_of(study), results, cores=4)
     assert count == 1
     most = []
 
@@ -90,8 +90,8 @@ def test_the_disk_that_is_said_is_the_disk_that_is_written(tmp_path, monkeypatch
     assert max(most) == pytest.approx(kept + passing, rel=0.2)
     assert max(most) > 2 * du(results), "most of it goes when the training is finished"
     # What is there is not asked for again.
-    assert memory.checkpoint_bytes(study, task, results) == 0
-    assert memory.passing_bytes(study, [task], results) == (0, 0)
+    assert memory.checkpoint_bytes(study, task, [], results) == 0
+    assert memory.passing_bytes(study, [task], [], results) == (0, 0)
 
 
 # embedding; two blocks of attention with biases, feed-forward and norms; last norm.
@@ -104,7 +104,7 @@ def test_checkpoints_are_counted_in_the_precision_they_are_written_in(tmp_path, 
     (task,) = study.tasks
     # Four checkpoints of two seeds; the random base is written in single precision.
     expected = (8 * each + 4) * PARAMETERS
-    assert memory.checkpoint_bytes(study, task, tmp_path) == expected
+    assert memory.checkpoint_bytes(study, task, trainings_of(study), tmp_path) == expected
 
 
 @pytest.mark.parametrize(("cores", "running"), [(1, 1), (2, 2), (16, 2), (None, 2)])
@@ -112,20 +112,18 @@ def test_so_many_trainings_are_counted_as_run_at_once(tmp_path, cores, running):
     study = study_of()
     one = (CHECKPOINTS_KEPT + 1) * STATE_BYTES * PARAMETERS
     assert (CHECKPOINTS_KEPT, STATE_BYTES) == (2, 12)
-    found = memory.passing_bytes(study, study.tasks, tmp_path, cores)
+    found = memory.passing_bytes(study, study.tasks, trainings_of(study), tmp_path, cores)
     assert found == (running * one, running)
 
 
 def test_a_base_that_is_trained_is_counted(tmp_path):
     study = load(ROOT / "config" / "mini.yaml")
     (task,) = study.tasks
-    runs = sum(
-        len(memory.checkpoints_of(study, task, run)) * len(memory.seeds_of(task, run))
-        for run in task.runs
-    )
-    before = memory.checkpoint_bytes(study, task, tmp_path)
-    (tmp_path / "runs/countdown/base/seed1/checkpoints").mkdir(parents=True)
-    after = memory.checkpoint_bytes(study, task, tmp_path)
+    runs = sum(len(memory.checkpoints_of(study, task, run)) * len(task.seeds) for run in task.runs)
+    jobs = trainings_of(study)
+    before = memory.checkpoint_bytes(study, task, jobs, tmp_path)
+    without_base = [job for job in jobs if job.rule != "pretrain"]
+    after = memory.checkpoint_bytes(study, task, without_base, tmp_path)
     assert before / (runs + 1) == after / runs > 4 * 100_000
 
 
@@ -133,10 +131,10 @@ def test_what_a_stopped_training_has_written_is_not_counted_twice(tmp_path):
     study = study_of(seeds=[1])
     (task,) = study.tasks
     state = tmp_path / "state" / task.name / "sft-self" / "seed1"
-    whole = memory.passing_bytes(study, [task], tmp_path)[0]
+    whole = memory.passing_bytes(study, [task], trainings_of(study), tmp_path)[0]
     (state / "update-00000002").mkdir(parents=True)
     (state / "update-00000002" / "optimizer.pt").write_bytes(b"x" * 1000)
-    assert memory.passing_bytes(study, [task], tmp_path)[0] == whole - 1000
+    assert memory.passing_bytes(study, [task], trainings_of(study), tmp_path)[0] == whole - 1000
 
 
 def test_a_model_on_another_disk_is_copied_and_counted(tmp_path, monkeypatch):
@@ -145,7 +143,7 @@ def test_a_model_on_another_disk_is_copied_and_counted(tmp_path, monkeypatch):
     (task,) = study.tasks
     weights = tmp_path / "student" / "model.safetensors"
     weights.write_bytes(b"x" * 5000)
-    here = memory.checkpoint_bytes(study, task, tmp_path / "results")
+    here = memory.checkpoint_bytes(study, task, trainings_of(study), tmp_path / "results")
     stat = Path.stat
 
     def elsewhere(path, **options):
@@ -154,18 +152,21 @@ def test_a_model_on_another_disk_is_copied_and_counted(tmp_path, monkeypatch):
         return os.stat_result(found)
 
     monkeypatch.setattr(Path, "stat", elsewhere)
-    assert memory.checkpoint_bytes(study, task, tmp_path / "results") == here + 5000
+    assert (
+        memory.checkpoint_bytes(study, task, trainings_of(study), tmp_path / "results")
+        == here + 5000
+    )
 
 
 def test_a_disk_that_holds_the_checkpoints_but_not_the_state_is_too_small(tmp_path, monkeypatch):
     study, report = study_of(), Report()
-    kept = memory.checkpoint_bytes(study, study.tasks[0], tmp_path)
-    passing, _ = memory.passing_bytes(study, study.tasks, tmp_path, 1)
+    kept = memory.checkpoint_bytes(study, study.tasks[0], trainings_of(study), tmp_path)
+    passing, _ = memory.passing_bytes(study, study.tasks, trainings_of(study), tmp_path, 1)
     for spare, problems in ((-1, 1), (0, 0)):
         free = int(kept + passing) + spare
         usage = memory.shutil.disk_usage(tmp_path)._replace(free=free)
         monkeypatch.setattr(memory.shutil, "disk_usage", lambda _, usage=usage: usage)
         report = Report()
-        memory.check_disk(study, study.tasks, tmp_path, report, cores=1)
+        memory.check_disk(study, study.tasks, trainings_of(study), tmp_path, report, cores=1)
         assert len(report.problems) == problems
     assert json.dumps(report.notes).count("go on from") == 1

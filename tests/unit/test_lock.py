@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from snakemake.exceptions import WorkflowError
 from snakemake.persistence.file import FilePersistence
 
-from online_il.program.lock import hold
+from online_il.program.lock import one_snakemake_per_study
 
 JOB = """
 import sys, time
@@ -33,10 +34,10 @@ def run(options):
 main(run, Options, "waits")
 """
 SNAKEFILE = """
-from online_il.program.lock import hold
+from online_il.program.lock import one_snakemake_per_study
 
 if workflow.is_main_process:
-    hold(Path(".snakemake"))
+    one_snakemake_per_study(config["scale"])
 
 rule waits:
     output: "{name}.txt"
@@ -44,30 +45,6 @@ rule waits:
         "touch {wildcards.name}.begun;"
         " until [ -e {wildcards.name}.end ]; do sleep 0.1; done;"
         " touch {output}"
-"""
-LOCKS_AGAIN_AND_AGAIN = """
-import sys
-from pathlib import Path
-from online_il.program.lock import hold
-from snakemake.exceptions import LockException
-from snakemake.persistence.file import FilePersistence
-
-hold(Path(".snakemake"))
-snakemake = FilePersistence()
-snakemake.all_inputfiles = lambda: []
-snakemake.all_outputfiles = lambda: ["results"]
-had = 0
-while had < int(sys.argv[1]):
-    hold(Path(".snakemake"))
-    try:
-        with snakemake.lock():
-            Path("had").touch(exist_ok=False)
-            hold(Path(".snakemake"))
-            assert len(list(Path(".snakemake/locks").iterdir())) == 1
-            Path("had").unlink()
-            had += 1
-    except LockException:
-        pass
 """
 
 
@@ -125,9 +102,10 @@ def started(tmp_path):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     running = []
 
-    def start(name: str) -> subprocess.Popen:
+    def start(name: str, scale: str = "mini") -> subprocess.Popen:
         (tmp_path / f"{name}.begun").unlink(missing_ok=True)
         command = [sys.executable, "-m", "snakemake", "--cores", "1", f"{name}.txt"]
+        command += ["--config", f"scale={scale}"]
         output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         running.append(subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **output))
         return running[-1]
@@ -154,53 +132,77 @@ def finish(snakemake: subprocess.Popen, end: Path) -> None:
     assert snakemake.returncode == 0, said
 
 
-def locked(folder: Path) -> list[str]:
-    """What the lock files name."""
-    return sorted(file.read_text() for file in (folder / ".snakemake" / "locks").iterdir())
-
-
-def test_the_lock_of_a_dead_snakemake_goes_while_that_of_a_living_one_stays(tmp_path, started):
-    living = started("living")
-    exists(tmp_path / "living.begun")
+def test_a_living_snakemake_keeps_others_from_its_study_and_a_dead_one_does_not(tmp_path, started):
     killed = started("killed")
     exists(tmp_path / "killed.begun")
-    killed.kill()
+    killed.kill()  # Its job lives on.
     killed.wait(60)
-    assert locked(tmp_path) == ["killed.txt\n", "living.txt\n"]
+    living = started("living")
+    exists(tmp_path / "living.begun")
+    refused = started("other")
+    said = refused.communicate(timeout=120)[0]
+    assert "another Snakemake makes the study mini" in said and "Traceback" not in said
+    assert refused.returncode == 1 and not (tmp_path / "other.begun").exists()
+    beside = started("beside", scale="smoke")
+    exists(tmp_path / "beside.begun")
+    finish(living, tmp_path / "living.end")
+    finish(beside, tmp_path / "beside.end")
     again = started("killed")
     exists(tmp_path / "killed.begun")
-    assert locked(tmp_path) == ["killed.txt\n", "living.txt\n"]
     finish(again, tmp_path / "killed.end")
-    # One that ends takes away nobody's lock but its own.
-    assert locked(tmp_path) == ["living.txt\n"]
-    refused = started("living")
-    assert "cannot be locked" in refused.communicate(timeout=120)[0]
-    assert refused.returncode == 1
-    assert locked(tmp_path) == ["living.txt\n"]
-    finish(living, tmp_path / "living.end")
-    assert locked(tmp_path) == []
 
 
-def test_of_many_that_start_at_once_one_has_the_lock(tmp_path):
-    command = [sys.executable, "-c", LOCKS_AGAIN_AND_AGAIN, "100"]
-    many = [subprocess.Popen(command, cwd=tmp_path) for _ in range(3)]
-    assert [one.wait(120) for one in many] == [0, 0, 0]
+class Unlockable(FilePersistence):
+    """Snakemake's records, which say what its own lock does."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def all_inputfiles(self) -> list[str]:
+        return []
+
+    def all_outputfiles(self) -> list[str]:
+        return ["results"]
+
+    def _read_locks(self) -> list[tuple[str, str]]:
+        return []
+
+    def _write_locks(self, kind: str, keys: object) -> None:
+        self.calls.append(f"lock {kind}")
+
+    def _delete_locks(self) -> None:
+        self.calls.append("unlock")
 
 
-def test_where_there_are_no_locks_nothing_is_cleared(tmp_path, monkeypatch, caplog):
+@pytest.fixture
+def persistence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(FilePersistence, "lock", FilePersistence.lock)
+    one_snakemake_per_study("mini")
+    return Unlockable()
+
+
+def test_where_there_are_no_locks_snakemakes_own_are_used(persistence, monkeypatch, caplog):
     def without(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", without)
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "0.output.lock").write_text("results/a\n")
-    hold(tmp_path)
-    assert (tmp_path / "locks" / "0.output.lock").exists()
+    with persistence.lock():
+        assert persistence.calls == ["lock input", "lock output"]
+    assert persistence.calls[-1] == "unlock"
     assert "No locks available" in caplog.text
-    assert "lock" not in vars(FilePersistence)  # Snakemake's own rules are all there is.
 
 
-def test_a_folder_that_cannot_be_written_is_left_alone(tmp_path, caplog):
-    (tmp_path / "file").write_text("")
-    hold(tmp_path / "file")
-    assert "are not cleared" in caplog.text
+def test_where_there_is_the_kernels_lock_snakemakes_own_is_not_used(persistence):
+    for _ in range(2):
+        refused = pytest.raises(WorkflowError, match="study mini")
+        with persistence.lock(), refused, Unlockable().lock():
+            pass
+    assert persistence.calls == []
+
+
+def test_a_folder_that_cannot_be_written_has_snakemakes_own_locks(persistence, caplog):
+    Path(".snakemake").write_text("")
+    with persistence.lock():
+        assert "unlock" not in persistence.calls
+    assert persistence.calls[-1] == "unlock" and "is not locked by the kernel" in caplog.text

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from preflight_studies import CONFIG, check, model_folder, study_raw, with_expert
+from preflight_studies import CONFIG, check, model_folder, study_raw, trainings_of, with_expert
 
 from online_il.config.study import Study
 from online_il.cost.memory import GIB
@@ -35,19 +35,14 @@ def test_a_missing_key_is_named_and_wanted_only_while_something_is_to_be_asked(
 ):
     monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
     raw = study_raw(tmp_path)
-    (problem,) = check(raw, tmp_path)
+    (problem,) = check(raw, asked=(3,))
     assert problem.startswith(
         "countdown/deepseek-v3.2-exp: the environment has no DEEPSEEK_API_KEY"
     )
     assert "export DEEPSEEK_API_KEY" in problem
     monkeypatch.setenv("DEEPSEEK_API_KEY", "")  # Empty is not there.
-    assert check(raw, tmp_path) == [problem]
-    for seed in (1, 2, 3):
-        file = tmp_path / "samples/countdown/deepseek-v3.2-exp" / f"seed{seed}.parquet"
-        assert check(raw, tmp_path) == [problem]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    assert check(raw, tmp_path) == []
+    assert check(raw, asked=(1, 2, 3)) == [problem]
+    assert check(raw) == []
 
 
 def test_files_that_are_not_here_are_named_with_their_remedy(tmp_path, key, monkeypatch):
@@ -200,9 +195,10 @@ def test_checkpoints_are_counted_in_bytes_and_those_written_are_not(tmp_path):
     block = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128 + 128 + 128
     one = 2 * (2 * block + 3 * 64 + 64)
     # Four runs of ten checkpoints and three seeds; the base is taken as it is.
-    assert memory.checkpoint_bytes(study, task, tmp_path) == 120 * one
-    (tmp_path / "runs/countdown/expert/seed2/checkpoints").mkdir(parents=True)
-    assert memory.checkpoint_bytes(study, task, tmp_path) == 110 * one
+    jobs = trainings_of(study)
+    assert memory.checkpoint_bytes(study, task, jobs, tmp_path) == 120 * one
+    jobs.remove(("grpo", "countdown", "expert", 2, ()))
+    assert memory.checkpoint_bytes(study, task, jobs, tmp_path) == 110 * one
 
 
 def test_a_disk_that_is_too_small_is_found(tmp_path, key, monkeypatch):
@@ -214,62 +210,87 @@ def test_a_disk_that_is_too_small_is_found(tmp_path, key, monkeypatch):
     assert "larger disk" in problem
 
 
-def sinfo(folder: Path, monkeypatch, lines: str, status: int = 0) -> None:
-    """A stand-in for Slurm's command."""
-    program = folder / "bin" / "sinfo"
+def sbatch(folder: Path, monkeypatch, script: str) -> Path:
+    """A stand-in for Slurm's command, which notes its options; returns the file of notes."""
+    program, notes = folder / "bin" / "sbatch", folder / "asked.txt"
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\necho broken >&2\nexit {status}\n")
+    program.write_text(f'#!/bin/sh\necho "$@" >> {notes}\n{script}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    return notes
+
+
+SITE = {
+    "gpu_model": "h100",
+    "cpus_per_gpu": 8,
+    "gpu_partition": "gpu",
+    "cpu_partition": "cpu",
+    "account": None,
+    "qos": None,
+    "max_runtime": None,
+    "max_mem_mb": None,
+}
 
 
 def slurm(folder: Path, raw: dict[str, Any], **site: Any) -> Report:
     """What Slurm's check finds for the study and a site."""
     profile = folder / "profile.yaml"
-    profile.write_text(yaml.safe_dump({"executor": "slurm", "site": site}))
+    profile.write_text(yaml.safe_dump({"executor": "slurm", "site": SITE | site}))
     study, report = Study.model_validate(raw), Report()
-    machine.check_slurm(study, study.tasks, profile, report)
+    machine.check_slurm(study, trainings_of(study), profile, report)
     return report
 
 
-NODES = "gpu gpu:h100:4(S:0-1)\ngpu gpu:a100:2,gpu:t4:1\ncpu (null)"
-
-
-def test_slurm_knows_partitions_and_gpus(tmp_path, monkeypatch):
+def test_slurm_is_asked_once_for_each_distinct_request(tmp_path, monkeypatch):
     raw = study_raw(tmp_path)
-    sinfo(tmp_path, monkeypatch, NODES)
-    good = {"gpu_partition": "gpu", "cpu_partition": "cpu", "gpu_model": "h100"}
-    assert slurm(tmp_path, raw, **good).problems == []
-    assert slurm(tmp_path, raw, **good | {"gpu_partition": None}).problems == []
-    assert slurm(tmp_path, raw, **good | {"gpu_model": None}).problems == []
-    (problem,) = slurm(tmp_path, raw, **good | {"cpu_partition": "day"}).problems
-    assert "no partition day" in problem and "cpu, gpu" in problem
-    (problem,) = slurm(tmp_path, raw, **good | {"gpu_model": "b200"}).problems
-    assert "type b200" in problem and "4 h100" in problem
-    (problem,) = slurm(tmp_path, raw, **good | {"gpu_partition": "cpu"}).problems
-    assert "type h100" in problem and "none" in problem
+    for rule, runtime in (("grpo", 600), ("distill", 600), ("sft", 60)):
+        raw["resources"][rule] = {"gpu": 2, "threads": 16, "mem_mb": 9000, "runtime": runtime}
+    notes = sbatch(tmp_path, monkeypatch, "exit 0")
+    found = slurm(tmp_path, raw, qos="day", max_runtime=100, account="us")
+    assert (found.problems, found.notes) == ([], [])
+    common, gpus = "--account=us --qos=day", "--nodes=1 --gpus=h100:2 --cpus-per-gpu=8"
+    assert notes.read_text().splitlines() == [
+        f"--test-only --time=100 --mem=9000 {common} --partition=gpu {gpus} --wrap=true",
+        f"--test-only --time=60 --mem=9000 {common} --partition=gpu {gpus} --wrap=true",
+        f"--test-only --time=60 --mem=2000 {common} --partition=cpu --cpus-per-task=1 --wrap=true",
+    ]
+    notes.unlink()
+    slurm(tmp_path, raw, gpu_model=None, gpu_partition=None)
+    assert "--mem=9000 --nodes=1 --gpus=2 --cpus-per-gpu=8" in notes.read_text()
 
 
-def test_more_gpus_than_any_node_has_are_found(tmp_path, monkeypatch):
+def test_what_slurm_refuses_is_a_problem_in_its_own_words(tmp_path, monkeypatch):
     raw = study_raw(tmp_path)
-    raw["resources"]["grpo"]["gpu"] = 3
+    words = "Requested node configuration is not available"
+    sbatch(
+        tmp_path,
+        monkeypatch,
+        f'case "$*" in *gpus=h100:8*) echo "sbatch: error: x\nallocation failure: error: {words}"'
+        " >&2; exit 1;; esac",
+    )
+    assert slurm(tmp_path, raw).problems == []
     raw["resources"]["distill"]["gpu"] = 8
     raw["methods"]["distill"] |= {"batch_size": 64, "micro_batch_size": 8}
-    sinfo(tmp_path, monkeypatch, NODES)
-    found = slurm(tmp_path, raw, gpu_model="a100").problems
-    assert [problem.split(":")[0] for problem in found] == ["countdown, distill", "countdown, grpo"]
-    assert "asks for 8 GPUs on one node, and none has more than 2" in found[0]
-    assert len(slurm(tmp_path, raw, gpu_model="h100").problems) == 1
+    (problem,) = slurm(tmp_path, raw).problems
+    assert problem.startswith(f"countdown, distill: Slurm refuses this job: {words} (sbatch ")
+    assert "--gpus=h100:8" in problem and "`site` block" in problem and "`resources`" in problem
 
 
-def test_without_slurm_there_is_a_note_and_with_a_broken_one_a_problem(tmp_path, monkeypatch):
+def test_nodes_that_are_down_for_now_stop_nothing(tmp_path, monkeypatch):
+    words = "Required node not available (down, drained or reserved)"
+    sbatch(tmp_path, monkeypatch, f"echo 'allocation failure: {words}' >&2; exit 1")
+    report = slurm(tmp_path, study_raw(tmp_path))
+    assert report.problems == [] and words in report.notes[0]
+
+
+def test_without_slurm_there_is_a_note_and_a_wrong_site_is_a_problem(tmp_path, monkeypatch):
     raw = study_raw(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    report = slurm(tmp_path, raw, gpu_partition="gpu")
-    assert report.problems == [] and "no `sinfo`" in report.notes[0]
-    sinfo(tmp_path, monkeypatch, "", status=1)
-    (problem,) = slurm(tmp_path, raw, gpu_partition="gpu").problems
-    assert "sinfo fails (broken)" in problem
+    report = slurm(tmp_path, raw)
+    assert report.problems == [] and "no `sbatch`" in report.notes[0]
+    found = slurm(tmp_path, raw, cpus_per_gpu=0, more=1).problems
+    assert len(found) == 2 and all("profile.yaml" in problem for problem in found)
+    assert "cpus_per_gpu" in found[0] and "more: unknown key" in found[1]
 
 
 def test_programs_that_are_not_installed_are_named(tmp_path, monkeypatch):
@@ -301,6 +322,9 @@ def test_all_problems_are_reported_at_once_and_no_secret_is_shown(tmp_path):
     path.write_text(yaml.safe_dump(raw))
     arguments = ["--config", str(path), "--results", str(tmp_path / "results")]
     arguments += ["--task", "countdown", "--output", str(output)]
+    jobs = [["demonstrate", "countdown", "deepseek-v3.2-exp", 1]]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    arguments += ["--jobs", str(tmp_path / "jobs.json")]
     done = program(*arguments, HF_TOKEN="hf-secret", OTHER_KEY="sk-secret")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr

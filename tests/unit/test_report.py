@@ -11,10 +11,12 @@ from fake_study import RUNS, fake_study
 
 from online_il.config.study import load
 from online_il.errors import InputError
+from online_il.files import write_text
+from online_il.layout import Layout
 from online_il.report.figures import finished_chart, rows_of
 from online_il.report.ledger import jobs, spent
 from online_il.report.page import page
-from online_il.report.rulegraph import edges, pictures
+from online_il.report.rulegraph import pictures
 from online_il.report.steps import Piece, pieces
 from online_il.report.verdicts import board
 from online_il.store import build
@@ -107,6 +109,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, row in (("a", "7200\t3600\t100"), ("b", "3600\tNA\t300")):
         path = folder / "benchmarks" / "grpo" / f"{name}.tsv"
         path.write_text(f"s\tcpu_time\tmax_rss\n{row}\n")
+    write_text(json.dumps([["grpo", "evaluate"]]), Layout(folder).rule_edges)
     return folder
 
 
@@ -353,11 +356,17 @@ def test_times_of_jobs_by_hand(results: Path, tmp_path: Path) -> None:
     assert jobs(tmp_path) == []
 
 
+def test_the_page_has_a_picture_of_the_rules_that_ran(html):
+    pictures = re.findall(r'<svg class="dag"[^>]*aria-label="([^"]*)"', html)
+    assert pictures == ["Rules from first to last: grpo"]
+    assert re.search(r"<text[^>]*>grpo</text><text[^>]*>2 jobs, 3\.0", html)
+
+
 def test_the_picture_leaves_out_what_longer_paths_imply() -> None:
-    given = edges("a -> b\nb -> c\na -> c\nx -> y\nc -> all\n")
-    large, small = pictures(given, {"a", "b", "c", "x", "y", "unknown"})
+    edges = [("a", "b"), ("b", "c"), ("a", "c"), ("x", "y"), ("c", "all")]
+    large, small = pictures(edges, {"a", "b", "c", "x", "y", "unknown"})
     assert [box.name for box in large.boxes] == ["a", "b", "c"] and len(large.paths) == 2
     heights = [box.y for box in large.boxes]
     assert heights == sorted(heights) and len(set(heights)) == 3
     assert [box.name for box in small.boxes] == ["x", "y"]
-    assert pictures(given, set()) == []
+    assert pictures(edges, set()) == []

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from online_il.layout import Layout
 from online_il.program.accepted import MADE_AGAIN
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "watch.py"
@@ -16,13 +17,6 @@ watch = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(watch)
 
 OUTPUT = """Building DAG of jobs...
-Job stats:
-job         count
---------  -------
-grpo            3
-evaluate        4
-total           7
-
 [Mon Nov 23 23:35:20 2026]
 Finished jobid: 1 (Rule: grpo)
 1 of 7 steps (14%) done
@@ -30,8 +24,17 @@ Finished jobid: 2 (Rule: evaluate)
 """
 
 
+def planned(results: Path, **jobs: tuple[int, int | None]) -> None:
+    """What a start has written down: by rule, its jobs and their time limit, minutes."""
+    path = Layout(results).pending
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = {rule: {"jobs": count, "minutes": limit} for rule, (count, limit) in jobs.items()}
+    path.write_text(json.dumps(rows))
+
+
 def read(results: Path):
     watcher = watch.Watcher(results)
+    planned(results, grpo=(3, 30), evaluate=(4, 10))
     for line in OUTPUT.splitlines():
         watcher.read(line)
     return watcher
@@ -77,20 +80,29 @@ def test_a_rule_without_a_finished_job_is_judged_by_its_running_one(tmp_path):
     # Begun long after the study: 30 s for a tenth, so 270 s are left of it and 300 of the other.
     progress(tmp_path, "grpo/countdown/expert/seed2", done=1, total=10, started=now, time=now + 30)
     watcher.started = now - 1000
-    watcher.planned["evaluate"] = watcher.finished["evaluate"]
+    planned(tmp_path, grpo=(3, 30))
     assert abs(watcher.seconds_left(2) - (300 + 270) / 2) < 1
 
 
-def test_rules_without_a_job_so_far_are_judged_by_the_pace_of_the_others(tmp_path):
+def test_rules_without_a_job_so_far_are_judged_by_their_time_limits(tmp_path):
     watcher = read(tmp_path)
-    watcher.planned.update(pretrain=1, sft=2, prompts=1)
+    planned(
+        tmp_path, pretrain=(1, 30), grpo=(3, 30), evaluate=(4, 10), sft=(2, 5), prompts=(1, None)
+    )
     assert watcher.seconds_left(2) is None
-    # Half of the base in 310 s: half as fast as usual. All else waits for it, and for two cores.
+    # Half of the base in 90 s: a tenth of its limit, so that the others take a tenth of theirs. Two
+    # cores are of no use to the one job of the base.
     now = time.time()
-    progress(tmp_path, "pretrain/a/base/seed1", done=1, total=2, started=now, time=now + 310)
-    usual = watch.USUAL
-    after = 2 * (2 * usual["grpo"] + 3 * usual["evaluate"] + 2 * usual["sft"] + 1)
-    assert abs(watcher.seconds_left(2) - (310 + after / 2)) < 1
+    progress(tmp_path, "pretrain/a/base/seed1", done=1, total=2, started=now, time=now + 90)
+    assert abs(watcher.seconds_left(2) - (90 + (2 * 180 + 3 * 60 + 2 * 30) / 2)) < 1
+
+
+def test_what_an_earlier_start_had_to_do_is_not_what_this_one_has(tmp_path):
+    planned(tmp_path, grpo=(3, 30))
+    watcher = watch.Watcher(tmp_path)
+    watcher.started += 60
+    assert watcher.totals() == (0, 0)
+    assert watcher.seconds_left(2) is None
 
 
 def test_the_status_and_the_last_lines_of_a_failing_command_are_passed_on(tmp_path):

@@ -1,77 +1,74 @@
-"""The plan counts the jobs of the real DAG, and preflight stands before its first jobs."""
+"""The plan and the checks read the real DAG, and the checks stand before its first jobs."""
 
+import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import networkx as nx
 import pandas as pd
-import pytest
 import yaml
 from project import ROOT, copy_of_project
 from test_smoke import planned, snakemake
 
 from online_il.config.study import load
-from online_il.cost.jobs import figures, jobs_of
+from online_il.layout import Layout
+from online_il.program.dag import (
+    Job,
+    rule_edges,
+    write_start,
+)
 
 PAPER = ROOT / "config" / "paper.yaml"
-# What takes GPUs or money, and where its output says for whom it works.
-PLANNED = {
-    "adopt": "runs",
-    "finetune": "runs",
-    "grpo": "runs",
-    "sft": "runs",
-    "distill": "runs",
-    "evaluate": "eval",
-    "sample": "samples",
-    "demonstrate": "samples",
-    "respond": "responses",
-    "ask": "responses",
-}
 
 
-def dag(target: str, config: Path) -> set[tuple[str, str, str, int]]:
-    """The jobs of a target that the plan counts, as (rule, task, run, seed)."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--detailed-summary", target]
-    done = subprocess.run(
-        [*command, "--configfile", str(config)], capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
-    found = set()
-    for line in done.stdout.splitlines()[1:]:
-        cells = line.split("\t")
-        path, rule = Path(cells[0]), cells[2]
-        if rule in PLANNED:
-            _, _, kind, task, run, seed, *_ = path.parts
-            assert kind == PLANNED[rule]
-            found.add((rule, task, run, int(seed.split(".")[0].removeprefix("seed"))))
-    return found
+GRAPH = """
+import json
+from pathlib import Path
+from online_il.program.dag import graph_of_study, pending_jobs
+graph = graph_of_study(Path("config/smoke.yaml"), {})
+print(json.dumps([list(graph.edges), pending_jobs(graph), list(graph.nodes(data="minutes"))]))
+"""
 
 
-@pytest.mark.parametrize("target", ["figure1", "figure2", "figure3", "table1", "all"])
-def test_the_plan_of_a_figure_has_exactly_the_jobs_of_its_dag(target):
-    study = load(PAPER)
-    assert study.plan is not None
-    jobs = jobs_of(study, study.plan)
-    expected = figures(study, jobs).get(target, set(jobs))
-    assert dag(target, PAPER) == expected
+def test_the_graph_of_a_study_is_the_dag_that_snakemake_prints(tmp_path):
+    project = copy_of_project(tmp_path)
+    status, output = snakemake(project, "--rulegraph", "--configfile", "config/smoke.yaml")
+    assert status == 0, output
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)', output))
+    printed = {(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", output)}
+    # In a process of its own, as in the programs: reading the Snakefile changes Snakemake.
+    command = [sys.executable, "-c", GRAPH]
+    env = os.environ | {"PYTHONPATH": str(project / "workflow")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=project, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    edges, pending, nodes = json.loads(done.stdout)
+    assert {(a[0], b[0]) for a, b in edges} == printed and len(printed) > 50
+    sft = ["sft", "gsm8k", "sft-unrealizable", 1, []]
+    assert [job for job, _ in nodes if job[:2] == sft[:2]] == [sft]
+    assert [minutes for job, minutes in nodes if job == sft] == [5]
+    # Nothing is there yet, so everything is to be done.
+    assert sorted(map(str, pending)) == sorted(str(job) for job, _ in nodes)
 
 
-def test_the_plan_of_figure3_follows_the_runs_that_are_compared(tmp_path):
-    """Experts with weights and the solver, each with its students; a plan on top of smoke."""
-    raw = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
-    raw["plan"] = yaml.safe_load(PAPER.read_text())["plan"]
-    lengths = {"prompt_tokens": 5, "response_tokens": 5, "choice_tokens": 5}
-    lengths["finetuning_tokens"] = 5
-    raw["plan"]["tokens"] = {task["name"]: lengths for task in raw["tasks"]}
-    del raw["extends"]
-    path = tmp_path / "study.yaml"
-    path.write_text(yaml.safe_dump(raw))
-    study = load(path)
-    assert study.plan is not None
-    jobs = jobs_of(study, study.plan)
-    free = {"pretrain", "solve"}
-    for target, keys in figures(study, jobs).items():
-        assert dag(target, path) == {key for key in keys if key[0] not in free}
+def test_a_start_writes_down_its_jobs_and_the_rules_of_the_report(tmp_path):
+    graph = nx.DiGraph([(Job("evaluate", "t", "r", seed), Job("aggregate")) for seed in (1, 2)])
+    graph.add_edges_from([(Job("aggregate"), Job("report_page")), (Job("report_page"), Job("all"))])
+    graph.add_edge(Job("plan"), Job("all"))
+    nx.set_node_attributes(graph, True, "pending")
+    nx.set_node_attributes(graph, 15, "minutes")
+    graph.nodes[Job("plan")]["pending"] = False
+    write_start(graph, tmp_path)
+    pending = json.loads((Layout(tmp_path).pending).read_text())
+    assert pending.pop("evaluate") == {"jobs": 2, "minutes": 15}
+    assert set(pending) == {"aggregate", "report_page", "all"}
+    edges = [("aggregate", "report_page"), ("evaluate", "aggregate")]
+    assert rule_edges(tmp_path) == edges
+    # A start that does not make the report leaves the picture as it is.
+    write_start(nx.subgraph(graph, [Job("plan")]), tmp_path)
+    assert rule_edges(tmp_path) == edges and rule_edges(tmp_path / "other") == []
 
 
 def test_the_target_plan_writes_table_and_page(tmp_path):

@@ -189,6 +189,16 @@ class Layout:
         """The code that a person takes for the same as before."""
         return self.results / "provenance" / "accepted.json"
 
+    @property
+    def pending(self) -> Path:
+        """Give the file of what the last start had still to do, by rule."""
+        return self.results / "provenance" / "pending.json"
+
+    @property
+    def rule_edges(self) -> Path:
+        """Give the file of which rule reads what which other one makes, of what a report shows."""
+        return self.results / "provenance" / "rules.json"
+
     # ---- what is on the disk, of a study that is not finished or of an older config ----
 
     def existing_policies(self) -> list[Policy]:

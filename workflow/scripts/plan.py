@@ -1,7 +1,8 @@
 """Say what a study costs before anything of it is started: GPUs, GPU-hours, tokens, money.
 
-Reads the config alone: nothing is trained, downloaded or asked. Prints the totals, and writes the
-plan as a table (.parquet), as Markdown (.md) and as a page of its own (.html) where asked to.
+Takes the jobs from Snakemake's DAG and their sizes from the config; nothing is trained, downloaded
+or asked. Prints the totals, and writes the plan as a table (.parquet), as Markdown (.md) and as a
+page of its own (.html) where asked to.
 """
 
 from pathlib import Path
@@ -13,12 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from online_il.config.study import ConfigError, load
-from online_il.cost.jobs import jobs_of
+from online_il.cost.jobs import costs_of, jobs_of_figures
 from online_il.cost.page import figure_sentences, markdown, page, totals_rows
 from online_il.cost.totals import PlannedRuns, rows_of, totals
 from online_il.errors import InputError, ParameterError
 from online_il.files import write_table, write_text
 from online_il.program.cli import ProgramOptions, main
+from online_il.program.dag import graph_of_study
 
 LEAST_WIDTH = 100
 
@@ -47,10 +49,12 @@ def run(options: Options) -> None:
             f"{options.config}: no `plan`, which says what GPU and which lengths are assumed; add "
             "it as config/paper.yaml has it"
         )
-    jobs = jobs_of(study, plan)
-    if not jobs:
+    graph = graph_of_study(options.config, overrides)
+    costs = costs_of(study, plan, graph)
+    if not costs:
         raise ParameterError("plan: the tasks and seeds asked for have no job in common")
-    planned, sums = rows_of(study, jobs), totals(study, jobs)
+    figures = jobs_of_figures(graph, costs)
+    planned, sums = rows_of(study, costs, figures), totals(costs, figures)
     parts = [", ".join(plan.tasks or []), ", ".join(f"seed {seed}" for seed in plan.seeds or [])]
     subset = "; ".join(part for part in parts if part)
     title = f"What the study {study.scale} costs{f' ({subset})' if subset else ''}"

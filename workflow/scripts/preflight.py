@@ -4,6 +4,7 @@ Keys, models, data sets, tokenizers, chat templates, lengths, memory of the GPUs
 and what Slurm knows. Nothing is downloaded, asked or loaded; no value of a key is ever shown.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from online_il.preflight.models import (
 )
 from online_il.preflight.report import Report
 from online_il.program.cli import ProgramOptions, main
+from online_il.program.dag import Job, graph_of_study, pending_jobs
 
 
 class Options(ProgramOptions):
@@ -32,6 +34,11 @@ class Options(ProgramOptions):
     overrides: Json[dict[str, Any]] = Field({}, description="values over the config's, JSON")
     task: str | None = Field(None, description="the one task to check; all without it")
     results: Path = Field(description="folder of the results")
+    jobs: Path | None = Field(
+        None,
+        description="jobs still to be done, JSON: [[rule, task, run, seed], ...]; else Snakemake "
+        "is asked",
+    )
     cores: int | None = Field(None, description="cores of this machine for the jobs")
     slurm: Path | None = Field(None, description="profile of the cluster; none without it")
     checked: str | None = Field(None, description="name of these settings, to end the report with")
@@ -47,9 +54,13 @@ def run(options: Options) -> None:
     if not tasks:
         names = ", ".join(task.name for task in study.tasks)
         raise ParameterError(f"--task {options.task}: no such task; there are: {names}")
+    if options.jobs is not None:
+        jobs = [Job(*row) for row in json.loads(options.jobs.read_text())]
+    else:
+        jobs = pending_jobs(graph_of_study(options.config, options.overrides))
     report = Report()
     for task in tasks:
-        check_keys(study, task, options.results, report)
+        check_keys(task, jobs, report)
         check_programs(study, task, report)
         folders = check_files(study, task, report)
         check_tokenizers(task, folders, report)
@@ -58,9 +69,9 @@ def run(options: Options) -> None:
         check_engine(study, task, folders, report)
         check_context(study, task, report)
         check_memory(study, task, report)
-    check_disk(study, tasks, options.results, report, options.cores)
+    check_disk(study, tasks, jobs, options.results, report, options.cores)
     if options.slurm is not None:
-        check_slurm(study, tasks, options.slurm, report)
+        check_slurm(study, jobs, options.slurm, report)
     text = report.text(f"{study.scale}, {', '.join(task.name for task in tasks)}")
     print(text, end="")
     # A task's report lets its jobs start; the whole study's is there to be read.

@@ -31,17 +31,6 @@ from online_il.program.accepted import MADE_AGAIN
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where there is no terminal."""
 
-USUAL = {
-    "pretrain": 310.0,
-    "grpo": 140.0,
-    "distill": 75.0,
-    "evaluate": 33.0,
-    "sft": 28.0,
-    "sample": 8.0,
-}
-"""Seconds of a job of the miniature on one core (docs/performance.md); their ratios stand in for
-rules of which no job has told its pace yet."""
-
 ERROR_LINES = 40
 """Lines of output that are shown when the command fails."""
 
@@ -52,22 +41,13 @@ class Watcher:
     def __init__(self, results: Path) -> None:
         self.layout = Layout(results)
         self.started = time.time()
-        self.planned: Counter[str] = Counter()
         self.finished: Counter[str] = Counter()
         self.lines: list[str] = []
-        self.in_statistics = False
 
     def read(self, line: str) -> None:
         """Take in one line of Snakemake's output."""
         self.lines = [*self.lines[-ERROR_LINES:], line]
-        if line.startswith("Job stats:"):
-            self.in_statistics, self.planned, self.finished = True, Counter(), Counter()
-        elif self.in_statistics and (row := re.fullmatch(r"(\w+)\s+(\d+)", line.strip())):
-            if row[1] == "total":
-                self.in_statistics = False
-            else:
-                self.planned[row[1]] = int(row[2])
-        elif done := re.match(r"Finished jobid: \d+ \(Rule: (\w+)\)", line.strip()):
+        if done := re.match(r"Finished jobid: \d+ \(Rule: (\w+)\)", line.strip()):
             self.finished[done[1]] += 1
 
     def running(self) -> list[tuple[str, dict[str, Any]]]:
@@ -82,26 +62,39 @@ class Watcher:
                 jobs.append((name, numbers))
         return jobs
 
+    def planned(self) -> dict[str, dict[str, Any]]:
+        """By rule, the `jobs` that this start has to do, and the `minutes` that each may take."""
+        path = self.layout.pending
+        try:
+            if path.stat().st_mtime < self.started - 1:
+                return {}  # An earlier start's.
+            return json.loads(path.read_text())
+        except (OSError, ValueError):
+            return {}
+
     def seconds_left(self, cores: int) -> float | None:
-        """Work left over cores, from the pace of the jobs so far; None before any told its pace."""
-        known = self._durations()
-        paces = [seconds / USUAL[rule] for rule, seconds in known.items() if rule in USUAL]
-        if not paces:
+        """Work left over cores, from the pace of the jobs so far; None before any told its pace.
+
+        A rule of which no job has told its pace is taken to need as much of its time limit as the
+        others do. The rules are added up, each as if its jobs alone ran side by side.
+        """
+        planned, known = self.planned(), self._durations()
+        limits = {rule: 60 * (row["minutes"] or 0) for rule, row in planned.items()}
+        shares = [seconds / limits[rule] for rule, seconds in known.items() if limits.get(rule)]
+        if not shares:
             return None
-        pace = median(paces)
-        expected = {rule: pace * seconds for rule, seconds in USUAL.items()} | known
-        left = {
-            rule: (count - self.finished[rule]) * expected.get(rule, pace)
-            for rule, count in self.planned.items()
-            if rule != "all"
-        }
+        expected = {rule: median(shares) * limit for rule, limit in limits.items()} | known
+        waiting = {rule: row["jobs"] - self.finished[rule] for rule, row in planned.items()}
+        seconds = {rule: count * expected[rule] for rule, count in waiting.items()}
         for name, numbers in self.running():
             rule = name.split()[0]
-            if rule in left:
-                left[rule] -= expected.get(rule, pace) * numbers["done"] / numbers["total"]
-        # Everything waits for the base, which keeps one core busy.
-        alone = max(0.0, left.pop("pretrain", 0.0))
-        return alone + max(0.0, sum(left.values())) / cores
+            if rule in seconds:
+                seconds[rule] -= expected[rule] * numbers["done"] / numbers["total"]
+        return sum(
+            max(0.0, seconds[rule]) / min(cores, count)
+            for rule, count in waiting.items()
+            if count > 0
+        )
 
     def _durations(self) -> dict[str, float]:
         """Seconds of a job of each rule: the longest that finished, or what a running one takes.
@@ -124,7 +117,7 @@ class Watcher:
 
     def totals(self) -> tuple[int, int]:
         """(jobs done, jobs planned)."""
-        return sum(self.finished.values()), sum(self.planned.values())
+        return sum(self.finished.values()), sum(row["jobs"] for row in self.planned().values())
 
 
 def clock(seconds: float | None) -> str:
@@ -205,7 +198,7 @@ def watch(options: argparse.Namespace) -> int:
         last = 0.0
         while reader.is_alive():
             reader.join(0.5)
-            if watcher.planned and time.time() - last >= PLAIN_INTERVAL:
+            if watcher.planned() and time.time() - last >= PLAIN_INTERVAL:
                 print(plain(watcher, options.cores), flush=True)
                 last = time.time()
     status = process.wait()

@@ -5,21 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from online_il.config.plan import Plan
-from online_il.cost import jobs as jobs_module
-from online_il.cost import memory as memory_module
-from online_il.cost import shape as shape_module
+from online_il.cost import memory, rules, shape
+from online_il.cost.jobs import FIGURES
 from online_il.cost.totals import PlannedRuns, sentence
 from online_il.markdown import markdown_table
 
 Runs = Sequence[Mapping[str, Any]]
 Totals = dict[str, dict[str, dict[str, float]]]
 
-FIGURES = {
-    "figure1": "Figure 1",
-    "figure2": "Figure 2",
-    "figure3": "Figure 3",
-    "table1": "Table 1",
-}
 HEAD = list(PlannedRuns.to_schema().columns)
 STYLE = """
 :root { color-scheme: light dark; }
@@ -114,9 +107,7 @@ def page(runs: Runs, totals: Totals, plan: Plan, title: str) -> str:
     """The plan as one HTML file that needs nothing else."""
     head, rows = totals_rows(totals, plan)
     listed = "".join(f"<li>{html.escape(line)}</li>" for line in figure_sentences(totals, plan))
-    formulas = "\n\n".join(
-        (module.__doc__ or "").strip() for module in (jobs_module, shape_module, memory_module)
-    )
+    formulas = "\n\n".join((module.__doc__ or "").strip() for module in (rules, shape, memory))
     return f"""<!doctype html>
 <html lang="en">
 <head>

@@ -7,7 +7,8 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from online_il.config.study import Study
-from online_il.cost.jobs import Job, Key, figures
+from online_il.cost.jobs import Cost
+from online_il.program.dag import Job
 from online_il.records import Table
 
 
@@ -31,34 +32,35 @@ class PlannedRuns(Table):
     figures: Series[str] = pa.Field(description="Figures that depend on it, with spaces between.")
 
 
-COUNTS = ("gpu_hours", "generated", "trained", "api_prompt", "api_response", "api_cost")
+SUMMED = ("generated", "trained", "api_prompt", "api_response", "api_cost")
+Costs = dict[Job, Cost]
+Figures = dict[str, set[Job]]
 
 
-def rows_of(study: Study, jobs: dict[Key, Job]) -> list[dict[str, Any]]:
-    """The plan, a row a policy (`PlannedRuns`), by task, then bases first."""
+def rows_of(study: Study, costs: Costs, figures: Figures) -> list[dict[str, Any]]:
+    """The plan, a row a policy (`PlannedRuns`), in the order of its jobs.
+
+    `figures` holds the jobs of each figure.
+    """
     kinds: dict[tuple[str, str], str] = {}
     for t in study.tasks:
         kinds |= {(t.name, run.name): run.method for run in t.runs}
         kinds |= {(t.name, expert.name): expert.kind for expert in t.experts}
-    serving = {name: {key[1:] for key in keys} for name, keys in figures(study, jobs).items()}
-    grouped: dict[tuple[str, str, int], list[tuple[str, Job]]] = {}
-    for (rule, task, run, seed), job in jobs.items():
-        grouped.setdefault((task, run, seed), []).append((rule, job))
-    # All seeds of a policy together, in the order of the config.
-    places = {policy: n for n, policy in reversed(list(enumerate(p[:2] for p in grouped)))}
+    grouped: dict[tuple[str, str, int | None], list[Job]] = {}
+    for job in costs:
+        grouped.setdefault((job.task, job.run, job.seed), []).append(job)
     rows = []
-    for task, run, seed in sorted(grouped, key=lambda p: (places[p[:2]], p[2])):
-        parts = grouped[task, run, seed]
-        longest = max((job for _, job in parts), key=lambda job: job.hours)
-        sums = {name: sum(getattr(job, name) for _, job in parts) for name in COUNTS}
+    for (task, run, seed), jobs in grouped.items():
+        longest = max((costs[job] for job in jobs), key=lambda cost: cost.hours)
+        sums = total(costs, jobs)
         rows.append(
             {
                 "task": task,
                 "run": run,
                 "method": "base" if run == "base" else kinds[task, run],
                 "seed": seed,
-                "jobs": " ".join(rule for rule, _ in parts),
-                "gpus": max(job.gpus for _, job in parts),
+                "jobs": " ".join(job.rule for job in jobs),
+                "gpus": sums["gpus"],
                 "gpu_hours": float(sums["gpu_hours"]),
                 "longest_hours": float(longest.hours),
                 "limit_hours": float(longest.limit_hours),
@@ -67,34 +69,38 @@ def rows_of(study: Study, jobs: dict[Key, Job]) -> list[dict[str, Any]]:
                 "api_prompt_tokens": round(sums["api_prompt"]),
                 "api_response_tokens": round(sums["api_response"]),
                 "api_cost": float(sums["api_cost"]),
-                "figures": " ".join(n for n, keys in serving.items() if (task, run, seed) in keys),
+                "figures": " ".join(name for name, keys in figures.items() if keys & set(jobs)),
             }
         )
     return rows
 
 
-def total(jobs: dict[Key, Job], keys: Iterable[Key]) -> dict[str, float]:
-    """What some jobs take together, each counted once."""
-    chosen = [jobs[key] for key in set(keys)]
-    sums: dict[str, float] = {name: sum(getattr(job, name) for job in chosen) for name in COUNTS}
-    return sums | {"jobs": len(chosen), "gpus": max((job.gpus for job in chosen), default=0)}
+def total(costs: Costs, jobs: Iterable[Job]) -> dict[str, Any]:
+    """What some jobs take together."""
+    chosen = [costs[job] for job in jobs]
+    sums: dict[str, Any] = {n: sum(getattr(cost.work, n) for cost in chosen) for n in SUMMED}
+    return sums | {
+        "gpu_hours": sum(cost.gpu_hours for cost in chosen),
+        "gpus": max((cost.gpus for cost in chosen), default=0),
+        "jobs": len(chosen),
+    }
 
 
-def totals(study: Study, jobs: dict[Key, Job]) -> dict[str, dict[str, dict[str, float]]]:
+def totals(costs: Costs, figures: Figures) -> dict[str, dict[str, dict[str, Any]]]:
     """Totals of everything, of each figure with all that it depends on, of each task and seed."""
-    tasks = dict.fromkeys(key[1] for key in jobs)
-    bases = [key for key in jobs if key[2] == "base"]
-    seeds = sorted({key[3] for key in jobs if key[2] != "base"})
+    tasks = dict.fromkeys(job.task for job in costs)
+    bases = [job for job in costs if job.run == "base"]
+    trained = [job for job in costs if job.run != "base"]
     by_seed = {
-        f"seed {seed}": total(jobs, [k for k in jobs if k[3] == seed and k[2] != "base"])
-        for seed in seeds
+        f"seed {seed}": total(costs, [job for job in trained if job.seed == seed])
+        for seed in sorted({job.seed for job in trained if job.seed is not None})
     }
     if bases:
-        by_seed = {"bases": total(jobs, bases)} | by_seed
+        by_seed = {"bases": total(costs, bases)} | by_seed
     return {
-        "all": {"everything": total(jobs, jobs)},
-        "figure": {name: total(jobs, keys) for name, keys in figures(study, jobs).items()},
-        "task": {name: total(jobs, [k for k in jobs if k[1] == name]) for name in tasks},
+        "all": {"everything": total(costs, costs)},
+        "figure": {name: total(costs, jobs) for name, jobs in figures.items()},
+        "task": {name: total(costs, [job for job in costs if job.task == name]) for name in tasks},
         "seed": by_seed,
     }
 

@@ -2,44 +2,38 @@
 
 import importlib.util
 import os
-import re
+import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from online_il.config.experts import EndpointExpert
-from online_il.config.site import SiteError, site_block
-from online_il.config.study import Study, resources_of, seeds_of
+from online_il.config.resources import Resources
+from online_il.config.site import Site, SiteError, capped, load_site
+from online_il.config.study import Study, resources_of
 from online_il.config.tasks import Task
-from online_il.cost.jobs import finetuning_of
-from online_il.layout import Layout
+from online_il.cost.rules import COSTS, finetuning_of
 from online_il.preflight.report import Report
+from online_il.program.dag import Job
 
 SECONDS = 30
-"""How long `sinfo` may take."""
+"""How long an answer of Slurm's may take."""
+WAITS = "down, drained or reserved"
+"""What Slurm says of nodes that may come back."""
+DEFAULT = Resources(mem_mb=2000, runtime=60)
+"""What the profile's `default-resources` ask for."""
 
 
-def check_keys(study: Study, task: Task, results: Path, report: Report) -> None:
-    """The key of every endpoint that is still to be asked is in the environment; never shown."""
-    layout = Layout(results)
-    wanted = {
-        (run.expert or "", layout.samples(task.name, run.expert or "", seed))
-        for run in task.runs
-        if run.method == "sft"
-        for seed in seeds_of(task, run)
-    }
-    for pair in study.discrepancy.models if study.discrepancy else []:
-        if pair.task == task.name:
-            wanted |= {
-                (name, layout.responses(task.name, name, seed))
-                for name in (pair.expert, pair.student)
-                for seed in task.seeds
-            }
+def check_keys(task: Task, jobs: Iterable[Job], report: Report) -> None:
+    """The key of every endpoint that is still to be asked is in the environment; never shown.
+
+    `jobs` are those that are still to be done.
+    """
+    working = {job.run for job in jobs if job.task == task.name}
     for expert in task.experts:
-        if not isinstance(expert, EndpointExpert) or expert.key_variable is None:
+        if not isinstance(expert, EndpointExpert) or expert.name not in working:
             continue
-        files = [file for name, file in wanted if name == expert.name]
-        missing = [file for file in files if not file.is_file()]
-        if missing and not os.environ.get(expert.key_variable):
+        if expert.key_variable is not None and not os.environ.get(expert.key_variable):
             report.problem(
                 f"{task.name}/{expert.name}",
                 f"the environment has no {expert.key_variable}, the key of {expert.url}",
@@ -63,89 +57,74 @@ def check_programs(study: Study, task: Task, report: Report) -> None:
             )
 
 
-def check_slurm(study: Study, tasks: list[Task], profile: Path, report: Report) -> None:
-    """Slurm knows the partitions and GPUs of the profile's `site` block."""
+def check_slurm(study: Study, jobs: Iterable[Job], profile: Path, report: Report) -> None:
+    """Slurm would take the jobs that are still to be done, as the profile's `site` block asks.
+
+    Asks Slurm itself, once for each distinct request (`sbatch --test-only`); nothing is submitted.
+    """
     try:
-        site, wrong = site_block(profile)
+        site = load_site(profile)
     except SiteError as error:
-        message = f"no `site` block that can be read ({error})"
-        report.problem(str(profile), message, "take the repository's file and fill it in")
+        for line in str(error).splitlines()[1:] or [str(error)]:
+            message, _, remedy = line.strip().rpartition("; ")
+            report.problem(str(profile), message or line, remedy)
         return
-    for problem in wrong:
-        report.problem(str(profile), *problem.rsplit("; ", 1))
-    partitions = {key: site.get(key) for key in ("gpu_partition", "cpu_partition")}
-    try:
-        done = subprocess.run(
-            ["sinfo", "--noheader", "--format=%R %G"],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=True,
-        )
-    except FileNotFoundError:
-        report.notes.append("Slurm was not asked: there is no `sinfo` on this machine")
+    if shutil.which("sbatch") is None:
+        report.notes.append("Slurm was not asked: there is no `sbatch` on this machine")
         return
-    except (subprocess.SubprocessError, OSError) as error:
-        said = str(getattr(error, "stderr", None) or error).strip().splitlines()
-        reason = said[-1][:120] if said else "no answer"
-        report.problem("Slurm", f"sinfo fails ({reason})", "start where Slurm's commands work")
-        return
-    rows = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.strip()]
-    known = sorted({row[0] for row in rows})
-    for key, name in partitions.items():
-        for part in str(name).split(",") if name is not None else []:
-            if part not in known:
-                report.problem(
-                    f"{profile}, site.{key}",
-                    f"Slurm knows no partition {part}",
-                    f"choose of {', '.join(known)}, or null for the default",
-                )
-    at = str(partitions["gpu_partition"]).split(",") if partitions["gpu_partition"] else known
-    gpus: dict[str, int] = {}
-    for row in rows:
-        if row[0] in at:
-            for model, count in re.findall(r"gpu:(?:([^:,()\s]+):)?(\d+)", (*row, "")[1]):
-                gpus[model] = max(gpus.get(model, 0), int(count))
-    _check_gpus(study, tasks, site.get("gpu_model"), gpus, profile, report)
-
-
-def _check_gpus(
-    study: Study,
-    tasks: list[Task],
-    model: str | None,
-    gpus: dict[str, int],
-    profile: Path,
-    report: Report,
-) -> None:
-    """`gpus`: the most GPUs of each model that a node has."""
-    asked = {
-        f"{task.name}, {rule}": resources_of(study, task, rule).gpu
-        for task in tasks
-        for rule in _rules(task)
-    }
-    if not any(asked.values()):
-        return
-    there_are = ", ".join(f"{count} {name}".strip() for name, count in gpus.items()) or "none"
-    if model is not None and model not in gpus:
+    asked: dict[tuple[str, ...], str] = {}
+    for place, resources in _requests(study, jobs):
+        asked.setdefault(_options(site, resources), place)
+    for options, place in asked.items():
+        refusal = _refusal(options)
+        if refusal is None:
+            continue
+        if WAITS in refusal:
+            report.notes.append(f"{place}: Slurm lets this wait ({refusal})")
+            continue
         report.problem(
-            f"{profile}, site.gpu_model",
-            f"no node of the partition has GPUs of type {model}",
-            f"choose of those there are (most on a node: {there_are})",
+            place,
+            f"Slurm refuses this job: {refusal} (sbatch {' '.join(options)})",
+            f"correct the `site` block of {profile}, or the study's `resources`; "
+            "`sinfo --format='%P %G %l %m'` shows partitions, GPUs, time limits and memory",
         )
-        return
-    most = gpus.get(model, 0) if model is not None else max(gpus.values(), default=0)
-    for where, count in asked.items():
-        if count > most:
-            report.problem(
-                where,
-                f"asks for {count} GPUs on one node, and none has more than {most}",
-                "lower `gpu` under resources, or choose another gpu_model or partition",
-            )
 
 
-def _rules(task: Task) -> list[str]:
-    """The rules whose jobs a task has and that may ask for GPUs."""
-    rules: list[str] = sorted({run.method for run in task.runs})
-    if task.base is not None:
-        rules += ["evaluate"] + (["finetune"] if finetuning_of(task) else [])
-    return [*rules, "sample"]
+def _requests(study: Study, jobs: Iterable[Job]) -> Iterator[tuple[str, Resources]]:
+    """What the jobs ask for, and who asks; a rule without `resources` asks for the default."""
+    tasks = {task.name: task for task in study.tasks}
+    for rule, name in sorted({(job.rule, job.task) for job in jobs}):
+        _, key = COSTS.get(rule, (None, None))
+        if key is not None:
+            yield f"{name}, {rule}", resources_of(study, tasks[name], key)
+    yield "all other jobs", DEFAULT
+
+
+def _options(site: Site, resources: Resources) -> tuple[str, ...]:
+    """The options with which Snakemake submits a job."""
+    options = [
+        f"--time={capped(resources.runtime, 1, site.max_runtime)}",
+        f"--mem={capped(resources.mem_mb, 1, site.max_mem_mb)}",
+    ]
+    options += [f"--account={site.account}"] if site.account else []
+    options += [f"--qos={site.qos}"] if site.qos else []
+    partition = site.gpu_partition if resources.gpu else site.cpu_partition
+    options += [f"--partition={partition}"] if partition else []
+    if not resources.gpu:
+        return (*options, f"--cpus-per-task={resources.threads}")
+    model = f"{site.gpu_model}:" if site.gpu_model else ""
+    gpus = [f"--gpus={model}{resources.gpu}", f"--cpus-per-gpu={site.cpus_per_gpu}"]
+    return (*options, "--nodes=1", *gpus)
+
+
+def _refusal(options: tuple[str, ...]) -> str | None:
+    """Why Slurm would not take such a job; None where it would."""
+    command = ["sbatch", "--test-only", *options, "--wrap=true"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"no answer in {SECONDS} seconds"
+    lines = done.stderr.strip().splitlines()
+    if done.returncode == 0:
+        return None
+    return lines[-1].rpartition(": ")[2] if lines else f"status {done.returncode}"

@@ -1,14 +1,13 @@
 """Checks of memory on the GPUs and of disk: does every job fit?"""
 
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from online_il import hub
-from online_il.config.bases import Pretrained, Scratch
-from online_il.config.distill import Distill
+from online_il.config.bases import Pretrained
 from online_il.config.experts import ModelExpert
-from online_il.config.grpo import Grpo
 from online_il.config.plan import ModelShape, Plan
 from online_il.config.random import RandomModel
 from online_il.config.study import (
@@ -17,17 +16,18 @@ from online_il.config.study import (
     evaluation_of,
     method_of,
     resources_of,
-    seeds_of,
 )
 from online_il.config.tasks import Task
-from online_il.cost.jobs import finetuning_of
 from online_il.cost.memory import GIB, Memory, published_bytes, training, vllm_least
+from online_il.cost.rules import finetuning_of
 from online_il.cost.shape import of_model, parameters
 from online_il.errors import InputError
 from online_il.layout import PUBLISHED, Layout, existing_updates
+from online_il.methods import METHODS
 from online_il.models import PARTS
 from online_il.preflight.models import shape_of
 from online_il.preflight.report import Report
+from online_il.program.dag import Job
 from online_il.program.exhausted import nearest_folder, size
 from online_il.training.state_size import state_bytes
 
@@ -55,26 +55,28 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
         vllm = study.generation.colocated_share * plan.gpu_memory_gib * GIB
     experts = {expert.name: expert for expert in task.experts}
     for run in task.runs:
-        settings = method_of(study, task, run.method)
-        online = isinstance(settings, Grpo | Distill)
+        method, settings = METHODS[run.method], _settings(study, task, run.method)
         response = evaluation_of(study, task).policy.max_new_tokens
-        if isinstance(settings, Grpo | Distill):
-            response = settings.max_new_tokens
         teacher = None
-        if isinstance(settings, Distill):
+        if method.learns_from == "probabilities":
             teacher = shape_of(experts.get(run.expert or "", task.base), study)
         estimate = training(
             shape,
             gpus=max(1, resources_of(study, task, run.method).gpu),
             sequences=settings.micro_batch_size,
-            length=prompt + response,
-            reference=isinstance(settings, Grpo) and settings.kl_coefficient > 0,
+            length=prompt + (settings.max_new_tokens if method.on_policy else response),
+            reference=method.learns_from == "reward" and settings.kl_coefficient > 0,
             teacher=teacher,
-            vllm=vllm if online else 0.0,
+            vllm=vllm if method.on_policy else 0.0,
         )
         if run.method not in found or estimate.peak > found[run.method].peak:
             found[run.method] = estimate
     return found
+
+
+def _settings(study: Study, task: Task, method: str) -> Any:
+    """The settings of a method, of that method's own class."""
+    return method_of(study, task, method)
 
 
 def check_memory(study: Study, task: Task, report: Report) -> None:
@@ -125,8 +127,8 @@ def _generation(
         keys = "resources.evaluate.gpu, generation.memory_share or max_new_tokens"
         found.append(("evaluate", shape, gpus, length, engine.memory_share, keys))
         for method in sorted({run.method for run in task.runs}):
-            settings = method_of(study, task, method)
-            if isinstance(settings, Grpo | Distill):
+            settings = _settings(study, task, method)
+            if METHODS[method].on_policy:
                 length = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
                 keys = "generation.colocated_share or max_new_tokens"
                 found.append((method, shape, 1, length, engine.colocated_share, keys))
@@ -152,36 +154,26 @@ class Training(NamedTuple):
     threads: int
 
 
-def trainings(study: Study, task: Task, results: Path) -> list[Training]:
-    """The trainings of a task that are not finished, without what they have written so far."""
+def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> list[Training]:
+    """The trainings of a task among the jobs still to be done, without what they wrote so far."""
     shape = shape_of(task.base, study)
-    if shape is None or task.base is None:
+    if shape is None:
         return []
     count = parameters(shape)
-    one = count * published_bytes(study.hardware)
-    wanted: list[tuple[str, int, str, int]] = []
-    if finetuning_of(task):
-        wanted.append(("base", task.base.seed, "finetune", 1))
-    elif isinstance(task.base, Scratch):
-        # It is trained on a CPU whatever the hardware is, in single precision.
-        wanted.append(("base", task.base.seed, "pretrain", 1))
-    for run in task.runs:
-        steps = len(checkpoints_of(study, task, run))
-        wanted += [(run.name, seed, run.method, steps) for seed in seeds_of(task, run)]
+    # A base is trained from scratch on a CPU whatever the hardware is, in single precision.
+    hardware = {"pretrain": "cpu"}
+    steps = {"base": 1} | {run.name: len(checkpoints_of(study, task, run)) for run in task.runs}
+    rules = {"pretrain", "finetune", *(run.method for run in task.runs)}
     found, layout = [], Layout(results)
-    for run_name, seed, rule, steps in wanted:
-        if layout.checkpoints(task.name, run_name, seed).is_dir():
+    for job in jobs:
+        if job.task != task.name or job.rule not in rules:
             continue
-        kept = layout.state(task.name, run_name, seed)
-        published = steps * (4 * count if rule == "pretrain" else one)
-        asked = resources_of(study, task, rule)
-        found.append(
-            Training(
-                published=max(0.0, published - _size(kept / PUBLISHED)),
-                state=max(0.0, state_bytes(count) - sum(map(_size, existing_updates(kept)))),
-                threads=asked.threads if asked is not None else 1,
-            )
-        )
+        state = layout.state(task.name, job.run, job.seed or 0)
+        a_step = count * published_bytes(hardware.get(job.rule, study.hardware))
+        published = steps[job.run] * a_step - _size(state / PUBLISHED)
+        resumed = state_bytes(count) - sum(map(_size, existing_updates(state)))
+        threads = resources_of(study, task, job.rule).threads
+        found.append(Training(max(0.0, published), max(0.0, resumed), threads))
     return found
 
 
@@ -204,21 +196,21 @@ def model_bytes(study: Study, task: Task, results: Path) -> float:
     return found
 
 
-def checkpoint_bytes(study: Study, task: Task, results: Path) -> float:
+def checkpoint_bytes(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> float:
     """Bytes of what a task has still to write and keeps: its checkpoints, and models of others."""
-    kept = sum(training.published for training in trainings(study, task, results))
+    kept = sum(training.published for training in trainings(study, task, jobs, results))
     return kept + model_bytes(study, task, results)
 
 
 def passing_bytes(
-    study: Study, tasks: list[Task], results: Path, cores: int | None = None
+    study: Study, tasks: list[Task], jobs: Sequence[Job], results: Path, cores: int | None = None
 ) -> tuple[float, int]:
     """The most that trainings keep at once to go on from (bytes), and how many that are.
 
     So many run at once as the cores allow, the largest first; all of them without a number of
     cores, as on a cluster.
     """
-    waiting = [one for task in tasks for one in trainings(study, task, results)]
+    waiting = [one for task in tasks for one in trainings(study, task, jobs, results)]
     waiting.sort(key=lambda one: -one.state)
     total, count, free = 0.0, 0, float("inf") if cores is None else cores
     for one in waiting:
@@ -233,11 +225,16 @@ def _size(folder: Path) -> int:
 
 
 def check_disk(
-    study: Study, tasks: list[Task], results: Path, report: Report, cores: int | None = None
+    study: Study,
+    tasks: list[Task],
+    jobs: Sequence[Job],
+    results: Path,
+    report: Report,
+    cores: int | None = None,
 ) -> None:
-    """What these tasks write fits the disk that the results lie on."""
-    kept = sum(checkpoint_bytes(study, task, results) for task in tasks)
-    passing, count = passing_bytes(study, tasks, results, cores)
+    """What the jobs of these tasks have still to write fits the disk that the results lie on."""
+    kept = sum(checkpoint_bytes(study, task, jobs, results) for task in tasks)
+    passing, count = passing_bytes(study, tasks, jobs, results, cores)
     free = shutil.disk_usage(nearest_folder(results)).free
     names = ", ".join(task.name for task in tasks)
     take = (

@@ -14,13 +14,13 @@ from online_il.config.bases import Pretrained
 from online_il.config.experts import ModelExpert
 from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.plan import ModelShape
-from online_il.config.sft import Sft
 from online_il.config.study import Study, evaluation_of, method_of
 from online_il.config.tasks import Task
-from online_il.cost.jobs import finetuning_of
+from online_il.cost.rules import finetuning_of
 from online_il.cost.shape import of_model
 from online_il.ends import end_ids, tokens_by_id, trained_end
 from online_il.errors import InputError
+from online_il.methods import METHODS
 from online_il.models import WEIGHTS
 from online_il.preflight.report import Report
 
@@ -69,7 +69,8 @@ def check_tokenizers(task: Task, folders: dict[str, Path], report: Report) -> No
     experts = {expert.name: expert for expert in task.experts}
     for run in task.runs:
         expert = experts.get(run.expert or "")
-        if run.method != "distill" or expert is None or task.base is None:
+        compares = METHODS[run.method].learns_from == "probabilities"
+        if not compares or expert is None or task.base is None:
             continue
         student = task.base
         where = f"{task.name}/{run.name}"
@@ -79,7 +80,7 @@ def check_tokenizers(task: Task, folders: dict[str, Path], report: Report) -> No
                     where,
                     f"the student is of kind {student.kind} and its expert of kind {expert.kind}, "
                     "so that their tokenizers differ",
-                    "distill needs one tokenizer; use sft, or another expert",
+                    f"{run.method} needs one tokenizer; use sft, or another expert",
                 )
             continue
         known = [folders.get(name_of(model)) for model in (student, expert)]
@@ -209,8 +210,8 @@ def check_context(study: Study, task: Task, report: Report) -> None:
     prompt = study.plan.tokens[task.name].prompt_tokens if study.plan else 0
     asked: list[tuple[object, str, int]] = []
     for method in sorted({run.method for run in task.runs}):
-        settings = method_of(study, task, method)
-        if not isinstance(settings, Sft):
+        settings: Any = method_of(study, task, method)
+        if METHODS[method].on_policy:
             longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
             asked.append((task.base, f"methods.{method}: prompt and max_new_tokens", longest))
     if task.base is not None:

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from online_il.errors import InputError, ParameterError, Stopped
 from online_il.program.exhausted import Exhausted, sentence
-from online_il.program.lock import alone
+from online_il.program.lock import one_process_per_output
 
 AGAIN = 75
 """The status of a program that was asked to stop: starting it again goes on (EX_TEMPFAIL)."""
@@ -141,7 +141,7 @@ def main(
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _stop)
     try:
-        with alone(places):
+        with one_process_per_output(places):
             _run(program, read, places, Path(command_line.prog).stem)
     except Stopped as error:
         command_line.exit(AGAIN, f"{error}\n")

@@ -18,6 +18,7 @@ from online_il.charts.style import KNOWN
 from online_il.config.study import Study
 from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells
 from online_il.layout import DATABASES, Layout
+from online_il.program.dag import rule_edges
 from online_il.provenance import file_hash, versions
 from online_il.records import provenance, read_table
 from online_il.report.examples import examples
@@ -30,7 +31,7 @@ from online_il.report.figures import (
 )
 from online_il.report.ledger import jobs, spent
 from online_il.report.origin import choices, html_of, origins, own_settings
-from online_il.report.rulegraph import edges, pictures
+from online_il.report.rulegraph import pictures
 from online_il.report.scales import scale_of
 from online_il.report.verdicts import board
 from online_il.text import decoded
@@ -71,7 +72,6 @@ def page(
     pairs = charts["figure3"]
     charts["figure3"] = [row for chart in pairs for row in rows_of(chart)]
     rules = jobs(results)
-    rule_edges = edges(_text("rules.txt"))
     version = alt.SCHEMA_VERSION.rpartition(".")[0]
     return (
         _environment()
@@ -95,7 +95,7 @@ def page(
             colours={name: look.colour for name, look in KNOWN.items()},
             ledger=measured(lambda path: spent(path, results)),
             jobs=rules,
-            pictures=pictures(rule_edges, {row.rule for row in rules}),
+            pictures=pictures(rule_edges(results), {row.rule for row in rules}),
             jobs_of={row.rule: row for row in rules},
             origins=measured(lambda path: origins(path, results)),
             versions=versions(),

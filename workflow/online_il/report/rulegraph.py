@@ -1,22 +1,23 @@
-"""The DAG as a picture: rules in layers, from what is made first to what is read last.
+"""The DAG as a picture: the rules that ran, in layers from what is made first to what is read last.
 
-The edges lie in `workflow/report/rules.txt`, an edge a line, as `snakemake --rulegraph` gives them
-for the smoke and the paper's study together; a test fails when the file falls behind the rules.
 Parts of the DAG that share nothing become pictures of their own, side by side where there is room.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-BOX = (134, 34)  # Width and height, pixels.
-ACROSS, DOWN = 12, 32  # Between boxes.
-BENCHMARKS = {"aggregate_figure2": "aggregate"}
-"""Rules whose benchmark files lie under another name than their own."""
+import networkx as nx
 
-Edges = set[tuple[str, str]]
+BOX = (134, 34)
+"""Width and height of a box, pixels."""
+ACROSS, DOWN = 12, 32
+"""Space between boxes, pixels."""
+SWEEPS = 8
+"""How often each layer is ordered anew by its neighbours."""
 
 
 class Box(NamedTuple):
-    """A rule and where it stands, pixels."""
+    """A rule and where its box stands (left and top edge), pixels."""
 
     name: str
     x: float
@@ -24,7 +25,7 @@ class Box(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """Boxes, and the edges between them as SVG paths."""
+    """Boxes, and the edges between them as SVG paths; sizes in pixels."""
 
     width: float
     height: float
@@ -33,105 +34,58 @@ class Picture(NamedTuple):
     paths: list[str]
 
 
-def edges(text: str) -> Edges:
-    """The edges in a text of lines such as `pretrain -> grpo`; rules by their benchmarks' names."""
-    pairs = [line.split(" -> ") for line in text.splitlines() if " -> " in line]
-    named = [[BENCHMARKS.get(rule.strip(), rule.strip()) for rule in pair] for pair in pairs]
-    return {(before, after) for before, after in named if before != after}
+def pictures(edges: Iterable[tuple[str, str]], ran: set[str]) -> list[Picture]:
+    """Draw the rules that ran, the largest connected part first.
 
-
-def pictures(all_edges: Edges, ran: set[str]) -> list[Picture]:
-    """Pictures of the rules that ran, the largest first.
-
-    An edge that another path implies is left out; rules that no edge names are, too.
+    Leaves out an edge that a longer path implies, and rules that no edge names.
     """
-    rules = ran & {rule for edge in all_edges for rule in edge}
-    kept = {(a, b) for a, b in all_edges if {a, b} <= rules}
-    parts = sorted(_parts(rules, kept), key=lambda part: (-len(part), sorted(part)))
-    return [_picture(part, _reduced({(a, b) for a, b in kept if a in part})) for part in parts]
+    graph = nx.DiGraph(sorted(edges)).subgraph(ran)
+    parts = sorted(nx.weakly_connected_components(graph), key=lambda p: (-len(p), sorted(p)))
+    return [_picture(nx.transitive_reduction(graph.subgraph(part))) for part in parts]
 
 
-def _parts(rules: set[str], kept: Edges) -> list[set[str]]:
-    """The sets of rules that are connected, whatever the direction of the edges."""
-    parts: list[set[str]] = []
-    for rule in sorted(rules):
-        near = {rule} | {a if b == rule else b for a, b in kept if rule in (a, b)}
-        joined = near.union(*(part for part in parts if part & near))
-        parts = [*(part for part in parts if not part & near), joined]
-    return parts
-
-
-def _reduced(pairs: Edges) -> Edges:
-    after: dict[str, set[str]] = {}
-    for a, b in pairs:
-        after.setdefault(a, set()).add(b)
-
-    def reach(rule: str) -> set[str]:
-        found = set(after.get(rule, ()))
-        return found.union(*(reach(further) for further in found)) if found else found
-
-    return {(a, b) for a, b in pairs if not any(b in reach(c) for c in after[a] - {b})}
-
-
-def _picture(rules: set[str], kept: Edges) -> Picture:
-    layer: dict[str, int] = {}
-    for rule in sorted(rules):
-        _depth(rule, kept, layer)
-    rows = [
-        sorted(rule for rule in rules if layer[rule] == depth)
-        for depth in range(max(layer.values()) + 1)
-    ]
-    centre = _placed(rows, kept)
+def _picture(graph: nx.DiGraph) -> Picture:
+    layers = [sorted(layer) for layer in nx.topological_generations(graph)]
+    centres = _centres(layers, graph)
     width, height = BOX
-    place = {
-        rule: Box(rule, centre[rule] - width / 2, 1 + layer[rule] * (height + DOWN))
-        for row in rows
-        for rule in row
+    boxes = {
+        rule: Box(rule, centres[rule] - width / 2, 1 + depth * (height + DOWN))
+        for depth, layer in enumerate(layers)
+        for rule in layer
     }
-    paths = [_path(place[a], place[b]) for a, b in sorted(kept)]
-    widest = max(len(row) for row in rows)
     return Picture(
-        2 + widest * (width + ACROSS) - ACROSS,
-        2 + len(rows) * (height + DOWN) - DOWN,
+        2 + max(map(len, layers)) * (width + ACROSS) - ACROSS,
+        2 + len(layers) * (height + DOWN) - DOWN,
         BOX,
-        list(place.values()),
-        paths,
+        list(boxes.values()),
+        [_path(boxes[before], boxes[after]) for before, after in sorted(graph.edges)],
     )
 
 
-def _depth(rule: str, kept: Edges, layer: dict[str, int]) -> int:
-    """The length of the longest path that ends at a rule."""
-    if rule not in layer:
-        before = [a for a, b in kept if b == rule]
-        layer[rule] = max((_depth(a, kept, layer) + 1 for a in before), default=0)
-    return layer[rule]
+def _centres(layers: list[list[str]], graph: nx.DiGraph) -> dict[str, float]:
+    """The centre of each box, pixels: a layer is ordered by the mean places of its neighbours."""
+    widest, step = max(map(len, layers)), BOX[0] + ACROSS
+    centres: dict[str, float] = {}
+
+    def place(layer: list[str]) -> None:
+        start = 1 + (widest - len(layer)) * step / 2 + BOX[0] / 2
+        centres.update({rule: start + index * step for index, rule in enumerate(layer)})
+
+    def mean_of_neighbours(rule: str) -> tuple[float, str]:
+        near = [centres[other] for other in nx.all_neighbors(graph, rule)] or [centres[rule]]
+        return sum(near) / len(near), rule
+
+    for layer in layers:
+        place(layer)
+    for _ in range(SWEEPS):
+        for layer in layers:
+            layer.sort(key=mean_of_neighbours)
+            place(layer)
+    return centres
 
 
-def _placed(rows: list[list[str]], kept: Edges) -> dict[str, float]:
-    """The centre of each box: rows ordered by the mean place of their neighbours, and centred."""
-    widest = max(len(row) for row in rows)
-    step = BOX[0] + ACROSS
-    centre: dict[str, float] = {}
-
-    def spread(row: list[str]) -> None:
-        start = 1 + (widest - len(row)) * step / 2 + BOX[0] / 2
-        centre.update({rule: start + index * step for index, rule in enumerate(row)})
-
-    def pull(rule: str) -> tuple[float, str]:
-        near = [centre[a if b == rule else b] for a, b in kept if rule in (a, b)]
-        return sum(near) / len(near) if near else centre[rule], rule
-
-    for row in rows:
-        spread(row)
-    for _ in range(8):
-        for row in rows:
-            row.sort(key=pull)
-            spread(row)
-    return centre
-
-
-def _path(a: Box, b: Box) -> str:
+def _path(before: Box, after: Box) -> str:
     width, height = BOX
-    x1, y1, x2, y2 = a.x + width / 2, a.y + height, b.x + width / 2, b.y
+    x1, y1, x2, y2 = before.x + width / 2, before.y + height, after.x + width / 2, after.y
     bend = (y1 + y2) / 2
     return f"M{x1:.0f} {y1:.0f}C{x1:.0f} {bend:.0f} {x2:.0f} {bend:.0f} {x2:.0f} {y2:.0f}"

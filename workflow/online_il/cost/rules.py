@@ -1,0 +1,286 @@
+"""What a job of each rule takes: one function a rule, from the settings alone.
+
+Time on GPUs, in GPU-hours:
+
+- operations / (training_mfu · peak_tflops · 1e12) / 3600 for training and for reading prompts.
+  With F the operations of a forward pass over prompts and responses, training takes 3·F, and F more
+  with gradient checkpointing; GRPO takes F more for the old policy's probabilities, where a step
+  has several updates, and F for the reference; distillation takes the teacher's forward pass.
+- generated tokens · (parameters / 1e9) / decode_tokens_per_second / 3600 for responses; in training
+  at least batches of rollouts · longest response · decode_step_seconds · GPUs / 3600, for a batch
+  waits for its longest response, and all GPUs with it.
+
+Left out: starting up, loading, saving, queues, padding, and other waits of processes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from online_il import benchmarks
+from online_il.config.bases import Pretrained, RandomBase, Scratch
+from online_il.config.experts import EndpointExpert
+from online_il.config.finetuning import Finetuning
+from online_il.config.plan import ModelShape, Plan, TaskTokens
+from online_il.config.run import Run
+from online_il.config.study import Study, checkpoints_of, evaluation_of, method_of, resources_of
+from online_il.config.tasks import Task
+from online_il.cost.shape import forward_flops, of_model, parameters
+from online_il.methods import METHODS
+
+PROMPTS = {"gsm8k": 1_319, "mmlu": 14_042, "aime2024": 30, "aime2025": 30, "math500": 500}
+"""Prompts of the public benchmarks: their test sets' sizes."""
+
+
+class Work(NamedTuple):
+    """What a job does."""
+
+    compute: float = 0.0
+    """Floating-point operations of training and of reading prompts."""
+    decode: float = 0.0
+    """Generated tokens times billions of parameters."""
+    waits: float = 0.0
+    """Tokens that are generated one after the other, times the GPUs that wait."""
+    generated: float = 0.0
+    """Tokens generated on GPUs."""
+    trained: float = 0.0
+    """Response tokens trained on."""
+    api_prompt: float = 0.0
+    """Tokens sent to an API."""
+    api_response: float = 0.0
+    """Tokens an API answers."""
+    api_cost: float = 0.0
+    """What the API costs, US dollars."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A run, an expert or the base of a task, with all that the plan assumes of it."""
+
+    study: Study
+    plan: Plan
+    task: Task
+    name: str
+
+    @property
+    def lengths(self) -> TaskTokens:
+        """Mean lengths in the task, tokens."""
+        return self.plan.tokens[self.task.name]
+
+    @property
+    def run(self) -> Run:
+        """The run's row in the config."""
+        return next(run for run in self.task.runs if run.name == self.name)
+
+    @property
+    def method(self) -> Any:
+        """The settings of the run's method, of that method's class."""
+        return method_of(self.study, self.task, self.run.method)
+
+    def model(self, name: str) -> object:
+        """The model that a policy starts from: an expert's own, for all others the task's base."""
+        return next((e for e in self.task.experts if e.name == name), self.task.base)
+
+    @property
+    def shape(self) -> ModelShape:
+        """The shape of the policy."""
+        return of_model(self.model(self.name), self.plan)
+
+    @property
+    def training_passes(self) -> int:
+        """Forward passes that training on a sequence is worth."""
+        return 4 if self.study.hardware == "gpu" else 3
+
+    def response_tokens(self, name: str) -> int:
+        """Mean length of a policy's response, tokens."""
+        return self.lengths.expert_tokens.get(name, self.lengths.response_tokens)
+
+
+# ---- the base ----
+
+
+def pretrain(base: Policy) -> Work:
+    """Training of a base from scratch."""
+    settings = base.task.base
+    assert isinstance(settings, Scratch)
+    tokens = settings.updates * settings.batch_size * settings.max_length
+    compute = base.training_passes * forward_flops(base.shape, tokens, settings.max_length)
+    return Work(compute=compute, trained=tokens)
+
+
+def finetune(base: Policy) -> Work:
+    """Fine-tuning of a base."""
+    settings = finetuning_of(base.task)
+    assert settings is not None
+    length = min(base.lengths.finetuning_tokens or settings.max_length, settings.max_length)
+    tokens = settings.updates * settings.batch_size * length
+    compute = base.training_passes * forward_flops(base.shape, tokens, length)
+    return Work(compute=compute, trained=tokens)
+
+
+def finetuning_of(task: Task) -> Finetuning | None:
+    """The fine-tuning of a task's base, None where it has none."""
+    return task.base.finetuning if isinstance(task.base, Pretrained | RandomBase) else None
+
+
+# ---- the methods, by what they learn from ----
+
+
+def learn_from_reward(policy: Policy) -> Work:
+    """Training on rewards of the policy's own rollouts (GRPO)."""
+    settings = policy.method
+    rollouts = policy.run.steps * settings.prompts_per_step * settings.rollouts_per_prompt
+    extra = (settings.updates_per_step > 1) + (settings.kl_coefficient > 0)
+    return _on_policy(policy, rollouts, policy.training_passes + extra)
+
+
+def learn_from_probabilities(policy: Policy) -> Work:
+    """Training towards an expert's probabilities on the policy's own responses (distillation)."""
+    samples = policy.run.steps * policy.method.batch_size
+    work = _on_policy(policy, samples, policy.training_passes)
+    expert = of_model(policy.model(policy.run.expert or ""), policy.plan)
+    length = policy.lengths.prompt_tokens + policy.lengths.response_tokens
+    read = forward_flops(expert, samples * length, length)
+    return work._replace(compute=work.compute + read)
+
+
+def learn_from_samples(policy: Policy) -> Work:
+    """Training on an expert's demonstrations (SFT)."""
+    samples = policy.run.steps * policy.method.batch_size
+    response = policy.response_tokens(policy.run.expert or "")
+    return _trained(policy, samples, response, policy.training_passes)
+
+
+def _trained(policy: Policy, samples: int, response: int, passes: float) -> Work:
+    """`passes` forward passes over prompts and responses of `response` tokens."""
+    length = policy.lengths.prompt_tokens + response
+    compute = passes * forward_flops(policy.shape, samples * length, length)
+    return Work(compute=compute, trained=samples * response)
+
+
+def _on_policy(policy: Policy, samples: int, passes: float) -> Work:
+    """Training on `samples` responses of the policy itself."""
+    response = policy.lengths.response_tokens
+    gpus = max(1, resources_of(policy.study, policy.task, policy.run.method).gpu)
+    return _trained(policy, samples, response, passes)._replace(
+        decode=samples * response * parameters(policy.shape) / 1e9,
+        waits=float(policy.run.steps * policy.method.max_new_tokens * gpus),
+        generated=samples * response,
+    )
+
+
+# ---- samples ----
+
+
+def sample(policy: Policy) -> Work:
+    """Demonstrations of a policy with weights; every one's prompt is read."""
+    return _generated(policy, _demonstrations(policy), _demonstrations(policy))
+
+
+def respond(policy: Policy) -> Work:
+    """Responses of a model to the benchmarks, several to each prompt."""
+    prompts, responses = _compared(policy)
+    return _generated(policy, prompts * responses, prompts)
+
+
+def demonstrate(policy: Policy) -> Work:
+    """Demonstrations of an expert behind an endpoint."""
+    return _asked(policy, _demonstrations(policy))
+
+
+def ask(policy: Policy) -> Work:
+    """Responses of an endpoint to the benchmarks."""
+    prompts, responses = _compared(policy)
+    return _asked(policy, prompts * responses)
+
+
+def _demonstrations(policy: Policy) -> int:
+    settings: Any = method_of(policy.study, policy.task, "sft")
+    return int(settings.demonstrations)
+
+
+def _compared(policy: Policy) -> tuple[int, int]:
+    """Prompts of all benchmarks, and responses to each, of a model that is compared."""
+    assert policy.study.discrepancy is not None
+    pairs = (pair for pair in policy.study.discrepancy.models if pair.task == policy.task.name)
+    pair = next(pair for pair in pairs if policy.name in (pair.expert, pair.student))
+    return sum(_prompts(policy.task, name) for name in policy.task.benchmarks), pair.responses
+
+
+def _generated(policy: Policy, count: int, read: int) -> Work:
+    """`count` responses to prompts of which `read` have to be read."""
+    prompt, response = policy.lengths.prompt_tokens, policy.response_tokens(policy.name)
+    return Work(
+        compute=forward_flops(policy.shape, read * prompt, prompt),
+        decode=count * response * parameters(policy.shape) / 1e9,
+        generated=count * response,
+    )
+
+
+def _asked(policy: Policy, count: int) -> Work:
+    """`count` answers of an endpoint."""
+    expert = policy.model(policy.name)
+    assert isinstance(expert, EndpointExpert)
+    prompts = count * policy.lengths.prompt_tokens
+    answers = count * policy.response_tokens(policy.name)
+    cost = (prompts * expert.price_input + answers * expert.price_output) / 1e6
+    return Work(api_prompt=prompts, api_response=answers, api_cost=cost)
+
+
+# ---- evaluation ----
+
+
+def evaluate(policy: Policy) -> Work:
+    """Evaluation of all checkpoints of a policy on all benchmarks of its task."""
+    study, task, lengths = policy.study, policy.task, policy.lengths
+    settings = evaluation_of(study, task)
+    checkpoints = 1 if policy.name == "base" else len(checkpoints_of(study, task, policy.run))
+    compute, generated = 0.0, 0.0
+    for benchmark in task.benchmarks:
+        prompts = _prompts(task, benchmark)
+        if benchmark in benchmarks.FORGETTING:
+            length = lengths.choice_tokens or lengths.prompt_tokens
+            compute += forward_flops(policy.shape, checkpoints * prompts * length, length)
+            continue
+        samplings = 2 if settings.paper else 1
+        each = settings.responses.get(benchmark, settings.samples_per_prompt)
+        read = checkpoints * samplings * prompts * lengths.prompt_tokens
+        compute += forward_flops(policy.shape, read, lengths.prompt_tokens)
+        generated += checkpoints * samplings * prompts * each * lengths.response_tokens
+    decode = generated * parameters(policy.shape) / 1e9
+    return Work(compute=compute, decode=decode, generated=generated)
+
+
+def _prompts(task: Task, benchmark: str) -> int:
+    """Prompts of a benchmark."""
+    if benchmark in PROMPTS:
+        return PROMPTS[benchmark]
+    data = task.data
+    return int(data.facts.count if benchmark == "forgetting" else getattr(data, benchmark))  # type: ignore[union-attr]
+
+
+def nothing(policy: Policy) -> Work:
+    """A job that is listed, and takes neither GPUs nor money."""
+    return Work()
+
+
+BY_TEACHER = {
+    "reward": learn_from_reward,
+    "samples": learn_from_samples,
+    "probabilities": learn_from_probabilities,
+}
+"""What a method's job takes, by what the method learns from (`Method.learns_from`)."""
+
+COSTS: dict[str, tuple[Callable[[Policy], Work], str | None]] = {
+    "pretrain": (pretrain, "pretrain"),
+    "finetune": (finetune, "finetune"),
+    "adopt": (nothing, None),
+    **{name: (BY_TEACHER[method.learns_from], name) for name, method in METHODS.items()},
+    "evaluate": (evaluate, "evaluate"),
+    "sample": (sample, "sample"),
+    "demonstrate": (demonstrate, None),
+    "solve": (nothing, None),
+    "respond": (respond, "sample"),
+    "ask": (ask, None),
+}
+"""By rule, in the order of the plan: what its job takes, and whose `resources` it asks for."""

@@ -1,0 +1,120 @@
+"""The jobs of a study, as Snakemake's own DAG has them.
+
+The plan, the checks before a study, the progress display and the report's picture of the rules all
+read the DAG here; none of them knows what a rule needs.
+"""
+
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import networkx as nx
+
+from online_il.errors import InputError
+from online_il.files import write_text
+from online_il.layout import Layout
+
+SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
+REPORT = "report_page"
+"""The rule that writes the report."""
+BENCHMARKS = {"aggregate_figure2": "aggregate"}
+"""Rules whose benchmark files lie under another name than their own."""
+
+
+class Job(NamedTuple):
+    """A job of the DAG: its rule, and the policy that it works for where it works for one."""
+
+    rule: str
+    task: str = ""
+    run: str = ""
+    """Name of a run or of an expert; `base` for what makes the base of a task."""
+    seed: int | None = None
+    others: tuple[tuple[str, str], ...] = ()
+    """All other wildcards, by name."""
+
+
+def graph_of(dag: Any) -> nx.DiGraph:
+    """A DAG of Snakemake's as a graph of `Job`s, with an edge from each job to those that need it.
+
+    Each has `pending`, whether it is still to be done, and `minutes`, its time limit or None.
+    """
+    jobs = {job: _job(job) for job in dag.jobs}
+    graph = nx.DiGraph()
+    for job, node in jobs.items():
+        minutes = job.resources.get("runtime")
+        graph.add_node(node, pending=dag.needrun(job), minutes=minutes)
+        graph.add_edges_from((jobs[needed], node) for needed in dag.dependencies[job])
+    return graph
+
+
+def graph_of_study(config: Path, overrides: Mapping[str, Any]) -> nx.DiGraph:
+    """The graph of everything that a study makes; starts Snakemake, which makes nothing.
+
+    `overrides` are laid over the config file. Raises `InputError` for what Snakemake refuses.
+    """
+    from snakemake.api import SnakemakeApi  # type: ignore[import-untyped]
+    from snakemake.exceptions import WorkflowError  # type: ignore[import-untyped]
+    from snakemake.settings.types import (  # type: ignore[import-untyped]
+        ConfigSettings,
+        OutputSettings,
+        Quietness,
+        ResourceSettings,
+    )
+
+    quiet = OutputSettings(quiet={Quietness.ALL}, log_level_override=logging.WARNING)
+    settings = ConfigSettings(configfiles=[config.absolute()], config=dict(overrides))
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), SnakemakeApi(quiet) as snakemake:
+            workflow = snakemake.workflow(ResourceSettings(), settings, snakefile=SNAKEFILE)
+            workflow.dag().printd3dag()  # The cheapest call that builds the DAG.
+            return graph_of(workflow._workflow.dag)
+    except WorkflowError as error:
+        raise InputError(str(error)) from None
+
+
+def _job(job: Any) -> Job:
+    wildcards = {name: str(value) for name, value in job.wildcards_dict.items()}
+    seed = wildcards.pop("seed", None)
+    # What makes a base has no wildcard for the run.
+    run = wildcards.pop("run", "base" if seed is not None else "")
+    task = wildcards.pop("task", "")
+    return Job(
+        job.rule.name,
+        task,
+        run,
+        None if seed is None else int(seed),
+        tuple(sorted(wildcards.items())),
+    )
+
+
+def pending_jobs(graph: nx.DiGraph) -> list[Job]:
+    """The jobs that are still to be done."""
+    return [job for job, pending in graph.nodes(data="pending") if pending]
+
+
+def write_start(graph: nx.DiGraph, results: Path) -> None:
+    """Write down what a start is about to do, for who shows its progress and for the report.
+
+    By rule, how many `jobs` are still to be done and how many `minutes` each may take; and the pairs
+    of rules, the second of which reads what the first makes.
+    """
+    rules: dict[str, dict[str, Any]] = {}
+    for job in pending_jobs(graph):
+        known = rules.setdefault(job.rule, {"jobs": 0, "minutes": graph.nodes[job]["minutes"]})
+        known["jobs"] += 1
+    write_text(json.dumps(rules, indent=2) + "\n", Layout(results).pending)
+    if report := next((job for job in graph if job.rule == REPORT), None):
+        shown = graph.subgraph({report} | nx.ancestors(graph, report))
+        named = [[BENCHMARKS.get(job.rule, job.rule) for job in edge] for edge in shown.edges]
+        edges = sorted({(before, after) for before, after in named if before != after})
+        write_text(json.dumps(edges, indent=2) + "\n", Layout(results).rule_edges)
+
+
+def rule_edges(results: Path) -> list[tuple[str, str]]:
+    """What reads what among the rules that made the results; none where no start wrote it down."""
+    path = Layout(results).rule_edges
+    return [tuple(pair) for pair in json.loads(path.read_text())] if path.is_file() else []
