@@ -99,8 +99,8 @@ def pending_jobs(graph: nx.DiGraph) -> list[Job]:
 def write_start(graph: nx.DiGraph, results: Path) -> None:
     """Write down what a start is about to do, for who shows its progress and for the report.
 
-    By rule, how many `jobs` are still to be done and how many `minutes` each may take; and the pairs
-    of rules, the second of which reads what the first makes.
+    By rule, how many `jobs` are still to be done and how many `minutes` each may take; and the
+    pairs of rules, the second of which reads what the first makes.
     """
     rules: dict[str, dict[str, Any]] = {}
     for job in pending_jobs(graph):
