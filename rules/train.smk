@@ -10,10 +10,11 @@ LEARNS_FROM = {
     "samples": {"demonstrations": demonstrations},
     "probabilities": {"expert_checkpoints": checkpoints_of_expert},
 }
+# A param and no part of the shell's text, which is put together anew when the job runs.
 FROM_EXPERT = {
     "reward": "",
-    "samples": " --demonstrations {input.demonstrations}",
-    "probabilities": " --expert-checkpoints {input.expert_checkpoints}",
+    "samples": lambda wildcards, input: f"--demonstrations {input.demonstrations}",
+    "probabilities": lambda wildcards, input: f"--expert-checkpoints {input.expert_checkpoints}",
 }
 
 for method in METHODS.values():
@@ -55,15 +56,10 @@ for method in METHODS.values():
                 generation=STUDY.generation if method.on_policy else None,
             ),
             launch=launch,
+            from_expert=FROM_EXPERT[method.learns_from],
             state=STATE,
             progress=progress(method.name),
         message:
             f"train {{wildcards.run}} of {{wildcards.task}} by {method.label}, seed {{wildcards.seed}}"
         shell:
-            LAUNCHED
-            + OF_BASE
-            + FROM_EXPERT[method.learns_from]
-            + PUBLISHES
-            + SAVES
-            + GOES_ON
-            + TO_LOG
+            LAUNCHED + " {params.from_expert}" + OF_BASE + PUBLISHES + SAVES + GOES_ON + TO_LOG
