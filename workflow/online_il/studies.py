@@ -9,7 +9,7 @@ from typing import Any
 
 from online_il.config import study, theory
 from online_il.config.checking import Checks
-from online_il.config.data import MiniatureData
+from online_il.config.miniature import MiniatureData
 from online_il.config.problem import ABSENT, Problem
 from online_il.config.tasks import Task
 from online_il.errors import ParameterError

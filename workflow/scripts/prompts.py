@@ -12,7 +12,7 @@ import json
 import random
 from pathlib import Path
 
-from online_il.config.data import Instances, MiniatureData
+from online_il.config.miniature import Instances, MiniatureData
 from online_il.errors import InputError
 from online_il.files import write_table
 from online_il.program.cli import main, parser

@@ -11,7 +11,7 @@ from math import comb
 from typing import NamedTuple
 
 from online_il.config.bases import Scratch
-from online_il.config.data import Bounds, Instances, MiniatureData
+from online_il.config.miniature import Bounds, Instances, MiniatureData
 from online_il.config.problem import ABSENT, Keys, Problem
 from online_il.config.tasks import Task
 from online_il.tasks import miniature
