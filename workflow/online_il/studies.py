@@ -17,7 +17,7 @@ from online_il.tasks import miniature_data
 
 
 def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> study.Study:
-    """The study in a YAML file. Raises `ConfigError` naming everything that is wrong."""
+    """Load the study in a YAML file. Raises `ConfigError` naming everything that is wrong."""
     return study.load(path, overrides, CHECKS)
 
 
