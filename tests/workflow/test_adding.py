@@ -92,7 +92,7 @@ def test_a_method_is_added_as_the_guide_says(project):
     trains = {f"{name}.py" for name in ("pretrain", "finetune", "grpo", "sft", "distill")}
     assert not others & {*trains, "sample.py", "evaluate.py", "solve.py", "ask.py", "prompts.py"}
     record = "results/smoke/runs/countdown/echo-solver/seed1/run.json"
-    output = snakemake(project, "--configfile", "config/echo.yaml", record)
+    output = snakemake(project, record, "--configfile", "config/echo.yaml")
     assert "by echo" in output
     assert json.loads((project / record).read_text())["method"] == "echo"
 
@@ -110,8 +110,8 @@ def test_a_benchmark_is_added_as_the_guide_says(project):
     assert changed(project) == {*places, "config/again.yaml"}
     assert len(places) + 2 <= 5, "with the study and a test"
     table = "results/smoke/data/aime/prompts.parquet"
-    snakemake(project, "--configfile", "config/again.yaml", table)
+    snakemake(project, table, "--configfile", "config/again.yaml")
     splits = parquet.read_table(project / table)["split"].to_pylist()
     assert splits.count("again") == splits.count("aime2025") > 0
-    output = snakemake(project, "--configfile", "config/again.yaml", "-n")
+    output = snakemake(project, "-n", "--configfile", "config/again.yaml")
     assert "evaluate" in output or "respond" in output

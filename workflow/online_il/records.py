@@ -36,19 +36,8 @@ class Prompts(Table):
     prompt_id: Series[str] = pa.Field(unique=True, description="Name, unique within the task.")
     task: Series[str] = pa.Field(description="Name of the task.")
     split: Series[str] = pa.Field(
-        isin=[
-            "pretraining",
-            "train",
-            "validation",
-            "id",
-            "ood",
-            "forgetting",
-            "gsm8k",
-            "mmlu",
-            "aime2024",
-            "aime2025",
-            "math500",
-        ]
+        str_matches=r"^[a-z0-9][a-z0-9-]*$",
+        description="What the prompt is for: training, or the benchmark of this name.",
     )
     text: Series[str] = pa.Field(description="The prompt, or its chat messages as JSON.")
     answer: Series[str] = pa.Field(description="What the grader needs, as JSON.")

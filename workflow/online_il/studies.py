@@ -9,7 +9,7 @@ from typing import Any
 
 from online_il.config import study, theory
 from online_il.config.checking import Checks
-from online_il.config.data import MiniatureData
+from online_il.config.miniature import MiniatureData
 from online_il.config.problem import ABSENT, Problem
 from online_il.config.tasks import Task
 from online_il.errors import ParameterError
@@ -17,7 +17,7 @@ from online_il.tasks import miniature_data
 
 
 def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> study.Study:
-    """The study in a YAML file. Raises `ConfigError` naming everything that is wrong."""
+    """Load the study in a YAML file. Raises `ConfigError` naming everything that is wrong."""
     return study.load(path, overrides, CHECKS)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, Json
 
-from online_il.config.data import MiniatureData
+from online_il.config.miniature import MiniatureData
 from online_il.files import write_table
 from online_il.program.cli import ProgramOptions, main
 from online_il.provenance import versions

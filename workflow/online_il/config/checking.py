@@ -21,7 +21,7 @@ Checks = Mapping[type[Settings], Callable[[Any], Iterator[Problem]]]
 
 
 def refusals(kind: type[Settings], raw: Any) -> list[Problem]:
-    """What the class `kind` and those of its parts refuse in a raw value, by the keys in it."""
+    """Tell what the class `kind` and those of its parts refuse in a raw value."""
     found = [_refusal(kind, raw, detail) for detail in _errors(kind, raw)]
     refused = {problem.keys for problem in found}
     # The classes take true for 1.
@@ -35,7 +35,7 @@ def refusals(kind: type[Settings], raw: Any) -> list[Problem]:
 def contradictions(
     kind: type[Settings], raw: Any, refused: list[Problem], checks: Checks | None = None
 ) -> list[Problem]:
-    """Where keys contradict each other, in every part that holds nothing of what is `refused`."""
+    """Tell where keys contradict each other, in every part that holds nothing `refused`."""
     # An unknown key is nothing that another one could contradict.
     unknown = {problem.keys for problem in refused if problem.message == UNKNOWN}
     places = {problem.keys for problem in refused} - unknown
@@ -54,13 +54,13 @@ def contradictions(
 
 
 def problems_of(kind: type[Settings], raw: Any) -> list[Problem]:
-    """Everything that is wrong with a raw value that is to become a `kind`."""
+    """Tell everything that is wrong with a raw value that is to become a `kind`."""
     refused = refusals(kind, raw)
     return [*refused, *contradictions(kind, raw, refused)]
 
 
 def schema_of(kind: type[Settings], extends: str = "") -> str:
-    """The JSON schema of a file, for editors.
+    """Write the JSON schema of a file, for editors.
 
     Where files of this kind may extend another, `extends` describes that key, and only `kind` and
     `name` are required: what a file lacks may stand in the other, and loading it says what is
@@ -78,7 +78,7 @@ def schema_of(kind: type[Settings], extends: str = "") -> str:
 
 
 def without(raw: Any, dropped: set[Keys], keys: Keys = ()) -> Any:
-    """A copy of a raw value without some keys, in which no two parts are one object."""
+    """Copy a raw value without some keys; no two parts of the copy are one object."""
     if isinstance(raw, dict):
         kept = {key: value for key, value in raw.items() if (*keys, key) not in dropped}
         return {key: without(value, dropped, (*keys, key)) for key, value in kept.items()}
@@ -88,7 +88,7 @@ def without(raw: Any, dropped: set[Keys], keys: Keys = ()) -> Any:
 
 
 def _mappings(raw: Any, keys: Keys = ()) -> Iterator[tuple[Keys, dict[Any, Any]]]:
-    """All mappings in a raw value, with the keys that lead there."""
+    """List all mappings in a raw value, with the keys that lead there."""
     if isinstance(raw, dict):
         yield keys, raw
         for key, value in raw.items():
@@ -99,7 +99,7 @@ def _mappings(raw: Any, keys: Keys = ()) -> Iterator[tuple[Keys, dict[Any, Any]]
 
 
 def _booleans(raw: Any, keys: Keys = ()) -> Iterator[tuple[Keys, bool]]:
-    """Where a raw value holds true or false."""
+    """Find each true and false in a raw value."""
     if isinstance(raw, bool):
         yield keys, raw
     elif isinstance(raw, dict | list | set):
@@ -116,7 +116,7 @@ _NO_KIND = ("union_tag_invalid", "union_tag_not_found")
 def _errors(
     kind: type[Settings], raw: Any, parts: dict[int, Settings] | None = None
 ) -> list[ErrorDetails]:
-    """What pydantic refuses; `parts` takes in what it accepts, by the id of its raw mapping."""
+    """List what pydantic refuses; `parts` takes in what it accepts, by its raw mapping's id."""
     try:
         kind.model_validate(raw, context=parts)
     except ValidationError as error:
@@ -125,7 +125,7 @@ def _errors(
 
 
 def _refusal(kind: type[Settings], raw: Any, detail: ErrorDetails) -> Problem:
-    """One of pydantic's errors in the words of the project."""
+    """Translate one of pydantic's errors."""
     keys, value, meant = _place(raw, detail["loc"]), detail["input"], detail["type"]
     if meant in _EXTRA:
         known = list(_schema_at(kind, keys[:-1], raw).get("properties", {}))
@@ -146,7 +146,7 @@ def _refusal(kind: type[Settings], raw: Any, detail: ErrorDetails) -> Problem:
 
 
 def _place(raw: object, location: Keys) -> Keys:
-    """A place as the file has it: pydantic also names the kind of each part on the way."""
+    """Drop the kinds from pydantic's path: the file has only the keys."""
     keys: list[str | int] = []
     here, named = raw, False
     for key in location:
@@ -164,13 +164,13 @@ def _schema(kind: type[Settings]) -> dict[str, Any]:
 
 
 def _kinds(node: dict[str, Any]) -> dict[str, str]:
-    """Where the schema describes each kind of a part."""
+    """Map each kind of a part to its description in the schema."""
     mapping: dict[str, str] = node.get("discriminator", {}).get("mapping", {})
     return mapping
 
 
 def _schema_at(kind: type[Settings], keys: Keys, raw: object = None) -> dict[str, Any]:
-    """What the JSON schema says of a key: its description, and the keys that it holds."""
+    """Find what the JSON schema says of a key: its description, and the keys that it holds."""
     whole = _schema(kind)
     node = whole
     for key in keys:

@@ -135,7 +135,7 @@ class Claims(Settings):
 
 
 def load_claims(path: Path) -> Claims:
-    """The claims in a YAML file. Raises `ConfigError` naming everything that is wrong."""
+    """Load the claims of a YAML file. Raises `ConfigError` naming everything that is wrong."""
     raw, lines, problems = read_yaml(path, "a list of claims", "config/claims.yaml")
     problems += problems_of(Claims, raw)
     refuse(problems, path, lines)
@@ -143,5 +143,5 @@ def load_claims(path: Path) -> Claims:
 
 
 def schema() -> str:
-    """The JSON schema of a file of claims, as committed in config/claims-schema.json."""
+    """Write the JSON schema of a file of claims, as committed in config/claims-schema.json."""
     return schema_of(Claims)

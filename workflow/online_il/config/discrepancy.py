@@ -32,7 +32,7 @@ class Pair(Settings):
             yield Problem(("student",), self.student, message, "name another")
 
     def problems_among(self, tasks: dict[str, Task]) -> Iterator[Problem]:
-        """What is wrong between the pair and the tasks of the study, by name."""
+        """Tell what is wrong between the pair and the study's tasks, by name."""
         if self.task not in tasks:
             yield unknown(("task",), self.task, "no task has this name", sorted(tasks))
             return
@@ -58,7 +58,7 @@ class Discrepancy(Settings):
     seed: int = Field(ge=0, description="Seed of the resamples.")
 
     def problems_among(self, tasks: dict[str, Task]) -> Iterator[Problem]:
-        """What is wrong between the comparison and the tasks of the study, by name."""
+        """Tell what is wrong between the comparison and the study's tasks, by name."""
         compared = [task for task in tasks.values() if task.runs]
         evaluated = {name for task in compared for name in task.benchmarks}
         if self.benchmark is not None and compared and self.benchmark not in evaluated:

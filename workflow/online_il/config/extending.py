@@ -20,19 +20,19 @@ EXTENDS = "extends"
 def read_extended(
     path: Path, what: str, example: str
 ) -> tuple[dict[str, Any], Lines, list[Problem]]:
-    """What a file and those that it extends say together, where each key stands, what is wrong."""
+    """Read a file and those that it extends: values, the place of each key, problems."""
     root, problems = _read(path, what, example, ())
     return *values_of(root), problems
 
 
 def files_of(path: Path) -> list[Path]:
-    """A study's file and those that it extends, one after the other; all can be read."""
+    """List a study's file and those that it extends, which were read before."""
     raw = yaml.safe_load(decoded(path.read_bytes()))
     return [path, *(files_of(path.parent / raw[EXTENDS]) if EXTENDS in raw else [])]
 
 
 def lay_over(below: yaml.Node, above: yaml.Node) -> yaml.Node:
-    """The nodes of `above` laid over those of `below`; neither is changed."""
+    """Lay the nodes of `above` over those of `below`; neither is changed."""
     if isinstance(below, yaml.MappingNode) and isinstance(above, yaml.MappingNode):
         theirs, ours = _values(below), _values(above)
         kinds = {_text(values.get("kind")) for values in (theirs, ours)} - {None}

@@ -82,7 +82,7 @@ class Plan(Settings):
     )
 
     def problems_among(self, tasks: dict[str, Task]) -> Iterator[Problem]:
-        """What is wrong between the plan and the tasks of the study, by name."""
+        """Tell what is wrong between the plan and the study's tasks, by name."""
         named: list[tuple[Keys, str]] = [(("tokens", name), name) for name in self.tokens]
         named += [(("tasks", index), name) for index, name in enumerate(self.tasks or [])]
         for keys, name in named:

@@ -39,12 +39,12 @@ class Problem(NamedTuple):
     place: Place | None = None
 
     def below(self, *keys: str | int) -> "Problem":
-        """The same problem, told from a part further out."""
+        """Tell the same problem from a part further out."""
         return self._replace(keys=(*keys, *self.keys))
 
 
 def value_at(raw: object, *keys: str | int) -> Any:
-    """The value at a path of keys, `ABSENT` where the path ends early."""
+    """Give the value at a path of keys, `ABSENT` where the path ends early."""
     for key in keys:
         if isinstance(raw, list) and isinstance(key, int):
             raw = raw[key] if key < len(raw) else ABSENT
@@ -54,26 +54,26 @@ def value_at(raw: object, *keys: str | int) -> Any:
 
 
 def closest(name: object, known: Iterable[str]) -> str:
-    """A question whether a similar name is meant, with a space after it; empty if none is."""
+    """Ask whether a similar name is meant, with a space after it; empty where none is similar."""
     close = difflib.get_close_matches(str(name), list(known), 1)
     return f"did you mean '{close[0]}'? " if close else ""
 
 
 def unknown(keys: Keys, name: str, message: str, known: Sequence[str]) -> Problem:
-    """A name that nothing has."""
+    """Tell of a name that nothing has."""
     remedy = f"{closest(name, known)}there are: {', '.join(known) or 'none'}"
     return Problem(keys, name, message, remedy)
 
 
 def repetitions(listed: Sequence[object], keys: Keys) -> Iterator[Problem]:
-    """Values that stand in a list twice."""
+    """Tell of values that stand in a list twice."""
     for index, value in enumerate(listed):
         if value in listed[:index]:
             yield Problem((*keys, index), value, "this is listed twice", "keep one of them")
 
 
 def indivisible(batch: int, micro: int, devices: int = 1) -> Iterator[Problem]:
-    """An update of `batch` sequences is cut into micro-batches of one size, as many a device."""
+    """Tell of an update of `batch` sequences that equal micro-batches do not divide."""
     if batch % (micro * devices):
         pieces = f"{micro}s" if devices == 1 else f"{micro}s on each of {devices} GPUs"
         remedy = (
@@ -86,7 +86,7 @@ def indivisible(batch: int, micro: int, devices: int = 1) -> Iterator[Problem]:
 
 
 def unreachable(steps: Sequence[int], last: int | None, what: str, keys: Keys) -> Iterator[Problem]:
-    """Checkpoints that are listed twice, or that lie before step 1 or after the `last` step."""
+    """Tell of checkpoints listed twice, before step 1 or after the `last` step."""
     yield from repetitions(steps, keys)
     early = [step for step in steps if step < 1]
     late = [step for step in steps if last is not None and step > last]

@@ -33,13 +33,13 @@ class Read(NamedTuple):
 
 
 def read_yaml(path: Path, what: str, example: str) -> tuple[dict[str, Any], Lines, list[Problem]]:
-    """What a file says, on which line each key stands, and what is wrong with it as YAML."""
+    """Read a YAML file: values, the place of each key, and what is wrong with it as YAML."""
     root, problems = read_nodes(path, what, example)
     return *values_of(root), problems
 
 
 def read_nodes(path: Path, what: str, example: str) -> Read:
-    """The nodes of a YAML file. Raises `ConfigError` for a file that is no mapping.
+    """Read the nodes of a YAML file. Raises `ConfigError` for a file that is no mapping.
 
     The problems are keys that stand there twice, and values that YAML takes for something else than
     is written. All YAML of users is read here.
@@ -76,13 +76,13 @@ def read_nodes(path: Path, what: str, example: str) -> Read:
 
 
 def read_text(text: str) -> tuple[Any, list[Problem]]:
-    """What YAML on the command line says, and what is wrong with it. Raises `yaml.YAMLError`."""
+    """Read YAML of the command line, and tell what is wrong with it. Raises `yaml.YAMLError`."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     return yaml.safe_load(text), _problems(root)
 
 
 def values_of(root: yaml.Node) -> tuple[dict[str, Any], Lines]:
-    """What nodes say, and where each of its keys stands."""
+    """Give the values of nodes, and where each of their keys stands."""
     lines: Lines = {}
 
     def walk(node: yaml.Node, keys: Keys) -> None:
@@ -100,7 +100,7 @@ def values_of(root: yaml.Node) -> tuple[dict[str, Any], Lines]:
 
 
 def _below(node: yaml.Node) -> list[tuple[Any, yaml.Node]]:
-    """What a mapping or a list holds, with the nodes of its keys or with indices."""
+    """List what a mapping or a list holds, with the nodes of its keys or with indices."""
     if isinstance(node, yaml.MappingNode):
         return list(node.value)
     return list(enumerate(node.value)) if isinstance(node, yaml.SequenceNode) else []
@@ -115,8 +115,9 @@ def _place_of(node: yaml.Node) -> Place:
 
 
 def _problems(root: yaml.Node | None) -> list[Problem]:
-    """Keys that stand twice, and values that are misread; raises `ConfigError` for a part without
-    an end.
+    """Find keys that stand twice and values that are misread.
+
+    Raises `ConfigError` for a part that holds itself, or more values than anyone writes.
     """
     problems: list[Problem] = []
     sizes: dict[int, int] = {}  # By the id of a node; 0 while it is being walked.
@@ -170,7 +171,7 @@ def refuse(
 
 
 def place_of(problem: Problem, lines: Lines) -> Place:
-    """Where a problem's key stands, or the innermost key around it that is in a file."""
+    """Find where a problem's key stands, or the innermost key around it that is in a file."""
     keys = problem.keys
     while problem.place is None and _path(keys) not in lines:
         keys = keys[:-1]

@@ -20,7 +20,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong between the keys of this part; a class with such checks says so itself.
+        """Tell what is wrong between the keys of this part; a class overrides this with its checks.
 
         Not a validator of pydantic: it runs none of a class in which one key is refused, and
         mistakes would come to light one after the other.
@@ -28,7 +28,7 @@ class Settings(BaseModel):
         yield from ()
 
     def given(self, key: str) -> Any:
-        """The value of a key as the config has it: `ABSENT` where the default stands in."""
+        """Give the value of a key as the config has it: `ABSENT` where the default stands in."""
         return getattr(self, key) if key in self.model_fields_set else ABSENT
 
     @model_validator(mode="wrap")

@@ -42,7 +42,7 @@ class SiteError(ConfigError):
 
 
 def load_site(path: Path) -> Site:
-    """The site block of a profile. Raises `SiteError` naming everything that is wrong."""
+    """Load the site block of a profile. Raises `SiteError` naming everything that is wrong."""
     block, lines, problems = _read(path)
     problems += [problem.below("site") for problem in problems_of(Site, block)]
     if problems:
@@ -52,7 +52,7 @@ def load_site(path: Path) -> Site:
 
 
 def site_block(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """The block as it stands in a profile, and where YAML takes something for what it is not.
+    """Read the block as it stands in a profile, and tell what YAML misreads.
 
     Raises `SiteError` where there is no block.
     """
@@ -61,7 +61,7 @@ def site_block(path: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Lines, list[Problem]]:
-    """The block, where its keys stand, and what YAML misreads.
+    """Read the block, the places of its keys, and what YAML misreads.
 
     Of the rest of the profile, which is Snakemake's, only numbers are looked at: a time limit there
     is misread like one here.
@@ -82,7 +82,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines, list[Problem]]:
 
 
 def gpu_job(site: Site, gpus: int) -> dict[str, Any]:
-    """What a job asks of Slurm beside the number of its GPUs; a job without any asks for no model.
+    """Give what a job asks of Slurm beside the number of its GPUs; without any, no model.
 
     All GPUs of a job are on one node: Slurm may spread them over several if it is not told.
     """
@@ -97,7 +97,7 @@ def gpu_job(site: Site, gpus: int) -> dict[str, Any]:
 
 
 def capped(amount: int, attempt: int, most: int | None) -> int:
-    """What an attempt asks for: as many times the amount, but not more than the site grants.
+    """Multiply what a job asks for by its attempt, up to what the site grants.
 
     Slurm refuses a job that asks for more, or lets it wait forever. A training that runs into the
     longest time limit goes on in the next attempt.
@@ -106,7 +106,7 @@ def capped(amount: int, attempt: int, most: int | None) -> int:
 
 
 def warning(minutes: int) -> str:
-    """How a job asks Slurm for SIGTERM before its time limit, so that it can save and leave.
+    """Ask Slurm for SIGTERM before its time limit, so that it can save and leave.
 
     A tenth of the limit before, at most ten minutes: a training saves once the batch of rollouts
     that it is in has served, and what Slurm grants after the limit is seconds.

@@ -80,9 +80,9 @@ class Study(Settings):
         if self.hardware == "gpu":
             yield from self._gpu_problems()
         yield from self._response_problems()
-        named = {task.name: task for task in self.tasks}
+        by_name = {task.name: task for task in self.tasks}
         for key, part in (("discrepancy", self.discrepancy), ("plan", self.plan)):
-            for problem in part.problems_among(named) if part else ():
+            for problem in part.problems_among(by_name) if part else ():
                 yield problem.below(key)
 
     def _name_problems(self) -> Iterator[Problem]:
@@ -105,7 +105,7 @@ class Study(Settings):
                     )
 
     def _missing(self) -> Iterator[Problem]:
-        """Methods and rules that some task uses and that have no settings."""
+        """Tell of methods and rules that some task uses and that have no settings."""
         for index, task in enumerate(self.tasks):
             methods = {run.method for run in task.runs}
             rules = {"sample", "evaluate", *methods}
@@ -120,7 +120,7 @@ class Study(Settings):
                         yield Problem(keys, ABSENT, message, f"add: {meaning}")
 
     def _checkpoint_problems(self, method: str) -> Iterator[Problem]:
-        """Of each list of checkpoints, some run that follows it must reach each step."""
+        """Tell of checkpoints that no run reaches of those that follow the list."""
         lists: dict[Keys, tuple[list[int], list[int]]] = {}
         shared = getattr(self.methods, method)
         if shared:
@@ -160,7 +160,7 @@ class Study(Settings):
                 yield problem.below(*here, "base", "finetuning")
 
     def _response_problems(self) -> Iterator[Problem]:
-        """Counts of responses are for benchmarks that something is evaluated on."""
+        """Tell of counts of responses for benchmarks that nothing is evaluated on."""
         evaluated = [name for task in self.tasks for name in task.benchmarks]
         yield from _unused(self.evaluation, evaluated)
         for index, task in enumerate(self.tasks):
@@ -174,7 +174,7 @@ class Study(Settings):
 def load(
     path: Path, overrides: Mapping[str, Any] | None = None, checks: Checks | None = None
 ) -> Study:
-    """The study in a YAML file. Raises `ConfigError` naming everything that is wrong.
+    """Load the study in a YAML file. Raises `ConfigError` naming everything that is wrong.
 
     `overrides` are laid over the file (`config.overrides`); `checks` are further checks of single
     classes, such as those of a task's own code (`online_il.studies`).
@@ -193,7 +193,7 @@ def load(
 
 
 def inherited(raw: dict[str, Any]) -> dict[str, Any]:
-    """A study in which each task has all settings: its own laid over the study's, key by key."""
+    """Give each task all settings: its own laid over the study's, key by key."""
     tasks = raw.get("tasks")
     if not isinstance(tasks, list):
         return raw
@@ -208,46 +208,46 @@ def inherited(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def schema() -> str:
-    """The JSON schema of a config file, as committed in config/schema.json."""
+    """Write the JSON schema of a config file, as committed in config/schema.json."""
     return schema_of(Study, "Another study, relative to this file, that this one is laid over.")
 
 
 def seeds_of(task: Task, run: Run) -> list[int]:
-    """The seeds of a run: its own, or those of the task."""
+    """Give the seeds of a run: its own, or those of the task."""
     return task.seeds_of(run)
 
 
 def method_of(study: Study, task: Task, method: str) -> Any:
-    """The settings of a method in a task."""
+    """Give the settings of a method in a task."""
     return getattr(task.methods, method)
 
 
 def evaluation_of(study: Study, task: Task) -> Evaluation:
-    """How a task's checkpoints are evaluated."""
+    """Give the way in which a task's checkpoints are evaluated."""
     return task.evaluation
 
 
 def resources_of(study: Study, task: Task, rule: str) -> Resources:
-    """What a rule's jobs ask for in a task."""
+    """Give what a rule's jobs ask for in a task."""
     return getattr(task.resources, rule)  # type: ignore[no-any-return]
 
 
 def checkpoints_of(study: Study, task: Task, run: Run) -> list[int]:
-    """The steps that are kept: the run's own, or those of its method that it reaches; its last."""
+    """List the steps that are kept: the run's own, or its method's that it reaches; its last."""
     shared = method_of(study, task, run.method).checkpoints
     listed = shared if run.checkpoints is None else run.checkpoints
     return sorted({step for step in listed if step <= run.steps} | {run.steps})
 
 
 def _divided(settings: Any, task: Task, rule: str) -> Iterator[Problem]:
-    """Whether several GPUs can share an update."""
+    """Tell of an update that the GPUs of a rule's jobs cannot share."""
     gpus = getattr(getattr(task.resources, rule), "gpu", 0)
     if settings is not None and gpus > 1:
         yield from indivisible(settings.update_size, settings.micro_batch_size, gpus)
 
 
 def _without_gpu(resources: Settings) -> Iterator[Problem]:
-    """Rules that train and ask for no GPU."""
+    """Tell of rules that train and ask for no GPU."""
     for rule in (*METHODS, "finetune"):
         asked = getattr(resources, rule)
         if asked and not asked.gpu:
@@ -274,7 +274,7 @@ def _unused(evaluation: Evaluation, evaluated: list[str]) -> Iterator[Problem]:
 
 
 def _laid_over(below: Any, above: Any) -> Any:
-    """A task's part over the study's; a part that the task does not have, or as null, is that."""
+    """Lay a task's part over the study's, which stands where the task has none, or null."""
     return below if above is None else _merged(below, above)
 
 
@@ -285,13 +285,13 @@ def _merged(below: Any, above: Any) -> Any:
 
 
 def _shared(keys: Keys, raw: dict[str, Any]) -> Keys:
-    """The study's keys that stand behind a task's inherited ones; none where it has its own."""
+    """Find the study's keys behind a task's inherited ones; none where the task has its own."""
     inherits = len(keys) > 2 and keys[0] == "tasks" and keys[2] in INHERITED
     return keys[2:] if inherits and value_at(raw, *keys) is ABSENT else ()
 
 
 def _own(refused: list[Problem], raw: dict[str, Any]) -> Iterator[Problem]:
-    """What the classes refuse, without what a task only has from the study."""
+    """Leave out of what the classes refuse what a task only has from the study."""
     places = {problem.keys for problem in refused}
     for problem in refused:
         shared = _shared(problem.keys, raw)
@@ -300,14 +300,14 @@ def _own(refused: list[Problem], raw: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _told_once(problems: list[Problem], raw: dict[str, Any]) -> list[Problem]:
-    """Contradictions, those in what a task has from the study told of the study."""
-    told: list[Problem] = []
+    """Tell contradictions in what tasks have from the study once, of the study."""
+    once: list[Problem] = []
     for problem in problems:
         keys = problem.keys
         if _shared(keys, raw) and value_at(raw, *keys[:4]) is ABSENT:
             problem = problem._replace(keys=keys[2:])
         elif _shared(keys, raw) and problem._replace(keys=keys[2:]) in problems:
             continue
-        if problem not in told:
-            told.append(problem)
-    return told
+        if problem not in once:
+            once.append(problem)
+    return once

@@ -53,11 +53,11 @@ class Task(Settings):
 
     @property
     def finetuning(self) -> Finetuning | None:
-        """How the base is fine-tuned, if it is."""
+        """Say how the base is fine-tuned, if it is."""
         return getattr(self.base, "finetuning", None)
 
     def seeds_of(self, run: Run) -> list[int]:
-        """The seeds of a run: its own, or those of the task."""
+        """Give the seeds of a run: its own, or those of the task."""
         return self.seeds if run.seeds is None else run.seeds
 
     def problems(self) -> Iterator[Problem]:
@@ -140,7 +140,7 @@ class Task(Settings):
         return above == run.name
 
     def _run_seed_problems(self, run: Run) -> Iterator[Problem]:
-        """A run of seed k imitates the expert of seed k."""
+        """Tell of seeds that a run's expert lacks: seed k imitates the expert of seed k."""
         given = run.given("seeds")
         yield from _seed_problems(run.seeds or [])
         foreign = [seed for seed in run.seeds or [] if seed not in self.seeds]

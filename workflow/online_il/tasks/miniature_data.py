@@ -11,7 +11,7 @@ from math import comb
 from typing import NamedTuple
 
 from online_il.config.bases import Scratch
-from online_il.config.data import Bounds, Instances, MiniatureData
+from online_il.config.miniature import Bounds, Instances, MiniatureData
 from online_il.config.problem import ABSENT, Keys, Problem
 from online_il.config.tasks import Task
 from online_il.tasks import miniature
@@ -24,7 +24,7 @@ WRITABLE = f"the miniature's language can write only the numbers 0 to {miniature
 
 
 class Ranges(NamedTuple):
-    """What `Instances` says, as a key of a cache."""
+    """The ranges of `Instances`, as a key of a cache."""
 
     operands: tuple[int, ...]
     numbers: Bounds
@@ -32,7 +32,7 @@ class Ranges(NamedTuple):
 
 
 def data_problems(data: MiniatureData) -> Iterator[Problem]:
-    """What is wrong with a miniature's data."""
+    """Tell what is wrong with a miniature's data."""
     language = list(_language_problems(data))
     inside = list(_range_problems(data.in_distribution, "in_distribution"))
     outside = list(_range_problems(data.out_of_distribution, "out_of_distribution"))
@@ -61,7 +61,7 @@ def data_problems(data: MiniatureData) -> Iterator[Problem]:
 
 
 def length_problems(task: Task) -> Iterator[Problem]:
-    """The base has positions for `max_length` tokens: prompt and response must fit into them."""
+    """Tell of prompts and responses that do not fit into the base's `max_length` positions."""
     data, base = task.data, task.base
     if not isinstance(data, MiniatureData) or not isinstance(base, Scratch):
         return
@@ -153,7 +153,7 @@ def _count_problems(
 def solvable(
     ranges: Ranges, operators: str, value_range: Bounds, outside: Ranges | None = None
 ) -> int | None:
-    """How many instances there are, up to the order of their numbers; None for too many to count.
+    """Count the instances, up to the order of their numbers; None for too many to count.
 
     With `outside`, only those that leave its ranges. Where there are too many to count, 0 says
     that not one of `DRAWS` sets of numbers makes an instance.

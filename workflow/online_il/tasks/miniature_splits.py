@@ -10,7 +10,7 @@ out-of-distribution prompts, while no expert and no student is trained on them.
 import random
 from typing import Any
 
-from online_il.config.data import Instances, MiniatureData
+from online_il.config.miniature import Instances, MiniatureData
 from online_il.errors import InputError
 from online_il.tasks.countdown import Instance, generate
 

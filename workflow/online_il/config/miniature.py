@@ -1,0 +1,48 @@
+"""Settings of the data of the miniature, which no other data change."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from online_il.config.settings import Settings
+
+Bounds = tuple[int, int]
+
+
+class Instances(Settings):
+    """A distribution of Countdown instances (paper, Table 3); bounds are inclusive."""
+
+    operands: list[int] = Field(min_length=1, description="Operand counts, drawn uniformly.")
+    numbers: Bounds = Field(description="Smallest and largest operand.")
+    answers: Bounds = Field(description="Smallest and largest target.")
+
+
+class Facts(Settings):
+    """The second skill: a table of facts, asked with choices (stands in for MMLU)."""
+
+    count: int = Field(gt=1, description="Number of facts, all of them asked.")
+    choices: int = Field(gt=1, description="Choices a fact, one of them right.")
+
+
+class MiniatureData(Settings):
+    """Countdown in small: generated instances in the miniature's own language of words."""
+
+    kind: Literal["miniature"] = Field(description="Countdown in small, generated.")
+    operators: str = Field(pattern=r"^[-+*/]+$", description="Operators of the expressions.")
+    value_range: Bounds | None = Field(
+        None, description="Bounds of every intermediate value; none when left out."
+    )
+    data_seed: int = Field(ge=0, description="Seed of the instances and of the facts.")
+    in_distribution: Instances = Field(description="Instances of train, validation and id.")
+    out_of_distribution: Instances = Field(
+        description="Instances of ood; each leaves the in-distribution ranges somewhere."
+    )
+    pretraining: int = Field(
+        gt=0,
+        description="Out-of-distribution instances that the base, and it alone, is trained on.",
+    )
+    train: int = Field(gt=0, description="Training prompts.")
+    validation: int = Field(gt=1, description="Prompts on which learning rates are chosen.")
+    id: int = Field(gt=1, description="In-distribution test prompts (Figure 1).")
+    ood: int = Field(gt=1, description="Out-of-distribution test prompts (Figure 2).")
+    facts: Facts = Field(description="The forgetting benchmark.")
