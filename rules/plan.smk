@@ -4,7 +4,7 @@
 
 rule plan:
     input:
-        planned,
+        require_plan,
     output:
         expand(f"{R}/plan.{{kind}}", kind=["parquet", "md", "html"]),
     log:

@@ -16,7 +16,7 @@ rule preflight:
         config=os.path.relpath(CONFIG),
         overrides=json.dumps(OVERRIDES),
         results=R,
-        slurm=submitted,
+        slurm=place_of_jobs,
         report=f"{R}/preflight.txt",
     message:
         "check what the study needs"

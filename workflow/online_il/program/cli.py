@@ -1,4 +1,4 @@
-"""What every script shares: its arguments, its log and how it ends when something is wrong."""
+"""Runs a script: its arguments, its log, and one line when something is wrong."""
 
 import argparse
 import logging
@@ -49,7 +49,7 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
         signal.signal(number, _stop)
     try:
         with one_process_per_output(options):
-            _told(program, options, Path(arguments.prog).stem)
+            _run(program, options, Path(arguments.prog).stem)
     except Stopped as error:
         arguments.exit(AGAIN, f"{error}\n")
     except ParameterError as error:
@@ -62,11 +62,11 @@ def main(program: Callable[[argparse.Namespace], None], arguments: argparse.Argu
 
 
 def _stop(number: int, _: FrameType | None) -> None:
-    """Ends a program that has nothing to save but what is on the disk already."""
+    """End a program that has nothing to save but what is on the disk already."""
     raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
 
 
-def _told(
+def _run(
     program: Callable[[argparse.Namespace], None], options: argparse.Namespace, name: str
 ) -> None:
     """Run a program; raises `Exhausted` where it fails because something ran out."""

@@ -1,4 +1,4 @@
-"""What of a module's syntax only speaks, taken out before its hash is made.
+"""Takes out of a module's syntax what only speaks, before its hash is made.
 
 Texts of raised errors, what is logged, printed or reported, descriptions, help, docstrings: a word
 more or less in them decides no number. The condition of an error counts, and so does whatever else
@@ -38,7 +38,7 @@ def without_speech(tree: ast.Module) -> ast.Module:
 
 
 def is_uncounted(module: str) -> bool:
-    """Whether a module, by its dotted name, decides no number."""
+    """Tell whether a module, by its dotted name, decides no number."""
     return any(module == name or module.startswith(f"{name}.") for name in UNCOUNTED)
 
 
@@ -52,7 +52,7 @@ class _Silence(ast.NodeTransformer):
         self.texts: set[str] = set()
 
     def is_pure(self, value: ast.AST) -> bool:
-        """Whether evaluating an expression does nothing that decides a number."""
+        """Tell whether evaluating an expression does nothing that decides a number."""
         forbidden = ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom
         return all(
             not isinstance(node, forbidden)
@@ -148,7 +148,7 @@ class _Silence(ast.NodeTransformer):
 
 
 def _is_error(name: str) -> bool:
-    """Whether a class is an error by its name."""
+    """Tell by its name whether a class is an error."""
     return name.endswith(("Error", "Exception"))
 
 
@@ -160,7 +160,7 @@ class _Wordless(ast.NodeTransformer):
 
 
 def _is_text(value: ast.expr) -> bool:
-    """Whether an expression is a text by its form."""
+    """Tell by its form whether an expression is a text."""
     if isinstance(value, ast.JoinedStr) or _is_constant(value, str):
         return True
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
