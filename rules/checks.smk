@@ -1,4 +1,4 @@
-# What the plan and the checks before a study read of the config, and the checks before its first job.
+# The checks before the first job of a task, and what the plan and preflight read of the config.
 
 import subprocess
 
@@ -15,24 +15,26 @@ def check():
     """
     graph = graph_of(workflow.dag)
     names = {job.task for job in pending_jobs(graph)}
-    failed = [task for task in TASKS if task in names and not passes(task, graph)]
+    failed = [task for task in TASKS if task in names and not has_what_it_needs(task, graph)]
     if failed:
         raise WorkflowError(f"nothing was started: see above what {', '.join(failed)} needs")
     write_start(graph, LAYOUT.results)
 
 
-def passes(task, graph):
-    """Whether a task has what it needs; its report, once there is nothing to say, ends with a name
-    of all that was read, so that it is not asked again."""
+def has_what_it_needs(task, graph):
+    """Check that a task has what it needs. Its report, once there is no problem, ends with a name of
+    all that was read, so that it is not checked again."""
     shared = STUDY.model_dump_json(include=CHECKED)
     asked_for = str(sorted({job[:3] for job in graph if job.task == task}))
-    read = shared + TASKS[task].model_dump_json() + asked_for + submitted(None) + code("preflight")
+    read = (
+        shared + TASKS[task].model_dump_json() + asked_for + place_of_jobs(None) + code("preflight")
+    )
     name = hash_of(read)
     last = LAYOUT.preflight(task)
     if last.is_file() and last.read_text().split()[-1] == name:
         return True
     words = ["--config", os.path.relpath(CONFIG), "--task", task, "--results", str(LAYOUT.results)]
-    words += ["--overrides", json.dumps(OVERRIDES), *submitted(None).split()]
+    words += ["--overrides", json.dumps(OVERRIDES), *place_of_jobs(None).split()]
     words += ["--checked", name, "--output", str(last), "--jobs", "/dev/stdin"]
     jobs = json.dumps([job[:4] for job in pending_jobs(graph)])
     print(f"check what {task} needs", flush=True)
@@ -41,8 +43,8 @@ def passes(task, graph):
     return done.returncode == 0
 
 
-def submitted(wildcards):
-    """Where jobs run, as an option: the cluster that they are sent to, or this machine's cores."""
+def place_of_jobs(wildcards):
+    """The option that says where jobs run: on a cluster, or on this machine's cores."""
     plugin = workflow.executor_plugin
     profile = os.path.relpath(ROOT / "slurm" / "config.yaml")
     if getattr(plugin, "name", "") == "slurm":
@@ -51,7 +53,7 @@ def submitted(wildcards):
     return f"--cores {cores}" if cores else ""
 
 
-def planned(wildcards):
+def require_plan(wildcards):
     """No file; a study that says nothing of GPUs and lengths ends here, with one line."""
     if STUDY.plan is None:
         sys.exit(

@@ -4,7 +4,7 @@
 
 rule plan:
     input:
-        planned,
+        require_plan,
     output:
         [LAYOUT.plan(kind) for kind in ("parquet", "md", "html")],
     log:

@@ -16,7 +16,7 @@ rule preflight:
         config=os.path.relpath(CONFIG),
         overrides=json.dumps(OVERRIDES),
         results=str(LAYOUT.results),
-        slurm=submitted,
+        slurm=place_of_jobs,
         report=str(LAYOUT.preflight()),
     message:
         "check what the study needs"

@@ -71,8 +71,8 @@ def files(source: DataSet) -> list[Path]:
         if shard := _SHARD.search(path.name):
             whole = (str(path.parent / path.name[: shard.start()]), int(shard[2]))
             parts.setdefault(whole, set()).add(int(shard[1]))
-    for (first, count), there in parts.items():
-        for lost in sorted(set(range(count)) - there)[:1]:
+    for (first, count), numbers in parts.items():
+        for lost in sorted(set(range(count)) - numbers)[:1]:
             raise InputError(
                 f"data set {name}: no {first}-{lost:05d}-of-{count:05d}, a part of it; {REMEDY}"
             )
@@ -170,7 +170,7 @@ def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataS
 
 
 def _patterns(source: Model | DataSet) -> list[str]:
-    """Which files of a repository are needed."""
+    """Patterns of the files of a repository that are needed."""
     if isinstance(source, DataSet):
         return [source.files]
     return TOKENIZER_FILES if isinstance(source, Tokenizer) else MODEL_FILES
@@ -234,8 +234,8 @@ def _checked(path: Path, number: int, row: Any, kind: type[R]) -> R:
             raise InputError(f"{path}: row {number}: not a row of columns; look at it") from None
         column = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
-            there = parquet.read_schema(path).names if path.suffix == ".parquet" else list(row)
-            what = f"no column '{column}' (there are: {', '.join(sorted(there)) or 'none'})"
+            columns = parquet.read_schema(path).names if path.suffix == ".parquet" else list(row)
+            what = f"no column '{column}' (there are: {', '.join(sorted(columns)) or 'none'})"
         else:
             what = f"column '{column}': {first['msg']}, got {str(first['input'])[:60]!r}"
         raise InputError(

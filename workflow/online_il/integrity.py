@@ -1,4 +1,4 @@
-"""Are the files of an earlier run whole? Asked before anything is started.
+"""Checks, before anything is started, that the files of an earlier run are whole.
 
 Reads only what is cheap: sizes, headers and footers, and hashes of small weights. A job that reads
 large weights checks their hash itself.

@@ -47,7 +47,7 @@ def without_speech(tree: ast.Module) -> ast.Module:
 
 
 def is_uncounted(module: str) -> bool:
-    """True for a module, by its dotted name, that decides no number."""
+    """Tell whether a module, by its dotted name, decides no number."""
     return any(module == name or module.startswith(f"{name}.") for name in UNCOUNTED)
 
 
@@ -61,7 +61,7 @@ class _Silence(ast.NodeTransformer):
         self.texts: set[str] = set()
 
     def is_pure(self, value: ast.AST) -> bool:
-        """True where evaluating an expression does nothing that decides a number."""
+        """Tell whether evaluating an expression does nothing that decides a number."""
         forbidden = ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom
         return all(
             not isinstance(node, forbidden)
@@ -158,7 +158,7 @@ class _Silence(ast.NodeTransformer):
 
 
 def _is_error(name: str) -> bool:
-    """True for the name of a class of errors."""
+    """Tell by its name whether a class is an error."""
     return name.endswith(("Error", "Exception"))
 
 
@@ -170,7 +170,7 @@ class _Wordless(ast.NodeTransformer):
 
 
 def _is_text(value: ast.expr) -> bool:
-    """True for an expression that has the form of a text."""
+    """Tell by its form whether an expression is a text."""
     if isinstance(value, ast.JoinedStr) or _is_constant(value, str):
         return True
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):

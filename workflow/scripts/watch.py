@@ -36,7 +36,7 @@ ERROR_LINES = 40
 
 
 class Watcher:
-    """What is known of the DAG: from Snakemake's output, progress files and benchmark files."""
+    """Follows a DAG by Snakemake's output, progress files and benchmark files."""
 
     def __init__(self, results: Path) -> None:
         self.layout = Layout(results)

@@ -1,1 +1,1 @@
-"""What a study costs before it is started: GPUs, memory, time, tokens and money."""
+"""Estimates a study's cost before it is started: GPUs, memory, time, tokens and money."""

@@ -1,4 +1,4 @@
-"""What every job of a study costs, and which jobs a figure depends on: the DAG's jobs, priced."""
+"""Prices the jobs of the DAG, and finds those that a figure depends on."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ FIGURES = {
     "figure3": "Figure 3",
     "table1": "Table 1",
 }
-"""What is drawn of trained policies, by rule. Figure 4 and the theory take no GPU."""
+"""By rule, the figures and tables of trained policies. Figure 4 and the theory take no GPU."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one job takes."""
+    """The cost of one job."""
 
     work: Work
     gpus: int
@@ -30,12 +30,12 @@ class Cost:
 
     @property
     def hours(self) -> float:
-        """How long it takes on the GPUs it asks for, hours."""
+        """The time it takes on the GPUs it asks for, hours."""
         return self.gpu_hours / self.gpus if self.gpus else 0.0
 
 
 def gpu_hours(plan: Plan, work: Work) -> float:
-    """How long one GPU would do some work, hours."""
+    """The time in which one GPU does some work, hours."""
     seconds = work.compute / (plan.training_mfu * plan.peak_tflops * 1e12)
     in_batches = work.decode / plan.decode_tokens_per_second
     in_turn = work.waits * plan.decode_step_seconds
@@ -43,7 +43,7 @@ def gpu_hours(plan: Plan, work: Work) -> float:
 
 
 def cost_of(job: Job, study: Study, plan: Plan) -> Cost:
-    """What a job takes. Raises `InputError` for a model whose shape is unknown."""
+    """The cost of a job. Raises `InputError` for a model whose shape is unknown."""
     task = next(task for task in study.tasks if task.name == job.task)
     function, resources = COSTS[job.rule]
     work = function(Policy(study, plan, task, job.run))

@@ -1,4 +1,4 @@
-"""How much memory a job takes on each of its GPUs, in bytes.
+"""Estimates the memory that a job takes on each of its GPUs, in bytes.
 
 Training, for a model of N parameters (B in a block, E in embedding and output) on g GPUs:
 

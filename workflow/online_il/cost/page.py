@@ -30,7 +30,7 @@ li { margin: .25rem 0; }
 
 
 def figure_sentences(totals: Totals, plan: Plan) -> list[str]:
-    """What each figure costs alone, and everything together."""
+    """Say what each figure costs alone, and everything together."""
     found = totals["figure"].items()
     listed = [sentence(f"{FIGURES[name]} alone", sums, plan.gpu_price) for name, sums in found]
     listed.append("Figure 4 and the theory cost no GPU-hour and no API token.")

@@ -1,4 +1,4 @@
-"""What a job of each rule takes: one function a rule, from the settings alone.
+"""Estimates the work of a job from the settings alone: one function a rule.
 
 Time on GPUs, in GPU-hours:
 
@@ -33,7 +33,7 @@ PROMPTS = {"gsm8k": 1_319, "mmlu": 14_042, "aime2024": 30, "aime2025": 30, "math
 
 
 class Work(NamedTuple):
-    """What a job does."""
+    """The work of one job."""
 
     compute: float = 0.0
     """Floating-point operations of training and of reading prompts."""
@@ -50,7 +50,7 @@ class Work(NamedTuple):
     api_response: float = 0.0
     """Tokens an API answers."""
     api_cost: float = 0.0
-    """What the API costs, US dollars."""
+    """The price of both, US dollars."""
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ BY_TEACHER = {
     "samples": learn_from_samples,
     "probabilities": learn_from_probabilities,
 }
-"""What a method's job takes, by what the method learns from (`Method.learns_from`)."""
+"""The work of a method's job, by what the method learns from (`Method.learns_from`)."""
 
 COSTS: dict[str, tuple[Callable[[Policy], Work], str | None]] = {
     "pretrain": (pretrain, "pretrain"),
@@ -283,4 +283,4 @@ COSTS: dict[str, tuple[Callable[[Policy], Work], str | None]] = {
     "respond": (respond, "sample"),
     "ask": (ask, None),
 }
-"""By rule, in the order of the plan: what its job takes, and whose `resources` it asks for."""
+"""By rule, in the order of the plan: the work of its job, and whose `resources` it asks for."""

@@ -126,7 +126,7 @@ def of_model(model: object, plan: Plan | None) -> ModelShape:
 
 
 def config_json(model: Model) -> dict[str, Any] | None:
-    """What the local copy's config.json says; None where there is no such file or no JSON in it."""
+    """Read the local copy's config.json; None where there is no such file or no JSON in it."""
     import json
 
     if model.folder is not None:

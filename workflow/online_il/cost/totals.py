@@ -76,7 +76,7 @@ def rows_of(study: Study, costs: Costs, figures: Figures) -> list[dict[str, Any]
 
 
 def total(costs: Costs, jobs: Iterable[Job]) -> dict[str, Any]:
-    """What some jobs take together."""
+    """Add up the costs of some jobs."""
     chosen = [costs[job] for job in jobs]
     sums: dict[str, Any] = {n: sum(getattr(cost.work, n) for cost in chosen) for n in SUMMED}
     return sums | {
@@ -106,7 +106,7 @@ def totals(costs: Costs, figures: Figures) -> dict[str, dict[str, dict[str, Any]
 
 
 def sentence(name: str, sums: dict[str, Any], gpu_price: float | None) -> str:
-    """What a figure costs, in words."""
+    """Say in words what a figure costs."""
     words = f"{name} costs {sums['gpu_hours']:,.0f} GPU-hours"
     if gpu_price is not None:
         words += f" (${sums['gpu_hours'] * gpu_price:,.0f})"

@@ -1,1 +1,1 @@
-"""What can be checked before a study is started: files, keys, memory, disk, cluster."""
+"""Checks files, keys, memory, disk and cluster before a study is started."""

@@ -17,15 +17,15 @@ from online_il.preflight.report import Report
 from online_il.program.dag import Job
 
 SECONDS = 30
-"""How long an answer of Slurm's may take."""
+"""The longest that Slurm may take to answer."""
 WAITS = "down, drained or reserved"
-"""What Slurm says of nodes that may come back."""
+"""Slurm says this of nodes that may come back."""
 DEFAULT = Resources(mem_mb=2000, runtime=60)
-"""What the profile's `default-resources` ask for."""
+"""The profile asks for this where a rule has no `resources` (`default-resources`)."""
 
 
 def check_keys(task: Task, jobs: Iterable[Job], report: Report) -> None:
-    """The key of every endpoint that is still to be asked is in the environment; never shown.
+    """Check that the environment has the key of every endpoint still to be asked; never show it.
 
     `jobs` are those that are still to be done.
     """
@@ -42,7 +42,7 @@ def check_keys(task: Task, jobs: Iterable[Job], report: Report) -> None:
 
 
 def check_programs(study: Study, task: Task, report: Report) -> None:
-    """What starts the training and generates the responses is installed."""
+    """Check that the programs that train and generate are installed."""
     needed = []
     if study.hardware == "gpu" and (task.runs or finetuning_of(task)):
         needed.append(("accelerate", "hardware is gpu"))
@@ -58,7 +58,7 @@ def check_programs(study: Study, task: Task, report: Report) -> None:
 
 
 def check_slurm(study: Study, jobs: Iterable[Job], profile: Path, report: Report) -> None:
-    """Slurm would take the jobs that are still to be done, as the profile's `site` block asks.
+    """Check that Slurm would take the jobs still to be done, as the profile's `site` block asks.
 
     Asks Slurm itself, once for each distinct request (`sbatch --test-only`); nothing is submitted.
     """
@@ -91,7 +91,7 @@ def check_slurm(study: Study, jobs: Iterable[Job], profile: Path, report: Report
 
 
 def _requests(study: Study, jobs: Iterable[Job]) -> Iterator[tuple[str, Resources]]:
-    """What the jobs ask for, and who asks; a rule without `resources` asks for the default."""
+    """List what the jobs ask for, and who asks; a rule without `resources` asks for the default."""
     tasks = {task.name: task for task in study.tasks}
     for rule, name in sorted({(job.rule, job.task) for job in jobs}):
         _, key = COSTS.get(rule, (None, None))
@@ -118,7 +118,7 @@ def _options(site: Site, resources: Resources) -> tuple[str, ...]:
 
 
 def _refusal(options: tuple[str, ...]) -> str | None:
-    """Why Slurm would not take such a job; None where it would."""
+    """Ask Slurm for the reason why it would not take such a job; None where it would."""
     command = ["sbatch", "--test-only", *options, "--wrap=true"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)

@@ -1,4 +1,4 @@
-"""Checks of memory on the GPUs and of disk: does every job fit?"""
+"""Checks whether every job fits the memory of its GPUs and the disk."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ from online_il.training.state_size import state_bytes
 
 
 def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
-    """What each kind of training job of a task takes on each GPU, the worst run of its method.
+    """Estimate what each kind of training job takes on each GPU, for the worst run of its method.
 
     Responses are as long as they may be, prompts as the plan has them. Models without a known
     shape are left out.
@@ -80,7 +80,7 @@ def _settings(study: Study, task: Task, method: str) -> Any:
 
 
 def check_memory(study: Study, task: Task, report: Report) -> None:
-    """Every job fits the memory of the GPU that the plan names."""
+    """Check that every job fits the memory of the GPU that the plan names."""
     if study.hardware != "gpu":
         return
     plan = study.plan
@@ -117,7 +117,7 @@ def check_memory(study: Study, task: Task, report: Report) -> None:
 def _generation(
     study: Study, plan: Plan, task: Task
 ) -> list[tuple[str, ModelShape, int, int, float, str]]:
-    """What vLLM loads, where: (job, shape, GPUs, longest sequence, share, keys to turn)."""
+    """List what vLLM loads: (job, shape, GPUs, longest sequence, share, keys to turn)."""
     found = []
     prompt = plan.tokens[task.name].prompt_tokens
     shape, engine = shape_of(task.base, study), study.generation
@@ -145,12 +145,12 @@ def _generation(
 
 
 class Training(NamedTuple):
-    """What a training that is still to be done, or to be finished, writes; bytes."""
+    """Bytes that a training still to be done, or to be finished, writes."""
 
     published: float
     """Its checkpoints, which stay."""
     state: float
-    """What it goes on from after a stop; gone once it is finished."""
+    """Its state, from which it goes on after a stop; gone once it is finished."""
     threads: int
 
 
@@ -232,7 +232,7 @@ def check_disk(
     report: Report,
     cores: int | None = None,
 ) -> None:
-    """What the jobs of these tasks have still to write fits the disk that the results lie on."""
+    """Check that the disk of the results has room for what these tasks have still to write."""
     kept = sum(checkpoint_bytes(study, task, jobs, results) for task in tasks)
     passing, count = passing_bytes(study, tasks, jobs, results, cores)
     free = shutil.disk_usage(nearest_folder(results)).free

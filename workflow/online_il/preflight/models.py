@@ -1,4 +1,4 @@
-"""Checks of models and data sets: are they here, do they fit each other and their prompts?
+"""Checks whether models and data sets are here and fit each other and their prompts.
 
 Only the small files of a model are read, never its weights.
 """
@@ -29,7 +29,7 @@ GATED = ("meta-llama/",)
 
 
 def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
-    """Every model and data set of a task is here; gives the folders of the models that are."""
+    """Check that every model and data set is here; return the folders of the models that are."""
     pairs = study.discrepancy.models if study.discrepancy else []
     sources = hub.named_in(task)
     sources += [pair.tokenizer for pair in pairs if pair.task == task.name and pair.tokenizer]
@@ -62,7 +62,7 @@ def name_of(source: Model | DataSet) -> str:
 
 
 def check_tokenizers(task: Task, folders: dict[str, Path], report: Report) -> None:
-    """Student and expert of every distillation read and write the same tokens.
+    """Check that student and expert of every distillation read and write the same tokens.
 
     A run starts from the task's base, so that only experts that are no runs can differ.
     """
@@ -97,7 +97,7 @@ _ONE_TOKENIZER = (
 
 
 def _differences(student: Path, expert: Path) -> list[str]:
-    """What keeps two models from being distilled into each other."""
+    """List what keeps two models from being distilled into each other."""
     found = []
     tokens = [tokens_by_id(folder) for folder in (student, expert)]
     if tokens[0] is None or tokens[1] is None:
@@ -129,7 +129,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _rules(folder: Path) -> list[Any]:
-    """How a tokenizer cuts text: all but its tokens and what only concerns batches."""
+    """Read how a tokenizer cuts text: all but its tokens and what only concerns batches."""
     content = _json(folder / "tokenizer.json")
     rules = [content.get(key) for key in ("normalizer", "pre_tokenizer")]
     merges = content["model"].get("merges") or []
@@ -137,7 +137,7 @@ def _rules(folder: Path) -> list[Any]:
 
 
 def check_templates(task: Task, folders: dict[str, Path], report: Report) -> None:
-    """Models whose prompts are conversations have a chat template, or are given one."""
+    """Check that models whose prompts are conversations have a chat template, or are given one."""
     if task.data.kind == "miniature":
         return
     for model in [task.base, *task.experts]:
@@ -160,7 +160,7 @@ def check_templates(task: Task, folders: dict[str, Path], report: Report) -> Non
 
 
 def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
-    """A response ends with the same tokens where it is trained, sampled and evaluated."""
+    """Check that a response ends with the same tokens in training, sampling and evaluation."""
     for model, folder in _models(task, folders):
         where = f"{task.name}, {model.repo}"
         path = Path(model.chat_template) if model.chat_template else None
@@ -184,7 +184,7 @@ def _models(
 
 
 def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Report) -> None:
-    """The decode loop can run every model of a task."""
+    """Check that the decode loop can run every model of a task."""
     if study.generation.engine != "loop":
         return
     from online_il.generation.decode import rotary_settings
@@ -206,7 +206,7 @@ def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Rep
 
 
 def check_context(study: Study, task: Task, report: Report) -> None:
-    """No sequence is longer than the model has positions for."""
+    """Check that no sequence is longer than the model has positions for."""
     prompt = study.plan.tokens[task.name].prompt_tokens if study.plan else 0
     asked: list[tuple[object, str, int]] = []
     for method in sorted({run.method for run in task.runs}):

@@ -1,4 +1,4 @@
-"""The report of the checks: what is wrong, each with its remedy, and what was found to be right."""
+"""Gathers what the checks find: problems, each with its remedy, and notes."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def problem(self, where: str, message: str, remedy: str) -> None:
-        """Something because of which a job would fail, and what to do about it."""
+        """Add something because of which a job would fail, and what to do about it."""
         line = " ".join(f"{where}: {message}; {remedy}".split())
         if line not in self.problems:  # Tasks share models and data sets.
             self.problems.append(line)

@@ -23,7 +23,7 @@ Acceptance = dict[str, Any]
 
 
 class Ledger:
-    """What the results know of code: the modules of each hash, and what was accepted.
+    """Knows which code made the results: the modules of each hash, and what was accepted.
 
     `programs` says for each rule the name of its script, its hash and its modules' hashes.
     """

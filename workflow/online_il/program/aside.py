@@ -1,4 +1,4 @@
-"""What was begun or finished with other code, settings or inputs is set aside, never deleted.
+"""Sets aside what was begun or finished with other code, settings or inputs; deletes nothing.
 
 It is taken back when a start wants it again, so that undoing an edit goes on from where it was.
 Every step is a renaming, in an order in which a kill between two of them loses nothing: what names
@@ -16,7 +16,7 @@ from online_il.program.exhausted import size
 
 
 def settle(folder: Path, wanted: Collection[str]) -> None:
-    """Let a training's state be that of the wanted identities alone, what else is there aside."""
+    """Keep a training's state of the wanted identities in its place, and set all other aside."""
     # The policies in `published` belong to the sealed checkpoints.
     known = {path: _of_checkpoint(path) for path in existing_sealed(folder)}
     others = [path for path, identity in known.items() if identity and identity not in wanted]
@@ -38,7 +38,7 @@ def settle(folder: Path, wanted: Collection[str]) -> None:
 
 
 def settle_file(path: Path, wanted: Collection[str]) -> None:
-    """The same for a file whose first line names whose it is."""
+    """Set a file aside whose first line names another identity than the wanted ones."""
     if path.is_file() and (identity := _of_file(path)) and identity not in wanted:
         place = path.with_name(f"{path.stem}.{ASIDE}{identity[:8]}{path.suffix}")
         path.replace(place)
@@ -50,7 +50,7 @@ def settle_file(path: Path, wanted: Collection[str]) -> None:
 
 
 def _move(paths: Sequence[Path], folder: Path) -> None:
-    """Move to a folder, what is sealed last on the way out and first on the way back."""
+    """Move paths to a folder: what is sealed goes last on the way out and first on the way back."""
     folder.mkdir(parents=True, exist_ok=True)
     out = folder.name.startswith(ASIDE)
     for path in sorted(paths, key=lambda path: (path.name == PUBLISHED) != out):
@@ -71,7 +71,7 @@ def _say(path: Path, whose: str, place: Path) -> None:
 
 
 def _of_checkpoint(path: Path) -> str:
-    """Whose a checkpoint is; empty where its seal cannot be read."""
+    """Read the identity of a checkpoint; empty where its seal cannot be read."""
     try:
         return str(json.loads((path / SEAL).read_text())["identity"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -79,7 +79,7 @@ def _of_checkpoint(path: Path) -> str:
 
 
 def _of_file(path: Path) -> str:
-    """Whose a file is; empty where its first line does not say."""
+    """Read the identity of a file; empty where its first line does not say."""
     try:
         with path.open("rb") as stream:
             return str(json.loads(stream.readline())["identity"])

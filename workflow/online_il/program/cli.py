@@ -1,4 +1,4 @@
-"""What every script shares: its options, its log and how it ends when something is wrong."""
+"""Runs a script: its options, its log, and one line when something is wrong."""
 
 import argparse
 import logging

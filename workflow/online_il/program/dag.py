@@ -79,7 +79,7 @@ def graph_of_study(config: Path, overrides: Mapping[str, Any]) -> nx.DiGraph:
 def _job(job: Any) -> Job:
     wildcards = {name: str(value) for name, value in job.wildcards_dict.items()}
     seed = wildcards.pop("seed", None)
-    # What makes a base has no wildcard for the run.
+    # A rule that makes a base has no wildcard for the run.
     run = wildcards.pop("run", "base" if seed is not None else "")
     task = wildcards.pop("task", "")
     return Job(
@@ -97,7 +97,7 @@ def pending_jobs(graph: nx.DiGraph) -> list[Job]:
 
 
 def write_start(graph: nx.DiGraph, results: Path) -> None:
-    """Write down what a start is about to do, for who shows its progress and for the report.
+    """Write down what a start is about to do, for the progress display and for the report.
 
     By rule, how many `jobs` are still to be done and how many `minutes` each may take; and the
     pairs of rules, the second of which reads what the first makes.
@@ -115,6 +115,6 @@ def write_start(graph: nx.DiGraph, results: Path) -> None:
 
 
 def rule_edges(results: Path) -> list[tuple[str, str]]:
-    """What reads what among the rules that made the results; none where no start wrote it down."""
+    """Read the pairs of rules that made the results; none where no start wrote them down."""
     path = Layout(results).rule_edges
     return [tuple(pair) for pair in json.loads(path.read_text())] if path.is_file() else []

@@ -1,4 +1,4 @@
-"""What a program says when the disk, the memory or a GPU's memory ran out: one line.
+"""Says in one line that the disk, the memory or a GPU's memory ran out.
 
 The libraries say it each in their own way: as an `OSError`, as `MemoryError`, as an error of their
 own with the system's words in it. The line names what was needed, what there was, and the keys of
@@ -19,7 +19,7 @@ from online_il.methods import METHODS
 
 _DISK = re.compile(
     r"No space left on device|Disk quota exceeded|os error (28|122)\b"
-    # What torch.save says of a full disk: not why, but that not all was written.
+    # torch.save does not say why on a full disk, but that not all was written.
     r"|PytorchStreamWriter failed writing|inline_container\.cc.*(file write failed|unexpected pos)"
     r"|basic_ios::clear: iostream error"
     r"|Could not write (all|file)",
@@ -98,24 +98,24 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _disk(cause: BaseException, error: BaseException, options: argparse.Namespace) -> str:
-    named = getattr(cause, "filename", None)
-    place = Path(named) if isinstance(named, str) else _fullest(options)
+    filename = getattr(cause, "filename", None)
+    place = Path(filename) if isinstance(filename, str) else _fullest(options)
     folder = nearest_folder(place)
     usage = shutil.disk_usage(folder)
-    needs = [note for one in _chain(error) for note in getattr(one, "__notes__", [])]
+    notes = [note for one in _chain(error) for note in getattr(one, "__notes__", [])]
     quota = getattr(cause, "errno", None) == errno.EDQUOT or "quota" in str(cause)
     return (
         f"no space is left on the disk of {folder}{' (a quota)' if quota else ''}: "
         f"{size(usage.free)} of {size(usage.total)} are free, and {place.name} needs more "
-        f"({_short(cause)}){''.join(f'; {note}' for note in needs)}; free some, or make `results` "
+        f"({_short(cause)}){''.join(f'; {note}' for note in notes)}; free some, or make `results` "
         "a link to a larger disk, and start again: what was published is whole, and it goes on"
     )
 
 
 def _fullest(options: argparse.Namespace) -> Path:
-    """Of the places that a program is told of, and that of temporary files, the fullest."""
-    told = [path for path in vars(options).values() if isinstance(path, Path)]
-    places = [*told, Path(tempfile.gettempdir())]
+    """Find the fullest of the places among a program's options and that of temporary files."""
+    given = [path for path in vars(options).values() if isinstance(path, Path)]
+    places = [*given, Path(tempfile.gettempdir())]
     return min(places, key=lambda path: shutil.disk_usage(nearest_folder(path)).free)
 
 
@@ -131,7 +131,7 @@ def _memory(cause: BaseException, program: str) -> str:
     else:
         remedy = f"turn resources.{rule}.mem_mb (more), or {keys} (less) in the config"
     return (
-        f"no memory is left ({_short(cause) or 'MemoryError'}): {_there_was()}; {remedy}, and "
+        f"no memory is left ({_short(cause) or 'MemoryError'}): {_known_memory()}; {remedy}, and "
         "start again: what was published is whole, and it goes on"
     )
 
@@ -140,19 +140,19 @@ def _gpu(cause: BaseException, program: str) -> str:
     rule, keys = KEYS.get(program, (None, None))
     turn = [keys, SHARES.get(program), f"resources.{rule}.gpu (more)" if rule else None]
     remedy = ", ".join(key for key in turn if key) or "the size of the model"
-    there = ""
+    free_now = ""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         free, total = torch.cuda.mem_get_info()
-        there = f"; {size(free)} of {size(total)} are free on this GPU"
+        free_now = f"; {size(free)} of {size(total)} are free on this GPU"
     return (
-        f"no GPU memory is left ({_short(cause)}){there}; turn {remedy} in the config, or end what "
-        "else runs on the GPU, and start again: what was published is whole, and it goes on"
+        f"no GPU memory is left ({_short(cause)}){free_now}; turn {remedy} in the config, or end "
+        "what else runs on the GPU, and start again: what was published is whole, and it goes on"
     )
 
 
-def _there_was() -> str:
-    """The memory of this machine, of the job's group, and of this process."""
+def _known_memory() -> str:
+    """Say how much memory this machine, the job's group and this process have."""
     known = {}
     for line in Path("/proc/meminfo").read_text().splitlines():
         name, _, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""What is finished: Snakemake's records of it lie with the results, and identity decides, not time.
+"""Decides what is finished by identity, not by time; Snakemake's records lie with the results.
 
 Snakemake keeps what a job was made from in `.snakemake`, which no copy of the results has, and
 takes a file with a newer time stamp for a newer file. Here its records lie in
@@ -89,12 +89,12 @@ def _params(self: Any, job: Any) -> list[str]:
 
 
 def _code(self: Any, rule: Any) -> str | None:
-    """How a rule calls its program, without what only says where it saves and reports to."""
+    """The call of a rule's program, without what only says where it saves and reports to."""
     return rule.shellcmd and PLUMBING.sub("", rule.shellcmd)
 
 
 def _params_changed(self: Any, job: Any, file: Any = None) -> ParamsChange:
-    """How the parameters differ; code that a person takes for the present one is no difference."""
+    """List how the parameters differ; code that a person accepted is no difference."""
     new = set(self._params(job))
     changes = ParamsChange()
     for output in [file] if file is not None else job.output:
@@ -112,7 +112,7 @@ def _is_same_code(only_old: set[str], only_new: set[str]) -> bool:
 
 
 def _input_changed(self: Any, job: Any, file: Any = None) -> bool:
-    """Whether a job reads other files than it did, or other content."""
+    """Tell whether a job reads other files than it did, or other content."""
     return _INPUTS_CHANGED(self, job, file) or bool(changed_inputs(self, job, file))
 
 

@@ -19,7 +19,7 @@ def report(path: Path, *, done: int, total: int, unit: str, **numbers: float | N
 
 
 def summary_of(results: Path) -> str:
-    """What a finished study shows in the terminal: the table of accuracies, the figures' paths."""
+    """Show a finished study in the terminal: the table of accuracies, the figures' paths."""
     layout = Layout(results)
     table, figures = layout.summary, layout.existing_figures()
     parts = [table.read_text()] if table.is_file() else []

@@ -1,4 +1,4 @@
-"""Why something that is finished would be made again, in words, before anything is started."""
+"""Says, before anything is started, why something that is finished would be made again."""
 
 import ast
 import json
@@ -111,7 +111,7 @@ def _code_changed(rule: str, before: str, ledger: Ledger) -> str:
 
 
 def _begun(job: Any, ledger: Ledger) -> Iterator[str]:
-    """What was begun with other code and is not finished."""
+    """Name what was begun with other code and is not finished."""
     state = getattr(job.params, "state", None)
     if state is None or job.rule.name not in ledger.programs:
         return
@@ -126,7 +126,7 @@ def _named(params: Any) -> dict[str, str]:
 
 
 def _setting(name: str, before: str, now: str) -> str:
-    """How a setting differs; of settings that are JSON, the keys that do."""
+    """Say how a setting differs; of settings that are JSON, name the keys that do."""
     try:
         old, new = json.loads(ast.literal_eval(before)), json.loads(ast.literal_eval(now))
     except (ValueError, SyntaxError, TypeError):

@@ -13,7 +13,7 @@ BOX = (134, 34)
 ACROSS, DOWN = 12, 32
 """Space between boxes, pixels."""
 SWEEPS = 8
-"""How often each layer is ordered anew by its neighbours."""
+"""Number of times that each layer is ordered anew by its neighbours."""
 
 
 class Box(NamedTuple):
