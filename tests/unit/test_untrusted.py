@@ -5,10 +5,10 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 from jinja2.exceptions import SecurityError
 from pydantic import TypeAdapter, ValidationError
 from training_runs import WORDS, tiny
@@ -150,13 +150,11 @@ def test_the_token_of_the_hub_is_in_no_error(kind, monkeypatch):
 def test_a_dry_run_quotes_the_config_and_shows_no_token(tmp_path):
     config = tmp_path / "a b;$(touch pwned)'.yaml"
     config.write_bytes((ROOT / "config" / "mini.yaml").read_bytes())
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    command = ["-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     command += ["--directory", tmp_path, "--configfile", config, "--dry-run", "--printshellcmds"]
     secrets = {"HF_TOKEN": "hf_secretsecret", "DEEPSEEK_API_KEY": "sk-secretsecret"}
     environment = os.environ | secrets | {"PYTHONPATH": str(ROOT / "workflow")}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-    )
+    done = warm.run(*command, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     shown = done.stdout + done.stderr
     assert f"--config {shlex.quote(config.name)} " in shown

@@ -1,14 +1,12 @@
 """The plan counts the jobs of the real DAG, and preflight stands before its first jobs."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import warm
 import yaml
-from project import ROOT, copy_of_project
-from test_smoke import planned, snakemake
+from project import ROOT, copy_of_project, planned, snakemake
 
 from online_il.config.study import load
 from online_il.cost.jobs import figures, jobs_of
@@ -31,10 +29,8 @@ PLANNED = {
 
 def dag(target: str, config: Path) -> set[tuple[str, str, str, int]]:
     """The jobs of a target that the plan counts, as (rule, task, run, seed)."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--detailed-summary", target]
-    done = subprocess.run(
-        [*command, "--configfile", str(config)], capture_output=True, text=True, cwd=ROOT
-    )
+    command = ["-m", "snakemake", "--cores", "1", "--detailed-summary", target]
+    done = warm.run(*command, "--configfile", str(config), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     found = set()
     for line in done.stdout.splitlines()[1:]:

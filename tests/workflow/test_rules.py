@@ -1,17 +1,16 @@
 """The picture of the rules in the report shows the rules that there are."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+import warm
 
 ROOT = Path(__file__).parents[2]
 
 
 def edges_of(config: str) -> set[str]:
     """The edges of a study's rules, as Snakemake gives them."""
-    command = [sys.executable, "-m", "snakemake", "--rulegraph", "--configfile", config]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    done = warm.run("-m", "snakemake", "--rulegraph", "--configfile", config, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
     names = dict(re.findall(r'(\d+)\[label = "(\w+)', done.stdout))
     return {f"{names[a]} -> {names[b]}" for a, b in re.findall(r"(\d+) -> (\d+)", done.stdout)}
