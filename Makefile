@@ -1,4 +1,5 @@
-# `make mini` runs the miniature study, `make test` all tests, `make test-fast` the quick ones; all set everything up first.
+# `make mini` runs the miniature study, `make test` all tests and `make test-fast` the quick ones.
+# All of them set everything up first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CORES ?= 2
@@ -56,7 +57,7 @@ test: setup
 
 # For the loop of writing: what starts no program of its own.
 test-fast: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not programs"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not programs" tests/unit
 
 test-faults: setup
 	OMP_NUM_THREADS=1 ONLINE_IL_FAULTS=20 $(BIN)/pytest -s tests/faults

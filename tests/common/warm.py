@@ -210,7 +210,8 @@ def become(streams: list[int], words: list[str], folder: str, environment: dict[
     torch.seed()
     words = words[1:] if words[0] == "-u" else words
     given = [part for part in environment.get("PYTHONPATH", "").split(":") if part]
-    first = "" if words[0] in ("-c", "-m") else str(Path(words[0]).resolve().parent)
+    places = {"-c": "", "-m": folder}
+    first = places.get(words[0], str(Path(words[0]).resolve().parent))
     sys.path[:] = [first, *given, *sys.path[1:]]
     try:
         if words[0] == "-m":
