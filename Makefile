@@ -1,4 +1,5 @@
-# `make mini` runs the miniature study, `make test` all tests; both set everything up first.
+# `make mini` runs the miniature study, `make test` all tests and `make test-fast` the quick ones.
+# All of them set everything up first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CORES ?= 2
@@ -13,7 +14,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke sweep compare download-paper test test-faults test-slurm test-vllm \
+.PHONY: setup setup-gpu mini smoke sweep compare download-paper test test-fast test-faults test-slurm test-vllm \
   test-browser lint benchmark clean
 
 setup: .venv/ready
@@ -52,7 +53,11 @@ download-paper: setup
 
 # Two processes of one thread each: tests start real programs, and threads that fight are slow.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# For the loop of writing: what starts no program of its own.
+test-fast: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not programs" tests/unit
 
 test-faults: setup
 	OMP_NUM_THREADS=1 ONLINE_IL_FAULTS=20 $(BIN)/pytest -s tests/faults

@@ -7,11 +7,11 @@ gives when it is asked directly.
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 from chat_model import save_chat_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -59,7 +59,7 @@ def ask(folder, url, model, prompts, **sampling):
     """ask.py, two samples a prompt."""
     endpoint = {"url": url, "model": str(model), "concurrency": 1, "retries": 2}
     command = [
-        *(sys.executable, ROOT / "workflow/scripts/ask.py", "--task", "t", "--run", "far"),
+        *(warm.python(), ROOT / "workflow/scripts/ask.py", "--task", "t", "--run", "far"),
         *("--seed", "5", "--code", "c0de", "--prompts", prompts, "--samples-per-prompt", "2"),
         *("--endpoint", json.dumps(endpoint), "--sampling"),
         *(json.dumps({"max_new_tokens": LONGEST, **sampling}), "--progress", folder / "progress"),

@@ -2,9 +2,23 @@
 
 import pytest
 from decode_models import MODELS, make
+from hypothesis import settings
 from training_runs import GRPO, recorded, run_distill, run_grpo
 
 from online_il.training import distill, grpo
+
+# Examples are slow beside other work; no test asserts a time.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
+STARTERS = ("Program", "snakemake", "subprocess", "warm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of files that start programs: `make test-fast` leaves them out."""
+    for item in items:
+        if any(hasattr(item.module, name) for name in STARTERS):
+            item.add_marker("programs")
 
 
 @pytest.fixture(scope="module")

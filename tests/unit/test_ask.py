@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import warm
 from endpoint_server import (
     SAMPLING,
     TOKENS,
@@ -58,7 +59,7 @@ def upstream():
 
 def command(folder, prompts, endpoint, *more, number=("--count", str(COUNT))):
     return [
-        *(sys.executable, ROOT / "workflow/scripts/ask.py", "--task", "t", "--run", "far"),
+        *(warm.python(), ROOT / "workflow/scripts/ask.py", "--task", "t", "--run", "far"),
         *("--seed", "7", "--code", "c0de", "--prompts", prompts, *number),
         *("--endpoint", endpoint if isinstance(endpoint, str) else endpoint.model_dump_json()),
         *("--sampling", SAMPLING.model_dump_json(), "--journal", folder / "journal.jsonl"),
@@ -186,8 +187,7 @@ def test_after_kills_no_sample_is_missing_or_twice_or_asked_again(tmp_path, prom
             while server.answered < until and process.poll() is None:
                 time.sleep(rng.uniform(0, 0.02))
             process.kill()
-            process.wait()
-            process.stderr.close()
+            process.communicate()
         assert not (tmp_path / "samples.parquet").exists()
         done = run(tmp_path, prompts, endpoint)
         assert done.returncode == 0, done.stderr

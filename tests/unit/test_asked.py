@@ -7,12 +7,11 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from online_il.chat import as_text
 from online_il.config.finetuning import Finetuning
 from online_il.files import write_table
+from online_il.models import byte_tokenizer
 from online_il.records import Prompts
 from online_il.tasks import gsm8k, mmlu, problems
 from online_il.tasks.asked import Asked, question
@@ -208,11 +207,7 @@ def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(tmp_path):
     rows = [{"messages": [*messages, solved]} for messages in [*asked, *others]]
     random.Random(0).shuffle(rows)
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    alphabet = {piece: i for i, piece in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    inner = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="!")
+    tokenizer = byte_tokenizer()
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     tokenizer.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": tokenizer.eos_token_id}))

@@ -3,7 +3,6 @@
 import json
 import math
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+import warm
 from fake_study import RUNS, fake_study
 from rich.console import Console
 from statsmodels.stats.multitest import multipletests
@@ -282,16 +282,11 @@ def pair(folder: Path, excess: float, above_noise: bool = True) -> Path:
 
 
 def run_claims(folder: Path, *more: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "workflow" / "scripts" / "claims.py", "--scale", "toy"]
+    command = [ROOT / "workflow" / "scripts" / "claims.py", "--scale", "toy"]
     names = {"database": "results.duckdb", "json": "claims.json", "markdown": "claims.md"}
     options = [x for key, name in names.items() for x in (f"--{key}", folder / name)]
     options += ["--claims", CLAIMS, "--measurements", folder / "measurements.duckdb"]
-    return subprocess.run(
-        [*map(str, [*command, *options, *more])],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"},
-    )
+    return warm.run(*command, *options, *more)
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 from fake_study import RUNS, edit, fake_study
 
 from online_il.claims.comparison import compare, study
@@ -129,12 +129,7 @@ def test_changed_verdicts_are_marked(studies):
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "workflow/scripts/compare.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(ROOT / "workflow"), "COLUMNS": "150"},
-    )
+    return warm.run(ROOT / "workflow/scripts/compare.py", *arguments, env={"COLUMNS": "150"})
 
 
 def test_the_program_prints_and_writes_the_same(studies, tmp_path):

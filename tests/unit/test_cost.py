@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import pytest
 import torch
+import warm
 import yaml
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
@@ -325,8 +325,7 @@ def test_a_figure_is_told_in_words():
 
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "workflow" / "scripts" / "plan.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return warm.run(ROOT / "workflow" / "scripts" / "plan.py", *arguments, cwd=ROOT)
 
 
 def test_the_program_writes_a_row_for_every_policy_of_the_paper(tmp_path):

@@ -2,13 +2,12 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import warm
 from scipy import stats
 
 from online_il.charts.discrepancy import figure3
@@ -171,12 +170,6 @@ def test_resamples_depend_on_the_seed_alone(tmp_path):
 # ---- the program ----
 
 
-def run(*options):
-    command = [sys.executable, SCRIPT, *map(str, options)]
-    environment = {"PYTHONPATH": str(SCRIPT.parents[1])}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
-
-
 def test_the_program_alone_on_two_files(tmp_path):
     expert, student = models(4)
     expert[0]["finish_reason"] = "length"
@@ -184,7 +177,7 @@ def test_the_program_alone_on_two_files(tmp_path):
     out = tmp_path / "table.parquet"
     common = ["--expert", files[0], "--student", files[1], "--keyword", "a", "--bin-width", 10]
     common += ["--resamples", 200, "--out", out]
-    done = run(*common, "--json", "--figure", tmp_path / "figure.svg")
+    done = warm.run(SCRIPT, *common, "--json", "--figure", tmp_path / "figure.svg")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     keys = {"measure", "estimate", "null_mean", "null_p95", "ci_low", "ci_high", "p_value"}
@@ -198,7 +191,7 @@ def test_the_program_alone_on_two_files(tmp_path):
     assert table1_latex(rows).count("\\\\") >= len(rows)
     assert "NaN" not in (tmp_path / "figure.svg").read_text()
     assert len(figure3(out, out).to_dict()["vconcat"]) == 2
-    shown = run(*common)
+    shown = warm.run(SCRIPT, *common)
     assert "above the noise" in shown.stdout and "1 and 0 were cut off" in shown.stdout
 
 
@@ -266,7 +259,7 @@ def test_bad_input_is_one_line_and_no_output(tmp_path, content, options, words):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     out = tmp_path / "table.parquet"
     student = write(tmp_path / "s.jsonl", GOOD)
-    done = run("--expert", path, "--student", student, "--out", out, *options)
+    done = warm.run(SCRIPT, "--expert", path, "--student", student, "--out", out, *options)
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     for word in words.split("|"):

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as arrow
 import pytest
 import torch
+import warm
 import yaml
 from pydantic import create_model
 
@@ -133,9 +134,7 @@ main(program, ProgramOptions, None)
     ["torch.zeros(10**9)", "numpy.ones(10**9)", "[0] * 10**9", "'x' * 10**9", "list(range(10**8))"],
 )
 def test_a_real_program_without_memory_ends_with_the_line(what):
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
-    command = [sys.executable, "-c", HUNGRY.replace("{what}", what)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = warm.run("-c", HUNGRY.replace("{what}", what))
     (line,) = done.stderr.splitlines()
     assert "no memory is left" in line and "resources.evaluate.mem_mb" in line
 

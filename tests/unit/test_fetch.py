@@ -1,13 +1,11 @@
 """Models that are not trained here: taken from a folder of the hub's form, or made at random."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 from training_runs import SHAPE
 
 from online_il.chat import as_text, prompt_ids
@@ -19,13 +17,7 @@ QUESTION = as_text([{"role": "user", "content": "2 + 2?"}])
 
 
 def run(script: str, *arguments: object, status: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, ROOT / "workflow" / "scripts" / f"{script}.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
-    )
+    done = warm.run(ROOT / "workflow" / "scripts" / f"{script}.py", *arguments, cwd=ROOT)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import torch
+import warm
 from fake_study import fake_study
 from safetensors.torch import save_file
 from training_runs import SCRIPTS, WORDS, program, tiny
@@ -125,11 +125,6 @@ def sample(inputs: Path, folder: Path) -> list[object]:
     ]
 
 
-def start(command: list[object], **options: object) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, *map(str, command)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=300, **options)
-
-
 def said(done: subprocess.CompletedProcess[str]) -> str:
     """The last line of a program that failed, which is its only line of error."""
     assert done.returncode == 1, done.stderr[-3000:]
@@ -144,7 +139,7 @@ def undisturbed(inputs, tmp_path_factory) -> Callable[[str], dict[str, str]]:
     @cache
     def trained(method: str) -> dict[str, str]:
         folder = tmp_path_factory.mktemp(method)
-        assert start(train(method, inputs, folder)).returncode == 0
+        assert warm.run(*train(method, inputs, folder)).returncode == 0
         return hashes(folder)
 
     return trained
@@ -166,14 +161,14 @@ def test_a_training_on_a_full_disk_says_so_and_goes_on_when_there_is_space(
 ):
     expected = undisturbed(method)
     filler = fill(disk, free)
-    line = said(start(train(method, inputs, disk)))
+    line = said(warm.run(*train(method, inputs, disk)))
     assert f"no space is left on the disk of {disk}" in line
     assert "`results`" in line and "of 4.0 MiB are free" in line
     for policy in (disk / "state" / "published").glob("step*"):
         assert file_hash(policy / "model.safetensors") in expected.values()
     assert not list(disk.rglob("*.partial")) and not (disk / "state" / "trainer").exists()
     filler.unlink()
-    done = start(train(method, inputs, disk))
+    done = warm.run(*train(method, inputs, disk))
     assert done.returncode == 0, done.stderr[-3000:]
     assert hashes(disk) == expected != {}
 
@@ -183,16 +178,16 @@ def test_sampling_to_a_full_disk_keeps_the_table_that_was_there(disk, inputs):
     table.write_bytes((inputs / "samples.parquet").read_bytes())
     before = file_hash(table)
     filler = fill(disk, 12_000)
-    line = said(start(sample(inputs, disk)))
+    line = said(warm.run(*sample(inputs, disk)))
     assert f"no space is left on the disk of {disk}" in line
     assert file_hash(table) == before and not list(disk.glob(".*partial"))
     filler.unlink()
-    assert start(sample(inputs, disk)).returncode == 0
+    assert warm.run(*sample(inputs, disk)).returncode == 0
     assert len(read_table(table, Samples)) == 4000
 
 
 def test_an_evaluation_on_a_full_disk_keeps_its_batches_and_goes_on(disk, inputs, tmp_path):
-    assert start(train("sft", inputs, tmp_path)).returncode == 0
+    assert warm.run(*train("sft", inputs, tmp_path)).returncode == 0
     settings = {"seed": 5, "samples_per_prompt": 60, "policy": SAMPLING, "paper": None}
 
     def evaluate(folder: Path) -> list[object]:
@@ -206,13 +201,13 @@ def test_an_evaluation_on_a_full_disk_keeps_its_batches_and_goes_on(disk, inputs
             *("--progress", folder / "progress.json"),
         ]
 
-    alone = start(evaluate(tmp_path / "alone"))
+    alone = warm.run(*evaluate(tmp_path / "alone"))
     assert alone.returncode == 0, alone.stderr[-3000:]
     filler = fill(disk, 24_000)
-    assert f"no space is left on the disk of {disk}" in said(start(evaluate(disk)))
+    assert f"no space is left on the disk of {disk}" in said(warm.run(*evaluate(disk)))
     assert list(disk.glob("state/*.jsonl")) and not list(disk.rglob(".*partial"))
     filler.unlink()
-    assert start(evaluate(disk)).returncode == 0
+    assert warm.run(*evaluate(disk)).returncode == 0
     for name in ("step2/train", f"step{STEPS}/train"):
         first, second = (
             read_table(folder / "evaluation" / f"{name}.parquet", Samples)
@@ -232,10 +227,10 @@ def test_a_database_on_a_full_disk_is_absent_and_then_whole(disk, tmp_path):
         ]
 
     filler = fill(disk, 100_000)
-    assert f"no space is left on the disk of {disk}" in said(start(aggregate()))
+    assert f"no space is left on the disk of {disk}" in said(warm.run(*aggregate()))
     assert [path.name for path in disk.iterdir()] == ["filler"]
     filler.unlink()
-    assert start(aggregate()).returncode == 0
+    assert warm.run(*aggregate()).returncode == 0
     assert len(query(disk / "d.duckdb", "curves")) == 25
 
 
@@ -244,8 +239,8 @@ def test_a_log_on_the_full_disk_gets_the_line_too(disk, inputs):
     log = disk / "log.txt"
     fill(disk, 24_000)
     with log.open("w") as stream:
-        words = [sys.executable, *map(str, train("sft", inputs, disk))]
-        assert subprocess.run(words, stdout=stream, stderr=stream, timeout=300).returncode == 1
+        program = warm.Program(train("sft", inputs, disk), stdout=stream, stderr=stream)
+        assert program.wait(timeout=300) == 1
     assert log.read_text().splitlines()[-1].startswith("error: no space is left")
 
 

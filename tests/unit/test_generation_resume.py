@@ -3,12 +3,11 @@
 import json
 import logging
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import warm
 from test_engines import PROMPTS, make_policy, opened
 
 from online_il.config.generation import Generation
@@ -175,7 +174,7 @@ def command(folder, policy, name):
     generation = Generation(engine="loop", batch_size=2).model_dump_json()
     sampling = SAMPLING.model_dump_json()
     settings = ["--sampling", sampling, "--generation", generation]
-    return [sys.executable, str(SAMPLE), *words.split(), *settings], state
+    return [SAMPLE, *words.split(), *settings], state
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -188,10 +187,10 @@ def test_the_program_goes_on_after_a_kill(policy, tmp_path, number):
     ]
     write_table(rows, Prompts, tmp_path / "prompts.parquet", {})
     whole, _ = command(tmp_path, policy, "whole")
-    subprocess.run(whole, check=True, capture_output=True, timeout=300)
+    warm.run(*whole, check=True)
     killed, state = command(tmp_path, policy, "killed")
     with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(killed, stderr=log)
+        process = warm.Program(killed, stderr=log)
         while process.poll() is None and (
             not state.is_file() or state.read_bytes().count(b"\n") < 20
         ):
@@ -201,6 +200,6 @@ def test_the_program_goes_on_after_a_kill(policy, tmp_path, number):
     assert status == (75 if number == signal.SIGTERM else -number)
     assert not (tmp_path / "killed.parquet").exists()
     lines = state.read_bytes().count(b"\n")
-    done = subprocess.run(killed, check=True, capture_output=True, text=True, timeout=300)
+    done = warm.run(*killed, check=True)
     assert f"going on after batch {lines - 1} of 300" in done.stderr
     assert (tmp_path / "killed.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()

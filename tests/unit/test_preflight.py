@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 import yaml
 from preflight_studies import CONFIG, check, model_folder, study_raw, trainings_of, with_expert
 
@@ -306,11 +306,8 @@ def test_programs_that_are_not_installed_are_named(tmp_path, monkeypatch):
 
 
 def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *arguments]
     known = {name: value for name, value in os.environ.items() if name != "DEEPSEEK_API_KEY"}
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=known | environment
-    )
+    return warm.run(SCRIPT, *arguments, cwd=ROOT, env=known | environment)
 
 
 def test_all_problems_are_reported_at_once_and_no_secret_is_shown(tmp_path):

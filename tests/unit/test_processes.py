@@ -8,12 +8,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 from safetensors.torch import load_file
 from training_runs import SCRIPTS, WORDS, program, tiny
 
@@ -93,7 +93,7 @@ def train(method: str, inputs: Path, folder: Path, processes: int) -> dict[str, 
 
 def start(command: list[str], processes: int, precision: str = "no") -> None:
     """Run a program that trains, with one process or through `accelerate launch`."""
-    launch = [sys.executable]
+    launch = [warm.python()]
     if processes > 1:
         launch += ["-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
         launch += ["--num_processes", str(processes), "--main_process_port", "0"]
@@ -188,7 +188,7 @@ def test_two_processes_go_on_after_a_kill_to_what_they_would_have_trained(tmp_pa
     """Sums over processes are not promised to be made in one order, so: up to rounding."""
     save_policy(tiny(), word_tokenizer(WORDS), tmp_path / "base")
     trainer = Path(__file__).with_name("train_process.py")
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
+    launch = [warm.python(), "-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
     launch += ["--num_processes", "2", "--main_process_port", "0", "--mixed_precision", "no"]
 
     def started(name: str) -> subprocess.Popen[bytes]:

@@ -51,7 +51,7 @@ def library(tmp_path, monkeypatch):
 
 def clear() -> None:
     """Forget the files that were read: a process reads each once."""
-    for function in (provenance._tree, provenance._syntax, provenance._imported):
+    for function in (provenance._tree, provenance._hash, provenance._imported):
         function.cache_clear()
 
 

@@ -1,11 +1,10 @@
 """Files of responses of lm-evaluation-harness and of OpenAI's and vLLM's batch interfaces."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -260,9 +259,7 @@ def test_the_program_says_which_filter_it_reads(tmp_path):
     )
     out = tmp_path / "t.parquet"
     common = ["--keyword", "[b]", "--keyword", "?", "--resamples", "100", "--out", out]
-    command = [sys.executable, SCRIPT, "--expert", expert, "--student", student, *common]
-    environment = {"PYTHONPATH": str(SCRIPT.parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = warm.run(SCRIPT, "--expert", expert, "--student", student, *common)
     assert done.returncode == 0, done.stderr
     assert "Graded under the filter strict-match." in " ".join(done.stdout.split())
     assert "presence of [b]" in done.stdout and "presence of ?" in done.stdout

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from training_runs import WORDS, tiny
+from warm import Program
 
 from online_il.models import save_policy, word_tokenizer
 from online_il.program.cli import AGAIN
@@ -39,16 +40,25 @@ def undisturbed(base, tmp_path_factory):
     def outcome_of(method: str, engine: str = "loop") -> dict:
         if (method, engine) not in known:
             folder = tmp_path_factory.mktemp("undisturbed") / method
-            known[method, engine] = whole(method, folder, base, engine=engine)
+            if (method, engine) == ("grpo", "loop"):
+                # The real Python draws the order of sets of strings anew.
+                words = map(str, command(method, folder, base))
+                subprocess.run([sys.executable, *words], check=True, timeout=300)
+                known[method, engine] = outcome(folder)
+            else:
+                known[method, engine] = whole(method, folder, base, engine=engine)
         return known[method, engine]
 
     return outcome_of
 
 
-def start(method: str, folder: Path, base: Path, **options: object) -> subprocess.Popen[str]:
-    command = [sys.executable, PROGRAM, method, folder, base, str(STEPS), json.dumps(options)]
+def start(method: str, folder: Path, base: Path, **options: object) -> Program:
     with (folder.parent / f"{folder.name}.log").open("a") as log:
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, text=True)
+        return Program(command(method, folder, base, **options), stdout=log, stderr=log)
+
+
+def command(method: str, folder: Path, base: Path, **options: object) -> list[object]:
+    return [PROGRAM, method, folder, base, STEPS, json.dumps(options)]
 
 
 def log_of(folder: Path) -> str:
@@ -79,7 +89,7 @@ def updates_of(folder: Path) -> int:
         return 0
 
 
-def after(process: subprocess.Popen[str], folder: Path, update: int, number: int) -> int:
+def after(process: Program, folder: Path, update: int, number: int) -> int:
     """The status of a training that gets a signal once it has made some updates."""
     while updates_of(folder) < update and process.poll() is None:
         time.sleep(0.002)

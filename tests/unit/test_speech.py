@@ -214,7 +214,7 @@ def project(tmp_path_factory):
 
 
 def forget() -> None:
-    for function in (provenance._tree, provenance._syntax, provenance._imported):
+    for function in (provenance._tree, provenance._hash, provenance._imported):
         function.cache_clear()
 
 

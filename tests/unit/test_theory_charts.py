@@ -1,12 +1,11 @@
 """The theory's figures: what they show is what their tables hold."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import warm
 
 from online_il.charts import theory
 from online_il.charts.gaussian import figure4
@@ -30,12 +29,7 @@ def tables(tmp_path_factory) -> dict[str, Path]:
     for name, options in PROGRAMS.items():
         found[name] = folder / f"{name}.parquet"
         script = SCRIPTS / f"theory_{'gaussian' if name == 'mixture' else name}.py"
-        subprocess.run(
-            [sys.executable, script, *options.split(), "--out", found[name]],
-            check=True,
-            env={"PYTHONPATH": str(SCRIPTS.parent)},
-            capture_output=True,
-        )
+        warm.run(script, *options.split(), "--out", found[name], check=True)
     return found
 
 

@@ -2,12 +2,11 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 from scipy import integrate, stats
 
 from online_il.errors import ParameterError
@@ -127,16 +126,10 @@ def test_the_value_of_a_half_space_is_that_of_its_distance():
     assert gaussian.value(problem, np.zeros(2)) == pytest.approx(stats.norm.cdf(-2))
 
 
-def run(*options: str):
-    command = [sys.executable, SCRIPT, *options]
-    environment = {"PYTHONPATH": str(SCRIPT.parents[1])}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
-
-
 def test_the_program_prints_its_headline_and_writes_its_table(tmp_path):
     out = tmp_path / "table.parquet"
     options = ["--expert-mean", "-2", "2", "--class-direction", "0", "1", "--out"]
-    done = run(*options, str(out))
+    done = warm.run(SCRIPT, *options, str(out))
     assert done.returncode == 0, done.stderr
     headline = json.loads(done.stdout.splitlines()[-1])
     assert headline["projection_reverse_kl"] == pytest.approx([0, 2])
@@ -170,7 +163,7 @@ def test_the_program_prints_its_headline_and_writes_its_table(tmp_path):
 )
 def test_a_wrong_parameter_is_named_in_one_line(tmp_path, options, named):
     out = tmp_path / "table.parquet"
-    done = run(*options.split(), "--class-direction", "0", "1", "--out", str(out))
+    done = warm.run(SCRIPT, *options.split(), "--class-direction", "0", "1", "--out", str(out))
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1 and f"--{named}" in done.stderr
     assert not out.exists() and not done.stdout

@@ -3,13 +3,12 @@
 import itertools
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import warm
 
 from online_il.theory import gaussian, horizon, theorem1, theorem2, theorem5
 from online_il.theory.theorem1 import HardInstance
@@ -19,9 +18,7 @@ FLOOR = 1e-6
 
 
 def run(name: str, *options: str):
-    command = [sys.executable, SCRIPTS / f"theory_{name}.py", *options]
-    environment = {"PYTHONPATH": str(SCRIPTS.parent)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return warm.run(SCRIPTS / f"theory_{name}.py", *options)
 
 
 # ---- Theorem 1 ----

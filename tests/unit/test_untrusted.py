@@ -5,10 +5,10 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 from jinja2.exceptions import SecurityError
 from pydantic import TypeAdapter, ValidationError
 from training_runs import WORDS, tiny
@@ -153,13 +153,11 @@ def test_a_dry_run_quotes_the_config_and_shows_no_token(tmp_path):
     for name in ("mini", "theory"):
         target = config if name == "mini" else tmp_path / "theory.yaml"
         target.write_bytes((ROOT / "config" / f"{name}.yaml").read_bytes())
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    command = ["-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     command += ["--directory", tmp_path, "--configfile", config, "--dry-run", "--printshellcmds"]
     secrets = {"HF_TOKEN": "hf_secretsecret", "DEEPSEEK_API_KEY": "sk-secretsecret"}
     environment = os.environ | secrets | {"PYTHONPATH": str(ROOT / "workflow")}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-    )
+    done = warm.run(*command, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     shown = done.stdout + done.stderr
     assert f"--config {shlex.quote(config.name)} " in shown

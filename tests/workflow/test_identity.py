@@ -4,29 +4,21 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
-from project import PARTS, copy_of_project
+from project import PARTS, copy_of_project, planned
+from project import snakemake as status_and_output
 
 TARGETS = ("figure4", "slopes", "--configfile", "config/smoke.yaml")
 GAUSSIAN = "workflow/online_il/theory/gaussian.py"
 
 
 def snakemake(checkout: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *TARGETS, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def planned(output: str) -> set[str]:
-    table = output.partition("Job stats:")[2].partition("\ntotal")[0]
-    rows = [line.split() for line in table.splitlines()]
-    return {row[0] for row in rows if len(row) == 2 and row[1].isdigit()}
+    status, output = status_and_output(checkout, *TARGETS, *arguments)
+    assert status == 0, output
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +105,5 @@ def test_words_and_plumbing_rerun_nothing(copy):
 
 
 def test_a_rule_that_is_not_there_is_named(study):
-    command = [sys.executable, "-m", "snakemake", "-n", *TARGETS, "--config", "accept_code=grop"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=study, timeout=600)
-    assert done.returncode != 0 and "there is no rule grop" in done.stdout + done.stderr
+    status, output = status_and_output(study, "-n", *TARGETS, "--config", "accept_code=grop")
+    assert status != 0 and "there is no rule grop" in output

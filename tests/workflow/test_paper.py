@@ -4,13 +4,12 @@ import ast
 import importlib
 import re
 import shlex
-import subprocess
-import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import warm
 import yaml
 
 from online_il.config.settings import Settings
@@ -21,9 +20,8 @@ PAPER = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
 
 def planned(*arguments: str) -> str:
     """What Snakemake would do at the paper's scale, with the commands, in an empty folder."""
-    command = [sys.executable, "-m", "snakemake", *arguments, "-n", "-p", "--cores", "1"]
-    command += ["--configfile", "config/paper.yaml"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+    command = ["-m", "snakemake", *arguments, "-n", "-p", "--cores", "1"]
+    done = warm.run(*command, "--configfile", "config/paper.yaml", cwd=ROOT)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
@@ -149,8 +147,7 @@ def test_theory_needs_no_gpu(target):
 
 
 def test_the_slurm_profile_runs_the_paper_without_a_word_more():
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "figure2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+    done = warm.run("-m", "snakemake", "--profile", "slurm", "-n", "figure2", cwd=ROOT)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "results/paper/figures/figure2.svg" in done.stdout
     assert "deepscaler" not in done.stdout

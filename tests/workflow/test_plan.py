@@ -10,8 +10,7 @@ from pathlib import Path
 import networkx as nx
 import pandas as pd
 import yaml
-from project import ROOT, copy_of_project
-from test_smoke import planned, snakemake
+from project import ROOT, copy_of_project, planned, snakemake
 
 from online_il.config.study import load
 from online_il.layout import Layout

@@ -2,13 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from project import ROOT, copy_of_project
-from test_smoke import planned
+import warm
+from project import ROOT, copy_of_project, planned
 
 TOOLS = ("sh", "bash", "env", "which")
 
@@ -20,14 +18,8 @@ def snakemake(folder: Path, *arguments: str):
     for name in TOOLS:
         link = tools / name
         link.exists() or link.symlink_to(shutil.which(name))
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        timeout=300,
-        env=os.environ | {"PATH": str(tools)},
-    )
+    environment = os.environ | {"PATH": str(tools)}
+    done = warm.run("-m", "snakemake", *arguments, cwd=folder, env=environment)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -13,18 +13,11 @@ import duckdb
 import pandas as pd
 import pytest
 import yaml
-from project import ROOT, copy_of_project
+from project import ROOT, copy_of_project, planned, snakemake
 
 SMOKE = ROOT / "config" / "smoke.yaml"
 GSM8K_RUNS = ["base", "distill-realizable", "expert", "sft-unrealizable"]
 RUNS = ["base", "distill-realizable", "expert", "sft-realizable", "sft-self", "sft-unrealizable"]
-
-
-def snakemake(checkout: Path, *arguments: str):
-    """Run Snakemake at the root of a checkout; returns status and output."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, timeout=900)
-    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +44,6 @@ def study(tmp_path_factory) -> Path:
 
 def again(study: Path, *arguments: str):
     return snakemake(study.parents[1], "--configfile", "config/smoke.yaml", *arguments)
-
-
-def planned(output: str) -> set[str]:
-    """The rules in the table of jobs that Snakemake prints first."""
-    table = output.partition("Job stats:")[2].partition("\ntotal")[0]
-    rows = [line.split() for line in table.splitlines()]
-    return {row[0] for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
 def trained(output: str) -> set[str]:

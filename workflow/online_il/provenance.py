@@ -46,8 +46,8 @@ def code_modules(script: Path) -> dict[str, str]:
         if path not in seen:
             seen.add(path)
             waiting.extend(_imported(path))
-    hashes = {_name(path): hashlib.sha256(_syntax(path).encode()).hexdigest() for path in seen}
-    return {name: hashes[name][:16] for name in sorted(hashes)}
+    hashes = {_name(path): _hash(path) for path in seen}
+    return dict(sorted(hashes.items()))
 
 
 def hash_of_modules(modules: dict[str, str]) -> str:
@@ -95,9 +95,9 @@ def _tree(path: Path) -> ast.Module:
 
 
 @cache
-def _syntax(path: Path) -> str:
-    """Write the syntax tree of a module as text, without positions."""
-    return ast.dump(_tree(path))
+def _hash(path: Path) -> str:
+    """Hash the syntax tree of a module, without positions."""
+    return hashlib.sha256(ast.dump(_tree(path)).encode()).hexdigest()[:16]
 
 
 @cache

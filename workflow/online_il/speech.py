@@ -213,9 +213,9 @@ def _drop_unused(tree: ast.Module, is_pure: Callable[[ast.AST], bool]) -> None:
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        before = -1
-        while before != (now := sum(1 for _ in ast.walk(function))):
-            before = now
+        dropped = True
+        while dropped:
+            dropped = False
             nodes = list(ast.walk(function))
             read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
             read |= {n for g in nodes if isinstance(g, ast.Global | ast.Nonlocal) for n in g.names}
@@ -225,7 +225,9 @@ def _drop_unused(tree: ast.Module, is_pure: Callable[[ast.AST], bool]) -> None:
                 for field in ("body", "orelse", "finalbody"):
                     block = getattr(node, field, None)
                     if isinstance(block, list):
-                        setattr(node, field, [s for s in block if not _is_unused(s, read, is_pure)])
+                        left = [s for s in block if not _is_unused(s, read, is_pure)]
+                        dropped |= len(left) < len(block)
+                        setattr(node, field, left)
 
 
 def _is_unused(statement: ast.stmt, read: set[str], is_pure: Callable[[ast.AST], bool]) -> bool:
