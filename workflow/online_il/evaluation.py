@@ -16,11 +16,13 @@ import pandas as pd
 
 from online_il.chat import messages_of
 from online_il.config.evaluation import Evaluation
+from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.files import write_json, write_table
 from online_il.generation.engines import Engine
 from online_il.generation.resume import Resume, loglikelihoods, respond
 from online_il.grading import graded_samples, grader_of
+from online_il.layout import evaluation, responses_of, step
 from online_il.models import form_hash
 from online_il.provenance import identities, libraries, versions
 from online_il.records import Checkpoint, EvaluationRecord, Samples
@@ -37,8 +39,7 @@ class Job(NamedTuple):
     names: dict[str, Any]
     """The fields of `EvaluationRecord` from `task` to `seed`, and `prompts_hash`."""
     settings: Evaluation
-    generation: str
-    """The generation settings as JSON."""
+    generation: Generation
     code: str
     """Hash of the code."""
     checkpoints: Path
@@ -86,22 +87,23 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
     is_choice = _grader(prompts) == "choice"
     count = job.settings.responses.get(benchmark, job.settings.samples_per_prompt)
     count = 1 if is_choice else count
-    name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
+    place = evaluation(job.output, checkpoint.step, benchmark, sampling)
+    checkpoint_name = place.parent.name
     own, *accepted = identities(
         job.code,
         **job.names,
         versions=libraries(),
         weights=checkpoint.weights_hash,
-        form=form_hash(job.checkpoints / f"step{checkpoint.step}"),
+        form=form_hash(step(job.checkpoints, checkpoint.step)),
         benchmark=benchmark,
         sampling=settings.model_dump(),
         count=count,
         seed_of_samples=job.settings.seed,
-        generation=job.generation,
+        generation=job.generation.model_dump(),
     )
-    state = job.state / f"step{checkpoint.step}.{name}.jsonl"
+    state = job.state / f"{checkpoint_name}.{place.stem}.jsonl"
     resume = Resume(state, own, job.code, tuple(accepted))
-    policy = {"policy": f"{job.names['run']}/step{checkpoint.step}", "seed": job.names["seed"]}
+    policy = {"policy": f"{job.names['run']}/{checkpoint_name}", "seed": job.names["seed"]}
     if is_choice:
         rows = likeliest_choices(engine, prompts, resume, **policy)
     else:
@@ -129,9 +131,8 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
         attempts=attempts,
         data_revision=str(prompts["revision"][0]),
     )
-    folder = job.output / f"step{checkpoint.step}"
-    write_table(rows, Samples, folder / f"{name}.parquet", record.model_dump())
-    write_json(record, folder / f"{name}.json")
+    write_table(rows, Samples, responses_of(place), record.model_dump())
+    write_json(record, place)
     return record
 
 
