@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,6 @@ def one_snakemake_per_study(scale: str) -> None:
     Snakemake's own locks are all there is.
     """
     # Jobs import this file as well, and need no Snakemake.
-    from snakemake.exceptions import WorkflowError  # type: ignore[import-untyped]
     from snakemake.logging import logger  # type: ignore[import-untyped]
     from snakemake.persistence import PersistenceBase  # type: ignore[import-untyped]
     from snakemake.persistence.file import FilePersistence  # type: ignore[import-untyped]
@@ -40,10 +40,11 @@ def one_snakemake_per_study(scale: str) -> None:
         try:
             file = _lock(f"study-{scale}")
         except BlockingIOError:
-            raise WorkflowError(
-                f"another Snakemake makes the study {scale} in this folder; nothing was started: "
-                "wait until it has ended, or end it"
-            ) from None
+            # No error of Snakemake's, which it would show with places in this file.
+            sys.exit(
+                f"error: another Snakemake makes the study {scale} in this folder; nothing was "
+                "started: wait until it has ended, or end it"
+            )
         except OSError as error:
             logger.warning(f"the study {scale} is not locked by the kernel ({error.strerror})")
             with PersistenceBase.lock(snakemake):
