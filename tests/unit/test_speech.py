@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from online_il import provenance
-from online_il.speech import is_uncounted, without_speech
+from online_il.speech import REFUSING, is_uncounted, without_speech
 
 LIBRARY = Path(provenance.__file__).parent
 SCRIPTS = LIBRARY.parent / "scripts"
@@ -68,13 +68,14 @@ def test_what_is_said_is_found_in_many_modules():
 
 
 def on_the_way_to_an_error(tree: ast.Module) -> set[int]:
-    """The nodes of all blocks that end with an error, of texts and of what is said."""
+    """The nodes of all blocks that end with an error, of checks of settings, of what is said."""
     said: list[ast.AST] = []
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[-1], ast.Raise):
             said += body
-        elif isinstance(node, ast.Expr | ast.JoinedStr):
+        checks = isinstance(node, ast.FunctionDef) and node.name in REFUSING
+        if checks or isinstance(node, ast.Expr | ast.JoinedStr):
             said.append(node)
     return {id(part) for node in said for part in ast.walk(node)}
 

@@ -2,10 +2,11 @@
 
 What counts of the code: of a rule's script and every `online_il` module that it imports, however
 indirectly, the syntax tree. Outside of it stay comments, layout and docstrings; the texts of raised
-errors, of what is logged, printed and reported, descriptions and help (`speech.py`); whole
-modules that start, stop, lock, report, write files and name them or errors (`program/`, `files.py`,
-`layout.py`, `errors.py`, this one). So a word retrains nothing; a condition, a number or a call in
-a module does rerun all rules whose script imports that module, and no other.
+errors, of what is logged, printed and reported, descriptions and help, and the methods by which
+settings tell what is wrong with them (`speech.py`); whole modules that start, stop, lock, report,
+write files and name them or errors (`program/`, `files.py`, `layout.py`, `errors.py`, this one). So
+a word retrains nothing; a condition, a number or a call in a module does rerun all rules whose
+script imports that module, and no other.
 """
 
 import ast

@@ -3,7 +3,8 @@
 Texts of raised errors, what is logged, printed or reported, descriptions, help, docstrings: a word
 more or less in them decides no number. The condition of an error counts, and so does whatever else
 it is given. A text in which something is called that may do more than read is kept but for its
-words.
+words. Methods of settings that tell what is wrong with them (`REFUSING`) run before anything starts
+and do not count.
 """
 
 import ast
