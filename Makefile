@@ -55,9 +55,9 @@ download-paper: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# For the loop of writing: what starts no program of its own.
+# For the loop of writing: without the tests that start programs, draw or train.
 test-fast: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not programs" tests/unit
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow" tests/unit
 
 test-faults: setup
 	OMP_NUM_THREADS=1 ONLINE_IL_FAULTS=20 $(BIN)/pytest -s tests/faults

@@ -15,10 +15,10 @@ STARTERS = ("Program", "snakemake", "subprocess", "warm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of files that start programs: `make test-fast` leaves them out."""
+    """Mark the tests of files that start programs as slow: `make test-fast` leaves them out."""
     for item in items:
         if any(hasattr(item.module, name) for name in STARTERS):
-            item.add_marker("programs")
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from online_il.charts.style import KNOWN, save, styles
 from online_il.errors import InputError
 from online_il.store import build, learning_curves
 
+pytestmark = pytest.mark.slow
+
 CHANCE = {"countdown": 0.25, "gsm8k": 0.5}
 
 
