@@ -30,6 +30,11 @@ use rule prompts as convert with:
     wildcard_constraints:
         task=tasks_with_data("countdown", "gsm8k", "deepscaler", "aime"),
     params:
-        **program("convert", task=OF_POLICY["task"], settings=data_settings, kind=data_kind),
+        **program(
+            "convert",
+            task=OF_POLICY["task"],
+            settings=data_settings,
+            kind=lambda wildcards: data_settings(wildcards).kind,
+        ),
     message:
         "make prompts of the rows of {wildcards.task}"
