@@ -39,8 +39,8 @@ def model_of(wildcards):
 def model_settings(wildcards):
     """Give what of such a model says what it is, without its use; a seed of weights belongs to it."""
     model = model_of(wildcards)
-    use = {"name", "finetuning", *({"seed"} if model.kind == "model" else ())}
-    return model.model_dump_json(exclude=use)
+    ignored = {"name", "finetuning", *({"seed"} if model.kind == "model" else ())}
+    return model.model_dump_json(exclude=ignored)
 
 
 def template_of(wildcards):
