@@ -19,7 +19,7 @@ rule prompts:
     message:
         "draw the prompts of {wildcards.task}"
     shell:
-        PROGRAM + " --output {output}" + TO_LOG
+        command(PROGRAM, "--output {output}", TO_LOG)
 
 
 use rule prompts as convert with:

@@ -91,6 +91,7 @@ def published_steps(wildcards):
     return ",".join(map(str, checkpoints_of(STUDY, TASKS[wildcards.task], run)))
 
 
-def chance(task):
-    """Give how often guessing is right on a task's forgetting benchmark; MMLU has four choices."""
-    return 1 / (task.data.facts.choices if task.data.kind == "miniature" else 4)
+def panel_settings(wildcards):
+    """Give the instance of a panel of Figure 4, as options."""
+    (panel,) = [one for one in STUDY.theory.gaussian if one.name == wildcards.panel]
+    return Flags.of(panel.model_dump(exclude={"name", "title"}))
