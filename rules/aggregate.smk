@@ -32,4 +32,4 @@ for stored, tasks in DATABASES.items():
         message:
             "gather everything that was measured in {output}"
         shell:
-            PROGRAM + " --database {output}" + TO_LOG
+            command(PROGRAM, "--database {output}", TO_LOG)

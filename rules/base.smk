@@ -37,7 +37,7 @@ rule pretrain:
     message:
         "train the base of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        PROGRAM + PUBLISHES + SAVES + GOES_ON + TO_LOG
+        command(PROGRAM, PUBLISHES, SAVES, GOES_ON, TO_LOG)
 
 
 rule finetune:
@@ -68,7 +68,7 @@ rule finetune:
     message:
         "fine-tune the base of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        LAUNCHED + " --model {input.model}" + PUBLISHES + SAVES + GOES_ON + TO_LOG
+        command(LAUNCHED, "--model {input.model}", PUBLISHES, SAVES, GOES_ON, TO_LOG)
 
 
 rule adopt:
@@ -91,4 +91,4 @@ rule adopt:
     message:
         "take the model of {wildcards.task} for its base"
     shell:
-        PROGRAM + " --model {input.model}" + PUBLISHES + TO_LOG
+        command(PROGRAM, "--model {input.model}", PUBLISHES, TO_LOG)

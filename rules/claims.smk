@@ -25,8 +25,10 @@ rule claims:
     message:
         "judge the paper's claims"
     shell:
-        PROGRAM
-        + " --claims {input.claims} --measurements {input.measurements}"
-        + " --discrepancy {input.discrepancy} --database {output.database}"
-        + " --json {output.json} --markdown {output.markdown}"
-        + TO_LOG
+        command(
+            PROGRAM,
+            "--claims {input.claims} --measurements {input.measurements}",
+            "--discrepancy {input.discrepancy} --database {output.database}",
+            "--json {output.json} --markdown {output.markdown}",
+            TO_LOG,
+        )

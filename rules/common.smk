@@ -38,14 +38,19 @@ STATE = str(LAYOUT.state())
 # How programs are called, `program` gives their params.
 PROGRAM = "python {params.script:q} {params.options} --code {params.code}"
 LAUNCHED = "{params.launch} {params.script:q} {params.options} --code {params.code}"
-OF_BASE = f" --base {step('{input.base}')}"
+OF_BASE = f"--base {step('{input.base}')}"
 PUBLISHES = (
-    " --prompts {input.prompts} --checkpoints {output.checkpoints}"
+    "--prompts {input.prompts} --checkpoints {output.checkpoints}"
     " --training {output.training} --record {output.record}"
 )
-SAVES = " --save-minutes {resources.save_minutes}"
-GOES_ON = " --state {params.state} --progress {params.progress}"
-TO_LOG = " > {log} 2>&1"
+SAVES = "--save-minutes {resources.save_minutes}"
+GOES_ON = "--state {params.state} --progress {params.progress}"
+TO_LOG = "> {log} 2>&1"
+
+
+def command(*parts):
+    """Put the parts of a command line together."""
+    return " ".join(parts)
 
 
 def script(name):

@@ -19,7 +19,7 @@ rule prompts:
     message:
         "draw the prompts of {wildcards.task}"
     shell:
-        PROGRAM + " --output {output}" + TO_LOG
+        command(PROGRAM, "--output {output}", TO_LOG)
 
 
 use rule prompts as convert with:
@@ -30,6 +30,11 @@ use rule prompts as convert with:
     wildcard_constraints:
         task=tasks_with_data("countdown", "gsm8k", "deepscaler", "aime"),
     params:
-        **program("convert", task=OF_POLICY["task"], settings=data_settings, kind=data_kind),
+        **program(
+            "convert",
+            task=OF_POLICY["task"],
+            settings=data_settings,
+            kind=lambda wildcards: data_settings(wildcards).kind,
+        ),
     message:
         "make prompts of the rows of {wildcards.task}"

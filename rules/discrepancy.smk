@@ -19,7 +19,7 @@ rule tokenizer:
     message:
         "fetch the tokenizer that counts the tokens of {wildcards.expert} and {wildcards.student}"
     shell:
-        PROGRAM + " --output {output}" + TO_LOG
+        command(PROGRAM, "--output {output}", TO_LOG)
 
 
 rule discrepancy:
@@ -51,7 +51,7 @@ rule discrepancy:
     message:
         "compare the responses of {wildcards.expert} and {wildcards.student}, {wildcards.task}"
     shell:
-        PROGRAM + f" --tokenizer {step('{input.tokenizer}')}" + " --out {output}" + TO_LOG
+        command(PROGRAM, f"--tokenizer {step('{input.tokenizer}')}", "--out {output}", TO_LOG)
 
 
 rule table1:
@@ -77,4 +77,4 @@ rule table1:
     message:
         "write Table 1: discrepancy against performance gap"
     shell:
-        PROGRAM + " --tables {input} --output {output}" + TO_LOG
+        command(PROGRAM, "--tables {input} --output {output}", TO_LOG)

@@ -31,8 +31,10 @@ rule evaluate:
     message:
         "evaluate {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        PROGRAM
-        + " --checkpoints {input.checkpoints} --record {input.record} --prompts {input.prompts}"
-        + " --output {output}"
-        + GOES_ON
-        + TO_LOG
+        command(
+            PROGRAM,
+            "--checkpoints {input.checkpoints} --record {input.record} --prompts {input.prompts}",
+            "--output {output}",
+            GOES_ON,
+            TO_LOG,
+        )

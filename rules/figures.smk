@@ -41,7 +41,7 @@ for drawn, (tables, chapter, settings) in FIGURES.items():
         message:
             f"draw {drawn}"
         shell:
-            PROGRAM + " --output-stem {params.stem} {params.figure} {input}" + TO_LOG
+            command(PROGRAM, "--output-stem {params.stem} {params.figure} {input}", TO_LOG)
 
 
 rule summary:
@@ -61,4 +61,4 @@ rule summary:
     message:
         "write the table of final accuracies"
     shell:
-        PROGRAM + " --database {input} --output {output}" + TO_LOG
+        command(PROGRAM, "--database {input} --output {output}", TO_LOG)

@@ -17,4 +17,4 @@ rule fetch:
     message:
         "fetch {wildcards.model} of {wildcards.task}"
     shell:
-        PROGRAM + " --output {output}" + TO_LOG
+        command(PROGRAM, "--output {output}", TO_LOG)

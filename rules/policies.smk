@@ -36,3 +36,13 @@ def policies(tasks):
     runs = [(t, run.name, seed) for (t, _), run in RUNS.items() for seed in seeds_of(TASKS[t], run)]
     found = bases + [policy for policy in runs if policy[0] in tasks]
     return [Policy(*policy) for policy in found if existing([LAYOUT.evaluations(*policy)])]
+
+
+def say_how_to_see_what_exists():
+    """Say after a failure how to see what is measured."""
+    if not PARTIAL and any(LAYOUT.evaluations(*p).is_dir() for p in LAYOUT.existing_policies()):
+        print(
+            f"{LAYOUT.report} can show what is measured so far: snakemake --cores 2 report_page"
+            f" --config partial=true --configfile {os.path.relpath(CONFIG)}",
+            file=sys.stderr,
+        )

@@ -39,17 +39,7 @@ rule report_page:
     message:
         "write the report, {output}"
     shell:
-        PROGRAM + " --deviations {input.deviations:q} --output {output}" + TO_LOG
-
-
-def say_how_to_see_what_exists():
-    """Say after a failure how to see what is measured."""
-    if not PARTIAL and any(LAYOUT.evaluations(*p).is_dir() for p in LAYOUT.existing_policies()):
-        print(
-            f"{LAYOUT.report} can show what is measured so far: snakemake --cores 2 report_page"
-            f" --config partial=true --configfile {os.path.relpath(CONFIG)}",
-            file=sys.stderr,
-        )
+        command(PROGRAM, "--deviations {input.deviations:q} --output {output}", TO_LOG)
 
 
 onsuccess:

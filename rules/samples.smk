@@ -34,10 +34,12 @@ rule sample:
     message:
         "sample demonstrations of {wildcards.run} for {wildcards.task}, seed {wildcards.seed}"
     shell:
-        PROGRAM
-        + " --checkpoints {input.checkpoints} --prompts {input.prompts} --output {output}"
-        + GOES_ON
-        + TO_LOG
+        command(
+            PROGRAM,
+            "--checkpoints {input.checkpoints} --prompts {input.prompts} --output {output}",
+            GOES_ON,
+            TO_LOG,
+        )
 
 
 rule demonstrate:
@@ -67,10 +69,12 @@ rule demonstrate:
     message:
         "ask {wildcards.run} for demonstrations of {wildcards.task}, seed {wildcards.seed}"
     shell:
-        PROGRAM
-        + " --prompts {input.prompts} --output {output}"
-        + " --journal {params.journal} --progress {params.progress}"
-        + TO_LOG
+        command(
+            PROGRAM,
+            "--prompts {input.prompts} --output {output}",
+            "--journal {params.journal} --progress {params.progress}",
+            TO_LOG,
+        )
 
 
 rule solve:
@@ -91,4 +95,4 @@ rule solve:
     message:
         "solve the training prompts of {wildcards.task} exactly, seed {wildcards.seed}"
     shell:
-        PROGRAM + " --prompts {input.prompts} --output {output}" + TO_LOG
+        command(PROGRAM, "--prompts {input.prompts} --output {output}", TO_LOG)

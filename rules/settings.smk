@@ -15,11 +15,6 @@ def data_settings(wildcards):
     return TASKS[wildcards.task].data
 
 
-def data_kind(wildcards):
-    """Give the kind of a task's data."""
-    return TASKS[wildcards.task].data.kind
-
-
 def base_settings(wildcards):
     """Give a task's base."""
     return TASKS[wildcards.task].base
@@ -35,15 +30,22 @@ def finetuning_settings(wildcards):
     return TASKS[wildcards.task].base.finetuning
 
 
-def model_settings(wildcards):
+def model_of(wildcards):
     """Give a model that is not trained here: a task's base, or one of its experts."""
     task, model = wildcards.task, wildcards.model
     return TASKS[task].base if model == "base" else EXPERTS[task, model]
 
 
+def model_settings(wildcards):
+    """Give what of such a model says what it is, without its use; a seed of weights belongs to it."""
+    model = model_of(wildcards)
+    ignored = {"name", "finetuning", *({"seed"} if model.kind == "model" else ())}
+    return model.model_dump_json(exclude=ignored)
+
+
 def template_of(wildcards):
     """Hash the file with such a model's chat template, where it has one of its own."""
-    path = model_settings(wildcards).chat_template
+    path = model_of(wildcards).chat_template
     # A file that is not there is for `preflight` to name.
     return hash_of(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else ""
 
@@ -89,6 +91,7 @@ def published_steps(wildcards):
     return ",".join(map(str, checkpoints_of(STUDY, TASKS[wildcards.task], run)))
 
 
-def chance(task):
-    """Give how often guessing is right on a task's forgetting benchmark; MMLU has four choices."""
-    return 1 / (task.data.facts.choices if task.data.kind == "miniature" else 4)
+def panel_settings(wildcards):
+    """Give the instance of a panel of Figure 4, as options."""
+    (panel,) = [one for one in STUDY.theory.gaussian if one.name == wildcards.panel]
+    return Flags.of(panel.model_dump(exclude={"name", "title"}))

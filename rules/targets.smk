@@ -80,3 +80,8 @@ def theory_outputs():
         return []
     drawn = [file for name in ("figure4", *THEOREMS) for file in figure(name)]
     return [*drawn, LAYOUT.table("theorem1", "md")]
+
+
+def chance(task):
+    """Give how often guessing is right on a task's forgetting benchmark; MMLU has four choices."""
+    return 1 / (task.data.facts.choices if task.data.kind == "miniature" else 4)

@@ -1,13 +1,6 @@
 # Input: the config alone, nothing trained. Output: the theory's tables, and the slopes of Theorem 1.
 # Steps: one program a theorem, with the config's instances and sweeps as its options.
 
-PANELS = {panel.name: panel for panel in STUDY.theory.gaussian}
-
-
-def options_of_panel(wildcards):
-    """Give the instance of a panel."""
-    return Flags.of(PANELS[wildcards.panel].model_dump(exclude={"name", "title"}))
-
 
 rule theory_gaussian:
     output:
@@ -17,15 +10,15 @@ rule theory_gaussian:
     benchmark:
         LAYOUT.benchmark("theory_gaussian", "{panel}")
     wildcard_constraints:
-        panel="|".join(PANELS),
+        panel=any_of({panel.name for panel in STUDY.theory.gaussian}),
     conda:
         CONDA
     params:
-        **program("theory_gaussian") | {"options": options_of_panel},
+        **program("theory_gaussian") | {"options": panel_settings},
     message:
         "project the Gaussian expert of panel {wildcards.panel}"
     shell:
-        PROGRAM + " --out {output}" + TO_LOG
+        command(PROGRAM, "--out {output}", TO_LOG)
 
 
 for theorem, key in THEOREMS.items():
@@ -46,7 +39,7 @@ for theorem, key in THEOREMS.items():
         message:
             "compute {output}"
         shell:
-            PROGRAM + " --out {output}" + TO_LOG
+            command(PROGRAM, "--out {output}", TO_LOG)
 
 
 rule slopes:
@@ -66,4 +59,4 @@ rule slopes:
     message:
         "fit how fast each learner's risk falls with Theorem 1's rate"
     shell:
-        PROGRAM + " --table {input} --output {output}" + TO_LOG
+        command(PROGRAM, "--table {input} --output {output}", TO_LOG)

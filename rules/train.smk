@@ -62,4 +62,4 @@ for method in METHODS.values():
         message:
             f"train {{wildcards.run}} of {{wildcards.task}} by {method.label}, seed {{wildcards.seed}}"
         shell:
-            LAUNCHED + " {params.from_expert}" + OF_BASE + PUBLISHES + SAVES + GOES_ON + TO_LOG
+            command(LAUNCHED, "{params.from_expert}", OF_BASE, PUBLISHES, SAVES, GOES_ON, TO_LOG)

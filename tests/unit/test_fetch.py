@@ -92,7 +92,7 @@ def test_a_random_model_follows_its_seed(tmp_path):
     shape = SHAPE.model_dump()
     wanted = {"kind": "random", "architecture": shape, "max_length": 64, "chat_template": None}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        fetch(tmp_path / name, json.dumps(wanted | {"seed": seed, "name": "stranger"}))
+        fetch(tmp_path / name, json.dumps(wanted | {"seed": seed}))
     hashes = [weights_hash(tmp_path / name / "step0") for name in "abc"]
     assert hashes[0] == hashes[1] != hashes[2]
     tokenizer = load_tokenizer(tmp_path / "a" / "step0")

@@ -7,11 +7,11 @@ template of ours is put in where the model has none.
 
 import shutil
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, Json
 
-from online_il.config.bases import Pretrained, RandomBase
-from online_il.config.experts import ModelExpert, RandomExpert
+from online_il.config.hub import Model
 from online_il.config.random import RandomModel
 from online_il.ends import end_ids
 from online_il.errors import InputError
@@ -28,12 +28,20 @@ from online_il.models import (
 )
 from online_il.program.cli import ProgramOptions, log, main
 
-Fetched = Pretrained | ModelExpert | RandomBase | RandomExpert
 KEPT = ("*.json", "*.jinja", "*.txt", "*.model", PARTS)
 
 
+class HubModel(Model):
+    """A model of the hub, with a chat template of ours where it has none."""
+
+    kind: Literal["model"]
+    chat_template: str | None = None
+
+
 class Options(ProgramOptions):
-    settings: Json[Fetched] = Field(description="settings of the model, JSON")
+    settings: Json[Annotated[HubModel | RandomModel, Field(discriminator="kind")]] = Field(
+        description="settings of the model, JSON"
+    )
     code: str | None = Field(None, description="hash of the code; a change of it reruns the rule")
     output: Path = Field(description="folder to write")
 
