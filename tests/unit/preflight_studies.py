@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from online_il.config.bases import Scratch
 from online_il.config.study import Study
-from online_il.config.tasks import Scratch
 from online_il.preflight import machine, memory, models
 from online_il.preflight.report import Report
 from online_il.program.dag import Job

@@ -13,7 +13,7 @@ import pytest
 LIBRARY = Path(__file__).parents[2] / "workflow" / "online_il"
 MODULES = sorted(LIBRARY.rglob("*.py"))
 
-GROUND = {"errors", "text", "files", "records", "provenance"}
+GROUND = {"errors", "text", "files", "layout", "records", "provenance"}
 """What every part but the ground itself may use, and `program`, which starts and ends programs."""
 ARROWS = {
     # the ground
@@ -27,10 +27,13 @@ ARROWS = {
     "records": {"errors"},
     "files": {"errors", "records"},
     "provenance": {"speech"},
-    "program": {"errors", "files", "provenance"},
-    "integrity": {"provenance"},
+    "layout": set(),
+    "program": {"errors", "files", "layout", "methods", "provenance"},
+    "integrity": {"layout", "provenance"},
     # settings and tasks
     "config": {"benchmarks", "text"},
+    "methods": {"config"},
+    "studies": {"config", "tasks", "theory", *GROUND},
     "hub": {"config", *GROUND, "program"},
     "tasks": {"chat", "config", "hub", *GROUND, "program"},
     # policies
@@ -49,7 +52,7 @@ ARROWS = {
     },
     # what is judged
     "store": {"statistics", *GROUND, "program"},
-    "theory": {*GROUND},
+    "theory": {*GROUND, "program"},
     "discrepancy": {"generation", "markdown", "statistics", "tasks", *GROUND},
     "claims": {
         *("benchmarks", "config", "discrepancy", "markdown", "statistics", "store", "theory"),
@@ -57,15 +60,15 @@ ARROWS = {
         "program",
     },
     # what is shown
-    "charts": {"benchmarks", "discrepancy", "store", "theory", *GROUND},
+    "charts": {"benchmarks", "discrepancy", "methods", "store", "theory", *GROUND},
     "report": {
-        *("benchmarks", "charts", "claims", "config", "discrepancy", "store", "tasks"),
-        *GROUND,
+        *("benchmarks", "charts", "claims", "config", "discrepancy", "methods", "store"),
+        *("tasks", *GROUND, "program"),
     },
     # what a study costs, and whether it can run
-    "cost": {"benchmarks", "config", "markdown", "tasks", *GROUND},
+    "cost": {"benchmarks", "config", "markdown", "methods", "tasks", *GROUND, "program"},
     "preflight": {
-        *("config", "cost", "ends", "generation", "hub", "models", "training"),
+        *("config", "cost", "ends", "generation", "hub", "methods", "models", "training"),
         *GROUND,
         "program",
     },
