@@ -17,6 +17,8 @@ from online_il.records import Prompts, Samples, read_table
 from online_il.tasks import boxed, miniature
 from online_il.tasks.countdown import evaluate_expression, score, score_tinyzero
 
+pytestmark = pytest.mark.slow
+
 ANSWERS = {
     "countdown": {"numbers": [1, 2, 3], "target": 7},
     "gsm8k": {"grader": "gsm8k", "reference": "5"},
