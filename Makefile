@@ -55,7 +55,7 @@ download-paper: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# For the loop of writing: without the tests that start programs, draw or train.
+# For the loop of writing: without the tests that start programs or take seconds.
 test-fast: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow" tests/unit
 

@@ -18,6 +18,8 @@ from online_il.tasks import boxed, miniature
 from online_il.tasks.countdown import evaluate_expression, score, score_tinyzero
 from online_il.text import encodable
 
+pytestmark = pytest.mark.slow
+
 ANSWERS = {
     "countdown": {"numbers": [1, 2, 3], "target": 7},
     "gsm8k": {"grader": "gsm8k", "reference": "5"},

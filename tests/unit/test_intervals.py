@@ -6,6 +6,8 @@ import pytest
 from online_il.statistics.curves import curve_tail
 from online_il.statistics.intervals import TAIL, mean_over_seeds
 
+pytestmark = pytest.mark.slow
+
 SEEDS, PROMPTS = 3, 120
 LEVELS = np.array([0.15, 0.4, 0.55, 0.6, 0.62, 0.63, 0.63])  # The base's first.
 

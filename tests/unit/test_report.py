@@ -22,6 +22,8 @@ from online_il.report.verdicts import board
 from online_il.store import build
 from online_il.tasks.countdown import Instance
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config" / "mini.yaml"
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7 * 7 }} ' \" &amp;"

@@ -9,6 +9,8 @@ import pytest
 from online_il import provenance
 from online_il.speech import REFUSING, is_uncounted, without_speech
 
+pytestmark = pytest.mark.slow
+
 LIBRARY = Path(provenance.__file__).parent
 SCRIPTS = LIBRARY.parent / "scripts"
 COUNTED = sorted(

@@ -15,6 +15,8 @@ from online_il.statistics.curves import curve_tail
 from online_il.statistics.intervals import mean_over_seeds
 from online_il.store import build, learning_curves, query
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
