@@ -31,7 +31,7 @@ def config(url, model):
     study["evaluation"]["policy"] = study["evaluation"]["paper"] = sampling
     task["benchmarks"] = ["id", "ood"]
     task["experts"] = [
-        # One at a time: the server draws all its answers from one stream of random numbers.
+        # One at a time, of one job at a time: the server has one stream of random numbers.
         {"name": "far", "kind": "endpoint", "url": url, "model": str(model), "concurrency": 1},
         {"name": "solver", "kind": "solver"},
     ]
@@ -55,7 +55,7 @@ def study(tmp_path_factory, url):
     (folder / "far.yaml").write_text(yaml.safe_dump(config(url, model)))
     results = folder / "results" / "smoke"
     targets = ("runs/countdown/sft-far/seed1/run.json", "responses/countdown/far/seed1.parquet")
-    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
     command += [f"results/smoke/{target}" for target in targets] + ["--configfile", "far.yaml"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=600)
     logs = "\n".join(path.read_text()[-1500:] for path in results.glob("logs/**/*.log"))

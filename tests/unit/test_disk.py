@@ -62,8 +62,9 @@ def test_the_disk_that_is_said_is_the_disk_that_is_written(tmp_path, monkeypatch
     seal = resume.seal
     monkeypatch.setattr(resume, "seal", measured)
     settings = task.base.model_dump_json()  # type: ignore[union-attr]
+    model = task.base.model_dump_json(exclude={"finetuning"})  # type: ignore[union-attr]
     models = results / "models" / task.name / "base"
-    run("fetch", "--settings", settings, "--output", models)
+    run("fetch", "--settings", model, "--output", models)
     files = inputs(tmp_path)
     base = results / "runs" / task.name / "base" / "seed1"
     common = ["--task", task.name, "--seed", 1, "--code", "x"]

@@ -20,6 +20,7 @@ from online_il.files import write_table, write_text
 from online_il.generation.journal import Entry, Journal
 from online_il.generation.response import Response
 from online_il.grading import graded_sample
+from online_il.layout import Layout
 from online_il.models import save_policy, word_tokenizer
 from online_il.program.exhausted import cause_of, sentence
 from online_il.provenance import file_hash
@@ -218,11 +219,12 @@ def test_an_evaluation_on_a_full_disk_keeps_its_batches_and_goes_on(disk, inputs
 
 def test_a_database_on_a_full_disk_is_absent_and_then_whole(disk, tmp_path):
     fake_study(tmp_path / "study")
+    policies = ",".join(map(str, Layout(tmp_path / "study").existing_policies()))
 
     def aggregate() -> list[object]:
         return [
             *(SCRIPTS / "aggregate.py", "--results", tmp_path / "study"),
-            *("--policies", "*/*/seed*", "--resamples", 1000, "--seed", 1),
+            *("--policies", policies, "--resamples", 1000, "--seed", 1),
             *("--database", disk / "d.duckdb"),
         ]
 

@@ -290,7 +290,7 @@ def test_without_slurm_there_is_a_note_and_a_wrong_site_is_a_problem(tmp_path, m
     assert report.problems == [] and "no `sbatch`" in report.notes[0]
     found = slurm(tmp_path, raw, cpus_per_gpu=0, more=1).problems
     assert len(found) == 2 and all("profile.yaml" in problem for problem in found)
-    assert "cpus_per_gpu" in found[0] and "more: unknown key" in found[1]
+    assert "cpus_per_gpu" in found[0] and "more = 1: unknown key" in found[1]
 
 
 def test_programs_that_are_not_installed_are_named(tmp_path, monkeypatch):

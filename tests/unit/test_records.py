@@ -1,5 +1,6 @@
 """Tables and records are whole or absent, and refuse what does not fit."""
 
+import json
 import os
 from pathlib import Path
 
@@ -164,6 +165,10 @@ def test_a_split_without_prompts_is_named_with_those_that_there_are(prompts):
         records.read_prompts(prompts, ["id", "ood"])
 
 
+SAMPLING = json.dumps({"temperature": 1.0, "max_new_tokens": 4})
+ENGINE = json.dumps({"engine": "loop", "batch_size": 4})
+
+
 @pytest.mark.parametrize("script", ["solve", "sample"])
 def test_programs_that_answer_prompts_refuse_a_split_without_any(script, prompts, tmp_path):
     shared = ["--task", "t", "--run", "r", "--seed", 1, "--code", "-", "--prompts", prompts]
@@ -171,7 +176,7 @@ def test_programs_that_answer_prompts_refuse_a_split_without_any(script, prompts
         "solve": ["--split", "ood", "--count", 2],
         "sample": [
             *("--splits", "id,ood", "--samples-per-prompt", 1, "--checkpoints", tmp_path),
-            *("--sampling", "{}", "--generation", "{}", "--state", tmp_path / "state"),
+            *("--sampling", SAMPLING, "--generation", ENGINE, "--state", tmp_path / "state"),
             *("--progress", tmp_path / "progress.json"),
         ],
     }

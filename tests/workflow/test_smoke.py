@@ -331,9 +331,9 @@ def test_damaged_weights_stop_everything_before_it_starts(study):
 def test_a_bad_config_ends_with_a_sentence_and_nothing_on_disk(tmp_path, change, expected):
     content = yaml.safe_load(SMOKE.read_text())
     change(content)
-    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(content))
     copy_of_project(tmp_path)
-    status, output = snakemake(tmp_path, "--configfile", "bad.yaml")
+    (tmp_path / "config" / "bad.yaml").write_text(yaml.safe_dump(content))
+    status, output = snakemake(tmp_path, "--configfile", "config/bad.yaml")
     assert status != 0
     assert expected in output and "bad.yaml:" in output
     assert "Traceback" not in output

@@ -120,9 +120,16 @@ def from_base(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([starts, trained], ignore_index=True)[rows.columns]
 
 
+def _policy(name: str) -> Policy:
+    try:
+        return Policy.named(name)
+    except ValueError:
+        raise InputError(f"policy {name!r}: write <task>/<run>/seed<k> of one policy") from None
+
+
 def _files(results: Path, names: Sequence[str] | None) -> Files:
     layout = Layout(results)
-    policies = layout.existing_policies() if names is None else list(map(Policy.named, names))
+    policies = layout.existing_policies() if names is None else list(map(_policy, names))
     found = [existing_evaluations(layout.evaluations(*policy)) for policy in policies]
     records = [layout.record(*policy) for policy in policies]
     tables = [layout.training(*policy) for policy in policies]

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from online_il.config.problem import ABSENT, Keys, Problem, closest, value_at
 from online_il.config.settings import Settings
@@ -115,16 +114,16 @@ _NO_KIND = ("union_tag_invalid", "union_tag_not_found")
 
 def _errors(
     kind: type[Settings], raw: Any, parts: dict[int, Settings] | None = None
-) -> list[ErrorDetails]:
+) -> list[dict[str, Any]]:
     """List what pydantic refuses; `parts` takes in what it accepts, by its raw mapping's id."""
     try:
         kind.model_validate(raw, context=parts)
     except ValidationError as error:
-        return error.errors(include_url=False)
+        return list(map(dict, error.errors(include_url=False)))
     return []
 
 
-def _refusal(kind: type[Settings], raw: Any, detail: ErrorDetails) -> Problem:
+def _refusal(kind: type[Settings], raw: Any, detail: dict[str, Any]) -> Problem:
     """Translate one of pydantic's errors."""
     keys, value, meant = _place(raw, detail["loc"]), detail["input"], detail["type"]
     if meant in _EXTRA:

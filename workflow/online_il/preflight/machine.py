@@ -67,7 +67,7 @@ def check_slurm(study: Study, jobs: Iterable[Job], profile: Path, report: Report
     except SiteError as error:
         for line in str(error).splitlines()[1:] or [str(error)]:
             message, _, remedy = line.strip().rpartition("; ")
-            report.problem(str(profile), message or line, remedy)
+            report.problem(str(profile), message.removeprefix(f"{profile}:") or line, remedy)
         return
     if shutil.which("sbatch") is None:
         report.notes.append("Slurm was not asked: there is no `sbatch` on this machine")

@@ -55,6 +55,11 @@ class Parser(argparse.ArgumentParser):
         # As it stands it takes -1e-05 for a flag.
         self._negative_number_matcher = re.compile(r"-\.?\d")
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if action.option_strings and arg_strings == ["--"]:  # Python 3.11 drops `--flag=--`.
+            return "--" if action.nargs is None else ["--"]
+        return super()._get_values(action, arg_strings)  # type: ignore[misc]
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see --help\n")
 
