@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from online_il.config.plan import Plan
-from online_il.config.study import Study, resources_of
+from online_il.config.study import Study
 from online_il.cost.rules import COSTS, Policy, Work
 from online_il.program.dag import Job
 
@@ -49,7 +49,7 @@ def cost_of(job: Job, study: Study, plan: Plan) -> Cost:
     work = function(Policy(study, plan, task, job.run))
     if resources is None:
         return Cost(work, gpus=0, limit_hours=0.0, gpu_hours=0.0)
-    asked = resources_of(study, task, resources)
+    asked = getattr(task.resources, resources)
     hours = gpu_hours(plan, work) if asked.gpu else 0.0
     return Cost(work, gpus=asked.gpu, limit_hours=asked.runtime / 60, gpu_hours=hours)
 

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from online_il import benchmarks
-from online_il.config.bases import Pretrained, RandomBase, Scratch
+from online_il.config.bases import Scratch
 from online_il.config.experts import EndpointExpert
-from online_il.config.finetuning import Finetuning
 from online_il.config.plan import ModelShape, Plan, TaskTokens
 from online_il.config.run import Run
-from online_il.config.study import Study, checkpoints_of, evaluation_of, method_of, resources_of
+from online_il.config.study import Study
 from online_il.config.tasks import Task
 from online_il.cost.shape import forward_flops, of_model, parameters
 from online_il.methods import METHODS
@@ -75,7 +74,7 @@ class Policy:
     @property
     def method(self) -> Any:
         """The settings of the run's method, of that method's class."""
-        return method_of(self.study, self.task, self.run.method)
+        return getattr(self.task.methods, self.run.method)
 
     def model(self, name: str) -> object:
         """The model that a policy starts from: an expert's own, for all others the task's base."""
@@ -110,17 +109,12 @@ def pretrain(base: Policy) -> Work:
 
 def finetune(base: Policy) -> Work:
     """Fine-tuning of a base."""
-    settings = finetuning_of(base.task)
+    settings = base.task.finetuning
     assert settings is not None
     length = min(base.lengths.finetuning_tokens or settings.max_length, settings.max_length)
     tokens = settings.updates * settings.batch_size * length
     compute = base.training_passes * forward_flops(base.shape, tokens, length)
     return Work(compute=compute, trained=tokens)
-
-
-def finetuning_of(task: Task) -> Finetuning | None:
-    """The fine-tuning of a task's base, None where it has none."""
-    return task.base.finetuning if isinstance(task.base, Pretrained | RandomBase) else None
 
 
 # ---- the methods, by what they learn from ----
@@ -161,7 +155,7 @@ def _trained(policy: Policy, samples: int, response: int, passes: float) -> Work
 def _on_policy(policy: Policy, samples: int, passes: float) -> Work:
     """Training on `samples` responses of the policy itself."""
     response = policy.lengths.response_tokens
-    gpus = max(1, resources_of(policy.study, policy.task, policy.run.method).gpu)
+    gpus = max(1, getattr(policy.task.resources, policy.run.method).gpu)
     return _trained(policy, samples, response, passes)._replace(
         decode=samples * response * parameters(policy.shape) / 1e9,
         waits=float(policy.run.steps * policy.method.max_new_tokens * gpus),
@@ -195,8 +189,7 @@ def ask(policy: Policy) -> Work:
 
 
 def _demonstrations(policy: Policy) -> int:
-    settings: Any = method_of(policy.study, policy.task, "sft")
-    return int(settings.demonstrations)
+    return int(policy.task.methods.sft.demonstrations)
 
 
 def _compared(policy: Policy) -> tuple[int, int]:
@@ -232,9 +225,8 @@ def _asked(policy: Policy, count: int) -> Work:
 
 def evaluate(policy: Policy) -> Work:
     """Evaluation of all checkpoints of a policy on all benchmarks of its task."""
-    study, task, lengths = policy.study, policy.task, policy.lengths
-    settings = evaluation_of(study, task)
-    checkpoints = 1 if policy.name == "base" else len(checkpoints_of(study, task, policy.run))
+    task, lengths, settings = policy.task, policy.lengths, policy.task.evaluation
+    checkpoints = 1 if policy.name == "base" else len(task.checkpoints_of(policy.run))
     compute, generated = 0.0, 0.0
     for benchmark in task.benchmarks:
         prompts = _prompts(task, benchmark)

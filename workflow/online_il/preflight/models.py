@@ -14,9 +14,8 @@ from online_il.config.bases import Pretrained
 from online_il.config.experts import ModelExpert
 from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.plan import ModelShape
-from online_il.config.study import Study, evaluation_of, method_of
+from online_il.config.study import Study
 from online_il.config.tasks import Task
-from online_il.cost.rules import finetuning_of
 from online_il.cost.shape import of_model
 from online_il.ends import end_ids, tokens_by_id, trained_end
 from online_il.errors import InputError
@@ -210,15 +209,14 @@ def check_context(study: Study, task: Task, report: Report) -> None:
     prompt = study.plan.tokens[task.name].prompt_tokens if study.plan else 0
     asked: list[tuple[object, str, int]] = []
     for method in sorted({run.method for run in task.runs}):
-        settings: Any = method_of(study, task, method)
+        settings = getattr(task.methods, method)
         if METHODS[method].on_policy:
             longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
             asked.append((task.base, f"methods.{method}: prompt and max_new_tokens", longest))
     if task.base is not None:
-        evaluation = evaluation_of(study, task)
-        longest = prompt + evaluation.policy.max_new_tokens
+        longest = prompt + task.evaluation.policy.max_new_tokens
         asked.append((task.base, "evaluation.policy: prompt and max_new_tokens", longest))
-    if finetuning := finetuning_of(task):
+    if finetuning := task.finetuning:
         asked.append((task.base, "base.finetuning.max_length", finetuning.max_length))
     for pair in study.discrepancy.models if study.discrepancy else []:
         for expert in task.experts:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from online_il.config.study import Study, seeds_of
+from online_il.config.study import Study
 
 
 class Scale(NamedTuple):
@@ -47,7 +47,7 @@ def scale_of(study: Study) -> Scale:
 def _trained(study: Study) -> list[tuple[str, int, int]]:
     """List each task that trains something: its name, its runs and its seeds."""
     return [
-        (task.name, len(task.runs), max(len(seeds_of(task, run)) for run in task.runs))
+        (task.name, len(task.runs), max(len(task.seeds_of(run)) for run in task.runs))
         for task in study.tasks
         if task.runs
     ]
