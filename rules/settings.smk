@@ -3,7 +3,6 @@
 import hashlib
 
 
-
 def hash_of(text):
     """Hash settings that a job reads from the file: a change reruns the job."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

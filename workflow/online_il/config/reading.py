@@ -13,6 +13,7 @@ import yaml
 
 from online_il.config.problem import ABSENT, Keys, Place, Problem
 from online_il.config.written import NUMBERS, Written, minutes, misread
+from online_il.errors import InputError
 from online_il.text import decoded
 
 Lines = dict[tuple[str, ...], Place]
@@ -21,7 +22,7 @@ MAX_VALUES = 100_000  # Aliases of aliases make many of a few lines.
 MAX_CHARACTERS = 200  # Of a number; Python refuses to print integers of thousands of digits.
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A config that cannot be used; its text lists every problem."""
 
 

@@ -20,7 +20,6 @@ from online_il.config.methods import Methods
 from online_il.config.overrides import lay_over
 from online_il.config.plan import Plan
 from online_il.config.problem import ABSENT, Keys, Problem, indivisible, unreachable, value_at
-from online_il.config.reading import ConfigError as ConfigError
 from online_il.config.reading import refuse
 from online_il.config.resources import RuleResources
 from online_il.config.settings import Settings
