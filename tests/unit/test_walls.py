@@ -32,7 +32,7 @@ ARROWS = {
     "program": {"errors", "files", "layout", "methods", "provenance"},
     "integrity": {"layout", "provenance"},
     # settings and tasks
-    "config": {"benchmarks", "text"},
+    "config": {"benchmarks", "errors", "text"},
     "methods": {"config"},
     "studies": {"config", "tasks", "theory", *GROUND},
     "hub": {"config", *GROUND, "program"},
