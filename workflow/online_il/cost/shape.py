@@ -6,6 +6,7 @@ its norms; Qwen2 has (H + 2K)·d biases and Qwen3 2·d norms of queries and keys
 L blocks, V·h in the embedding, V·h again in an output of its own, and h in the last norm.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,6 @@ def of_model(model: object, plan: Plan | None) -> ModelShape:
 
 def config_json(model: Model) -> dict[str, Any] | None:
     """Read the local copy's config.json; None where there is no such file or no JSON in it."""
-    import json
-
     if model.folder is not None:
         path = Path(model.folder) / "config.json"
     else:

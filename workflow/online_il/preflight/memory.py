@@ -8,7 +8,7 @@ from typing import NamedTuple
 from online_il import hub
 from online_il.config.bases import Pretrained
 from online_il.config.experts import ModelExpert
-from online_il.config.plan import ModelShape, Plan
+from online_il.config.plan import Plan
 from online_il.config.random import RandomModel
 from online_il.config.study import (
     Study,
@@ -20,7 +20,7 @@ from online_il.errors import InputError
 from online_il.layout import PUBLISHED, Layout, existing_updates
 from online_il.methods import METHODS
 from online_il.models import PARTS
-from online_il.preflight.models import shape_of
+from online_il.preflight.models import generated, shape_of
 from online_il.preflight.report import Report
 from online_il.program.dag import Job
 from online_il.program.exhausted import nearest_folder, size
@@ -93,45 +93,25 @@ def check_memory(study: Study, task: Task, report: Report) -> None:
             f"turn {', '.join(turn)}",
         )
     if study.generation.engine == "vllm":
-        for where, shape, gpus, length, share, keys in _generation(study, plan, task):
+        for job, model, length in generated(study, task):
+            shape, share = shape_of(model, study), study.generation.memory_share
+            key, gpus = "generation.memory_share", 1
+            if job in METHODS:
+                key, share = "generation.colocated_share", study.generation.colocated_share
+            else:
+                rule = "evaluate" if job == "evaluate" else "sample"
+                gpus = max(1, getattr(task.resources, rule).gpu)
+                key = f"resources.{rule}.gpu, {key}"
+            if shape is None:
+                continue
             least, given = vllm_least(shape, gpus=gpus, length=length), share * plan.gpu_memory_gib
             if least > given * GIB:
                 report.problem(
-                    f"{task.name}, {where}",
+                    f"{task.name}, {job}",
                     f"vLLM needs {least / GIB:.0f} GiB of each GPU for the weights and one "
                     f"sequence of {length:,} tokens, and is given {given:.0f}",
-                    f"turn {keys}",
+                    f"turn {key} or max_new_tokens",
                 )
-
-
-def _generation(
-    study: Study, plan: Plan, task: Task
-) -> list[tuple[str, ModelShape, int, int, float, str]]:
-    """List what vLLM loads: (job, shape, GPUs, longest sequence, share, keys to turn)."""
-    found = []
-    prompt = plan.tokens[task.name].prompt_tokens
-    shape, engine = shape_of(task.base, study), study.generation
-    if shape is not None:
-        length = prompt + task.evaluation.policy.max_new_tokens
-        gpus = max(1, task.resources.evaluate.gpu)
-        keys = "resources.evaluate.gpu, generation.memory_share or max_new_tokens"
-        found.append(("evaluate", shape, gpus, length, engine.memory_share, keys))
-        for method in sorted({run.method for run in task.runs}):
-            settings = getattr(task.methods, method)
-            if METHODS[method].on_policy:
-                length = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
-                keys = "generation.colocated_share or max_new_tokens"
-                found.append((method, shape, 1, length, engine.colocated_share, keys))
-    for pair in study.discrepancy.models if study.discrepancy else []:
-        for expert in task.experts:
-            shape = shape_of(expert, study)
-            named = pair.task == task.name and expert.name in (pair.expert, pair.student)
-            if named and shape is not None:
-                length = prompt + pair.sampling.max_new_tokens
-                gpus = max(1, task.resources.sample.gpu)
-                keys = "resources.sample.gpu, generation.memory_share or max_new_tokens"
-                found.append((expert.name, shape, gpus, length, engine.memory_share, keys))
-    return found
 
 
 class Training(NamedTuple):

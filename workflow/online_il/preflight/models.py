@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from online_il import hub
 from online_il.config.bases import Pretrained
@@ -204,25 +204,43 @@ def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Rep
             report.problem(where, message, remedy)
 
 
-def check_context(study: Study, task: Task, report: Report) -> None:
-    """Check that no sequence is longer than the model has positions for."""
+class Generated(NamedTuple):
+    """The longest sequence that a job generates."""
+
+    job: str
+    """`evaluate`, a method, or the name of an expert that is sampled."""
+    model: object
+    length: int
+    """Tokens of the prompt and the response."""
+
+
+def generated(study: Study, task: Task) -> Iterator[Generated]:
+    """List what a task's jobs generate; prompts are as long as the plan has them."""
     prompt = study.plan.tokens[task.name].prompt_tokens if study.plan else 0
-    asked: list[tuple[object, str, int]] = []
-    for method in sorted({run.method for run in task.runs}):
-        settings = getattr(task.methods, method)
-        if METHODS[method].on_policy:
-            longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
-            asked.append((task.base, f"methods.{method}: prompt and max_new_tokens", longest))
     if task.base is not None:
-        longest = prompt + task.evaluation.policy.max_new_tokens
-        asked.append((task.base, "evaluation.policy: prompt and max_new_tokens", longest))
-    if finetuning := task.finetuning:
-        asked.append((task.base, "base.finetuning.max_length", finetuning.max_length))
+        yield Generated("evaluate", task.base, prompt + task.evaluation.policy.max_new_tokens)
+        for method in sorted({run.method for run in task.runs}):
+            settings = getattr(task.methods, method)
+            if METHODS[method].on_policy:
+                longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
+                yield Generated(method, task.base, longest)
     for pair in study.discrepancy.models if study.discrepancy else []:
         for expert in task.experts:
             if pair.task == task.name and expert.name in (pair.expert, pair.student):
-                longest = prompt + pair.sampling.max_new_tokens
-                asked.append((expert, "discrepancy: prompt and max_new_tokens", longest))
+                yield Generated(expert.name, expert, prompt + pair.sampling.max_new_tokens)
+
+
+def check_context(study: Study, task: Task, report: Report) -> None:
+    """Check that no sequence is longer than the model has positions for."""
+    asked = []
+    for job, model, longest in generated(study, task):
+        if job == "evaluate":
+            key = "evaluation.policy"
+        else:
+            key = f"methods.{job}" if job in METHODS else "discrepancy"
+        asked.append((model, f"{key}: prompt and max_new_tokens", longest))
+    if task.finetuning:
+        asked.append((task.base, "base.finetuning.max_length", task.finetuning.max_length))
     for model, key, longest in asked:
         shape = shape_of(model, study)
         if shape is not None and longest > shape.positions:
