@@ -184,7 +184,7 @@ def _path(keys: Keys) -> tuple[str, ...]:
 
 
 def sentence(problem: Problem, lines: Lines, changed: Collection[Keys] = ()) -> str:
-    """A problem in one line, with the place of its key."""
+    """Write a problem in one line, with the place of its key."""
     keys = problem.keys
     name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
     # Escaped, so that odd characters in the file can be seen and printed.

@@ -101,7 +101,7 @@ def _requests(study: Study, jobs: Iterable[Job]) -> Iterator[tuple[str, Resource
 
 
 def _options(site: Site, resources: Resources) -> tuple[str, ...]:
-    """The options with which Snakemake submits a job."""
+    """List the options with which Snakemake submits a job."""
     options = [
         f"--time={capped(resources.runtime, 1, site.max_runtime)}",
         f"--mem={capped(resources.mem_mb, 1, site.max_mem_mb)}",

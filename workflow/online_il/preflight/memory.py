@@ -125,7 +125,7 @@ class Training(NamedTuple):
 
 
 def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> list[Training]:
-    """The trainings of a task among the jobs still to be done, without what they wrote so far."""
+    """List the trainings among the jobs still to be done, without what they wrote so far."""
     shape = shape_of(task.base, study)
     if shape is None:
         return []
@@ -148,7 +148,7 @@ def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> l
 
 
 def model_bytes(study: Study, task: Task, results: Path) -> float:
-    """Bytes of the models that are laid in the results: links on one disk, copies on two."""
+    """Count the bytes of the models that are laid in the results: links on one disk, copies on two."""
     found = 0.0
     models = [(task.base, "base"), *((expert, expert.name) for expert in task.experts)]
     for model, name in models:
@@ -167,7 +167,7 @@ def model_bytes(study: Study, task: Task, results: Path) -> float:
 
 
 def checkpoint_bytes(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> float:
-    """Bytes of what a task has still to write and keeps: its checkpoints, and models of others."""
+    """Count the bytes that a task has still to write and keeps: its checkpoints, models of others."""
     kept = sum(training.published for training in trainings(study, task, jobs, results))
     return kept + model_bytes(study, task, results)
 
@@ -175,7 +175,7 @@ def checkpoint_bytes(study: Study, task: Task, jobs: Iterable[Job], results: Pat
 def passing_bytes(
     study: Study, tasks: list[Task], jobs: Sequence[Job], results: Path, cores: int | None = None
 ) -> tuple[float, int]:
-    """The most that trainings keep at once to go on from (bytes), and how many that are.
+    """Count the most that trainings keep at once to go on from (bytes), and how many that are.
 
     So many run at once as the cores allow, the largest first; all of them without a number of
     cores, as on a cluster.

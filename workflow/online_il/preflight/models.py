@@ -56,7 +56,7 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
 
 
 def name_of(source: Model | DataSet) -> str:
-    """A model or data set with its revision."""
+    """Name a model or data set with its revision."""
     return f"{source.repo}@{source.revision}"
 
 
@@ -119,7 +119,7 @@ def _differences(student: Path, expert: Path) -> list[str]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A file of JSON; an empty mapping where there is none."""
+    """Read a file of JSON; an empty mapping where there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -176,7 +176,7 @@ def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
 def _models(
     task: Task, folders: dict[str, Path]
 ) -> Iterator[tuple[Pretrained | ModelExpert, Path]]:
-    """The models of the hub whose responses a task trains or samples, and their folders."""
+    """List the models of the hub whose responses a task trains or samples, and their folders."""
     for model in [task.base, *task.experts]:
         if isinstance(model, Pretrained | ModelExpert) and name_of(model) in folders:
             yield model, folders[name_of(model)]
@@ -253,7 +253,7 @@ def check_context(study: Study, task: Task, report: Report) -> None:
 
 
 def shape_of(model: object, study: Study) -> ModelShape | None:
-    """The shape of a model; None where it has none or nothing tells it."""
+    """Find the shape of a model; None where it has none or nothing tells it."""
     try:
         return of_model(model, study.plan)
     except InputError:
