@@ -2,7 +2,6 @@
 
 from operator import attrgetter
 
-from online_il.config.study import seeds_of
 from online_il.layout import (
     FIGURE_KINDS,
     Policy,

@@ -41,7 +41,7 @@ def responses_input(task, run):
     """List what holds these files: a run's evaluations, which are folders, or the files."""
     if (task, run) not in RUNS:
         return responses_files(task, run)
-    seeds = seeds_of(TASKS[task], RUNS[task, run])
+    seeds = TASKS[task].seeds_of(RUNS[task, run])
     return [LAYOUT.evaluations(task, run, seed) for seed in seeds]
 
 

@@ -5,6 +5,7 @@
 rule plan:
     input:
         require_plan,
+        page=sources("workflow/report/*.jinja") + sources("workflow/report/page.css"),
     output:
         [LAYOUT.plan(kind) for kind in ("parquet", "md", "html")],
     log:

@@ -33,7 +33,7 @@ def existing(files):
 def policies(tasks):
     """List every trained policy of some tasks: (task, run, seed), bases included."""
     bases = [(name, "base", TASKS[name].base.seed) for name in tasks if TASKS[name].base]
-    runs = [(t, run.name, seed) for (t, _), run in RUNS.items() for seed in seeds_of(TASKS[t], run)]
+    runs = [(t, run.name, seed) for (t, _), run in RUNS.items() for seed in TASKS[t].seeds_of(run)]
     found = bases + [policy for policy in runs if policy[0] in tasks]
     return [Policy(*policy) for policy in found if existing([LAYOUT.evaluations(*policy)])]
 

@@ -1,7 +1,6 @@
 # What jobs ask for, of this machine or of a cluster.
 
 from online_il.config.site import capped, gpu_job, warning
-from online_il.config.study import resources_of
 
 # How often a training saves what it goes on from. A resource and no parameter: it changes no number,
 # so that a change of it reruns nothing.
@@ -12,7 +11,7 @@ def resources_for(rule):
     """Give what a job of a rule asks for in its task; memory and time grow with every attempt."""
 
     def settings(wildcards):
-        return resources_of(STUDY, TASKS[wildcards.task], rule)
+        return getattr(TASKS[wildcards.task].resources, rule)
 
     def runtime(wildcards, attempt):
         return capped(settings(wildcards).runtime, attempt, SITE.max_runtime)
@@ -33,7 +32,7 @@ def resources_for(rule):
 
 def threads_of(rule):
     """Give how many threads a job of a rule has in its task."""
-    return lambda wildcards: resources_of(STUDY, TASKS[wildcards.task], rule).threads
+    return lambda wildcards: getattr(TASKS[wildcards.task].resources, rule).threads
 
 
 def launch(wildcards, resources):

@@ -2,8 +2,6 @@
 
 import hashlib
 
-from online_il.config.study import checkpoints_of, evaluation_of, method_of
-
 
 def hash_of(text):
     """Hash settings that a job reads from the file: a change reruns the job."""
@@ -57,12 +55,12 @@ def endpoint_settings(wildcards):
 
 def method_settings(wildcards):
     """Give what a run shares with all runs of its method in its task."""
-    return method_of(STUDY, TASKS[wildcards.task], RUNS[wildcards.task, wildcards.run].method)
+    return getattr(TASKS[wildcards.task].methods, RUNS[wildcards.task, wildcards.run].method)
 
 
 def evaluation_settings(wildcards):
     """Give how a task's checkpoints are evaluated."""
-    return evaluation_of(STUDY, TASKS[wildcards.task])
+    return TASKS[wildcards.task].evaluation
 
 
 def benchmarks_of(wildcards):
@@ -72,12 +70,12 @@ def benchmarks_of(wildcards):
 
 def demonstrations_sampling(wildcards):
     """Give how demonstrations are sampled: as the policy is evaluated."""
-    return evaluation_of(STUDY, TASKS[wildcards.task]).policy
+    return TASKS[wildcards.task].evaluation.policy
 
 
 def demonstrations_count(wildcards):
     """Give how many demonstrations the students of a task learn from."""
-    return method_of(STUDY, TASKS[wildcards.task], "sft").demonstrations
+    return TASKS[wildcards.task].methods.sft.demonstrations
 
 
 def of_run(key):
@@ -88,7 +86,7 @@ def of_run(key):
 def published_steps(wildcards):
     """List the steps that a run publishes, with commas between."""
     run = RUNS[wildcards.task, wildcards.run]
-    return ",".join(map(str, checkpoints_of(STUDY, TASKS[wildcards.task], run)))
+    return ",".join(map(str, TASKS[wildcards.task].checkpoints_of(run)))
 
 
 def panel_settings(wildcards):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from online_il.config.study import Study, load, method_of
+from online_il.config.study import Study, load
 from online_il.preflight.memory import training_memory
 
 torch = pytest.importorskip("torch")
@@ -85,7 +85,7 @@ def test_two_steps_with_the_papers_batch_take_the_memory_that_was_estimated(
     there = torch.cuda.mem_get_info()[1]
     if estimate > there:
         pytest.skip(f"needs {estimate / 2**30:.0f} GiB, and the GPU has {there / 2**30:.0f}")
-    settings = method_of(study, task, method).model_copy(update={"checkpoints": [2]})
+    settings = getattr(task.methods, method).model_copy(update={"checkpoints": [2]})
     program = Path(__file__).with_name("train_and_measure.py")
     command = [sys.executable, program, method, policies, tmp_path]
     command += [settings.model_dump_json(), study.generation.model_dump_json()]

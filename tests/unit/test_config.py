@@ -7,10 +7,6 @@ import pytest
 import yaml
 from configs import error, line_of, put, shipped
 
-from online_il.config.study import (
-    checkpoints_of,
-    seeds_of,
-)
 from online_il.studies import load_study as load
 from online_il.tasks.miniature_data import Ranges, solvable
 
@@ -358,9 +354,9 @@ def test_a_student_is_five_lines_of_yaml(tmp_path: Path) -> None:
     study = load(path)
     task, run = study.tasks[0], study.tasks[0].runs[-1]
     assert (run.name, run.expert) == ("distill-self", "base")
-    assert seeds_of(task, run) == task.seeds
+    assert task.seeds_of(run) == task.seeds
     listed = study.methods.distill.checkpoints
-    assert checkpoints_of(study, task, run) == sorted({s for s in listed if s <= 100} | {100})
+    assert task.checkpoints_of(run) == sorted({s for s in listed if s <= 100} | {100})
 
 
 def test_a_runs_own_seeds_and_checkpoints_come_first(tmp_path: Path) -> None:
@@ -371,9 +367,9 @@ def test_a_runs_own_seeds_and_checkpoints_come_first(tmp_path: Path) -> None:
     study = load(path)
     task = study.tasks[0]
     (run,) = [run for run in task.runs if run.name == "sft-self"]
-    assert seeds_of(task, run) == [2]
-    assert checkpoints_of(study, task, run) == [10, 30, 50]
-    assert checkpoints_of(study, task, run.model_copy(update={"checkpoints": []})) == [50]
+    assert task.seeds_of(run) == [2]
+    assert task.checkpoints_of(run) == [10, 30, 50]
+    assert task.checkpoints_of(run.model_copy(update={"checkpoints": []})) == [50]
 
 
 def test_instances_are_counted_where_that_is_cheap_and_drawn_elsewhere() -> None:

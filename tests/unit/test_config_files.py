@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from online_il.config import claims
 from online_il.config.reading import ConfigError
 from online_il.config.settings import Settings
-from online_il.config.study import Study, checkpoints_of, schema, seeds_of
+from online_il.config.study import Study, schema
 from online_il.studies import load_study as load
 
 MINI = shipped("mini")
@@ -212,5 +212,5 @@ def test_no_config_raises_anything_but_a_config_error(
     else:
         for task in study.tasks:
             for run in task.runs:
-                assert seeds_of(task, run)
-                assert checkpoints_of(study, task, run)[-1] == run.steps
+                assert task.seeds_of(run)
+                assert task.checkpoints_of(run)[-1] == run.steps

@@ -7,12 +7,6 @@ import pytest
 import yaml
 from configs import ROOT, error, put, shipped
 
-from online_il.config.study import (
-    checkpoints_of,
-    evaluation_of,
-    method_of,
-    resources_of,
-)
 from online_il.studies import load_study as load
 
 PAPER = shipped("paper")
@@ -123,17 +117,17 @@ def test_a_task_has_its_own_settings_or_those_of_the_study() -> None:
     study = load(ROOT / "config" / "paper.yaml")
     tasks = {task.name: task for task in study.tasks}
     countdown, gsm8k, deepscaler = (tasks[n] for n in ("countdown", "gsm8k", "deepscaler"))
-    assert method_of(study, countdown, "grpo") == study.methods.grpo
-    assert method_of(study, gsm8k, "grpo").max_new_tokens == 4096
-    assert method_of(study, gsm8k, "grpo").prompts_per_step == 128
-    assert evaluation_of(study, countdown).paper.top_k == 50
-    assert evaluation_of(study, gsm8k).paper is None
-    assert resources_of(study, countdown, "grpo").gpu == 2
-    assert resources_of(study, deepscaler, "grpo").gpu == 8
-    assert resources_of(study, deepscaler, "finetune") == study.resources.finetune
+    assert countdown.methods.grpo == study.methods.grpo
+    assert gsm8k.methods.grpo.max_new_tokens == 4096
+    assert gsm8k.methods.grpo.prompts_per_step == 128
+    assert countdown.evaluation.paper.top_k == 50
+    assert gsm8k.evaluation.paper is None
+    assert countdown.resources.grpo.gpu == 2
+    assert deepscaler.resources.grpo.gpu == 8
+    assert deepscaler.resources.finetune == study.resources.finetune
     (expert,) = [run for run in deepscaler.runs if run.name == "expert"]
-    assert 80 in checkpoints_of(study, deepscaler, expert)
-    assert checkpoints_of(study, deepscaler, expert)[-1] == 960
+    assert 80 in deepscaler.checkpoints_of(expert)
+    assert deepscaler.checkpoints_of(expert)[-1] == 960
 
 
 def test_the_paper_is_configured_with_its_own_numbers() -> None:
@@ -152,9 +146,9 @@ def test_the_paper_is_configured_with_its_own_numbers() -> None:
     assert [run.learning_rate for run in tasks["countdown"].runs if run.method == "grpo"] == [1e-6]
     finetuning = tasks["gsm8k"].base.finetuning
     assert (finetuning.updates, finetuning.batch_size, finetuning.learning_rate) == (3064, 64, 1e-5)
-    gsm8k = method_of(study, tasks["gsm8k"], "grpo")
+    gsm8k = tasks["gsm8k"].methods.grpo
     assert gsm8k.prompts_per_step * gsm8k.rollouts_per_prompt == 1_024
-    deepscaler = method_of(study, tasks["deepscaler"], "grpo")
+    deepscaler = tasks["deepscaler"].methods.grpo
     steps = {run.name: run.steps for run in tasks["deepscaler"].runs}
     assert (steps["expert"], steps["sft-realizable"]) == (960, 15_360)
     assert deepscaler.prompts_per_step == 64
@@ -162,9 +156,9 @@ def test_the_paper_is_configured_with_its_own_numbers() -> None:
     for name, factor in (("countdown", 10), ("gsm8k", 16), ("deepscaler", 16)):
         steps = {run.name: run.steps for run in tasks[name].runs}
         assert steps["sft-realizable"] == factor * steps["expert"]
-        rollouts = method_of(study, tasks[name], "grpo")
+        rollouts = tasks[name].methods.grpo
         consumed = rollouts.prompts_per_step * rollouts.rollouts_per_prompt
-        assert consumed == factor * method_of(study, tasks[name], "sft").batch_size
+        assert consumed == factor * tasks[name].methods.sft.batch_size
     (pair,) = study.discrepancy.models
     assert (pair.responses, pair.sampling.temperature, pair.sampling.top_p) == (14, 0.6, 0.95)
     assert pair.sampling.max_new_tokens == 100_000 and study.discrepancy.bin_width == 5_000

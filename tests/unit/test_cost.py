@@ -13,7 +13,8 @@ import yaml
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
 from online_il.config.plan import ModelShape, Plan
-from online_il.config.study import ConfigError, Study, load
+from online_il.config.reading import ConfigError
+from online_il.config.study import Study, load
 from online_il.cost import memory, page, shape
 from online_il.cost.jobs import cost_of, costs_of, gpu_hours, jobs_of_figures
 from online_il.cost.rules import Work

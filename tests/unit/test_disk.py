@@ -120,7 +120,7 @@ def test_so_many_trainings_are_counted_as_run_at_once(tmp_path, cores, running):
 def test_a_base_that_is_trained_is_counted(tmp_path):
     study = load(ROOT / "config" / "mini.yaml")
     (task,) = study.tasks
-    runs = sum(len(memory.checkpoints_of(study, task, run)) * len(task.seeds) for run in task.runs)
+    runs = sum(len(task.checkpoints_of(run)) * len(task.seeds) for run in task.runs)
     jobs = trainings_of(study)
     before = memory.checkpoint_bytes(study, task, jobs, tmp_path)
     without_base = [job for job in jobs if job.rule != "pretrain"]

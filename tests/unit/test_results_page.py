@@ -26,7 +26,7 @@ def test_the_page_has_a_row_a_claim_and_says_where_it_comes_from(tmp_path: Path)
         [
             "| **supported**",
             "countdown: SFT from a realizable expert matches it",
-            "0.008 [-0.022, 0.037]",
+            "+0.008 [−0.022, +0.037]",
         ],
     ]
     assert "1.5 hours of processor time in 1 jobs" in text and "1 supported, 1 undecided" in text

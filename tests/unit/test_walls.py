@@ -22,6 +22,7 @@ ARROWS = {
     "text": set(),
     "chat": set(),
     "markdown": set(),
+    "pages": set(),
     "benchmarks": set(),
     "statistics": set(),
     "records": {"errors"},
@@ -31,7 +32,7 @@ ARROWS = {
     "program": {"errors", "files", "layout", "methods", "provenance"},
     "integrity": {"layout", "provenance"},
     # settings and tasks
-    "config": {"benchmarks", "text"},
+    "config": {"benchmarks", "errors", "text"},
     "methods": {"config"},
     "studies": {"config", "tasks", "theory", *GROUND},
     "hub": {"config", *GROUND, "program"},
@@ -63,10 +64,10 @@ ARROWS = {
     "charts": {"benchmarks", "discrepancy", "methods", "store", "theory", *GROUND},
     "report": {
         *("benchmarks", "charts", "claims", "config", "discrepancy", "methods", "store"),
-        *("tasks", *GROUND, "program"),
+        *("pages", "tasks", *GROUND, "program"),
     },
     # what a study costs, and whether it can run
-    "cost": {"benchmarks", "config", "markdown", "methods", "tasks", *GROUND, "program"},
+    "cost": {"benchmarks", "config", "markdown", "methods", "pages", "tasks", *GROUND, "program"},
     "preflight": {
         *("config", "cost", "ends", "generation", "hub", "methods", "models", "training"),
         *GROUND,

@@ -42,12 +42,12 @@ TITLES = {name: benchmark.title for name, benchmark in BENCHMARKS.items()}
 
 
 def of_role(role: Role) -> tuple[str, ...]:
-    """The names of the benchmarks that are for one thing."""
+    """List the names of the benchmarks that are for one thing."""
     return tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.role == role)
 
 
 def of_data(kind: str) -> tuple[str, ...]:
-    """The names of the benchmarks that a kind of data has."""
+    """List the names of the benchmarks that a kind of data has."""
     return tuple(name for name, benchmark in BENCHMARKS.items() if kind in benchmark.data)
 
 

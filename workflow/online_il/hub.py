@@ -40,7 +40,7 @@ R = TypeVar("R", bound=HubRow)
 
 
 def rows(source: DataSet, kind: type[R]) -> Iterator[R]:
-    """The rows of a data set in the order of its files, one after the other.
+    """Yield the rows of a data set in the order of its files, one after the other.
 
     Reads Parquet, JSON Lines and JSON arrays. Raises `InputError` that names file, row and column
     for what is not of the form that `kind` says, and for files without rows.
@@ -54,7 +54,7 @@ def rows(source: DataSet, kind: type[R]) -> Iterator[R]:
 
 
 def files(source: DataSet) -> list[Path]:
-    """The files of a data set, by name. Raises `InputError` when one is missing."""
+    """List the files of a data set, by name. Raises `InputError` when one is missing."""
     folder, name = _place(source, [source.files], "dataset"), f"{source.repo}@{source.revision}"
     try:
         found = sorted(path for path in folder.glob(source.files) if path.is_file())
@@ -80,7 +80,7 @@ def files(source: DataSet) -> list[Path]:
 
 
 def model_folder(model: Model) -> Path:
-    """The folder of a model's config, tokenizer and weights. Raises `InputError` if one lacks."""
+    """Find the folder of a model's config, tokenizer and weights. Raises `InputError` for none."""
     folder, name = _place(model, MODEL_FILES, "model"), f"{model.repo}@{model.revision}"
     if not (folder / "config.json").is_file():
         raise InputError(f"model {name}: no config.json in {folder}; {REMEDY}")
@@ -100,7 +100,7 @@ def model_folder(model: Model) -> Path:
 
 
 def tokenizer_folder(tokenizer: Tokenizer) -> Path:
-    """The folder of a tokenizer. Raises `InputError` where it lacks."""
+    """Find the folder of a tokenizer. Raises `InputError` where it lacks."""
     folder = _place(tokenizer, TOKENIZER_FILES, "model")
     if not (folder / "tokenizer.json").is_file():
         name = f"{tokenizer.repo}@{tokenizer.revision}"
@@ -109,7 +109,7 @@ def tokenizer_folder(tokenizer: Tokenizer) -> Path:
 
 
 def named_in(settings: Settings) -> list[Model | DataSet]:
-    """Every model and data set that a config names, however deep, each once."""
+    """List every model and data set that a config names, however deep, each once."""
     found: list[Model | DataSet] = []
 
     def look(value: Any) -> None:
@@ -170,7 +170,7 @@ def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataS
 
 
 def _patterns(source: Model | DataSet) -> list[str]:
-    """Patterns of the files of a repository that are needed."""
+    """List the patterns of the files of a repository that are needed."""
     if isinstance(source, DataSet):
         return [source.files]
     return TOKENIZER_FILES if isinstance(source, Tokenizer) else MODEL_FILES
@@ -199,7 +199,7 @@ def _place(source: Model | DataSet, patterns: list[str], kind: str) -> Path:
 
 
 def _read(path: Path, columns: list[str]) -> Iterator[Any]:
-    """The rows of a file as dictionaries of these columns (JSON: of all)."""
+    """Yield the rows of a file as dictionaries of these columns (JSON: of all)."""
     try:
         if path.suffix == ".parquet":
             table = parquet.ParquetFile(path)

@@ -16,7 +16,7 @@ HASHED_BYTES = 16 * 2**20
 
 
 def damaged(results: Path) -> list[str]:
-    """One line for each damaged file below a results folder: which, why, and what to do."""
+    """Write one line for each damaged file below a results folder: which, why, and what to do."""
     problems = [*_tables(results), *_records(results), *_weights(results)]
     remedy = "delete it (or move it away) and start again: Snakemake makes it anew"
     return [f"{path}: {reason}; {remedy}" for path, reason in problems]
@@ -61,7 +61,7 @@ def _weights(results: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _declared_size(path: Path) -> int | None:
-    """The size that a safetensors header declares, or None where it is no such header."""
+    """Read the size that a safetensors header declares, or None where it is no such header."""
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if length > path.stat().st_size:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+Seed = int | str
 FIGURE_KINDS = ("svg", "vl.json", "html")
 DATABASES = ("results", "measurements", "figure2")
 """Databases that hold measurements, the fullest first; the last one where only it was asked for."""
@@ -63,27 +64,23 @@ class Layout:
 
     # ---- what a run makes ----
 
-    def run(self, task: str = "{task}", run: str = "{run}", seed: int | str = "{seed}") -> Path:
+    def run(self, task: str = "{task}", run: str = "{run}", seed: Seed = "{seed}") -> Path:
         """Give the folder of a trained policy."""
         return self.results / "runs" / task / run / f"seed{seed}"
 
-    def record(self, task: str = "{task}", run: str = "{run}", seed: int | str = "{seed}") -> Path:
+    def record(self, task: str = "{task}", run: str = "{run}", seed: Seed = "{seed}") -> Path:
         """Give the manifest of a trained policy."""
         return self.run(task, run, seed) / "run.json"
 
-    def checkpoints(
-        self, task: str = "{task}", run: str = "{run}", seed: int | str = "{seed}"
-    ) -> Path:
+    def checkpoints(self, task: str = "{task}", run: str = "{run}", seed: Seed = "{seed}") -> Path:
         """Give the folder of a policy's checkpoints, one `step` each."""
         return self.run(task, run, seed) / "checkpoints"
 
-    def training(
-        self, task: str = "{task}", run: str = "{run}", seed: int | str = "{seed}"
-    ) -> Path:
+    def training(self, task: str = "{task}", run: str = "{run}", seed: Seed = "{seed}") -> Path:
         """Give the table of a policy's updates."""
         return self.run(task, run, seed) / "training.parquet"
 
-    def state(self, task: str = "{task}", run: str = "{run}", seed: int | str = "{seed}") -> Path:
+    def state(self, task: str = "{task}", run: str = "{run}", seed: Seed = "{seed}") -> Path:
         """Give the folder of what an unfinished job goes on from."""
         return self.results / "state" / task / run / f"seed{seed}"
 
@@ -91,22 +88,18 @@ class Layout:
         self,
         task: str = "{task}",
         run: str = "{run}",
-        seed: int | str = "{seed}",
+        seed: Seed = "{seed}",
         split: str | None = None,
     ) -> Path:
         """Give an expert's demonstrations, or with `split` its answers to a benchmark."""
         name = f"seed{seed}.parquet" if split is None else f"seed{seed}.{split}.parquet"
         return self.results / "samples" / task / run / name
 
-    def responses(
-        self, task: str = "{task}", run: str = "{run}", seed: int | str = "{seed}"
-    ) -> Path:
+    def responses(self, task: str = "{task}", run: str = "{run}", seed: Seed = "{seed}") -> Path:
         """Give the responses to benchmarks of a model that is no run."""
         return self.results / "responses" / task / run / f"seed{seed}.parquet"
 
-    def evaluations(
-        self, task: str = "{task}", run: str = "{run}", seed: int | str = "{seed}"
-    ) -> Path:
+    def evaluations(self, task: str = "{task}", run: str = "{run}", seed: Seed = "{seed}") -> Path:
         """Give the folder of a policy's evaluations; `evaluation` gives a file in it."""
         return self.results / "eval" / task / run / f"seed{seed}"
 

@@ -14,7 +14,7 @@ from online_il.claims.board import claims_markdown, count_summary
 from online_il.claims.judge import Evidence, judge
 from online_il.claims.measured import SQL, Measurements
 from online_il.claims.records import ClaimVerdicts
-from online_il.config.claims import ConfigError, load_claims
+from online_il.config.claims import load_claims
 from online_il.errors import InputError
 from online_il.files import write_json, write_text, written_aside
 from online_il.program.cli import ProgramOptions, log, main
@@ -35,10 +35,7 @@ class Options(ProgramOptions):
 
 
 def run(options: Options) -> None:
-    try:
-        claims = load_claims(options.claims)
-    except ConfigError as error:
-        raise InputError(str(error)) from None
+    claims = load_claims(options.claims)
     evidence = Evidence(Measurements(options.measurements), options.theory, options.discrepancy)
     record = ClaimVerdicts(
         scale=options.scale,

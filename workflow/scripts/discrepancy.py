@@ -26,7 +26,7 @@ from rich.text import Text
 
 from online_il.discrepancy import measures
 from online_il.discrepancy.reading import Responses, read
-from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells, rows_of
+from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells, note, rows_of
 from online_il.errors import ParameterError
 from online_il.files import write_table
 from online_il.program.cli import ProgramOptions, main
@@ -137,14 +137,8 @@ def show(rows: pd.DataFrame, facts: dict[str, object]) -> None:
         table.add_row(*map(Text, cells(row)))  # A keyword may look like rich's markup.
     console = Console(width=150)
     console.print(table)
-    console.print(
-        f"{facts['n_prompts']} prompts; {facts['n_expert']} and {facts['n_student']} responses, of "
-        f"which {facts['truncated_expert']} and {facts['truncated_student']} were cut off; lengths "
-        f"in {facts['length_unit']}, bins of {facts['bin_width']}; {facts['weights']}."
-        + (f" Graded under the filter {facts['filter']}." if facts["filter"] else ""),
-        highlight=False,
-        markup=False,
-    )
+    graded = f" Graded under the filter {facts['filter']}." if facts["filter"] else ""
+    console.print(note(facts) + graded, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

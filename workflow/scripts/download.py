@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from online_il.config.study import ConfigError, load
-from online_il.errors import ParameterError
+from online_il.config.study import load
 from online_il.hub import download, named_in
 from online_il.program.cli import ProgramOptions, log, main
 
@@ -19,11 +18,7 @@ class Options(ProgramOptions):
 
 
 def run(options: Options) -> None:
-    try:
-        study = load(options.config)
-    except ConfigError as error:
-        raise ParameterError(str(error)) from None
-    sources = [source for source in named_in(study) if source.folder is None]
+    sources = [source for source in named_in(load(options.config)) if source.folder is None]
     if not sources:
         log(f"{options.config} needs no model and no data set of the hub; nothing to fetch")
     for source, folder in download(sources):

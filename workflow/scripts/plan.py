@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from online_il.config.study import ConfigError, load
+from online_il.config.study import load
 from online_il.cost.jobs import costs_of, jobs_of_figures
 from online_il.cost.page import figure_sentences, markdown, page, totals_rows
 from online_il.cost.totals import PlannedRuns, rows_of, totals
@@ -37,12 +37,9 @@ class Options(ProgramOptions):
 def run(options: Options) -> None:
     overrides = options.overrides
     chosen = {key: getattr(options, key) for key in ("tasks", "seeds") if getattr(options, key)}
-    try:
-        study = load(options.config, overrides)
-        if study.plan is not None and chosen:
-            study = load(options.config, overrides | {"plan": overrides.get("plan", {}) | chosen})
-    except ConfigError as error:
-        raise InputError(str(error)) from None
+    study = load(options.config, overrides)
+    if study.plan is not None and chosen:
+        study = load(options.config, overrides | {"plan": overrides.get("plan", {}) | chosen})
     plan = study.plan
     if plan is None:
         raise InputError(

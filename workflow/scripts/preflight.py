@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import Field, Json
 
-from online_il.config.study import ConfigError, load
-from online_il.errors import InputError, ParameterError
+from online_il.config.study import load
+from online_il.errors import ParameterError
 from online_il.files import write_text
 from online_il.preflight.machine import check_keys, check_programs, check_slurm
 from online_il.preflight.memory import check_disk, check_memory
@@ -46,10 +46,7 @@ class Options(ProgramOptions):
 
 
 def run(options: Options) -> None:
-    try:
-        study = load(options.config, options.overrides)
-    except ConfigError as error:
-        raise InputError(str(error)) from None
+    study = load(options.config, options.overrides)
     tasks = [task for task in study.tasks if options.task in (None, task.name)]
     if not tasks:
         names = ", ".join(task.name for task in study.tasks)

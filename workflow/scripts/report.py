@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, Json
 
-from online_il.config.study import ConfigError, load
+from online_il.config.study import load
 from online_il.errors import ParameterError
 from online_il.files import write_text
 from online_il.program.cli import ProgramOptions, main
@@ -27,10 +27,7 @@ class Options(ProgramOptions):
 def run(options: Options) -> None:
     if not options.results.is_dir():
         raise ParameterError(f"--results {options.results}: no such folder; run the study first")
-    try:
-        study = load(options.config, options.overrides)
-    except ConfigError as error:
-        raise ParameterError(str(error)) from None
+    study = load(options.config, options.overrides)
     html = page(
         options.results, study, options.config, options.deviations, options.chance, options.code
     )

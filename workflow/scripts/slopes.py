@@ -7,7 +7,10 @@ from pydantic import Field
 
 from online_il.charts.theory import LEARNERS, SWEEPS, slopes
 from online_il.files import write_text
+from online_il.markdown import markdown_table
 from online_il.program.cli import ProgramOptions, main
+
+COLUMNS = ["learner", "over", "slope", "points", "ratio, smallest", "largest"]
 
 
 class Options(ProgramOptions):
@@ -17,20 +20,24 @@ class Options(ProgramOptions):
 
 
 def run(options: Options) -> None:
-    lines = [
-        "Slope of log risk (exact) over log rate, C log K / N, on Theorem 1's",
-        "instance; ratio: risk",
-        "over rate. A slope of 1 with a ratio that stays means that the rate is the learner's own.",
-        "",
-        "| learner | over | slope | points | ratio, smallest | largest |",
-        "|---|---|---|---|---|---|",
+    rows = [
+        [
+            LEARNERS[row.learner][0],
+            SWEEPS[row.sweep],
+            "–" if math.isnan(row.slope) else f"{row.slope:.2f}",
+            str(row.points),
+            f"{row.ratio_low:.3g}",
+            f"{row.ratio_high:.3g}",
+        ]
+        for row in slopes(options.table).itertuples()
     ]
-    for row in slopes(options.table).itertuples():
-        slope = "–" if math.isnan(row.slope) else f"{row.slope:.2f}"
-        lines.append(
-            f"| {LEARNERS[row.learner][0].replace('|', chr(92) + '|')} | {SWEEPS[row.sweep]} | "
-            f"{slope} | {row.points} | {row.ratio_low:.3g} | {row.ratio_high:.3g} |"
-        )
+    lines = [
+        "Slope of log risk (exact) over log rate, C log K / N, on Theorem 1's instance; ratio:",
+        "risk over rate. A slope of 1 with a ratio that stays means that the rate is the learner's "
+        "own.",
+        "",
+        *markdown_table(COLUMNS, rows),
+    ]
     write_text("\n".join(lines) + "\n", options.output)
 
 

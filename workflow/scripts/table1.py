@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from online_il.discrepancy.tables import DiscrepancyTable, table1_latex, table1_markdown
+from online_il.discrepancy.tables import DiscrepancyTable, note, table1_latex, table1_markdown
 from online_il.files import write_table, write_text
 from online_il.program.cli import ProgramOptions, main
 from online_il.provenance import versions
@@ -16,16 +16,6 @@ class Options(ProgramOptions):
     tables: list[Path] = Field(description="a table a pair")
     code: str | None = Field(None, description="hash of the code, for provenance")
     output: tuple[Path, Path, Path] = Field(description="files to write: .parquet, .md, .tex")
-
-
-def note(facts: dict[str, object]) -> str:
-    """Write what a reader must know of a pair."""
-    return (
-        f"{facts['n_prompts']} prompts; {facts['n_expert']} and {facts['n_student']} responses, "
-        f"{facts['truncated_expert']} and {facts['truncated_student']} of them cut off; lengths in "
-        f"{str(facts['length_unit']).partition(' of ')[0]}, bins of {facts['bin_width']}; "
-        f"{facts['weights']}."
-    )
 
 
 def run(options: Options) -> None:

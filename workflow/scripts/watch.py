@@ -51,7 +51,7 @@ class Watcher:
             self.finished[done[1]] += 1
 
     def running(self) -> list[tuple[str, dict[str, Any]]]:
-        """Name and numbers of every job that tells its progress and is not done."""
+        """List the name and the numbers of every job that tells its progress and is not done."""
         jobs = []
         for name, path in self.layout.existing_progress():
             try:
@@ -116,17 +116,17 @@ class Watcher:
         return known
 
     def totals(self) -> tuple[int, int]:
-        """(jobs done, jobs planned)."""
+        """Count the jobs: (done, planned)."""
         return sum(self.finished.values()), sum(row["jobs"] for row in self.planned().values())
 
 
 def clock(seconds: float | None) -> str:
-    """`4:05`, or a question mark."""
+    """Write `4:05`, or a question mark."""
     return "?" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def numbers_text(numbers: dict[str, Any]) -> str:
-    """The numbers of one job in a line."""
+    """Write the numbers of one job in a line."""
     parts = [f"{numbers['unit']} {numbers['done']}/{numbers['total']}"]
     for key, form in (("reward", ".3f"), ("loss", ".3f"), ("accuracy", ".3f")):
         if numbers.get(key) is not None:
@@ -137,7 +137,7 @@ def numbers_text(numbers: dict[str, Any]) -> str:
 
 
 def picture(watcher: Watcher, cores: int) -> Group:
-    """The live display."""
+    """Draw the live display."""
     done, total = watcher.totals()
     head = Text(
         f"{done} of {total or '?'} jobs done   elapsed {clock(time.time() - watcher.started)}"
@@ -151,7 +151,7 @@ def picture(watcher: Watcher, cores: int) -> Group:
 
 
 def plain(watcher: Watcher, cores: int) -> str:
-    """The same as one line."""
+    """Write the same as one line."""
     done, total = watcher.totals()
     jobs = "; ".join(f"{name}: {numbers_text(numbers)}" for name, numbers in watcher.running())
     return (

@@ -20,16 +20,13 @@ def figure3(*tables: Path) -> alt.TopLevelMixin:
     rows = [_pair(table) for table in tables]
     notes = provenance(tables[0])
     text = caption(
-        "Left: lengths of the responses, and below the difference of the two",
-        "models with the band in",
-        "which 95 % of it lies when labels are swapped within prompts. Middle:",
-        "responses that hold a",
-        "keyword, with 95 % intervals over prompts. Right: every discrepancy",
-        "that is a share, with its",
-        "interval, against the absolute performance gap (line; band: its",
-        "interval); hollow where it is",
-        f"not above the noise. Lengths in {notes['length_unit'].partition(' of ')[0]}, bins of",
-        f"{notes['bin_width']}; all prompts weigh equally.",
+        "Left: lengths of the responses, and below the difference of the two models with the band",
+        "in which 95 % of it lies when labels are swapped within prompts. Middle: responses that",
+        "hold a keyword, with 95 % intervals over prompts. Right: every discrepancy that is a",
+        "share, with its interval, against the absolute performance gap (line; band: its",
+        "interval); hollow where it is not above the noise. Lengths in",
+        f"{notes['length_unit'].partition(' of ')[0]}, bins of {notes['bin_width']}; all prompts",
+        "weigh equally.",
         width=104,
     )
     title = alt.TitleParams("How far apart, and at what cost", subtitle=text, fontSize=16)

@@ -30,14 +30,12 @@ def figure4(*tables: Path, titles: list[str]) -> alt.TopLevelMixin:
     panels = [_panel(table, title) for table, title in zip(tables, titles, strict=True)]
     rows = [alt.hconcat(*panels[i : i + 2], spacing=20) for i in range(0, len(panels), 2)]
     text = caption(
-        "Actions are points of the plane; the reward is 1 in the shaded half, y ≥ 0.",
-        "Blue: contours of the expert, 1 and 2 deviations. Dashed black: means",
-        "of the students N(μ, I).",
+        "Actions are points of the plane; the reward is 1 in the shaded half, y ≥ 0. Blue:",
+        "contours of the expert, 1 and 2 deviations. Dashed black: means of the students N(μ, I).",
         "Orange and green: the student nearest to the expert by reverse KL (as in on-policy",
-        "distillation) and by forward KL (as in SFT), with its contour at 1 deviation.",
-        "V: expected reward; TV: to the expert. Where the two students",
-        "coincide, a panel says nothing",
-        "about online against offline imitation.",
+        "distillation) and by forward KL (as in SFT), with its contour at 1 deviation. V: expected",
+        "reward; TV: to the expert. Where the two students coincide, a panel says nothing about",
+        "online against offline imitation.",
         width=84,
     )
     title = alt.TitleParams("Gaussian experts and students", subtitle=text, fontSize=16)

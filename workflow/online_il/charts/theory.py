@@ -56,12 +56,10 @@ def theorem1(table: Path) -> alt.TopLevelMixin:
     most, widest = contexts.iloc[-1], rows[rows["sweep"] == "coverage"]["coverage"].max()
     far = rows[(rows["sweep"] == "coverage") & (rows["coverage"] == widest)]
     text = caption(
-        "Expected risk V* − V on Theorem 1's instance against the bound's rate",
-        "C log K / N (dashed);",
-        f"one parameter is swept, the others stay at l = {centre['contexts']},",
-        f"C = {centre['coverage']:g}, N = {centre['samples']:,}. Lines: exact;",
-        "points: Monte Carlo with",
-        f"two standard errors. Offline risk is {offline['ratio'].min():.2f} to",
+        "Expected risk V* − V on Theorem 1's instance against the bound's rate C log K / N",
+        f"(dashed); one parameter is swept, the others stay at l = {centre['contexts']},",
+        f"C = {centre['coverage']:g}, N = {centre['samples']:,}. Lines: exact; points: Monte",
+        f"Carlo with two standard errors. Offline risk is {offline['ratio'].min():.2f} to",
         f"{offline['ratio'].max():.2f} of the rate over all sweeps ({most['ratio']:.3f} at",
         f"l = {most['contexts']}; the limit of many contexts is 1 / (2e ln 2) = {limit:.3f}).",
         f"At C = {widest:g} the risks are",
@@ -74,11 +72,7 @@ def theorem1(table: Path) -> alt.TopLevelMixin:
 
 
 def _risk_panel(rows: pd.DataFrame, title: str) -> alt.LayerChart:
-    rows = rows[rows["risk_exact"] >= LEAST]
-    rows = rows.assign(
-        low=(rows["risk"] - 2 * rows["risk_stderr"]).clip(lower=LEAST),
-        high=(rows["risk"] + 2 * rows["risk_stderr"]).clip(upper=1),
-    )
+    rows = _with_errors(rows[rows["risk_exact"] >= LEAST], LEAST)
     x = alt.X("rate:Q").scale(type="log").title("C log K / N").axis(tickCount=3, format="~e")
     y = (
         alt.Y("risk_exact:Q")
@@ -134,14 +128,12 @@ def theorem2(table: Path) -> alt.TopLevelMixin:
     floor = 1e-4
     text = caption(
         "Worst risk max V − V over the students within ε of the best J = E f(πᵉ), and Theorem 2's",
-        "bound (ε + δ(ε)) / α, all by enumeration; a bound above 1 (grey) says",
-        "nothing. The Gaussian",
-        "classes of Figure 4, discretised, have f = log πᵉ, Theorem 1's class has f = πᵉ.",
+        "bound (ε + δ(ε)) / α, all by enumeration; a bound above 1 (grey) says nothing. The",
+        "Gaussian classes of Figure 4, discretised, have f = log πᵉ, Theorem 1's class has f = πᵉ.",
         *results,
-        "Any α > 0 makes a decomposition; what a large one leaves of the gap",
-        "lies between δ's students",
-        "(J ≥ J(π*) − ε) and the theorem's (J ≥ max J − ε).",
-        f"Risks of 0 are drawn at {floor:g}.",
+        "Any α > 0 makes a decomposition; what a large one leaves of the gap lies between δ's",
+        "students (J ≥ J(π*) − ε) and the theorem's (J ≥ max J − ε). Risks of 0 are drawn at",
+        f"{floor:g}.",
     )
     colour, shape = _looks(
         {
@@ -195,50 +187,31 @@ def theorem5(table: Path) -> alt.TopLevelMixin:
     least = min(given["beta"])
     text = caption(
         "Risk of Equation 6's learner on N base samples: one context,",
-        f"{given['rare'] + 2} students.",
-        "The base covers the good action fairly (1/π = 8), a bad one better (2) and",
-        f"{given['rare']} bad ones badly ({4 * given['rare']}); the expert",
-        "plays the good one once in",
-        f"{given['coverage']:,.0f}. Grey: Theorem 5's bound over α, without its",
-        "constant, at most 1.",
-        f"Risk stays below 0.05 from N = {_enough(rows, BALANCED)} with the β",
-        "that balances the bound,",
-        f"from N = {_enough(rows, f'β = {least:g}')} with β = {least:g}, from N =",
-        f"{_enough(rows, 'cloning')} for cloning as many expert samples.",
-        "What Theorems 5 and 2 prove against Theorem 1: where the base covers",
-        "the class, asking for πᵉ",
-        "costs the base's coverage instead of the expert's. What they do not: that on-policy",
-        "distillation does so (this learner samples the base alone), or anything for a base that",
-        "covers badly. The bound's root is V_max √(C log K / N); the paper's",
-        "lacks a root of V_max.",
+        f"{given['rare'] + 2} students. The base covers the good action fairly (1/π = 8), a bad",
+        f"one better (2) and {given['rare']} bad ones badly ({4 * given['rare']}); the expert",
+        f"plays the good one once in {given['coverage']:,.0f}. Grey: Theorem 5's bound over α,",
+        "without its constant, at most 1. Risk stays below 0.05 from",
+        f"N = {_enough(rows, BALANCED)} with the β that balances the bound,",
+        f"from N = {_enough(rows, f'β = {least:g}')} with",
+        f"β = {least:g}, from N = {_enough(rows, 'cloning')} for cloning as many expert samples.",
+        "What Theorems 5 and 2 prove against Theorem 1: where the base covers the class, asking",
+        "for πᵉ costs the base's coverage instead of the expert's. What they do not: that",
+        "on-policy distillation does so (this learner samples the base alone), or anything for a",
+        "base that covers badly. The bound's root is V_max √(C log K / N); the paper's lacks a",
+        "root of V_max.",
     )
     x = alt.X("samples:Q").scale(type="log").title("samples N").axis(tickCount=5, format="~s")
     y = alt.Y("risk:Q").scale(domain=[0, 1]).title("risk")
-    chart = alt.Chart(rows)
     bound = alt.Chart(rows.drop_duplicates("samples")).mark_line(color=GREY, strokeDash=[4, 3])
-    band = alt.Chart(
-        rows.assign(
-            low=(rows["risk"] - 2 * rows["risk_stderr"]).clip(lower=0),
-            high=(rows["risk"] + 2 * rows["risk_stderr"]).clip(upper=1),
-        )
+    shown = tooltips(
+        name=("learner", ""),
+        samples=("samples N", ","),
+        risk=("risk", ".3~g"),
+        risk_stderr=("its standard error", ".2~g"),
     )
-    chart = alt.layer(
-        bound.encode(x, alt.Y("bound:Q")),
-        band.mark_area(opacity=0.2).encode(x, alt.Y("low:Q"), y2="high:Q", color=colour),
-        chart.mark_line(strokeWidth=1.6).encode(x, y, color=colour),
-        chart.mark_point(size=36, filled=True, opacity=1).encode(
-            x,
-            y,
-            color=colour,
-            shape=shape,
-            tooltip=tooltips(
-                name=("learner", ""),
-                samples=("samples N", ","),
-                risk=("risk", ".3~g"),
-                risk_stderr=("its standard error", ".2~g"),
-            ),
-        ),
-    ).properties(width=3 * WIDTH + 40, height=270)
+    lines = _lines(rows, x, y, (colour, shape), shown)
+    chart = alt.layer(bound.encode(x, alt.Y("bound:Q")), *lines)
+    chart = chart.properties(width=3 * WIDTH + 40, height=270)
     return _finished(chart, "Theorem 5: pessimism at work", text)
 
 
@@ -257,7 +230,7 @@ def horizon(table: Path) -> alt.TopLevelMixin:
         "reverse_kl": "on-policy, reverse KL",
     }
     rows = _with_titles(table, HorizonTable, names)
-    colour, shape = _looks(
+    looks = _looks(
         {
             names["behaviour_cloning"]: ("#0072B2", "circle"),
             names["dagger"]: ("#E69F00", "square"),
@@ -270,31 +243,10 @@ def horizon(table: Path) -> alt.TopLevelMixin:
         first = part.iloc[0]
         x = alt.X("horizon:Q").scale(type="log", base=2).title("horizon H")
         y = alt.Y("risk:Q").scale(domain=[0, top]).title("risk 1 − V / H")
-        chart = alt.Chart(
-            part.assign(
-                low=(part["risk"] - 2 * part["risk_stderr"]).clip(lower=0),
-                high=(part["risk"] + 2 * part["risk_stderr"]).clip(upper=1),
-            )
-        )
-        panels.append(
-            alt.layer(
-                chart.mark_area(opacity=0.2).encode(x, alt.Y("low:Q"), y2="high:Q", color=colour),
-                chart.mark_line(strokeWidth=1.6).encode(x, y, color=colour),
-                chart.mark_point(size=40, filled=True, opacity=1).encode(
-                    x,
-                    y,
-                    color=colour,
-                    shape=shape,
-                    tooltip=tooltips(
-                        learner=("learner", ""), horizon=("horizon H", ","), risk=("risk", ".3~g")
-                    ),
-                ),
-            ).properties(
-                width=WIDTH + 85,
-                height=HEIGHT,
-                title=f"{case} (C = {first['coverage']:g}, {first['labels']:,} labels)",
-            )
-        )
+        shown = tooltips(learner=("learner", ""), horizon=("horizon H", ","), risk=("risk", ".3~g"))
+        title = f"{case} (C = {first['coverage']:g}, {first['labels']:,} labels)"
+        panel = alt.layer(*_lines(part, x, y, looks, shown))
+        panels.append(panel.properties(width=WIDTH + 85, height=HEIGHT, title=title))
     at = rows.set_index(["case", "learner", "horizon"])["risk"]
     low, high = int(rows["horizon"].min()), int(rows["horizon"].max())
 
@@ -303,20 +255,44 @@ def horizon(table: Path) -> alt.TopLevelMixin:
 
     text = caption(
         "Share of the reward lost in a tabular MDP: on the path one of two actions stays on it, in",
-        "each of its contexts; off the path one leads back. In both cases",
-        "cloning has the same error a",
-        "step under the expert. Lost by cloning, DAgger-style labels and reverse KL:",
+        "each of its contexts; off the path one leads back. In both cases cloning has the same",
+        "error a step under the expert. Lost by cloning, DAgger-style labels and reverse KL:",
         *(
             f"{case} {risks(case, low)} at H = {low}, {risks(case, high)} at H = {high};"
             for case in ("realizable", "misspecified")
         ),
-        "what grows with H is error accumulation, which labels on own states",
-        "end (a mistake then costs",
-        f"two steps). What differs between the panels, at H = {low} already, is the paper's cause:",
-        "labels seldom show what a student can do, and the expert's density shows it at once.",
+        "what grows with H is error accumulation, which labels on own states end (a mistake then",
+        f"costs two steps). What differs between the panels, at H = {low} already, is the paper's",
+        "cause: labels seldom show what a student can do, and the expert's density shows it at",
+        "once.",
     )
     chart = alt.hconcat(*panels, spacing=14)
     return _finished(chart, "Accumulation and misspecification are two causes", text)
+
+
+def _lines(
+    rows: pd.DataFrame,
+    x: alt.X,
+    y: alt.Y,
+    looks: tuple[alt.Color, alt.Shape],
+    shown: list[alt.Tooltip],
+) -> list[alt.Chart]:
+    """Draw a line a learner with its points, and a band of two standard errors."""
+    chart, (colour, shape) = alt.Chart(_with_errors(rows, 0.0)), looks
+    return [
+        chart.mark_area(opacity=0.2).encode(x, alt.Y("low:Q"), y2="high:Q", color=colour),
+        chart.mark_line(strokeWidth=1.6).encode(x, y, color=colour),
+        chart.mark_point(size=40, filled=True, opacity=1).encode(
+            x, y, color=colour, shape=shape, tooltip=shown
+        ),
+    ]
+
+
+def _with_errors(rows: pd.DataFrame, least: float) -> pd.DataFrame:
+    """Add `low` and `high`: two standard errors below and above a risk, from `least` to 1."""
+    reach = 2 * rows["risk_stderr"]
+    low, high = (rows["risk"] - reach).clip(lower=least), (rows["risk"] + reach).clip(upper=1)
+    return rows.assign(low=low, high=high)
 
 
 def _with_titles(table: Path, kind: type[Table], names: dict[str, str]) -> pd.DataFrame:

@@ -19,6 +19,8 @@ LOOKS = {
     "not run": ("–", "dim"),
 }
 """A sign and a colour for each verdict; the word stands beside them."""
+FACTOR = "factor"
+"""The unit of effects that say how many times as much."""
 
 
 def board_table(claims: ClaimVerdicts) -> Table:
@@ -62,10 +64,18 @@ def effect(claim: ClaimVerdict) -> str:
     """Write the effect with its interval; empty where nothing was measured."""
     if claim.effect is None:
         return ""
-    if claim.low is None or claim.high is None or claim.low == claim.high:
-        return f"{claim.effect:.3g}"
-    low, high = (f"{bound:.3g}" for bound in (claim.low, claim.high))
-    return f"{claim.effect:.3g} [{low}, {high}]"
+    words = _formatted(claim.effect, claim.unit)
+    if claim.low is not None and claim.high is not None and claim.low < claim.high:
+        words += f" [{_formatted(claim.low, claim.unit)}, {_formatted(claim.high, claim.unit)}]"
+    return f"{words} times" if claim.unit == FACTOR else words
+
+
+def _formatted(value: float, unit: str) -> str:
+    """Write a factor without a sign, a difference with one and a true minus sign."""
+    if unit == FACTOR:
+        return f"{value:.2f}"
+    form = "+.3f" if abs(value) >= 0.0005 or value == 0 else "+.0e"
+    return f"{value:{form}}".replace("-", "−")
 
 
 def margin(claim: ClaimVerdict) -> str:

@@ -12,7 +12,6 @@ from pydantic import Field
 from online_il.config.checking import problems_of, schema_of
 from online_il.config.experts import NAME
 from online_il.config.problem import Problem
-from online_il.config.reading import ConfigError as ConfigError
 from online_il.config.reading import read_yaml, refuse
 from online_il.config.settings import Settings
 

@@ -80,7 +80,7 @@ def _assign(raw: dict[str, Any], assignment: str) -> tuple[Keys, list[Problem]]:
 
 
 def _next(node: Any, path: str) -> tuple[str | int | None, str]:
-    """The key or the place of a row that a path goes on with, and what is left of the path.
+    """Find the key or the place of a row that a path goes on with, and what is left of the path.
 
     Names may hold dots, so the longest that is there is taken.
     """
@@ -100,7 +100,7 @@ def _next(node: Any, path: str) -> tuple[str | int | None, str]:
 
 
 def _value(path: str, text: str) -> tuple[Any, list[tuple[object, str, str]]]:
-    """A value as YAML reads it, and what it reads otherwise than it is written."""
+    """Read a value as YAML does, and tell what it reads otherwise than it is written."""
     try:
         raw, problems = read_text(f"value: {text.strip()}")
     except yaml.YAMLError:

@@ -13,6 +13,7 @@ import yaml
 
 from online_il.config.problem import ABSENT, Keys, Place, Problem
 from online_il.config.written import NUMBERS, Written, minutes, misread
+from online_il.errors import InputError
 from online_il.text import decoded
 
 Lines = dict[tuple[str, ...], Place]
@@ -21,7 +22,7 @@ MAX_VALUES = 100_000  # Aliases of aliases make many of a few lines.
 MAX_CHARACTERS = 200  # Of a number; Python refuses to print integers of thousands of digits.
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A config that cannot be used; its text lists every problem."""
 
 
@@ -183,7 +184,7 @@ def _path(keys: Keys) -> tuple[str, ...]:
 
 
 def sentence(problem: Problem, lines: Lines, changed: Collection[Keys] = ()) -> str:
-    """A problem in one line, with the place of its key."""
+    """Write a problem in one line, with the place of its key."""
     keys = problem.keys
     name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
     # Escaped, so that odd characters in the file can be seen and printed.

@@ -1,5 +1,7 @@
 """Settings of what the jobs ask of the machine or the cluster."""
 
+from typing import TYPE_CHECKING, Any
+
 from pydantic import Field, create_model
 
 from online_il.config.settings import Settings
@@ -23,9 +25,12 @@ _RULES = {
     "evaluate": "Evaluation of the checkpoints of one run.",
 }
 _KEYS = {rule: (Resources | None, Field(None, description=text)) for rule, text in _RULES.items()}
-RuleResources = create_model(  # type: ignore[call-overload]
-    "RuleResources",
-    __base__=Settings,
-    __doc__="Resources of the rules that take long; a rule that no task runs needs none.",
-    **_KEYS,
-)
+if TYPE_CHECKING:
+    RuleResources = Any
+else:
+    RuleResources = create_model(
+        "RuleResources",
+        __base__=Settings,
+        __doc__="Resources of the rules that take long; a rule that no task runs needs none.",
+        **_KEYS,
+    )

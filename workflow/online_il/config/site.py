@@ -51,15 +51,6 @@ def load_site(path: Path) -> Site:
     return Site.model_validate(block)
 
 
-def site_block(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """Read the block as it stands in a profile, and tell what YAML misreads.
-
-    Raises `SiteError` where there is no block.
-    """
-    block, lines, problems = _read(path)
-    return block, [sentence(problem, lines) for problem in problems]
-
-
 def _read(path: Path) -> tuple[dict[str, Any], Lines, list[Problem]]:
     """Read the block, the places of its keys, and what YAML misreads.
 

@@ -20,10 +20,8 @@ from online_il.config.methods import Methods
 from online_il.config.overrides import lay_over
 from online_il.config.plan import Plan
 from online_il.config.problem import ABSENT, Keys, Problem, indivisible, unreachable, value_at
-from online_il.config.reading import ConfigError as ConfigError
 from online_il.config.reading import refuse
-from online_il.config.resources import Resources, RuleResources
-from online_il.config.run import Run
+from online_il.config.resources import RuleResources
 from online_il.config.settings import Settings
 from online_il.config.tasks import Task
 from online_il.config.theory import Theory
@@ -49,12 +47,8 @@ class Study(Settings):
     )
     generation: Generation = Field(description="The generation engine.")
     evaluation: Evaluation = Field(description="How checkpoints are evaluated.")
-    methods: Methods = Field(  # type: ignore[valid-type]
-        description="Settings shared by all runs of a method."
-    )
-    resources: RuleResources = Field(  # type: ignore[valid-type]
-        description="What jobs ask of the machine."
-    )
+    methods: Methods = Field(description="Settings shared by all runs of a method.")
+    resources: RuleResources = Field(description="What jobs ask of the machine.")
     tasks: list[Task] = Field(min_length=1, description="The tasks of the study.")
     discrepancy: Discrepancy | None = Field(
         None, description="Comparison of responses; the study has none when this is left out."
@@ -210,33 +204,6 @@ def inherited(raw: dict[str, Any]) -> dict[str, Any]:
 def schema() -> str:
     """Write the JSON schema of a config file, as committed in config/schema.json."""
     return schema_of(Study, "Another study, relative to this file, that this one is laid over.")
-
-
-def seeds_of(task: Task, run: Run) -> list[int]:
-    """Give the seeds of a run: its own, or those of the task."""
-    return task.seeds_of(run)
-
-
-def method_of(study: Study, task: Task, method: str) -> Any:
-    """Give the settings of a method in a task."""
-    return getattr(task.methods, method)
-
-
-def evaluation_of(study: Study, task: Task) -> Evaluation:
-    """Give the way in which a task's checkpoints are evaluated."""
-    return task.evaluation
-
-
-def resources_of(study: Study, task: Task, rule: str) -> Resources:
-    """Give what a rule's jobs ask for in a task."""
-    return getattr(task.resources, rule)  # type: ignore[no-any-return]
-
-
-def checkpoints_of(study: Study, task: Task, run: Run) -> list[int]:
-    """List the steps that are kept: the run's own, or its method's that it reaches; its last."""
-    shared = method_of(study, task, run.method).checkpoints
-    listed = shared if run.checkpoints is None else run.checkpoints
-    return sorted({step for step in listed if step <= run.steps} | {run.steps})
 
 
 def _divided(settings: Any, task: Task, rule: str) -> Iterator[Problem]:

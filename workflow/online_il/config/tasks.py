@@ -38,13 +38,11 @@ class Task(Settings):
     seeds: list[int] = Field(
         min_length=1, description="Seeds of every run; all start from one base."
     )
-    methods: Methods = Field(  # type: ignore[valid-type]
-        description="Settings of methods, where they differ from the study's."
-    )
+    methods: Methods = Field(description="Settings of methods, where they differ from the study's.")
     evaluation: Evaluation = Field(
         description="How its checkpoints are evaluated, where that differs from the study's way."
     )
-    resources: RuleResources = Field(  # type: ignore[valid-type]
+    resources: RuleResources = Field(
         description="What rules ask for, where that differs from the study's."
     )
     base: Base | None = Field(None, description="How the base model is made; runs need one.")
@@ -59,6 +57,12 @@ class Task(Settings):
     def seeds_of(self, run: Run) -> list[int]:
         """Give the seeds of a run: its own, or those of the task."""
         return self.seeds if run.seeds is None else run.seeds
+
+    def checkpoints_of(self, run: Run) -> list[int]:
+        """List the steps that are kept: a run's own, or its method's that it reaches; its last."""
+        shared = getattr(self.methods, run.method).checkpoints
+        listed = shared if run.checkpoints is None else run.checkpoints
+        return sorted({step for step in listed if step <= run.steps} | {run.steps})
 
     def problems(self) -> Iterator[Problem]:
         yield from _seed_problems(self.seeds)

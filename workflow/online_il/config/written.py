@@ -22,7 +22,7 @@ class Number(Written):
 
 
 def misread(node: yaml.ScalarNode) -> tuple[Written, str, str] | None:
-    """A value as it is written, what YAML takes it for, and what to write; None where all agree."""
+    """Give a value as it stands, what YAML takes it for, and what to write; None where all agree."""
     text, kind = node.value, node.tag.rpartition(":")[2]
     value = yaml.constructor.SafeConstructor().construct_object(node)
     if node.tag in NUMBERS and _number(text) != _number(str(value)):
@@ -42,7 +42,7 @@ def misread(node: yaml.ScalarNode) -> tuple[Written, str, str] | None:
 
 
 def minutes(text: str) -> str:
-    """A time of a clock or of Slurm (`1:30`, `12:00:00`, `1-12:00:00`) in minutes; else empty."""
+    """Write a time of a clock or of Slurm (`1:30`, `1-12:00:00`) in minutes; else empty."""
     found = _CLOCK.fullmatch(text.replace("_", ""))
     if found is None:
         return ""
@@ -61,7 +61,7 @@ def minutes(text: str) -> str:
 
 
 def _number(text: str) -> str:
-    """A number as anyone reads it, as text; what is none stays as it is."""
+    """Write a number as anyone reads it, as text; what is none stays as it is."""
     plain = text.lower().replace("_", "")
     with suppress(ValueError):
         return str(float(int(plain, 0)))

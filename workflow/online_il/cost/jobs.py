@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from online_il.config.plan import Plan
-from online_il.config.study import Study, resources_of
+from online_il.config.study import Study
 from online_il.cost.rules import COSTS, Policy, Work
 from online_il.program.dag import Job
 
@@ -35,7 +35,7 @@ class Cost:
 
 
 def gpu_hours(plan: Plan, work: Work) -> float:
-    """The time in which one GPU does some work, hours."""
+    """Estimate the time in which one GPU does some work, hours."""
     seconds = work.compute / (plan.training_mfu * plan.peak_tflops * 1e12)
     in_batches = work.decode / plan.decode_tokens_per_second
     in_turn = work.waits * plan.decode_step_seconds
@@ -43,19 +43,19 @@ def gpu_hours(plan: Plan, work: Work) -> float:
 
 
 def cost_of(job: Job, study: Study, plan: Plan) -> Cost:
-    """The cost of a job. Raises `InputError` for a model whose shape is unknown."""
+    """Estimate the cost of a job. Raises `InputError` for a model whose shape is unknown."""
     task = next(task for task in study.tasks if task.name == job.task)
     function, resources = COSTS[job.rule]
     work = function(Policy(study, plan, task, job.run))
     if resources is None:
         return Cost(work, gpus=0, limit_hours=0.0, gpu_hours=0.0)
-    asked = resources_of(study, task, resources)
+    asked = getattr(task.resources, resources)
     hours = gpu_hours(plan, work) if asked.gpu else 0.0
     return Cost(work, gpus=asked.gpu, limit_hours=asked.runtime / 60, gpu_hours=hours)
 
 
 def costs_of(study: Study, plan: Plan, graph: nx.DiGraph) -> dict[Job, Cost]:
-    """The jobs of the tasks and seeds that the plan names, in the order of the config.
+    """Price the jobs of the tasks and seeds that the plan names, in the order of the config.
 
     Raises `InputError` for a model whose shape is unknown.
     """
@@ -72,7 +72,7 @@ def _is_planned(job: Job, plan: Plan) -> bool:
 
 
 def _order(study: Study) -> dict[tuple[str, str], int]:
-    """The places of all policies: task by task, the base, then runs, each before its expert."""
+    """Number all policies: task by task, the base, then runs, each before its expert."""
     policies: list[tuple[str, str]] = []
     for task in study.tasks:
         names = ["base"]
@@ -84,7 +84,7 @@ def _order(study: Study) -> dict[tuple[str, str], int]:
 
 
 def jobs_of_figures(graph: nx.DiGraph, costs: dict[Job, Cost]) -> dict[str, set[Job]]:
-    """The jobs that each figure and table depends on; those that depend on none are left out."""
+    """List the jobs that each figure and table depends on, of those that depend on any."""
     drawn = {job.rule: job for job in graph if job.rule in FIGURES}
     needed = {name: nx.ancestors(graph, drawn[name]) for name in FIGURES if name in drawn}
     found = {name: jobs & costs.keys() for name, jobs in needed.items()}

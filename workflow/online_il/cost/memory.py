@@ -37,7 +37,7 @@ OTHER = 2 * GIB
 
 
 def published_bytes(hardware: str) -> int:
-    """Bytes a parameter in a published checkpoint: bfloat16 from GPUs, else single precision."""
+    """Count the bytes a published parameter takes: bfloat16 from GPUs, else single precision."""
     return 2 if hardware == "gpu" else 4
 
 
@@ -60,7 +60,7 @@ class Memory(NamedTuple):
         return self.states + self.frozen + self.vllm + self.other + passing
 
     def sentence(self) -> str:
-        """The parts in GiB, the largest first."""
+        """List the parts in GiB, the largest first."""
         named = [(name, value / GIB) for name, value in self._asdict().items() if value]
         named.sort(key=lambda part: -part[1])
         return ", ".join(f"{name} {value:.1f}" for name, value in named)
@@ -76,7 +76,7 @@ def training(
     teacher: ModelShape | None = None,
     vllm: float = 0.0,
 ) -> Memory:
-    """A training job with micro-batches of `sequences` sequences of `length` tokens.
+    """Estimate a training job with micro-batches of `sequences` sequences of `length` tokens.
 
     `vllm` is what vLLM takes of each GPU, bytes.
     """
@@ -103,7 +103,7 @@ def training(
 
 
 def vllm_least(shape: ModelShape, *, gpus: int, length: int) -> float:
-    """Bytes of each GPU without which vLLM does not start: weights and one longest sequence.
+    """Estimate the bytes of a GPU that vLLM needs to start: weights and one longest sequence.
 
     Weights in bfloat16 and the cache of `length` tokens, cut over the GPUs, and 2 GiB for the rest.
     """

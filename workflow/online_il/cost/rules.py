@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from online_il import benchmarks
-from online_il.config.bases import Pretrained, RandomBase, Scratch
+from online_il.config.bases import Scratch
 from online_il.config.experts import EndpointExpert
-from online_il.config.finetuning import Finetuning
 from online_il.config.plan import ModelShape, Plan, TaskTokens
 from online_il.config.run import Run
-from online_il.config.study import Study, checkpoints_of, evaluation_of, method_of, resources_of
+from online_il.config.study import Study
 from online_il.config.tasks import Task
 from online_il.cost.shape import forward_flops, of_model, parameters
 from online_il.methods import METHODS
@@ -75,10 +74,10 @@ class Policy:
     @property
     def method(self) -> Any:
         """The settings of the run's method, of that method's class."""
-        return method_of(self.study, self.task, self.run.method)
+        return getattr(self.task.methods, self.run.method)
 
     def model(self, name: str) -> object:
-        """The model that a policy starts from: an expert's own, for all others the task's base."""
+        """Find the model that a policy starts from: an expert's own, else the task's base."""
         return next((e for e in self.task.experts if e.name == name), self.task.base)
 
     @property
@@ -100,7 +99,7 @@ class Policy:
 
 
 def pretrain(base: Policy) -> Work:
-    """Training of a base from scratch."""
+    """Estimate the training of a base from scratch."""
     settings = base.task.base
     assert isinstance(settings, Scratch)
     tokens = settings.updates * settings.batch_size * settings.max_length
@@ -109,8 +108,8 @@ def pretrain(base: Policy) -> Work:
 
 
 def finetune(base: Policy) -> Work:
-    """Fine-tuning of a base."""
-    settings = finetuning_of(base.task)
+    """Estimate the fine-tuning of a base."""
+    settings = base.task.finetuning
     assert settings is not None
     length = min(base.lengths.finetuning_tokens or settings.max_length, settings.max_length)
     tokens = settings.updates * settings.batch_size * length
@@ -118,16 +117,11 @@ def finetune(base: Policy) -> Work:
     return Work(compute=compute, trained=tokens)
 
 
-def finetuning_of(task: Task) -> Finetuning | None:
-    """The fine-tuning of a task's base, None where it has none."""
-    return task.base.finetuning if isinstance(task.base, Pretrained | RandomBase) else None
-
-
 # ---- the methods, by what they learn from ----
 
 
 def learn_from_reward(policy: Policy) -> Work:
-    """Training on rewards of the policy's own rollouts (GRPO)."""
+    """Estimate the training on rewards of the policy's own rollouts (GRPO)."""
     settings = policy.method
     rollouts = policy.run.steps * settings.prompts_per_step * settings.rollouts_per_prompt
     extra = (settings.updates_per_step > 1) + (settings.kl_coefficient > 0)
@@ -135,7 +129,7 @@ def learn_from_reward(policy: Policy) -> Work:
 
 
 def learn_from_probabilities(policy: Policy) -> Work:
-    """Training towards an expert's probabilities on the policy's own responses (distillation)."""
+    """Estimate the training towards an expert's probabilities on own responses (distillation)."""
     samples = policy.run.steps * policy.method.batch_size
     work = _on_policy(policy, samples, policy.training_passes)
     expert = of_model(policy.model(policy.run.expert or ""), policy.plan)
@@ -145,23 +139,23 @@ def learn_from_probabilities(policy: Policy) -> Work:
 
 
 def learn_from_samples(policy: Policy) -> Work:
-    """Training on an expert's demonstrations (SFT)."""
+    """Estimate the training on an expert's demonstrations (SFT)."""
     samples = policy.run.steps * policy.method.batch_size
     response = policy.response_tokens(policy.run.expert or "")
     return _trained(policy, samples, response, policy.training_passes)
 
 
 def _trained(policy: Policy, samples: int, response: int, passes: float) -> Work:
-    """`passes` forward passes over prompts and responses of `response` tokens."""
+    """Estimate `passes` forward passes over prompts and responses of `response` tokens."""
     length = policy.lengths.prompt_tokens + response
     compute = passes * forward_flops(policy.shape, samples * length, length)
     return Work(compute=compute, trained=samples * response)
 
 
 def _on_policy(policy: Policy, samples: int, passes: float) -> Work:
-    """Training on `samples` responses of the policy itself."""
+    """Estimate the training on `samples` responses of the policy itself."""
     response = policy.lengths.response_tokens
-    gpus = max(1, resources_of(policy.study, policy.task, policy.run.method).gpu)
+    gpus = max(1, getattr(policy.task.resources, policy.run.method).gpu)
     return _trained(policy, samples, response, passes)._replace(
         decode=samples * response * parameters(policy.shape) / 1e9,
         waits=float(policy.run.steps * policy.method.max_new_tokens * gpus),
@@ -173,34 +167,33 @@ def _on_policy(policy: Policy, samples: int, passes: float) -> Work:
 
 
 def sample(policy: Policy) -> Work:
-    """Demonstrations of a policy with weights; every one's prompt is read."""
+    """Estimate the demonstrations of a policy with weights; every one's prompt is read."""
     return _generated(policy, _demonstrations(policy), _demonstrations(policy))
 
 
 def respond(policy: Policy) -> Work:
-    """Responses of a model to the benchmarks, several to each prompt."""
+    """Estimate the responses of a model to the benchmarks, several to each prompt."""
     prompts, responses = _compared(policy)
     return _generated(policy, prompts * responses, prompts)
 
 
 def demonstrate(policy: Policy) -> Work:
-    """Demonstrations of an expert behind an endpoint."""
+    """Estimate the demonstrations of an expert behind an endpoint."""
     return _asked(policy, _demonstrations(policy))
 
 
 def ask(policy: Policy) -> Work:
-    """Responses of an endpoint to the benchmarks."""
+    """Estimate the responses of an endpoint to the benchmarks."""
     prompts, responses = _compared(policy)
     return _asked(policy, prompts * responses)
 
 
 def _demonstrations(policy: Policy) -> int:
-    settings: Any = method_of(policy.study, policy.task, "sft")
-    return int(settings.demonstrations)
+    return int(policy.task.methods.sft.demonstrations)
 
 
 def _compared(policy: Policy) -> tuple[int, int]:
-    """Prompts of all benchmarks, and responses to each, of a model that is compared."""
+    """Count the prompts of all benchmarks, and the responses to each, of a model that is compared."""
     assert policy.study.discrepancy is not None
     pairs = (pair for pair in policy.study.discrepancy.models if pair.task == policy.task.name)
     pair = next(pair for pair in pairs if policy.name in (pair.expert, pair.student))
@@ -208,7 +201,7 @@ def _compared(policy: Policy) -> tuple[int, int]:
 
 
 def _generated(policy: Policy, count: int, read: int) -> Work:
-    """`count` responses to prompts of which `read` have to be read."""
+    """Estimate `count` responses to prompts of which `read` have to be read."""
     prompt, response = policy.lengths.prompt_tokens, policy.response_tokens(policy.name)
     return Work(
         compute=forward_flops(policy.shape, read * prompt, prompt),
@@ -218,7 +211,7 @@ def _generated(policy: Policy, count: int, read: int) -> Work:
 
 
 def _asked(policy: Policy, count: int) -> Work:
-    """`count` answers of an endpoint."""
+    """Estimate `count` answers of an endpoint."""
     expert = policy.model(policy.name)
     assert isinstance(expert, EndpointExpert)
     prompts = count * policy.lengths.prompt_tokens
@@ -231,10 +224,9 @@ def _asked(policy: Policy, count: int) -> Work:
 
 
 def evaluate(policy: Policy) -> Work:
-    """Evaluation of all checkpoints of a policy on all benchmarks of its task."""
-    study, task, lengths = policy.study, policy.task, policy.lengths
-    settings = evaluation_of(study, task)
-    checkpoints = 1 if policy.name == "base" else len(checkpoints_of(study, task, policy.run))
+    """Estimate the evaluation of all checkpoints of a policy on all benchmarks of its task."""
+    task, lengths, settings = policy.task, policy.lengths, policy.task.evaluation
+    checkpoints = 1 if policy.name == "base" else len(task.checkpoints_of(policy.run))
     compute, generated = 0.0, 0.0
     for benchmark in task.benchmarks:
         prompts = _prompts(task, benchmark)
@@ -252,7 +244,7 @@ def evaluate(policy: Policy) -> Work:
 
 
 def _prompts(task: Task, benchmark: str) -> int:
-    """Prompts of a benchmark."""
+    """Count the prompts of a benchmark."""
     if benchmark in PROMPTS:
         return PROMPTS[benchmark]
     data = task.data
@@ -260,7 +252,7 @@ def _prompts(task: Task, benchmark: str) -> int:
 
 
 def nothing(policy: Policy) -> Work:
-    """A job that is listed, and takes neither GPUs nor money."""
+    """Estimate a job that is listed, and takes neither GPUs nor money, at nothing."""
     return Work()
 
 

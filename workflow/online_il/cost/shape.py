@@ -6,6 +6,7 @@ its norms; Qwen2 has (H + 2K)·d biases and Qwen3 2·d norms of queries and keys
 L blocks, V·h in the embedding, V·h again in an output of its own, and h in the last norm.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ BYTE_VOCABULARY = 259  # 256 bytes and three special tokens (models.byte_tokeniz
 
 
 def block_parameters(shape: ModelShape) -> int:
-    """Parameters of one transformer block."""
+    """Count the parameters of one transformer block."""
     heads, kv_heads = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     extra = {"llama": 0, "qwen2": heads + 2 * kv_heads, "qwen3": 2 * shape.head_dim}[shape.family]
     attention = 2 * shape.hidden * heads + 2 * shape.hidden * kv_heads
@@ -28,19 +29,19 @@ def block_parameters(shape: ModelShape) -> int:
 
 
 def embedding_parameters(shape: ModelShape) -> int:
-    """Parameters of the embedding and, where it is a matrix of its own, of the output."""
+    """Count the parameters of the embedding and, where it is a matrix of its own, of the output."""
     return shape.vocabulary * shape.hidden * (1 if shape.output == "tied" else 2)
 
 
 def parameters(shape: ModelShape) -> int:
-    """All parameters of the model."""
+    """Count all parameters of the model."""
     return shape.layers * block_parameters(shape) + embedding_parameters(shape) + shape.hidden
 
 
 def forward_flops(shape: ModelShape, tokens: float, length: float) -> float:
-    """Floating-point operations of a forward pass over `tokens` tokens in sequences of `length`.
+    """Count the operations of a forward pass over `tokens` tokens in sequences of `length`.
 
-    Two a parameter and token, without those of an embedding that is only looked up, and
+    In floating-point operations: two a parameter and token, without those of an embedding that is only looked up, and
     2·L·H·d·length a token for attention, which sees half the sequence on average.
     """
     multiplied = parameters(shape)
@@ -51,12 +52,12 @@ def forward_flops(shape: ModelShape, tokens: float, length: float) -> float:
 
 
 def cache_bytes(shape: ModelShape) -> int:
-    """Bytes a token takes in the cache of keys and values, bfloat16."""
+    """Count the bytes a token takes in the cache of keys and values, bfloat16."""
     return 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim
 
 
 def of_config(config: Mapping[str, Any], name: str) -> ModelShape:
-    """The shape that a config.json describes. Raises `InputError` for other families."""
+    """Read the shape that a config.json describes. Raises `InputError` for other families."""
     family = config.get("model_type")
     if family not in FAMILIES:
         known = ", ".join(FAMILIES)
@@ -83,7 +84,7 @@ def of_config(config: Mapping[str, Any], name: str) -> ModelShape:
 
 
 def of_architecture(architecture: Architecture, vocabulary: int, positions: int) -> ModelShape:
-    """The shape of a model that is made here (online_il.models.new_model)."""
+    """Give the shape of a model that is made here (online_il.models.new_model)."""
     return ModelShape(
         family="qwen2",
         hidden=architecture.hidden_size,
@@ -99,7 +100,7 @@ def of_architecture(architecture: Architecture, vocabulary: int, positions: int)
 
 
 def of_model(model: object, plan: Plan | None) -> ModelShape:
-    """The shape of a base or an expert: from its settings, its config.json, or the plan.
+    """Find the shape of a base or an expert: from its settings, its config.json, or the plan.
 
     Raises `InputError` for a model of the hub that neither the cache nor the plan knows.
     """
@@ -127,8 +128,6 @@ def of_model(model: object, plan: Plan | None) -> ModelShape:
 
 def config_json(model: Model) -> dict[str, Any] | None:
     """Read the local copy's config.json; None where there is no such file or no JSON in it."""
-    import json
-
     if model.folder is not None:
         path = Path(model.folder) / "config.json"
     else:

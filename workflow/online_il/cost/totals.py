@@ -38,7 +38,7 @@ Figures = dict[str, set[Job]]
 
 
 def rows_of(study: Study, costs: Costs, figures: Figures) -> list[dict[str, Any]]:
-    """The plan, a row a policy (`PlannedRuns`), in the order of its jobs.
+    """Tabulate the plan, a row a policy (`PlannedRuns`), in the order of its jobs.
 
     `figures` holds the jobs of each figure.
     """
@@ -87,7 +87,7 @@ def total(costs: Costs, jobs: Iterable[Job]) -> dict[str, Any]:
 
 
 def totals(costs: Costs, figures: Figures) -> dict[str, dict[str, dict[str, Any]]]:
-    """Totals of everything, of each figure with all that it depends on, of each task and seed."""
+    """Add up everything, each figure with all that it depends on, each task and each seed."""
     tasks = dict.fromkeys(job.task for job in costs)
     bases = [job for job in costs if job.run == "base"]
     trained = [job for job in costs if job.run != "base"]

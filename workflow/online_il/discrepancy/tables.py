@@ -83,6 +83,16 @@ COLUMNS = [
 ]
 
 
+def note(facts: dict[str, object]) -> str:
+    """Write what a reader must know of a pair."""
+    return (
+        f"{facts['n_prompts']} prompts; {facts['n_expert']} and {facts['n_student']} responses, "
+        f"{facts['truncated_expert']} and {facts['truncated_student']} of them cut off; lengths in "
+        f"{str(facts['length_unit']).partition(' of ')[0]}, bins of {facts['bin_width']}; "
+        f"{facts['weights']}."
+    )
+
+
 def table1_markdown(rows: pd.DataFrame, notes: dict[str, str]) -> str:
     """Write all pairs as Markdown, a table a pair; `notes` by pair (`expert / student`)."""
     lines: list[str] = []

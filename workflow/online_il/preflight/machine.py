@@ -10,9 +10,9 @@ from pathlib import Path
 from online_il.config.experts import EndpointExpert
 from online_il.config.resources import Resources
 from online_il.config.site import Site, SiteError, capped, load_site
-from online_il.config.study import Study, resources_of
+from online_il.config.study import Study
 from online_il.config.tasks import Task
-from online_il.cost.rules import COSTS, finetuning_of
+from online_il.cost.rules import COSTS
 from online_il.preflight.report import Report
 from online_il.program.dag import Job
 
@@ -44,7 +44,7 @@ def check_keys(task: Task, jobs: Iterable[Job], report: Report) -> None:
 def check_programs(study: Study, task: Task, report: Report) -> None:
     """Check that the programs that train and generate are installed."""
     needed = []
-    if study.hardware == "gpu" and (task.runs or finetuning_of(task)):
+    if study.hardware == "gpu" and (task.runs or task.finetuning):
         needed.append(("accelerate", "hardware is gpu"))
     if study.generation.engine == "vllm":
         needed.append(("vllm", "generation.engine is vllm"))
@@ -96,12 +96,12 @@ def _requests(study: Study, jobs: Iterable[Job]) -> Iterator[tuple[str, Resource
     for rule, name in sorted({(job.rule, job.task) for job in jobs}):
         _, key = COSTS.get(rule, (None, None))
         if key is not None:
-            yield f"{name}, {rule}", resources_of(study, tasks[name], key)
+            yield f"{name}, {rule}", getattr(tasks[name].resources, key)
     yield "all other jobs", DEFAULT
 
 
 def _options(site: Site, resources: Resources) -> tuple[str, ...]:
-    """The options with which Snakemake submits a job."""
+    """List the options with which Snakemake submits a job."""
     options = [
         f"--time={capped(resources.runtime, 1, site.max_runtime)}",
         f"--mem={capped(resources.mem_mb, 1, site.max_mem_mb)}",

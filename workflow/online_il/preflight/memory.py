@@ -3,29 +3,24 @@
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from online_il import hub
 from online_il.config.bases import Pretrained
 from online_il.config.experts import ModelExpert
-from online_il.config.plan import ModelShape, Plan
+from online_il.config.plan import Plan
 from online_il.config.random import RandomModel
 from online_il.config.study import (
     Study,
-    checkpoints_of,
-    evaluation_of,
-    method_of,
-    resources_of,
 )
 from online_il.config.tasks import Task
 from online_il.cost.memory import GIB, Memory, published_bytes, training, vllm_least
-from online_il.cost.rules import finetuning_of
 from online_il.cost.shape import of_model, parameters
 from online_il.errors import InputError
 from online_il.layout import PUBLISHED, Layout, existing_updates
 from online_il.methods import METHODS
 from online_il.models import PARTS
-from online_il.preflight.models import shape_of
+from online_il.preflight.models import generated, shape_of
 from online_il.preflight.report import Report
 from online_il.program.dag import Job
 from online_il.program.exhausted import nearest_folder, size
@@ -43,10 +38,10 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
     if shape is None:
         return found
     prompt = plan.tokens[task.name].prompt_tokens
-    if finetuning := finetuning_of(task):
+    if finetuning := task.finetuning:
         found["finetune"] = training(
             shape,
-            gpus=max(1, resources_of(study, task, "finetune").gpu),
+            gpus=max(1, task.resources.finetune.gpu),
             sequences=finetuning.micro_batch_size,
             length=finetuning.max_length,
         )
@@ -55,14 +50,14 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
         vllm = study.generation.colocated_share * plan.gpu_memory_gib * GIB
     experts = {expert.name: expert for expert in task.experts}
     for run in task.runs:
-        method, settings = METHODS[run.method], _settings(study, task, run.method)
-        response = evaluation_of(study, task).policy.max_new_tokens
+        method, settings = METHODS[run.method], getattr(task.methods, run.method)
+        response = task.evaluation.policy.max_new_tokens
         teacher = None
         if method.learns_from == "probabilities":
             teacher = shape_of(experts.get(run.expert or "", task.base), study)
         estimate = training(
             shape,
-            gpus=max(1, resources_of(study, task, run.method).gpu),
+            gpus=max(1, getattr(task.resources, run.method).gpu),
             sequences=settings.micro_batch_size,
             length=prompt + (settings.max_new_tokens if method.on_policy else response),
             reference=method.learns_from == "reward" and settings.kl_coefficient > 0,
@@ -74,11 +69,6 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
     return found
 
 
-def _settings(study: Study, task: Task, method: str) -> Any:
-    """The settings of a method, of that method's own class."""
-    return method_of(study, task, method)
-
-
 def check_memory(study: Study, task: Task, report: Report) -> None:
     """Check that every job fits the memory of the GPU that the plan names."""
     if study.hardware != "gpu":
@@ -88,7 +78,7 @@ def check_memory(study: Study, task: Task, report: Report) -> None:
         report.notes.append("GPU memory was not checked: no `plan` says which GPU there is")
         return
     for rule, estimate in training_memory(study, plan, task).items():
-        gpus = resources_of(study, task, rule).gpu
+        gpus = getattr(task.resources, rule).gpu
         line = f"{estimate.peak / GIB:.0f} GiB on each of {gpus} GPUs ({estimate.sentence()})"
         if estimate.peak <= plan.gpu_memory_gib * GIB:
             report.notes.append(f"{task.name}, {rule}: about {line}")
@@ -103,45 +93,25 @@ def check_memory(study: Study, task: Task, report: Report) -> None:
             f"turn {', '.join(turn)}",
         )
     if study.generation.engine == "vllm":
-        for where, shape, gpus, length, share, keys in _generation(study, plan, task):
+        for job, model, length in generated(study, task):
+            shape, share = shape_of(model, study), study.generation.memory_share
+            key, gpus = "generation.memory_share", 1
+            if job in METHODS:
+                key, share = "generation.colocated_share", study.generation.colocated_share
+            else:
+                rule = "evaluate" if job == "evaluate" else "sample"
+                gpus = max(1, getattr(task.resources, rule).gpu)
+                key = f"resources.{rule}.gpu, {key}"
+            if shape is None:
+                continue
             least, given = vllm_least(shape, gpus=gpus, length=length), share * plan.gpu_memory_gib
             if least > given * GIB:
                 report.problem(
-                    f"{task.name}, {where}",
+                    f"{task.name}, {job}",
                     f"vLLM needs {least / GIB:.0f} GiB of each GPU for the weights and one "
                     f"sequence of {length:,} tokens, and is given {given:.0f}",
-                    f"turn {keys}",
+                    f"turn {key} or max_new_tokens",
                 )
-
-
-def _generation(
-    study: Study, plan: Plan, task: Task
-) -> list[tuple[str, ModelShape, int, int, float, str]]:
-    """List what vLLM loads: (job, shape, GPUs, longest sequence, share, keys to turn)."""
-    found = []
-    prompt = plan.tokens[task.name].prompt_tokens
-    shape, engine = shape_of(task.base, study), study.generation
-    if shape is not None:
-        length = prompt + evaluation_of(study, task).policy.max_new_tokens
-        gpus = max(1, resources_of(study, task, "evaluate").gpu)
-        keys = "resources.evaluate.gpu, generation.memory_share or max_new_tokens"
-        found.append(("evaluate", shape, gpus, length, engine.memory_share, keys))
-        for method in sorted({run.method for run in task.runs}):
-            settings = _settings(study, task, method)
-            if METHODS[method].on_policy:
-                length = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
-                keys = "generation.colocated_share or max_new_tokens"
-                found.append((method, shape, 1, length, engine.colocated_share, keys))
-    for pair in study.discrepancy.models if study.discrepancy else []:
-        for expert in task.experts:
-            shape = shape_of(expert, study)
-            named = pair.task == task.name and expert.name in (pair.expert, pair.student)
-            if named and shape is not None:
-                length = prompt + pair.sampling.max_new_tokens
-                gpus = max(1, resources_of(study, task, "sample").gpu)
-                keys = "resources.sample.gpu, generation.memory_share or max_new_tokens"
-                found.append((expert.name, shape, gpus, length, engine.memory_share, keys))
-    return found
 
 
 class Training(NamedTuple):
@@ -155,14 +125,14 @@ class Training(NamedTuple):
 
 
 def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> list[Training]:
-    """The trainings of a task among the jobs still to be done, without what they wrote so far."""
+    """List the trainings among the jobs still to be done, without what they wrote so far."""
     shape = shape_of(task.base, study)
     if shape is None:
         return []
     count = parameters(shape)
     # A base is trained from scratch on a CPU whatever the hardware is, in single precision.
     hardware = {"pretrain": "cpu"}
-    steps = {"base": 1} | {run.name: len(checkpoints_of(study, task, run)) for run in task.runs}
+    steps = {"base": 1} | {run.name: len(task.checkpoints_of(run)) for run in task.runs}
     rules = {"pretrain", "finetune", *(run.method for run in task.runs)}
     found, layout = [], Layout(results)
     for job in jobs:
@@ -172,13 +142,13 @@ def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> l
         a_step = count * published_bytes(hardware.get(job.rule, study.hardware))
         published = steps[job.run] * a_step - _size(state / PUBLISHED)
         resumed = state_bytes(count) - sum(map(_size, existing_updates(state)))
-        threads = resources_of(study, task, job.rule).threads
+        threads = getattr(task.resources, job.rule).threads
         found.append(Training(max(0.0, published), max(0.0, resumed), threads))
     return found
 
 
 def model_bytes(study: Study, task: Task, results: Path) -> float:
-    """Bytes of the models that are laid in the results: links on one disk, copies on two."""
+    """Count the bytes of the models that are laid in the results: links on one disk, copies on two."""
     found = 0.0
     models = [(task.base, "base"), *((expert, expert.name) for expert in task.experts)]
     for model, name in models:
@@ -197,7 +167,7 @@ def model_bytes(study: Study, task: Task, results: Path) -> float:
 
 
 def checkpoint_bytes(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> float:
-    """Bytes of what a task has still to write and keeps: its checkpoints, and models of others."""
+    """Count the bytes that a task has still to write and keeps: its checkpoints, models of others."""
     kept = sum(training.published for training in trainings(study, task, jobs, results))
     return kept + model_bytes(study, task, results)
 
@@ -205,7 +175,7 @@ def checkpoint_bytes(study: Study, task: Task, jobs: Iterable[Job], results: Pat
 def passing_bytes(
     study: Study, tasks: list[Task], jobs: Sequence[Job], results: Path, cores: int | None = None
 ) -> tuple[float, int]:
-    """The most that trainings keep at once to go on from (bytes), and how many that are.
+    """Count the most that trainings keep at once to go on from (bytes), and how many that are.
 
     So many run at once as the cores allow, the largest first; all of them without a number of
     cores, as on a cluster.

@@ -7,16 +7,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from online_il import hub
 from online_il.config.bases import Pretrained
 from online_il.config.experts import ModelExpert
 from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.plan import ModelShape
-from online_il.config.study import Study, evaluation_of, method_of
+from online_il.config.study import Study
 from online_il.config.tasks import Task
-from online_il.cost.rules import finetuning_of
 from online_il.cost.shape import of_model
 from online_il.ends import end_ids, tokens_by_id, trained_end
 from online_il.errors import InputError
@@ -57,7 +56,7 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
 
 
 def name_of(source: Model | DataSet) -> str:
-    """A model or data set with its revision."""
+    """Name a model or data set with its revision."""
     return f"{source.repo}@{source.revision}"
 
 
@@ -120,7 +119,7 @@ def _differences(student: Path, expert: Path) -> list[str]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A file of JSON; an empty mapping where there is none."""
+    """Read a file of JSON; an empty mapping where there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -177,7 +176,7 @@ def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
 def _models(
     task: Task, folders: dict[str, Path]
 ) -> Iterator[tuple[Pretrained | ModelExpert, Path]]:
-    """The models of the hub whose responses a task trains or samples, and their folders."""
+    """List the models of the hub whose responses a task trains or samples, and their folders."""
     for model in [task.base, *task.experts]:
         if isinstance(model, Pretrained | ModelExpert) and name_of(model) in folders:
             yield model, folders[name_of(model)]
@@ -205,26 +204,43 @@ def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Rep
             report.problem(where, message, remedy)
 
 
-def check_context(study: Study, task: Task, report: Report) -> None:
-    """Check that no sequence is longer than the model has positions for."""
+class Generated(NamedTuple):
+    """The longest sequence that a job generates."""
+
+    job: str
+    """`evaluate`, a method, or the name of an expert that is sampled."""
+    model: object
+    length: int
+    """Tokens of the prompt and the response."""
+
+
+def generated(study: Study, task: Task) -> Iterator[Generated]:
+    """List what a task's jobs generate; prompts are as long as the plan has them."""
     prompt = study.plan.tokens[task.name].prompt_tokens if study.plan else 0
-    asked: list[tuple[object, str, int]] = []
-    for method in sorted({run.method for run in task.runs}):
-        settings: Any = method_of(study, task, method)
-        if METHODS[method].on_policy:
-            longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
-            asked.append((task.base, f"methods.{method}: prompt and max_new_tokens", longest))
     if task.base is not None:
-        evaluation = evaluation_of(study, task)
-        longest = prompt + evaluation.policy.max_new_tokens
-        asked.append((task.base, "evaluation.policy: prompt and max_new_tokens", longest))
-    if finetuning := finetuning_of(task):
-        asked.append((task.base, "base.finetuning.max_length", finetuning.max_length))
+        yield Generated("evaluate", task.base, prompt + task.evaluation.policy.max_new_tokens)
+        for method in sorted({run.method for run in task.runs}):
+            settings = getattr(task.methods, method)
+            if METHODS[method].on_policy:
+                longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
+                yield Generated(method, task.base, longest)
     for pair in study.discrepancy.models if study.discrepancy else []:
         for expert in task.experts:
             if pair.task == task.name and expert.name in (pair.expert, pair.student):
-                longest = prompt + pair.sampling.max_new_tokens
-                asked.append((expert, "discrepancy: prompt and max_new_tokens", longest))
+                yield Generated(expert.name, expert, prompt + pair.sampling.max_new_tokens)
+
+
+def check_context(study: Study, task: Task, report: Report) -> None:
+    """Check that no sequence is longer than the model has positions for."""
+    asked = []
+    for job, model, longest in generated(study, task):
+        if job == "evaluate":
+            key = "evaluation.policy"
+        else:
+            key = f"methods.{job}" if job in METHODS else "discrepancy"
+        asked.append((model, f"{key}: prompt and max_new_tokens", longest))
+    if task.finetuning:
+        asked.append((task.base, "base.finetuning.max_length", task.finetuning.max_length))
     for model, key, longest in asked:
         shape = shape_of(model, study)
         if shape is not None and longest > shape.positions:
@@ -237,7 +253,7 @@ def check_context(study: Study, task: Task, report: Report) -> None:
 
 
 def shape_of(model: object, study: Study) -> ModelShape | None:
-    """The shape of a model; None where it has none or nothing tells it."""
+    """Find the shape of a model; None where it has none or nothing tells it."""
     try:
         return of_model(model, study.plan)
     except InputError:

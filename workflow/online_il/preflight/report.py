@@ -17,7 +17,7 @@ class Report:
             self.problems.append(line)
 
     def text(self, title: str) -> str:
-        """The whole report."""
+        """Write the whole report."""
         noun = "problem" if len(self.problems) == 1 else "problems"
         head = (
             f"{len(self.problems)} {noun}; nothing was started" if self.problems else "no problem"

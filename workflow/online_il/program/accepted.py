@@ -37,12 +37,12 @@ class Ledger:
         self.acceptances: list[Acceptance] = known
 
     def modules(self, code: str) -> dict[str, str] | None:
-        """The hash of each module of some code; None where it was never recorded."""
+        """Read the hash of each module of some code; None where it was never recorded."""
         path = self.layout.code(code)
         return json.loads(path.read_text())["modules"] if path.is_file() else None
 
     def differences(self, before: str, now: dict[str, str]) -> list[str] | None:
-        """The modules in which some code differs from the present one, None where unknown."""
+        """List the modules in which some code differs from the present one, None where unknown."""
         known = self.modules(before)
         if known is None:
             return None
@@ -85,7 +85,7 @@ class Ledger:
             write_text(json.dumps(self.acceptances, indent=2) + "\n", self.layout.accepted)
 
     def _made_with(self, rule: str) -> Iterator[str]:
-        """The hashes of the code that made the results and the unfinished state of a rule."""
+        """Yield the hashes of the code that made the results and the unfinished state of a rule."""
         for path in self.layout.jobs.rglob("*"):
             record = json.loads(path.read_text()) if path.is_file() else {}
             if record.get("rule") == rule:
@@ -102,13 +102,13 @@ class Ledger:
 
 
 def code_of(params: Iterable[str]) -> str:
-    """The hash of the code among a job's recorded parameters; empty where there is none."""
+    """Find the hash of the code among a job's recorded parameters; empty where there is none."""
     found = [param for param in params if param.startswith("code=")]
     return found[0].removeprefix("code=").strip("'") if found else ""
 
 
 def code_of_state(state: Path) -> str:
-    """The hash of the code that unfinished state was made with; empty where there is none."""
+    """Read the hash of the code that unfinished state was made with; empty where there is none."""
     try:
         if state.is_dir():
             seals = [path / SEAL for path in existing_sealed(state) if (path / SEAL).is_file()]

@@ -38,7 +38,7 @@ class Job(NamedTuple):
 
 
 def graph_of(dag: Any) -> nx.DiGraph:
-    """A DAG of Snakemake's as a graph of `Job`s, with an edge from each job to those that need it.
+    """Turn Snakemake's DAG into a graph of `Job`s, an edge from each job to those that need it.
 
     Each has `pending`, whether it is still to be done, and `minutes`, its time limit or None.
     """
@@ -52,7 +52,7 @@ def graph_of(dag: Any) -> nx.DiGraph:
 
 
 def graph_of_study(config: Path, overrides: Mapping[str, Any]) -> nx.DiGraph:
-    """The graph of everything that a study makes; starts Snakemake, which makes nothing.
+    """Give the graph of everything that a study makes; starts Snakemake, which makes nothing.
 
     `overrides` are laid over the config file. Raises `InputError` for what Snakemake refuses.
     """
@@ -92,7 +92,7 @@ def _job(job: Any) -> Job:
 
 
 def pending_jobs(graph: nx.DiGraph) -> list[Job]:
-    """The jobs that are still to be done."""
+    """List the jobs that are still to be done."""
     return [job for job, pending in graph.nodes(data="pending") if pending]
 
 

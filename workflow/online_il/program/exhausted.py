@@ -56,7 +56,7 @@ class Exhausted(Exception):
 
 
 def cause_of(error: BaseException) -> tuple[str, BaseException] | None:
-    """("disk", "gpu" or "memory", the error that says so) where one of them ran out."""
+    """Return ("disk", "gpu" or "memory", the error that says so) where one of them ran out."""
     for one in _chain(error):
         text, number = str(one), getattr(one, "errno", None)
         if number in (errno.ENOSPC, errno.EDQUOT) or _DISK.search(text):
@@ -69,7 +69,7 @@ def cause_of(error: BaseException) -> tuple[str, BaseException] | None:
 
 
 def sentence(error: BaseException, options: argparse.Namespace, program: str) -> str | None:
-    """The line for an error whose cause is that something ran out; None for any other error.
+    """Write the line for an error whose cause is that something ran out; None for any other error.
 
     `program` is the script's name, `options` are its arguments: their paths say which disk.
     """
@@ -83,7 +83,7 @@ def sentence(error: BaseException, options: argparse.Namespace, program: str) ->
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that led to it, also where they are not shown."""
+    """Yield an error and those that led to it, also where they are not shown."""
     seen: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -120,7 +120,7 @@ def _fullest(options: argparse.Namespace) -> Path:
 
 
 def nearest_folder(path: Path) -> Path:
-    """A folder itself, or the nearest one above a path that is there: it lies on the same disk."""
+    """Find the nearest folder at or above a path that is there: it lies on the same disk."""
     return next(place for place in [path, *path.absolute().parents] if place.is_dir())
 
 
@@ -175,7 +175,7 @@ def _known_memory() -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as a person reads them: `1.5 GiB`."""
+    """Write bytes as a person reads them: `1.5 GiB`."""
     for unit in ("bytes", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
@@ -193,5 +193,5 @@ def needs_of_checkpoints(checkpoints: int, kept: int, published: int) -> str:
 
 
 def _short(error: BaseException) -> str:
-    """The start of an error's own words, which say what was asked for."""
+    """Quote the start of an error's own words, which say what was asked for."""
     return " ".join(str(error).split())[:240]

@@ -65,7 +65,7 @@ _INPUTS_CHANGED = PersistenceBase._input_changed
 
 
 def _read(self: Any, subject: str, key: str) -> dict[str, Any]:
-    """A record; one that lies in `.snakemake` where the results have none."""
+    """Read a record; one that lies in `.snakemake` where the results have none."""
     found = _READ(self, subject, key)
     if not found and subject == self._metadata_path:
         found = _READ(self, self._elsewhere, key)
@@ -78,7 +78,7 @@ def _delete(self: Any, key: str) -> bool:
 
 
 def _params(self: Any, job: Any) -> list[str]:
-    """The parameters that count, with their names."""
+    """List the parameters that count, with their names."""
     given: dict[str, Any] = {}
     for name, raw in job.rule.params._allitems():
         if not job.rule._is_deriving_function(raw):
@@ -89,7 +89,7 @@ def _params(self: Any, job: Any) -> list[str]:
 
 
 def _code(self: Any, rule: Any) -> str | None:
-    """The call of a rule's program, without what only says where it saves and reports to."""
+    """Give the call of a rule's program, without what only says where it saves and reports to."""
     return rule.shellcmd and PLUMBING.sub("", rule.shellcmd)
 
 
@@ -117,7 +117,7 @@ def _input_changed(self: Any, job: Any, file: Any = None) -> bool:
 
 
 def changed_inputs(persistence: Any, job: Any, output: Any) -> list[str]:
-    """The inputs of a finished job whose content is another than it was."""
+    """List the inputs of a finished job whose content is another than it was."""
     record = persistence.metadata(output)
     known = (record and record.input_checksums) or {}
     return [
@@ -140,7 +140,7 @@ async def _checksum(
 
 
 def content(path: Path) -> str:
-    """A name for the content of a file, or of all files in a folder."""
+    """Compute a name for the content of a file, or of all files in a folder."""
     if not path.is_dir():
         return _file(path, path.stat().st_mtime_ns, path.stat().st_size)
     digest = hashlib.sha256()

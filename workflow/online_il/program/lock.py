@@ -84,7 +84,7 @@ def one_process_per_output(options: argparse.Namespace) -> Iterator[None]:
 
 
 def _lock(name: str, wait: bool = False) -> IO[str]:
-    """A file that is locked until it is closed. Raises `BlockingIOError` where another has it."""
+    """Lock a file until it is closed. Raises `BlockingIOError` where another has it."""
     folder = SNAKEMAKE / "online-il"
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / f"{name}.lock").open("a")

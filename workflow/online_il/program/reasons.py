@@ -15,7 +15,7 @@ from online_il.provenance import same_code
 
 
 def reasons(dag: Any, ledger: Ledger) -> list[str]:
-    """One line for each rule and reason: what changed, and for which jobs."""
+    """Write one line for each rule and reason: what changed, and for which jobs."""
     persistence = dag.workflow.persistence
     found: dict[tuple[str, str], list[str]] = {}
     following: Counter[str] = Counter()
@@ -138,7 +138,7 @@ def _setting(name: str, before: str, now: str) -> str:
 
 
 def _part(value: str, other: str) -> str:
-    """A value, or of a long one what begins a little before it differs from the other."""
+    """Give a value, or of a long one what begins a little before it differs from the other."""
     if len(value) <= 80 and len(other) <= 80:
         return value or "absent"
     same = takewhile(lambda pair: pair[0] == pair[1], zip(value, other, strict=False))

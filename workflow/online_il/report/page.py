@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import altair as alt
 import vl_convert
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from online_il.charts.curves import AXES
@@ -18,6 +17,7 @@ from online_il.charts.style import KNOWN
 from online_il.config.study import Study
 from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells
 from online_il.layout import DATABASES, Layout
+from online_il.pages import rendered
 from online_il.program.dag import rule_edges
 from online_il.provenance import file_hash, versions
 from online_il.records import provenance, read_table
@@ -36,7 +36,6 @@ from online_il.report.scales import scale_of
 from online_il.report.verdicts import board
 from online_il.text import decoded
 
-TEMPLATES = Path(__file__).parents[2] / "report"
 THEORY = ("figure4", "theorem1", "theorem2", "theorem5", "horizon")
 
 T = TypeVar("T")
@@ -73,60 +72,39 @@ def page(
     charts["figure3"] = [row for chart in pairs for row in rows_of(chart)]
     rules = jobs(results)
     version = alt.SCHEMA_VERSION.rpartition(".")[0]
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            folder=results.as_posix(),
-            study=study,
-            scale=scale_of(study),
-            database=database,
-            board=board(layout.claims()),
-            charts=charts,
-            specs={chart.name: chart.spec for group in charts.values() for chart in group},
-            axes=AXES,
-            figure3=pairs[0] if pairs else None,
-            theory=[name for name in THEORY if charts[name]],
-            missing_theory=[FINISHED[name] for name in THEORY if not charts[name]],
-            table1=_table1(layout.table("table1", "parquet")),
-            table1_columns=COLUMNS,
-            theorem1=_html_of_file(layout.table("theorem1", "md")),
-            examples=measured(lambda path: examples(path, results)),
-            colours={name: look.colour for name, look in KNOWN.items()},
-            ledger=measured(lambda path: spent(path, results)),
-            jobs=rules,
-            pictures=pictures(rule_edges(results), {row.rule for row in rules}),
-            jobs_of={row.rule: row for row in rules},
-            origins=measured(lambda path: origins(path, results)),
-            versions=versions(),
-            code=code,
-            config=config.as_posix(),
-            config_hash=file_hash(config),
-            config_text=decoded(config.read_bytes()),
-            own=own_settings(config),
-            choices=choices(paper, study),
-            script=Markup(_text("page.js")),
-            style=Markup(_text("page.css")),
-            # The stub asks for a snippet, without which the bundle is whole.
-            vega=Markup(vl_convert.javascript_bundle(vl_version=version)),  # type: ignore[call-arg]
-        )
+    return rendered(
+        "page.html.jinja",
+        folder=results.as_posix(),
+        study=study,
+        scale=scale_of(study),
+        database=database,
+        board=board(layout.claims()),
+        charts=charts,
+        specs={chart.name: chart.spec for group in charts.values() for chart in group},
+        axes=AXES,
+        figure3=pairs[0] if pairs else None,
+        theory=[name for name in THEORY if charts[name]],
+        missing_theory=[FINISHED[name] for name in THEORY if not charts[name]],
+        table1=_table1(layout.table("table1", "parquet")),
+        table1_columns=COLUMNS,
+        theorem1=_html_of_file(layout.table("theorem1", "md")),
+        examples=measured(lambda path: examples(path, results)),
+        colours={name: look.colour for name, look in KNOWN.items()},
+        ledger=measured(lambda path: spent(path, results)),
+        jobs=rules,
+        pictures=pictures(rule_edges(results), {row.rule for row in rules}),
+        jobs_of={row.rule: row for row in rules},
+        origins=measured(lambda path: origins(path, results)),
+        versions=versions(),
+        code=code,
+        config=config.as_posix(),
+        config_hash=file_hash(config),
+        config_text=decoded(config.read_bytes()),
+        own=own_settings(config),
+        choices=choices(paper, study),
+        # The stub asks for a snippet, without which the bundle is whole.
+        vega=Markup(vl_convert.javascript_bundle(vl_version=version)),  # type: ignore[call-arg]
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # The first axis comes first.
-    return environment
-
-
-def _text(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _table1(path: Path) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def _picture(graph: nx.DiGraph) -> Picture:
 
 
 def _centres(layers: list[list[str]], graph: nx.DiGraph) -> dict[str, float]:
-    """The centre of each box, pixels: a layer is ordered by the mean places of its neighbours."""
+    """Place the centres of boxes, pixels: a layer is ordered by its neighbours' mean places."""
     widest, step = max(map(len, layers)), BOX[0] + ACROSS
     centres: dict[str, float] = {}
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from online_il.config.study import Study, seeds_of
+from online_il.config.study import Study
 
 
 class Scale(NamedTuple):
@@ -39,20 +39,11 @@ OTHER = (
 
 
 def scale_of(study: Study) -> Scale:
-    """Describe a study, its limits and its size."""
-    what, limits = WHAT.get(study.scale, OTHER)
-    return Scale(what, limits, "; ".join(map(_measured, _trained(study))))
-
-
-def _trained(study: Study) -> list[tuple[str, int, int]]:
-    """List each task that trains something: its name, its runs and its seeds."""
-    return [
-        (task.name, len(task.runs), max(len(seeds_of(task, run)) for run in task.runs))
-        for task in study.tasks
-        if task.runs
-    ]
-
-
-def _measured(task: tuple[str, int, int]) -> str:
-    name, runs, seeds = task
-    return f"{name}: {runs} runs, {seeds} seed{'s' if seeds != 1 else ''}"
+    """Describe a study, its limits and the size of each task that trains something."""
+    measured = []
+    for task in study.tasks:
+        if task.runs:
+            seeds = max(len(task.seeds_of(run)) for run in task.runs)
+            plural = "s" if seeds != 1 else ""
+            measured.append(f"{task.name}: {len(task.runs)} runs, {seeds} seed{plural}")
+    return Scale(*WHAT.get(study.scale, OTHER), "; ".join(measured))

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from online_il.claims.board import LOOKS, margin, verdict_counts
+from online_il.claims.board import FACTOR, LOOKS, effect, margin, verdict_counts
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 
 FAMILIES = {
@@ -22,7 +22,6 @@ FAMILIES = {
 """The families in the order of the board."""
 ANSWER = "abstract"
 """The family whose claims answer the paper's question; they stand before the board."""
-FACTOR = "factor"
 WIDTH = 220  # Of the drawing of an interval, pixels.
 
 
@@ -52,7 +51,11 @@ def board(path: Path) -> Board | None:
     facts = read_claims(path)
     names = dict.fromkeys([*FAMILIES, *(claim.family for claim in facts.claims)])
     grouped = {
-        FAMILIES.get(name, name): [_row(claim) for claim in facts.claims if claim.family == name]
+        FAMILIES.get(name, name): [
+            VerdictLine(one, LOOKS[one.verdict][0], effect(one), margin(one), _places(one))
+            for one in facts.claims
+            if one.family == name
+        ]
         for name in names
     }
     answer = grouped.pop(ANSWER, [])
@@ -61,42 +64,18 @@ def board(path: Path) -> Board | None:
     )
 
 
-def _row(claim: ClaimVerdict) -> VerdictLine:
-    return VerdictLine(
-        claim, LOOKS[claim.verdict][0], _effect(claim), margin(claim), _places(claim)
-    )
-
-
-def _effect(claim: ClaimVerdict) -> str:
-    """Write the effect with its interval; empty where nothing was measured."""
-    if claim.effect is None:
-        return ""
-    words = _formatted(claim.effect, claim.unit)
-    if claim.low is not None and claim.high is not None and claim.low < claim.high:
-        words += f" [{_formatted(claim.low, claim.unit)}, {_formatted(claim.high, claim.unit)}]"
-    return f"{words} times" if claim.unit == FACTOR else words
-
-
-def _formatted(value: float, unit: str) -> str:
-    """Write a factor without a sign, a difference with one and a true minus sign."""
-    if unit == FACTOR:
-        return f"{value:.2f}"
-    form = "+.3f" if abs(value) >= 0.0005 or value == 0 else "+.0e"
-    return f"{value:{form}}".replace("-", "−")
-
-
 def _places(claim: ClaimVerdict) -> dict[str, float]:
     """Place the parts of the drawing, in pixels from the left; empty without an interval.
 
     From `left` to `right` is where the claim holds; `zero` is where there is no effect. Factors are
     drawn on a logarithmic scale.
     """
-    effect, low, high = claim.effect, claim.low, claim.high
-    if effect is None or low is None or high is None or low == high:
+    middle, low, high = claim.effect, claim.low, claim.high
+    if middle is None or low is None or high is None or low == high:
         return {}
     scale = math.log if claim.unit == FACTOR else float
     margin_ = scale(claim.margin)
-    values = {"effect": scale(effect), "low": scale(low), "high": scale(high), "zero": 0.0}
+    values = {"effect": scale(middle), "low": scale(low), "high": scale(high), "zero": 0.0}
     reach = 1.15 * max(abs(margin_), *map(abs, values.values()))
     values["left"] = {"within": -abs(margin_), "above": margin_}.get(claim.holds, -reach)
     values["right"] = {"within": abs(margin_), "below": margin_}.get(claim.holds, reach)

@@ -18,7 +18,6 @@ r"""The most boxes, and words like `\boxed`, that are looked at, from the end.""
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _LINE_END = re.compile(r"(?<!\\)\$|\\[)\]]|\n|\\(?:boxed|f(?:rame)?box)")
 _NUMBER = re.compile(r"[-+−]?\d+(?:[.,]\d+)*")
-_MATH_START = re.compile(r"(?<!\\)\$|\\[(\[]")
 
 MAX_BETWEEN = 80
 """Longest text between two boxes that count together, characters."""

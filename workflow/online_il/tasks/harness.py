@@ -43,7 +43,7 @@ def definition(name: str) -> dict[str, Any]:
 
 @cache
 def _gsm8k() -> tuple[dict[str, Callable[[str], str]], Callable[[str, str], bool]]:
-    """(extraction by filter name, whether an extracted answer matches the reference)."""
+    """Return (extraction by filter name, whether an extracted answer matches the reference)."""
     from lm_eval.api.registry import get_filter, get_metric
 
     config = definition("gsm8k/gsm8k.yaml")

@@ -231,7 +231,7 @@ def forward_projection(problem: GaussianProblem) -> Array:
 
 
 def reverse_projection(problem: GaussianProblem) -> Array | None:
-    """argmin over the class of KL(N(mu, I) || expert), in closed form for a single Gaussian.
+    """Find argmin over the class of KL(N(mu, I) || expert), in closed form for a single Gaussian.
 
     None for a mixture, which has no closed form.
     """

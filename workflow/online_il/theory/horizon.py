@@ -87,11 +87,6 @@ def risk(
     return PathRisk(float(risk_R.mean()), spread, float(error_R.mean()))
 
 
-def exact_cloning_error(instance: PathInstance) -> float:
-    """Compute cloning's expected error a step on the path: (1 - 1/(l C))^n / 2."""
-    return 0.5 * (1 - 1 / (instance.contexts * instance.coverage)) ** instance.labels
-
-
 def _cloned(
     rng: np.random.Generator, instance: PathInstance, replicates: int
 ) -> tuple[Array, Flags]:

@@ -101,7 +101,7 @@ def check(
 
 
 def bound(instance: BanditInstance, samples: int) -> float:
-    """Theorem 5's bound on V, without its constant: that on J_on over alpha (Theorem 2), at most 1.
+    """Compute Theorem 5's bound on V without its constant: that on J_on over alpha, at most 1.
 
     (C(Pi) V_max log K / N + V_max sqrt(C_* log K / N)) / alpha with V_max = 1.
     """

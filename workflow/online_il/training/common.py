@@ -120,7 +120,7 @@ def spare_overhead(model: PreTrainedModel) -> None:
 
 
 def shuffled_passes(rows: Sequence[T], count: int, seed: int) -> list[T]:
-    """`count` rows in the order in which they are used: one shuffled pass after another."""
+    """Draw `count` rows in the order in which they are used: one shuffled pass after another."""
     rng = random.Random(seed)
     order: list[T] = []
     while len(order) < count:
