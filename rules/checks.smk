@@ -35,7 +35,7 @@ def has_what_it_needs(task, graph):
         return True
     words = ["--config", os.path.relpath(CONFIG), "--task", task, "--results", str(LAYOUT.results)]
     words += ["--overrides", json.dumps(OVERRIDES), *place_of_jobs(None).split()]
-    words += ["--checked", name, "--output", str(last), "--jobs", "/dev/stdin"]
+    words += ["--checked", name, "--output", str(last), "--jobs", "-"]
     jobs = json.dumps([job[:4] for job in pending_jobs(graph)])
     print(f"check what {task} needs", flush=True)
     command = ["python", script("preflight"), *words]

@@ -103,6 +103,8 @@ def test_set_takes_the_longest_name_that_is_there(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(MINI.replace("name: countdown", "name: count.down"))
     assert load(path, {"set": "tasks.count.down.seeds=[3]"}).tasks[0].seeds == [3]
+    # As errors write a place.
+    assert load(path, {"set": "tasks[0].seeds=[4]"}).tasks[0].seeds == [4]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,10 @@ def test_a_part_of_another_kind_takes_the_place_of_the_whole(tmp_path):
         ({"one": "extends: 3\n"}, "one.yaml:1: extends|names no file"),
         ({"one": "extends:\n"}, "one.yaml:1: extends|names no file"),
         ({"one": "extends: .\n"}, "one.yaml:1: extends = .|cannot be read"),
+        (
+            {"one": "a: 1\nextend: two.yaml\n"},
+            "one.yaml:2: extend|did you mean 'extends'?",
+        ),
         ({"one": "extends: two.yaml\n", "two": "[1"}, "one.yaml:1: extends|two.yaml:1: not plain"),
         ({"one": "extends: two.yaml\n", "two": "- 1"}, "one.yaml:1: extends|two.yaml|holds a list"),
     ],
@@ -190,6 +194,17 @@ def of_task(key: str, value: str) -> str:
             ['tasks[0].methods.sft.batch_size = "many"'],
         ),
         (of_task("methods", "{sft: {batchsize: 3}}"), ["tasks[0].methods.sft.batchsize = 3"]),
+        # An unknown key leaves the others: nothing else is missing, and the rest is checked.
+        (put(MINI, "\n  sft:\n", "batch_size", "64\n    size: 3")[0], ["methods.sft.size = 3"]),
+        (
+            put(MINI, "\n  sft:\n", "batch_size", "40\n    size: 3")[0],
+            ["methods.sft.size = 3", "methods.sft.micro_batch_size = 16"],
+        ),
+        (MINI.replace("\n  sft: {mem", "\n  sft: {gpus: 1, mem"), ["resources.sft.gpus = 1"]),
+        (
+            MINI.replace("  policy: {temp", "  policy: {topk: 3, temp"),
+            ["evaluation.policy.topk = 3"],
+        ),
         (of_task("evaluation", "{policy: []}"), ["tasks[0].evaluation.policy = []"]),
         # What is wrong between a value of its own and one of the study is told of the task.
         (

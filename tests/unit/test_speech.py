@@ -196,6 +196,24 @@ def refusal(code):
     assert counted(text.replace("Failed(f", "str(f")) != counted(text)
 
 
+def test_a_private_constant_counts_where_it_is_read_for_more_than_an_error():
+    text = "_REMEDY = 'call ' + 'us'\n_LIMIT = 3\nRATE = 1\n\n\ndef f(x):\n    return x\n"
+    text += "\n\ndef g(x):\n    raise InputError(f'{x} > {_LIMIT}: {_REMEDY}')\n"
+    assert counted(text.replace("call ", "mail ").replace("= 3", "= 4")) == counted(text)
+    assert counted(text.replace("RATE = 1", "RATE = 2")) != counted(text)
+    used = text.replace("return x", "return x + _LIMIT")
+    assert counted(used.replace("= 3", "= 4")) != counted(used)
+    drawn = text.replace("'call ' + 'us'", "rng.random()")
+    assert counted(drawn) != counted(text)
+
+
+def test_no_module_reads_a_private_constant_of_another():
+    for path in COUNTED:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("online_il"):
+                assert not any(alias.name.startswith("_") for alias in node.names), path
+
+
 def test_a_field_of_a_class_in_a_function_counts():
     text = "def f():\n    class Inner:\n        rate = 1\n    return Inner\n"
     assert counted(text.replace("1", "2")) != counted(text)
@@ -258,6 +276,9 @@ def test_no_word_retrains_anything(project, before):
         "files.py": ("fsync(handle)", "fdatasync(handle)"),
         "models.py": ("no weights (safetensors) in it", "no weights in it"),
         "training/common.py": ("lower the learning rate", "turn the learning rate down"),
+        "ends.py": ("set eos_token_id in the generation", "write eos_token_id into the generation"),
+        "tasks/countdown.py": ("no reachable target: widen", "no target is reachable: widen"),
+        "generation/endpoint.py": ("does not answer:", "answers nothing:"),
         "training/resume.py": ("going on after update", "continuing after update"),
         "config/grpo.py": (
             "if self.rollouts % self.updates_per_step:",

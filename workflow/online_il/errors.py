@@ -1,5 +1,10 @@
 """The errors that end a program with one line: what is wrong, where, what to do."""
 
+DOWNLOAD = (
+    "run `make download-paper` on a machine with a network, or set `folder` to a local copy of it"
+)
+"""What to do where something of the hub is missing."""
+
 
 class ParameterError(ValueError):
     """A parameter out of its range; the text names the parameter and the range."""

@@ -17,15 +17,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.settings import Settings
-from online_il.errors import InputError
+from online_il.errors import DOWNLOAD, InputError
 from online_il.program.exhausted import cause_of
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt"]
 """Config, weights and tokenizer; never pickled weights (`*.bin`), for loading those runs code."""
 TOKENIZER_FILES = ["tokenizer*", "*.jinja"]
-REMEDY = (
-    "run `make download-paper` on a machine with a network, or set `folder` to a local copy of it"
-)
 _BATCH = 2_000
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.")
 
@@ -50,7 +47,7 @@ def rows(source: DataSet, kind: type[R]) -> Iterator[R]:
         for number, row in enumerate(_read(path, list(kind.model_fields)), 1):
             yield _checked(path, number, row, kind)
         if not number:
-            raise InputError(f"{path}: no row in it; delete it and fetch it again: {REMEDY}")
+            raise InputError(f"{path}: no row in it; delete it and fetch it again: {DOWNLOAD}")
 
 
 def files(source: DataSet) -> list[Path]:
@@ -64,7 +61,7 @@ def files(source: DataSet) -> list[Path]:
         ) from None
     if not found:
         raise InputError(
-            f"data set {name}: no file {source.files} in {folder}; {REMEDY}, or correct `files`"
+            f"data set {name}: no file {source.files} in {folder}; {DOWNLOAD}, or correct `files`"
         )
     parts: dict[tuple[str, int], set[int]] = {}
     for path in found:
@@ -74,7 +71,7 @@ def files(source: DataSet) -> list[Path]:
     for (first, count), numbers in parts.items():
         for lost in sorted(set(range(count)) - numbers)[:1]:
             raise InputError(
-                f"data set {name}: no {first}-{lost:05d}-of-{count:05d}, a part of it; {REMEDY}"
+                f"data set {name}: no {first}-{lost:05d}-of-{count:05d}, a part of it; {DOWNLOAD}"
             )
     return found
 
@@ -83,19 +80,21 @@ def model_folder(model: Model) -> Path:
     """Find the folder of a model's config, tokenizer and weights. Raises `InputError` for none."""
     folder, name = _place(model, MODEL_FILES, "model"), f"{model.repo}@{model.revision}"
     if not (folder / "config.json").is_file():
-        raise InputError(f"model {name}: no config.json in {folder}; {REMEDY}")
+        raise InputError(f"model {name}: no config.json in {folder}; {DOWNLOAD}")
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
             named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
             weights = sorted(set(map(str, named)))
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(f"model {name}: {index} is damaged; delete it and {REMEDY}") from None
+            raise InputError(
+                f"model {name}: {index} is damaged; delete it and {DOWNLOAD}"
+            ) from None
     else:
         weights = [path.name for path in folder.glob("*.safetensors")] or ["*.safetensors"]
     for weight in weights:
         if not (folder / weight).is_file():
-            raise InputError(f"model {name}: no {weight} in {folder}; {REMEDY}")
+            raise InputError(f"model {name}: no {weight} in {folder}; {DOWNLOAD}")
     return folder
 
 
@@ -104,7 +103,7 @@ def tokenizer_folder(tokenizer: Tokenizer) -> Path:
     folder = _place(tokenizer, TOKENIZER_FILES, "model")
     if not (folder / "tokenizer.json").is_file():
         name = f"{tokenizer.repo}@{tokenizer.revision}"
-        raise InputError(f"tokenizer {name}: no tokenizer.json in {folder}; {REMEDY}")
+        raise InputError(f"tokenizer {name}: no tokenizer.json in {folder}; {DOWNLOAD}")
     return folder
 
 
@@ -194,7 +193,7 @@ def _place(source: Model | DataSet, patterns: list[str], kind: str) -> Path:
             local_files_only=True,
         )
     except LocalEntryNotFoundError:
-        raise InputError(f"{name}: not on this machine; {REMEDY}") from None
+        raise InputError(f"{name}: not on this machine; {DOWNLOAD}") from None
     return Path(found)
 
 
@@ -221,7 +220,7 @@ def _read(path: Path, columns: list[str]) -> Iterator[Any]:
             raise
         reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"{path}: damaged ({reason}); delete it and fetch it again: {REMEDY}"
+            f"{path}: damaged ({reason}); delete it and fetch it again: {DOWNLOAD}"
         ) from None
 
 

@@ -1,13 +1,14 @@
 """Takes out of a module's syntax what only speaks, before its hash is made.
 
 Texts of raised errors, what is logged, printed or reported, descriptions, help, docstrings: a word
-more or less in them decides no number. The condition of an error counts, and so does whatever else
-it is given. A text in which something is called that may do more than read is kept but for its
-words. Methods of settings that tell what is wrong with them (`REFUSING`) run before anything starts
-and do not count.
+more or less in them decides no number. Nor does a private constant of a module (`_REMEDY`) that is
+read for nothing else. The condition of an error counts, and so does whatever else it is given. A
+text in which something is called that may do more than read is kept but for its words. Methods of
+settings that tell what is wrong with them (`REFUSING`) run before anything starts and do not count.
 """
 
 import ast
+import re
 from collections.abc import Callable
 
 UNCOUNTED = (
@@ -23,7 +24,7 @@ UNCOUNTED = (
 SILENT_LIBRARIES = {"logging", "warnings"}
 DESCRIBED = {"Field", "add_argument", "ArgumentParser"}
 DESCRIPTIONS = {"description", "help", "title"}
-SPEAKERS = {"log", "report"}
+SPEAKERS = {"log", "report", "warn_once"}
 """Functions of `program` that only speak; so do `print` and the libraries above."""
 REFUSING = {"problems", "problems_among"}
 """Methods of settings that say what is wrong with them, before anything starts (`config/`)."""
@@ -41,6 +42,7 @@ def without_speech(tree: ast.Module) -> ast.Module:
     silence = _Silence(_imported_uncounted(tree))
     silent = silence.visit(tree)
     _drop_unused(silent, silence.is_pure)
+    _drop_unused_constants(silent, silence.is_pure)
     for node in ast.walk(silent):
         if getattr(node, "body", None) == []:
             vars(node)["body"] = [ast.Pass()]
@@ -229,6 +231,21 @@ def _drop_unused(tree: ast.Module, is_pure: Callable[[ast.AST], bool]) -> None:
                         left = [s for s in block if not _is_unused(s, read, is_pure)]
                         dropped |= len(left) < len(block)
                         setattr(node, field, left)
+
+
+def _drop_unused_constants(tree: ast.Module, is_pure: Callable[[ast.AST], bool]) -> None:
+    """Drop private constants of a module that served only what was taken out."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    tree.body = [
+        statement
+        for statement in tree.body
+        if not (
+            isinstance(statement, ast.Assign)
+            and all(re.match("_[A-Z]", _name_of(target)) for target in statement.targets)
+            and _is_unused(statement, read, is_pure)
+        )
+    ]
 
 
 def _is_unused(statement: ast.stmt, read: set[str], is_pure: Callable[[ast.AST], bool]) -> bool:

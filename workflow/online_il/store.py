@@ -27,7 +27,7 @@ SQL = Path(__file__).parents[1] / "sql"
 ORDER = ("evaluations", "samples", "prompt_accuracy", "runs", "training", "curves", "final")
 KEY = ["task", "run", "seed", "step", "benchmark", "sampling"]
 BASE = "base"
-REMEDY = "delete {} and start again: Snakemake makes it anew"
+_REMEDY = "delete {} and start again: Snakemake makes it anew"
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -99,10 +99,10 @@ def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> p
     except duckdb.IOException as error:
         raise InputError(
             f"{database}: not a database that can be read ({_reason(error)}); "
-            + REMEDY.format("it")
+            + _REMEDY.format("it")
         ) from None
     except duckdb.Error as error:
-        raise InputError(f"{database}: {_reason(error)}; {REMEDY.format('it')}") from None
+        raise InputError(f"{database}: {_reason(error)}; {_REMEDY.format('it')}") from None
 
 
 def learning_curves(database: Path) -> pd.DataFrame:
@@ -158,7 +158,7 @@ def _check_files(results: Path, files: Files) -> None:
     _check_pairs(files.evaluations, files.responses)
     for path in files.training:
         if path.parent not in {record.parent for record in files.runs}:
-            raise InputError(f"{path}: no run.json beside it; {REMEDY.format(path.parent)}")
+            raise InputError(f"{path}: no run.json beside it; {_REMEDY.format(path.parent)}")
     for path in files.runs:
         _read(path, RunRecord)
     for path, table in _tables(files):
@@ -176,7 +176,7 @@ def _check_pairs(records: list[Path], tables: Iterable[Path]) -> None:
         kind = "a record without its responses" if path in expected else "responses without record"
         raise InputError(
             f"{path.with_suffix('')}: {kind} (.json and .parquet); "
-            + REMEDY.format(path.parents[1])
+            + _REMEDY.format(path.parents[1])
         )
 
 
@@ -197,7 +197,7 @@ def _check_together(frame: pd.DataFrame) -> None:
             folders = sorted({str(path.parents[1]) for path in odd})
             raise InputError(
                 f"{', '.join(folders)}: {benchmark} of {task} was evaluated on other prompts "
-                f"(prompts_hash) than in {most}; " + REMEDY.format("the older of them")
+                f"(prompts_hash) than in {most}; " + _REMEDY.format("the older of them")
             )
 
 
@@ -222,7 +222,7 @@ def _check_responses(connection: duckdb.DuckDBPyConnection, results: Path) -> No
             what = f"accuracy is {accuracy:.6g} in the .json and {recounted:.6g} in the .parquet"
         else:
             what = f"the .json tells of {expected} responses and the .parquet has {found}"
-        raise InputError(f"{results / file}: {what}; {REMEDY.format((results / file).parents[1])}")
+        raise InputError(f"{results / file}: {what}; {_REMEDY.format((results / file).parents[1])}")
 
 
 def _read(path: Path, record: type[Record]) -> Record:
@@ -234,7 +234,7 @@ def _read(path: Path, record: type[Record]) -> Record:
         )
         raise InputError(
             f"{path}: not a whole {record.__name__} record ({reason}); "
-            + REMEDY.format(path.parent)
+            + _REMEDY.format(path.parent)
         ) from None
 
 

@@ -36,8 +36,8 @@ class Options(ProgramOptions):
     results: Path = Field(description="folder of the results")
     jobs: Path | None = Field(
         None,
-        description="jobs still to be done, JSON: [[rule, task, run, seed], ...]; else Snakemake "
-        "is asked",
+        description="jobs still to be done, JSON: [[rule, task, run, seed], ...]; - is standard "
+        "input; without it Snakemake is asked",
     )
     cores: int | None = Field(None, description="cores of this machine for the jobs")
     slurm: Path | None = Field(None, description="profile of the cluster; none without it")
@@ -52,7 +52,8 @@ def run(options: Options) -> None:
         names = ", ".join(task.name for task in study.tasks)
         raise ParameterError(f"--task {options.task}: no such task; there are: {names}")
     if options.jobs is not None:
-        jobs = [Job(*row) for row in json.loads(options.jobs.read_text())]
+        listed = sys.stdin.read() if options.jobs == Path("-") else options.jobs.read_text()
+        jobs = [Job(*row) for row in json.loads(listed)]
     else:
         jobs = pending_jobs(graph_of_study(options.config, options.overrides))
     report = Report()

@@ -5,6 +5,7 @@ both have a `kind` and it differs. A list replaces a list; but a row of it that 
 row in the other list is laid over that row. Everything else replaces, null included.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def _read(path: Path, what: str, example: str, above: tuple[Path, ...]) -> Read:
     root, problems = read_nodes(path, what, example)
     found = [(key, value) for key, value in root.value if _text(key) == EXTENDS]
     if not found:
+        _refuse_misspelt(root, path)
         return Read(root, problems)
     key, value = found[-1]
     place = f"{path}:{key.start_mark.line + 1}: {EXTENDS}"
@@ -80,6 +82,16 @@ def _read(path: Path, what: str, example: str, above: tuple[Path, ...]) -> Read:
     merged = lay_over(read.root, root)
     assert isinstance(merged, yaml.MappingNode)
     return Read(merged, [*read.problems, *problems])
+
+
+def _refuse_misspelt(root: yaml.MappingNode, path: Path) -> None:
+    """Refuse a key that was meant to extend a file, for without that file all else is missing."""
+    for key, _ in root.value:
+        if get_close_matches(str(_text(key)), [EXTENDS], 1, cutoff=0.8):
+            line = key.start_mark.line + 1
+            raise ConfigError(
+                f"{path}:{line}: {_text(key)}: unknown key; did you mean '{EXTENDS}'?"
+            )
 
 
 def _like(node: yaml.CollectionNode, value: list[Any]) -> Any:

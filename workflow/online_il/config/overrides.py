@@ -1,10 +1,11 @@
 """What the command line lays over a study: `--config scale=try set="tasks.countdown.seeds=[1, 2]"`.
 
-`set` reaches every key: parts of a path are keys, names of rows in a list, or places in it. Several
-assignments are separated by semicolons, or are a list.
+`set` reaches every key: parts of a path are keys, names of rows in a list, or places in it
+(`tasks.0` or `tasks[0]`). Several assignments are separated by semicolons, or are a list.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,7 +50,7 @@ def _merge(raw: dict[str, Any], overrides: Mapping[str, Any], at: Keys = ()) -> 
 def _assign(raw: dict[str, Any], assignment: str) -> tuple[Keys, list[Problem]]:
     """Carry out `a.b.c=value`; the value is YAML."""
     path, separator, text = assignment.partition("=")
-    path = path.strip()
+    path = re.sub(r"\[(\w+)\]", r".\1", path.strip())  # As errors write it: `tasks[0].runs[1]`.
     if not separator or not path.strip("."):
         raise ConfigError(
             f"command line: set = {assignment!r}: write a key and its value, such as "

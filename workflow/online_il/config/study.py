@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from online_il.config.checking import Checks, contradictions, refusals, schema_of, without
+from online_il.config.checking import UNKNOWN, Checks, contradictions, refusals, schema_of, without
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
 from online_il.config.extending import read_extended
@@ -176,9 +176,12 @@ def load(
     raw, lines, problems = read_extended(path, "a study", "config/mini.yaml")
     changed, wrong = lay_over(raw, overrides or {})
     refused = list(_own(refusals(Study, raw), raw))
-    # A task is checked for itself, whatever is wrong with the study's settings of a method or rule.
+    # A task is checked for itself, whatever is wrong with the study's settings of a method or rule;
+    # of those with an unknown key the others hold.
     wrong_parts = {
-        problem.keys[:2] for problem in refused if problem.keys[:1] and problem.keys[0] in INHERITED
+        problem.keys if problem.message == UNKNOWN else problem.keys[:2]
+        for problem in refused
+        if problem.keys[:1] and problem.keys[0] in INHERITED
     }
     contradicted = contradictions(Study, inherited(without(raw, wrong_parts)), refused, checks)
     problems += [*wrong, *refused, *_told_once(contradicted, raw)]

@@ -35,6 +35,7 @@ from online_il.errors import InputError
 from online_il.generation.completion import Failed, complete
 from online_il.generation.journal import Entry, Journal, Usage, canonical
 from online_il.generation.reply import Reply, ending
+from online_il.program.cli import warn_once
 from online_il.program.progress import report
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
@@ -136,7 +137,7 @@ def ask(
     try:
         asyncio.run(run.all())
     except asyncio.CancelledError:
-        reason = "ended by a signal"
+        reason: Exception | None = InputError("ended by a signal")
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None
     else:
@@ -177,10 +178,10 @@ class _Run:
         self.key = key_of(endpoint)
         self.done, self.failed, self.failed_in_a_row = 0, 0, 0
         self.reasons: list[str] = []
-        self.stopped = ""
+        self.stopped: Exception | None = None
         self.usage, self.new_tokens = Usage(), 0
         self.started, self.told = time.monotonic(), 0.0
-        self.named: set[str] = set()
+        self.said: set[str] = set()
         self.pending = self._unanswered(requests)
 
     def _unanswered(self, requests: Iterable[Request]) -> Iterator[Request]:
@@ -194,12 +195,12 @@ class _Run:
                 yield wanted
         self.tell(always=True)
 
-    def reason(self) -> str:
-        """Say why responses are missing; empty where none is."""
+    def reason(self) -> Exception | None:
+        """Say why responses are missing; None where none is."""
         if not self.failed:
-            return ""
+            return None
         count = "1 request" if self.failed == 1 else f"{self.failed} requests"
-        return self.stopped or f"{count} failed for good: {'; '.join(self.reasons)}"
+        return self.stopped or InputError(f"{count} failed for good: {'; '.join(self.reasons)}")
 
     async def all(self) -> None:
         """Answer everything that is pending."""
@@ -239,9 +240,9 @@ class _Run:
         if len(self.reasons) < 3:
             self.reasons.append(f"{wanted.prompt_id}, response {wanted.sample_index}: {failure}")
         if failure.stops:
-            self.stopped = self.stopped or str(failure)
+            self.stopped = self.stopped or failure
         elif self.failed_in_a_row >= GIVE_UP:
-            self.stopped = self.stopped or (
+            self.stopped = self.stopped or InputError(
                 f"{self.endpoint.url} does not answer: {GIVE_UP} requests in a row failed for "
                 f"good: {'; '.join(self.reasons)}"
             )
@@ -295,17 +296,15 @@ class _Run:
 
     def _name(self, reply: Reply) -> None:
         """Say once what is odd about the server's answers, and what is made of it."""
-        odd = [f"parts of type {kind!r} hold no text: left out" for kind in reply.left_out]
+        url, said = self.endpoint.url, self.said
+        for kind in reply.left_out:
+            warn_once(said, f"{url}: parts of type {kind!r} hold no text: left out")
         if reply.word == "none":
-            odd.append("the server does not say why answers end: taken as whole")
+            warn_once(said, f"{url}: the server does not say why answers end: taken as whole")
         elif ending(reply.word) is None:
-            odd.append(f"the server's reason to end {reply.word!r} is unknown: taken as an end")
+            warn_once(said, f"{url}: its reason to end {reply.word!r} is unknown: taken as an end")
         if reply.estimated:
-            odd.append("the server does not count the tokens: estimated, 4 bytes of UTF-8 each")
-        for line in odd:
-            if line not in self.named:
-                self.named.add(line)
-                logging.warning("%s: %s", self.endpoint.url, line)
+            warn_once(said, f"{url}: no count of the tokens: estimated, 4 bytes of UTF-8 each")
 
     def tell(self, *, always: bool = False) -> None:
         """Report how far it is, once a second at most."""

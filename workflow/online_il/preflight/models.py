@@ -18,7 +18,7 @@ from online_il.config.study import Study
 from online_il.config.tasks import Task
 from online_il.cost.shape import of_model
 from online_il.ends import end_ids, tokens_by_id, trained_end
-from online_il.errors import InputError
+from online_il.errors import DOWNLOAD, InputError
 from online_il.methods import METHODS
 from online_il.models import WEIGHTS
 from online_il.preflight.report import Report
@@ -46,7 +46,7 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
             known = reason.partition("; ")
             message = known[0].removeprefix(f"model {name_of(source)}: ")
             message = message.removeprefix(f"data set {name_of(source)}: ")
-            remedy = known[2] or hub.REMEDY
+            remedy = known[2] or DOWNLOAD
             if source.folder is None and source.repo.startswith(GATED):
                 remedy += "; it is gated: accept its terms on the hub"
                 if not os.environ.get("HF_TOKEN"):

@@ -189,6 +189,13 @@ def _run(
     raise Exhausted(line)
 
 
+def warn_once(said: set[str], message: str) -> None:
+    """Write a warning in the rule's log, unless it is among those that were said."""
+    if message not in said:
+        said.add(message)
+        logging.warning("%s", message)
+
+
 def log(message: str, **numbers: Any) -> None:
     """Write one line in the rule's log."""
     logging.info(" ".join([message, *(f"{key}={value}" for key, value in numbers.items())]))

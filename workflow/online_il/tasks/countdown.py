@@ -52,6 +52,13 @@ _PRECEDENCE = {"(": 0, ")": 1, "+": 1, "-": 1, "*": 2, "/": 2}
 # Not ASCII: TinyZero's patterns match any Unicode digit or space, which Python then cannot parse.
 _TINYZERO_CHARS = re.compile(r"[\d+\-*/().\s]+")
 
+# Why a draw added no instance, and what to do.
+_MISSES = {
+    "target": "no reachable target: widen target_range or value_range",
+    "taken": "already taken or excluded: widen number_range or operands, or ask less",
+    "refused": "refused by accept: widen number_range or target_range",
+}
+
 # A rational in lowest terms, (numerator, positive denominator): several times faster than Fraction.
 _Ratio = tuple[int, int]
 Key = tuple[tuple[int, ...], int]
@@ -222,9 +229,10 @@ def generate(
     misses: Counter[str] = Counter()
     while len(found) < count:
         if misses.total() >= MAX_FRUITLESS_DRAWS:
+            often = misses.most_common(1)[0][0]
             raise ValueError(
                 f"asked for {count} instances, found {len(found)} before {MAX_FRUITLESS_DRAWS} "
-                f"draws in a row added none; most often: {misses.most_common(1)[0][0]} "
+                f"draws in a row added none; most often: {_MISSES[often]} "
                 f"(operands {list(operands)}, operators {operators!r}, ranges {ranges}, "
                 f"{len(exclude)} excluded)"
             )
@@ -232,13 +240,13 @@ def generate(
         low, high = target_range
         targets = sorted(t for t in reachable(numbers, operators, value_range) if low <= t <= high)
         if not targets:
-            misses["no reachable target: widen target_range or value_range"] += 1
+            misses["target"] += 1
             continue
         instance = Instance(numbers, rng.choice(targets))
         if key(*instance) in taken:
-            misses["already taken or excluded: widen number_range or operands, or ask less"] += 1
+            misses["taken"] += 1
         elif accept is not None and not accept(instance):
-            misses["refused by accept: widen number_range or target_range"] += 1
+            misses["refused"] += 1
         else:
             misses.clear()
             taken.add(key(*instance))

@@ -124,7 +124,8 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
         raise
     if saver.stopped and trainer.state.global_step < trainer.args.max_steps:
         raise Stopped(
-            f"stopped by {saver.stopped} after update {trainer.state.global_step} of "
+            f"stopped by {saver.stopped.replace('elsewhere', 'a signal to another process')} after "
+            f"update {trainer.state.global_step} of "
             f"{trainer.args.max_steps}; the same command goes on from there"
         )
     if main_process():
@@ -182,7 +183,7 @@ class Saver(TrainerCallback):
         # Not each by itself: a process that leaves alone lets the others wait for it.
         if self._together(bool(self.stopped)):
             control.should_training_stop = True
-            self.stopped = self.stopped or "a signal to another process"
+            self.stopped = self.stopped or "elsewhere"
 
     def _together(self, wanted: bool) -> bool:
         """Let the first process decide for all, for their clocks differ."""
