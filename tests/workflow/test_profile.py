@@ -65,5 +65,5 @@ def test_a_wrong_fact_about_the_site_stops_everything_with_a_sentence(tmp_path):
     profile.write_text(profile.read_text().replace("cpus_per_gpu: 8", "cpus_per_gpu: eight"))
     status, output = snakemake(project, "-n", "--configfile", "config/smoke.yaml")
     assert status != 0
-    assert "slurm/config.yaml" in output and "cpus_per_gpu = 'eight'" in output
+    assert "slurm/config.yaml" in output and 'cpus_per_gpu = "eight"' in output
     assert "Traceback" not in output
