@@ -22,7 +22,7 @@ class Number(Written):
 
 
 def misread(node: yaml.ScalarNode) -> tuple[Written, str, str] | None:
-    """Give a value as it stands, what YAML takes it for, and what to write; None where all agree."""
+    """Give a value as it stands, what YAML makes of it, and what to write; None where all agree."""
     text, kind = node.value, node.tag.rpartition(":")[2]
     value = yaml.constructor.SafeConstructor().construct_object(node)
     if node.tag in NUMBERS and _number(text) != _number(str(value)):

@@ -193,7 +193,7 @@ def _demonstrations(policy: Policy) -> int:
 
 
 def _compared(policy: Policy) -> tuple[int, int]:
-    """Count the prompts of all benchmarks, and the responses to each, of a model that is compared."""
+    """Count the prompts of all benchmarks and the responses to each of a compared model."""
     assert policy.study.discrepancy is not None
     pairs = (pair for pair in policy.study.discrepancy.models if pair.task == policy.task.name)
     pair = next(pair for pair in pairs if policy.name in (pair.expert, pair.student))

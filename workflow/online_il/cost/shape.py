@@ -41,8 +41,8 @@ def parameters(shape: ModelShape) -> int:
 def forward_flops(shape: ModelShape, tokens: float, length: float) -> float:
     """Count the operations of a forward pass over `tokens` tokens in sequences of `length`.
 
-    In floating-point operations: two a parameter and token, without those of an embedding that is only looked up, and
-    2·L·H·d·length a token for attention, which sees half the sequence on average.
+    Floating-point ones: two a parameter and token, without those of an embedding that is only
+    looked up, and 2·L·H·d·length a token for attention, which sees half the sequence on average.
     """
     multiplied = parameters(shape)
     if shape.output == "own":
@@ -137,8 +137,13 @@ def config_json(model: Model) -> dict[str, Any] | None:
         if not isinstance(found, str):
             return None
         path = Path(found)
+    return json_of(path) or None
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    """Read a file of JSON; an empty mapping where there is none, or another value in it."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return config if isinstance(config, dict) else None
+        return {}
+    return content if isinstance(content, dict) else {}

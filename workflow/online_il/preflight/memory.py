@@ -148,7 +148,7 @@ def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> l
 
 
 def model_bytes(study: Study, task: Task, results: Path) -> float:
-    """Count the bytes of the models that are laid in the results: links on one disk, copies on two."""
+    """Count the bytes of models that are laid in the results: links on one disk, copies on two."""
     found = 0.0
     models = [(task.base, "base"), *((expert, expert.name) for expert in task.experts)]
     for model, name in models:
@@ -167,7 +167,7 @@ def model_bytes(study: Study, task: Task, results: Path) -> float:
 
 
 def checkpoint_bytes(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> float:
-    """Count the bytes that a task has still to write and keeps: its checkpoints, models of others."""
+    """Count the bytes that a task still writes and keeps: its checkpoints, models of others."""
     kept = sum(training.published for training in trainings(study, task, jobs, results))
     return kept + model_bytes(study, task, results)
 

@@ -3,7 +3,6 @@
 Only the small files of a model are read, never its weights.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.plan import ModelShape
 from online_il.config.study import Study
 from online_il.config.tasks import Task
-from online_il.cost.shape import of_model
+from online_il.cost.shape import json_of, of_model
 from online_il.ends import end_ids, tokens_by_id, trained_end
 from online_il.errors import DOWNLOAD, InputError
 from online_il.methods import METHODS
@@ -112,24 +111,15 @@ def _differences(student: Path, expert: Path) -> list[str]:
         )
     elif _rules(student) != _rules(expert):
         found.append("have the same tokens and cut text into them by different rules")
-    widths = [_json(folder / "config.json").get("vocab_size") for folder in (student, expert)]
+    widths = [json_of(folder / "config.json").get("vocab_size") for folder in (student, expert)]
     if widths[0] != widths[1]:
         found.append(f"have logits {widths[0]} and {widths[1]} wide")
     return found
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """Read a file of JSON; an empty mapping where there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _rules(folder: Path) -> list[Any]:
     """Read how a tokenizer cuts text: all but its tokens and what only concerns batches."""
-    content = _json(folder / "tokenizer.json")
+    content = json_of(folder / "tokenizer.json")
     rules = [content.get(key) for key in ("normalizer", "pre_tokenizer")]
     merges = content["model"].get("merges") or []
     return [*rules, [m.split(" ") if isinstance(m, str) else m for m in merges]]
@@ -150,7 +140,7 @@ def check_templates(task: Task, folders: dict[str, Path], report: Report) -> Non
         folder = folders.get(name_of(model)) if isinstance(model, Model) else None
         if folder is None or (folder / "chat_template.jinja").is_file():
             continue
-        if not _json(folder / "tokenizer_config.json").get("chat_template"):
+        if not json_of(folder / "tokenizer_config.json").get("chat_template"):
             report.problem(
                 where,
                 "the prompts are conversations, and this model has no chat template",
@@ -198,7 +188,7 @@ def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Rep
                 "set generation.engine to transformers or vllm, or `folder` to a copy saved whole",
             )
         try:
-            rotary_settings(_json(folder / "config.json"))
+            rotary_settings(json_of(folder / "config.json"))
         except ValueError as error:
             message, _, remedy = str(error).rpartition("; ")
             report.problem(where, message, remedy)
