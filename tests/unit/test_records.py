@@ -182,3 +182,11 @@ def test_programs_that_answer_prompts_refuse_a_split_without_any(script, prompts
     }
     options = [*shared, *own[script], "--output", tmp_path / "out.parquet"]
     assert "no prompt of split ood" in refusal(script, *options)
+
+
+@pytest.mark.parametrize("content", ["", '{"task": "countdown"', "[]", '{"run": 3}', "\x00"])
+def test_a_damaged_record_is_one_line_that_names_it(content, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"run.json: not a whole RunRecord record .*; delete "):
+        records.read_record(path, records.RunRecord)

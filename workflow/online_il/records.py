@@ -7,7 +7,7 @@ Each table has one class that documents its columns; it validates strictly just 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,13 @@ import pandera.pandas as pa
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 from pandera.typing import Series
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from online_il.errors import InputError
 
 PROVENANCE = b"online_il"
+
+Record = TypeVar("Record", bound=BaseModel)
 
 
 class Table(pa.DataFrameModel):
@@ -168,6 +170,20 @@ class RunRecord(BaseModel):
     prompts_hash: str
     code_hash: str
     versions: dict[str, str]
+
+
+def read_record(path: Path, kind: type[Record]) -> Record:
+    """Read a record of `write_json`. Raises `InputError` when it is damaged or another one."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        reason = "; ".join(
+            f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()[:3]
+        )
+        raise InputError(
+            f"{path}: not a whole {kind.__name__} record ({reason}); "
+            f"delete {path.parent} and start again: Snakemake makes it anew"
+        ) from None
 
 
 def read_table(path: Path, table: type[Table]) -> pd.DataFrame:

@@ -8,18 +8,25 @@ the folder. `query` and `learning_curves` read it.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import duckdb
 import pandas as pd
 import pyarrow as arrow
 import pyarrow.parquet as parquet
-from pydantic import BaseModel, ValidationError
 
 from online_il.errors import InputError
 from online_il.layout import Layout, Policy, existing_evaluations, responses_of
 from online_il.program.exhausted import cause_of
-from online_il.records import EvaluationRecord, RunRecord, Samples, Table, Training, read_table
+from online_il.records import (
+    EvaluationRecord,
+    RunRecord,
+    Samples,
+    Table,
+    Training,
+    read_record,
+    read_table,
+)
 from online_il.statistics.curves import CURVE, add_intervals
 
 SQL = Path(__file__).parents[1] / "sql"
@@ -28,8 +35,6 @@ ORDER = ("evaluations", "samples", "prompt_accuracy", "runs", "training", "curve
 KEY = ["task", "run", "seed", "step", "benchmark", "sampling"]
 BASE = "base"
 _REMEDY = "delete {} and start again: Snakemake makes it anew"
-
-Record = TypeVar("Record", bound=BaseModel)
 
 
 class Files(NamedTuple):
@@ -154,13 +159,13 @@ def _check_files(results: Path, files: Files) -> None:
             raise InputError(
                 f"{results}: no {what} ({where}) in it; run the study first, or name another"
             )
-    evaluations = [_read(path, EvaluationRecord) for path in files.evaluations]
+    evaluations = [read_record(path, EvaluationRecord) for path in files.evaluations]
     _check_pairs(files.evaluations, files.responses)
     for path in files.training:
         if path.parent not in {record.parent for record in files.runs}:
             raise InputError(f"{path}: no run.json beside it; {_REMEDY.format(path.parent)}")
     for path in files.runs:
-        _read(path, RunRecord)
+        read_record(path, RunRecord)
     for path, table in _tables(files):
         _check_columns(path, table)
     frame = pd.DataFrame([{key: getattr(e, key) for key in KEY} for e in evaluations])
@@ -223,19 +228,6 @@ def _check_responses(connection: duckdb.DuckDBPyConnection, results: Path) -> No
         else:
             what = f"the .json tells of {expected} responses and the .parquet has {found}"
         raise InputError(f"{results / file}: {what}; {_REMEDY.format((results / file).parents[1])}")
-
-
-def _read(path: Path, record: type[Record]) -> Record:
-    try:
-        return record.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        reason = "; ".join(
-            f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()[:3]
-        )
-        raise InputError(
-            f"{path}: not a whole {record.__name__} record ({reason}); "
-            + _REMEDY.format(path.parent)
-        ) from None
 
 
 def _tables(files: Files) -> Iterator[tuple[Path, type[Table]]]:

@@ -23,7 +23,7 @@ from online_il.models import weights_hash
 from online_il.program.cli import RunOptions, log, main
 from online_il.program.progress import report
 from online_il.provenance import file_hash
-from online_il.records import Prompts, RunRecord, read_table
+from online_il.records import Prompts, RunRecord, read_record, read_table
 
 
 class Options(RunOptions):
@@ -40,7 +40,7 @@ class Options(RunOptions):
 
 def run(options: Options) -> None:
     settings = options.settings
-    record = RunRecord.model_validate_json(options.record.read_text())
+    record = read_record(options.record, RunRecord)
     table = read_table(options.prompts, Prompts)
     for checkpoint in record.checkpoints:
         folder = step(options.checkpoints, checkpoint.step)
