@@ -19,14 +19,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from online_il.config.mixture import TOLERANCE
 from online_il.errors import InputError
 from online_il.experts.policy import Batch, Ids, Key, Policy, own_numbers, token_logp
 from online_il.experts.solver import Solver
 
 PART_STREAM = 1
 """Names the random number that chooses a response's part."""
-TOLERANCE = 1e-6
-"""How far weights may sum from one, for thirds have no last digit."""
 
 
 class Part(NamedTuple):
