@@ -3,9 +3,11 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from scipy import stats
 from training_runs import LOOP, PROMPTS, SHAPE, TRANSFORMERS, WORDS, arguments, recording, tiny
 from trl import DistillationTrainer
 
@@ -102,6 +104,18 @@ def plain_mixture_logp(prompt, response):
         joint_V = sum(w * row[place].exp() for w, row in zip(weights, rows, strict=True))
         found.append((joint_V / sum(weights)).log())
     return torch.stack(found)
+
+
+def test_which_part_writes_and_what_it_writes_are_drawn_independently(folder):
+    mixed = mixture_of(folder)
+    count = 4000
+    keys = [(row, 0) for row in range(count)]
+    rows = mixed.respond([[1, 3]] * count, keys, max_new_tokens=1, seed=2)
+    counts_V = np.bincount([row[0] for row in rows], minlength=mixed.width)
+    chance_V = mixed.logp(batch_of([[1, 3]], [[0]]))[0, 0].exp().double().numpy()
+    expected_V = chance_V / chance_V.sum() * count
+    assert expected_V.min() > 5
+    assert stats.chisquare(counts_V, expected_V).pvalue > 0.001
 
 
 @pytest.fixture(scope="module")

@@ -102,10 +102,15 @@ SMALL_IDS = {word: index for index, word in enumerate((*SMALL, "3"))}
 QUESTION = ids("<bos> 1 2 T 3 :", SMALL_IDS)
 
 
-def test_samples_follow_the_conditionals():
+@pytest.mark.parametrize("mixed", [False, True])
+def test_samples_follow_the_conditionals(mixed):
     """Three tokens: on the tree, slipping from it, ended by a slip, and of the fallback."""
     policy = solver(0.5, SMALL_IDS)
     width, end = policy.width, SMALL_IDS["<eos>"]
+    if mixed:
+        search = Bigram(width, 7, (end,))
+        parts = [Part("search", search, 0.4, True), Part("solver", policy, 0.6, False)]
+        policy = Mixture("mixture", parts)
     every = [y for n in (1, 2, 3) for y in product(range(width), repeat=n) if end not in y[:-1]]
     every = [y for y in every if len(y) == 3 or y[-1] == end]
     batch = batch_of([QUESTION] * len(every), every)
