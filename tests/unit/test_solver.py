@@ -92,6 +92,7 @@ def test_a_long_response_and_what_follows_an_end_are_the_fallbacks():
     logp, off = policy.logp(batch), policy.fallback.logp(batch)
     assert torch.equal(logp[0, len(own) :], off[0, len(own) :])
     assert torch.equal(logp[1, 2:], off[1, 2:]) and not torch.equal(logp[1, 1], off[1, 1])
+    policy.over(off, batch)
     assert torch.equal(off, policy.fallback.logp(batch)), "the fallback's are not written over"
 
 
