@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from online_il.config.hub import DataSet
+from online_il.config.imitation import Divergence, Level, Prefixes, misfit
 from online_il.config.settings import Settings
 
 Method = Literal["grpo", "sft", "distill"]
@@ -97,9 +98,29 @@ class Sft(Settings):
 
 
 class Distill(Settings):
-    """On-policy distillation, reverse KL on student samples (Equation 5). A step is one update."""
+    """Distillation: the expert's next-token distributions as targets. A step is one update.
 
-    batch_size: int = Field(gt=0, description="Prompts an update, one student response each.")
+    By default reverse KL on the student's samples, token by token (Equation 5 as everyone runs it).
+    """
+
+    divergence: Divergence = Field(
+        "reverse",
+        description="reverse: KL from student to expert; forward: KL from expert to student; "
+        "log-density: the expert's log-density alone (Definition 3); constant: an advantage of -1 "
+        "on each sample, a control without an expert.",
+    )
+    prefixes: Prefixes = Field(
+        "own", description="Whose responses: own (sampled at each update) or the expert's."
+    )
+    level: Level = Field(
+        "token",
+        description="token: each position by itself; response: also the price of what comes after "
+        "(all of Equation 5's gradient).",
+    )
+    responses_per_prompt: int = Field(
+        1, gt=0, description="Student responses a prompt; level response needs at least 2."
+    )
+    batch_size: int = Field(gt=0, description="Responses an update.")
     micro_batch_size: int = Field(gt=0, description="Responses a forward pass, on each device.")
     temperature: float = Field(
         gt=0, description="Temperature of the student's samples and of both distributions."
@@ -113,6 +134,19 @@ class Distill(Settings):
         min_length=1,
         description="Steps that are kept and evaluated where a run reaches them; its last always.",
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Distill":
+        found = misfit(
+            divergence=self.divergence,
+            prefixes=self.prefixes,
+            level=self.level,
+            responses_per_prompt=self.responses_per_prompt,
+            batch_size=self.batch_size,
+        )
+        if found:
+            raise ValueError(f"{found.key}: {found.what}; {found.remedy}")
+        return self
 
 
 class Methods(Settings):
