@@ -1,18 +1,21 @@
 """How noisy is the gradient of `level: response`, and which baseline is the least noisy?
 
-    PYTHONPATH=workflow OMP_NUM_THREADS=1 python benchmarks/response_level.py --updates 200
+    PYTHONPATH=workflow OMP_NUM_THREADS=1 python benchmarks/response_level.py --updates 60
 
-A small language with two habits: answer at once, or try digits until one is ok (4 to 60 tokens). The
-student was taught both habits half and half, the expert answers at once 15 times of 16; both are
-transformers of hidden size 32. All baselines see the same responses: updates of 64, the student as
-it is. For each: the variance of the gradient (the trace of its covariance, local term included),
-as a ratio to the leave-one-out mean at each position over 8 responses a prompt, and how far the
-mean gradient is from an unbiased one's in units of its standard error: about 1 without bias.
+The base of `make mini` is given two habits by SFT on its own responses and on the solver's, which
+answers at once: half and half for the student, 15 of 16 for the expert, whose probabilities are
+smoothed by 0.001. The student stays as it is; every baseline sees updates of 64 responses. For each
+the variance of the gradient (the trace of its covariance, mean over tokens, TRL's term included),
+as a ratio to the leave-one-out mean at each position over 8 responses a prompt; that of the second
+term by itself; the size of a jackknife's standard error of the first ratio; and how far the mean
+gradient is from that baseline's in units of its standard error: about 1 without bias.
 """
 
 import argparse
+import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,70 +24,106 @@ from rich.table import Table
 from torch import Tensor
 
 from online_il.config.sampling import Sampling
-from online_il.config.training import Architecture
 from online_il.generation import decode
-from online_il.models import new_model, word_tokenizer
+from online_il.models import load_model, load_tokenizer
+from online_il.records import Prompts, read_table
+from online_il.tasks import miniature
+from online_il.tasks.countdown import Instance
 from online_il.training.imitation import cost_to_go, leave_one_out
 
-WORDS = ("<pad>", "<bos>", "<eos>", *(str(digit) for digit in range(10)), "try", "no", "ok", "=")
-SHAPE = Architecture(hidden_size=32, intermediate_size=64, layers=2, heads=2, head_dim=16)
-LONGEST, PER_UPDATE = 120, 64
-SMOOTHING = 0.001  # As of the solver; without it a few tokens that the expert never says are all.
-ID = {word: index for index, word in enumerate(WORDS)}
+MINI = Path(__file__).resolve().parents[1] / "results" / "mini"
+PER_UPDATE, LONGEST, SMOOTHING = 64, 200, 0.001
+Rows = list[tuple[list[int], list[int]]]
 
 
-def response(numbers: list[int], direct: bool, rng: random.Random) -> list[str]:
-    """A response to two digits: their sum's last digit, at once or after trying some."""
-    answer = str(sum(numbers) % 10)
-    words: list[str] = []
-    while not direct:
-        guess = rng.randrange(10) if rng.random() < 0.97 else int(answer)
-        words += ["try", str(guess), "ok" if str(guess) == answer else "no"]
-        if str(guess) == answer or len(words) > LONGEST - 6:
-            break
-    return [*words, "=", answer, "<eos>"]
+def padded(rows: Rows) -> tuple[Tensor, Tensor, int]:
+    """Token ids (B, T), which of the responses' (B, C) are real, and the prompts' one length."""
+    (start,) = {len(prompt) for prompt, _ in rows}
+    ids = [torch.tensor(prompt + response) for prompt, response in rows]
+    lengths_B = torch.tensor([len(response) for _, response in rows])
+    ids_B_T = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
+    return ids_B_T, torch.arange(ids_B_T.shape[1] - start) < lengths_B[:, None], start
 
 
-def taught(direct: float, seed: int, updates: int) -> Any:
-    """A transformer that has seen so many batches of the language, `direct` of it at once."""
-    rng = random.Random(seed)
-    model = new_model(SHAPE, word_tokenizer(WORDS), max_length=LONGEST + 8, seed=seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(updates):
-        rows = []
-        for _ in range(64):
-            numbers = [rng.randrange(10), rng.randrange(10)]
-            said = response(numbers, rng.random() < direct, rng)
-            rows.append([ID[w] for w in ("<bos>", *map(str, numbers), *said)])
-        ids_B_T = torch.nn.utils.rnn.pad_sequence([torch.tensor(r) for r in rows], True)
-        labels_B_T = ids_B_T.masked_fill(ids_B_T == 0, -100)
-        labels_B_T[:, :3] = -100
-        loss = model(ids_B_T, labels=labels_B_T).loss
+def taught(base: Path, own: Rows, solved: Rows, share: float, seed: int) -> Any:
+    """The base after 60 updates of SFT on 64 responses each, so many of them the solver's."""
+    rng, model = random.Random(seed), load_model(base)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, weight_decay=0.0)
+    for _ in range(60):
+        rows = [rng.choice(solved if rng.random() < share else own) for _ in range(PER_UPDATE)]
+        ids_B_T, mask_B_C, start = padded(rows)
+        logps_B_C = model(ids_B_T[:, :-1]).logits[:, start - 1 :].log_softmax(-1)
+        logps_B_C = logps_B_C.gather(-1, ids_B_T[:, start:, None])[..., 0]
         optimizer.zero_grad()
-        loss.backward()
+        (-logps_B_C[mask_B_C].mean()).backward()
         optimizer.step()
     return model.eval()
 
 
-def fitted(states_B_C_H: Tensor, after_B_C: Tensor, mask_B_C: Tensor, per_prompt: int) -> Tensor:
-    """The cost to go as a linear function of the student's state, of other prompts' responses.
+def sampled(model: Any, prompts: list[list[int]], per_prompt: int, seed: int) -> Rows:
+    """Responses, `per_prompt` neighbours to each prompt."""
+    asked = [prompt for prompt in prompts for _ in range(per_prompt)]
+    responses = decode.generate(
+        decode.decoder(model.state_dict(), model.config.to_dict()),
+        asked,
+        [(row, per_prompt) for row in range(len(asked))],
+        sampling=Sampling(temperature=1.0, max_new_tokens=LONGEST),
+        seed=seed,
+        eos_token_id=model.config.eos_token_id,
+    )
+    return list(zip(asked, responses, strict=True))
 
-    Ridge regression in two folds of prompts: a fold is predicted from the other, so that no
-    response decides its own baseline. The leave-one-out mean is one of the features.
+
+class Fit:
+    """The cost to go beyond the leave-one-out mean, as a linear function of the student's state.
+
+    Ridge regression on responses that are not those it is asked about: of the update's other half
+    of prompts, or of all earlier updates (`earlier`; the student stands still here, so no training
+    could fit better). Either leaves the mean of the gradient as it is.
     """
-    n_rows, width, _ = states_B_C_H.shape
-    others_B_C = leave_one_out(after_B_C, per_prompt)
-    ones_B_C = torch.ones_like(after_B_C)
-    x_B_C_F = torch.cat([states_B_C_H, others_B_C[..., None], ones_B_C[..., None]], dim=-1)
-    fold_B = torch.arange(n_rows) // per_prompt % 2
-    baseline_B_C = torch.zeros(n_rows, width)
-    for fold in (0, 1):
-        known_B_C = mask_B_C & (fold_B != fold)[:, None]
-        x_N_F = x_B_C_F[known_B_C].double()
-        gram_F_F = x_N_F.T @ x_N_F + torch.eye(x_N_F.shape[1])
-        weights_F = torch.linalg.solve(gram_F_F, x_N_F.T @ after_B_C[known_B_C].double())
-        baseline_B_C[fold_B == fold] = (x_B_C_F[fold_B == fold].double() @ weights_F).float()
-    return baseline_B_C
+
+    def __init__(self, per_prompt: int, earlier: bool) -> None:
+        self.per_prompt, self.earlier = per_prompt, earlier
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, after_B_C: Tensor, states_B_C_H: Tensor, mask_B_C: Tensor) -> Tensor:
+        others_B_C = leave_one_out(after_B_C, self.per_prompt)
+        beyond_B_C = after_B_C - others_B_C
+        fold_B = torch.arange(len(after_B_C)) // self.per_prompt % 2
+        x_B_C_F = torch.cat([states_B_C_H, torch.ones_like(after_B_C)[..., None]], -1).double()
+        sums = []
+        for fold in (0, 1):
+            known_B_C = mask_B_C & (fold_B == fold)[:, None]
+            x_N_F, beyond_N = x_B_C_F[known_B_C], beyond_B_C[known_B_C].double()
+            sums.append((x_N_F.T @ x_N_F, x_N_F.T @ beyond_N))
+        baseline_B_C = others_B_C.clone()
+        for fold in (0, 1):
+            known = self.seen if self.earlier else [sums[1 - fold]]
+            if known:
+                gram_F_F = sum(gram for gram, _ in known)
+                ridge_F_F = 0.1 * gram_F_F.diagonal().mean() * torch.eye(len(gram_F_F))
+                weights_F = torch.linalg.solve(gram_F_F + ridge_F_F, sum(xy for _, xy in known))
+                rows_B = fold_B == fold
+                baseline_B_C[rows_B] += (x_B_C_F[rows_B] @ weights_F).float()
+        self.seen += sums
+        return baseline_B_C
+
+
+def running(shrinkage: float, per_prompt: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The mean over those of the prompt's other responses that have not ended either.
+
+    Pulled to the mean over the update's other prompts as by so many responses more.
+    """
+
+    def baseline(after_B_C: Tensor, states_B_C_H: Tensor, mask_B_C: Tensor) -> Tensor:
+        others_B_C = leave_one_out(after_B_C * mask_B_C, per_prompt) * (per_prompt - 1)
+        running_B_C = leave_one_out(mask_B_C.float(), per_prompt) * (per_prompt - 1)
+        all_B_C = (after_B_C * mask_B_C).sum(0) - others_B_C - after_B_C * mask_B_C
+        count_B_C = mask_B_C.sum(0) - running_B_C - mask_B_C.float()
+        mean_B_C = all_B_C / count_B_C.clamp(min=1)
+        return (others_B_C + shrinkage * mean_B_C) / (running_B_C + shrinkage).clamp(min=1e-9)
+
+    return baseline
 
 
 Advantage = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -123,89 +162,91 @@ def discounted(gamma: float) -> Advantage:
 REFERENCE = "leave-one-out, 8 a prompt"
 ARMS: dict[str, tuple[int, Advantage]] = {
     "no baseline": (8, less(lambda after, states, mask: torch.zeros_like(after))),
-    "mean of the update": (
-        8,
-        less(lambda after, states, mask: leave_one_out(after, after.shape[0])),
-    ),
-    "leave-one-out, 4 a prompt": (4, less(lambda after, states, mask: leave_one_out(after, 4))),
     REFERENCE: (8, less(lambda after, states, mask: leave_one_out(after, 8))),
-    "leave-one-out, 16 a prompt": (16, less(lambda after, states, mask: leave_one_out(after, 16))),
-    "leave-one-out, 32 a prompt": (32, less(lambda after, states, mask: leave_one_out(after, 32))),
-    "fitted, 2 a prompt": (2, less(lambda after, states, mask: fitted(states, after, mask, 2))),
-    "fitted, 4 a prompt": (4, less(lambda after, states, mask: fitted(states, after, mask, 4))),
-    "fitted, 8 a prompt": (8, less(lambda after, states, mask: fitted(states, after, mask, 8))),
+    "those still running, 8 a prompt": (8, less(running(0.0, 8))),
+    "and 1 of the update": (8, less(running(1.0, 8))),
+    "and 4 of the update": (8, less(running(4.0, 8))),
+    "fitted to other prompts, 8 a prompt": (8, less(Fit(8, earlier=False))),
+    "fitted to earlier updates, 8 a prompt": (8, less(Fit(8, earlier=True))),
     "normalised by prompt": (8, normalised),
     "discount 0.98": (8, discounted(0.98)),
     "discount 0.9": (8, discounted(0.9)),
+    "leave-one-out, 2 a prompt": (2, less(lambda after, states, mask: leave_one_out(after, 2))),
+    "those still running and 4, 2 a prompt": (2, less(running(4.0, 2))),
+    "leave-one-out, 4 a prompt": (4, less(lambda after, states, mask: leave_one_out(after, 4))),
+    "those still running and 4, 4 a prompt": (4, less(running(4.0, 4))),
+    "leave-one-out, 16 a prompt": (16, less(lambda after, states, mask: leave_one_out(after, 16))),
 }
 
 
-def gradients(student: Any, expert: Any, rows: list[list[int]], arms: list[str]) -> Tensor:
-    """The gradients (A + 1, W) of an update's responses (each after a prompt of three tokens).
-
-    First TRL's term, then each arm's second term by itself.
-    """
-    ids_B_T = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True)
-    mask_B_C = ids_B_T[:, 3:] != 0
+def gradients(student: Any, expert: Any, rows: Rows, arms: list[str]) -> Tensor:
+    """The gradients (A + 1, W) of an update: TRL's term, then each arm's second term by itself."""
+    ids_B_T, mask_B_C, start = padded(rows)
     out = student(ids_B_T[:, :-1], output_hidden_states=True)
-    logp_B_C_V = out.logits[:, 2:].log_softmax(-1)
+    logp_B_C_V = out.logits[:, start - 1 :].log_softmax(-1)
     with torch.no_grad():
-        q_B_C_V = expert(ids_B_T[:, :-1]).logits[:, 2:].softmax(-1)
-    logq_B_C_V = ((1 - SMOOTHING) * q_B_C_V + SMOOTHING / len(WORDS)).log()
+        q_B_C_V = expert(ids_B_T[:, :-1]).logits[:, start - 1 :].softmax(-1)
+    logq_B_C_V = ((1 - SMOOTHING) * q_B_C_V + SMOOTHING / q_B_C_V.shape[-1]).log()
     costs_B_C = (logp_B_C_V.exp() * (logp_B_C_V - logq_B_C_V)).sum(-1) * mask_B_C
-    logp_B_C = logp_B_C_V.gather(-1, ids_B_T[:, 3:, None])[..., 0]
-    states_B_C_H = out.hidden_states[-1][:, 2:].detach()
-    parameters = list(student.parameters())
+    logp_B_C = logp_B_C_V.gather(-1, ids_B_T[:, start:, None])[..., 0]
+    states_B_C_H = out.hidden_states[-1][:, start - 1 :].detach()
     losses = [costs_B_C]
     for arm in arms:
         advantage_B_C = ARMS[arm][1](costs_B_C.detach(), states_B_C_H, mask_B_C)
         losses.append(logp_B_C * advantage_B_C * mask_B_C)
-    found = []
+    found, parameters = [], list(student.parameters())
     for loss_B_C in losses:
-        loss = loss_B_C.sum() / len(rows)
-        parts = torch.autograd.grad(loss, parameters, retain_graph=True)
+        parts = torch.autograd.grad(loss_B_C.sum() / mask_B_C.sum(), parameters, retain_graph=True)
         found.append(torch.cat([part.flatten() for part in parts]))
     return torch.stack(found)
 
 
-def sampled(student: Any, updates: int, per_prompt: int, seed: int) -> list[list[list[int]]]:
-    """Updates of 64 responses, `per_prompt` neighbours to one prompt, prompts before them."""
-    rng = random.Random(seed)
-    n = updates * PER_UPDATE // per_prompt
-    prompts = [[1, 3 + rng.randrange(10), 3 + rng.randrange(10)] for _ in range(n)]
-    asked = [prompt for prompt in prompts for _ in range(per_prompt)]
-    responses = decode.generate(
-        decode.decoder(student.state_dict(), student.config.to_dict()),
-        asked,
-        [(row, per_prompt) for row in range(len(asked))],
-        sampling=Sampling(temperature=1.0, max_new_tokens=LONGEST),
-        seed=seed,
-        eos_token_id=2,
-    )
-    whole = [prompt + said for prompt, said in zip(asked, responses, strict=True)]
-    return [whole[u * PER_UPDATE : (u + 1) * PER_UPDATE] for u in range(updates)]
+def jackknife(made_U_W: Tensor, reference_U_W: Tensor) -> float:
+    """Standard error of a ratio of variances, updates left out one at a time."""
+    squares_2_U = torch.stack([(m - m.mean(0)).square().sum(-1) for m in (made_U_W, reference_U_W)])
+    ratios_U = (squares_2_U[0].sum() - squares_2_U[0]) / (squares_2_U[1].sum() - squares_2_U[1])
+    n = len(ratios_U)
+    return float(((n - 1) * ratios_U.var(correction=0)).sqrt())
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(
+    found = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--updates", type=int, default=200, help="updates of 64 responses")
-    arguments.add_argument("--seed", type=int, default=0, help="seed of models and samples")
-    options = arguments.parse_args()
-    student, expert = taught(0.2, options.seed, 250), taught(0.5, options.seed + 1, 250)
+    base = MINI / "runs/countdown/base/seed1/checkpoints/step0"
+    prompts = MINI / "data/countdown/prompts.parquet"
+    found.add_argument("--base", type=Path, default=base, help="policy that searches")
+    found.add_argument("--prompts", type=Path, default=prompts, help="table of prompts")
+    found.add_argument("--updates", type=int, default=60, help="updates of 64 responses")
+    found.add_argument("--seed", type=int, default=0, help="seed of teaching and samples")
+    options = found.parse_args()
+    rng = random.Random(options.seed)
+    tokenizer, table = load_tokenizer(options.base), read_table(options.prompts, Prompts)
+    table = table[table["split"] == "train"].sample(frac=1, random_state=options.seed)
+    prompt_ids = tokenizer(list(table["text"]))["input_ids"]
+    own = sampled(load_model(options.base).eval(), prompt_ids[:1024], 1, options.seed)
+    solved = [
+        (ids, tokenizer.encode(miniature.solver_response(rng, Instance(**json.loads(answer)))))
+        for ids, answer in zip(prompt_ids[:1024], table["answer"], strict=False)
+    ]
+    student = taught(options.base, own, solved, 1 / 2, options.seed)
+    expert = taught(options.base, own, solved, 15 / 16, options.seed + 1)
     first: dict[str, Tensor] = {}
     second: dict[str, Tensor] = {}
     for per_prompt in sorted({n for n, _ in ARMS.values()}):
         arms = [name for name, (n, _) in ARMS.items() if n == per_prompt]
-        updates = sampled(student, options.updates, per_prompt, options.seed)
-        made_U_A_W = torch.stack([gradients(student, expert, rows, arms) for rows in updates])
+        n_prompts = PER_UPDATE // per_prompt
+        made = []
+        for update in range(options.updates):
+            asked = rng.sample(prompt_ids, n_prompts)
+            rows = sampled(student, asked, per_prompt, options.seed + update)
+            made.append(gradients(student, expert, rows, arms))
+        made_U_A_W = torch.stack(made)
         first |= dict.fromkeys(arms, made_U_A_W[:, 0])
         second |= {name: made_U_A_W[:, place + 1] for place, name in enumerate(arms)}
-        lengths = torch.tensor([len(row) - 3.0 for rows in updates for row in rows])
-        print(f"{per_prompt} a prompt: {lengths.mean():.1f} tokens, ", end="")
-        print(f"{(lengths < 5).float().mean():.2f} at once")
-    table = Table("baseline", "variance", "of the second term", "mean off by")
+    lengths = torch.tensor([float(len(response)) for _, response in rows])
+    print(f"{lengths.mean():.0f} tokens a response, {(lengths < 20).float().mean():.2f} at once")
+    shown = Table("baseline", "variance", "its error", "of the second term", "mean off by")
     reference_U_W = first[REFERENCE] + second[REFERENCE]
     for name in ARMS:
         made_U_W = first[name] + second[name]
@@ -215,17 +256,18 @@ def main() -> None:
             (made_U_W - reference_U_W).var(0) if paired else made_U_W.var(0) + reference_U_W.var(0)
         )
         off = (made_U_W - reference_U_W).mean(0).norm() / (noise.sum() / options.updates).sqrt()
-        table.add_row(
+        shown.add_row(
             name,
             f"{made_U_W.var(0).sum() / reference_U_W.var(0).sum():.2f}",
+            f"{jackknife(made_U_W, reference_U_W):.2f}",
             f"{second[name].var(0).sum() / second[REFERENCE].var(0).sum():.2f}",
             f"{off:.1f}",
         )
-    table.add_row(
+    shown.add_row(
         "tokens alone", f"{first[REFERENCE].var(0).sum() / reference_U_W.var(0).sum():.2f}"
     )
-    Console(width=100).print(table)
-    means = [first[REFERENCE].mean(0), second["fitted, 8 a prompt"].mean(0)]
+    Console(width=100).print(shown)
+    means = [first[REFERENCE].mean(0), second[REFERENCE].mean(0)]
     cosine = torch.nn.functional.cosine_similarity(*means, dim=0)
     print(
         f"mean gradient: first term {means[0].norm():.3f}, second {means[1].norm():.3f}, ", end=""
