@@ -26,7 +26,8 @@ from trl import DistillationTrainer
 from online_il.errors import InputError
 from online_il.models import new_model, word_tokenizer
 from online_il.training import distill
-from online_il.training.common import Precision, processes
+from online_il.training.common import Precision, Recorder, processes
+from online_il.training.resume import Saving
 from online_il.training.rollouts import LengthGrouping, LoopGeneration, PromptTokens
 
 RESPONSE = {"level": "response", "responses_per_prompt": 4}
@@ -213,6 +214,54 @@ def test_groups_that_processes_would_part_are_refused(tmp_path, monkeypatch):
     assert processes() == 1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(RESPONSE, id="response"),
+        pytest.param({"prefixes": "expert", "divergence": "forward"}, id="expert"),
+    ],
+)
+def test_a_run_that_broke_off_ends_as_one_that_did_not(changes, tmp_path):
+    def weights_of(folder):
+        rows = (DEMONSTRATIONS * 6)[:32]
+        distill.train(
+            model := tiny(),
+            tiny(seed=1),
+            word_tokenizer(WORDS),
+            rows,
+            ways(**changes),
+            generation=LOOP,
+            arguments=arguments(folder / "saved" / "trainer", updates=4),
+            checkpoints=[4],
+            saving=Saving(folder / "saved", "a run", 0),
+            progress=folder / "progress.json",
+        )
+        return model.state_dict()
+
+    expected = weights_of(tmp_path / "whole")
+    on_log = Recorder.on_log
+
+    def broken(self, args, state, *rest, **options):
+        if state.global_step == 3:
+            raise KeyboardInterrupt
+        on_log(self, args, state, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "on_log", broken)
+        with pytest.raises(KeyboardInterrupt):
+            weights_of(tmp_path / "broken")
+    assert list((tmp_path / "broken" / "saved").glob("update-*")), "or it would start anew"
+    found = weights_of(tmp_path / "broken")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_on_the_experts_prefixes_no_engine_is_opened(tmp_path):
+    vllm = LOOP.model_copy(update={"engine": "vllm"})
+    settings = ways(prefixes="expert")
+    made = distill.config(settings, arguments(tmp_path, updates=1), vllm)
+    assert not made.use_vllm and distill.trainer_class(settings, vllm) is distill.ExpertTrainer
+
+
 # ---- the exact gradient of the KL of sequences ----
 
 FOUR, LONGEST = ("<pad>", "<bos>", "<eos>", "a"), 2
@@ -303,7 +352,7 @@ def test_the_mean_over_samples_is_the_gradient_within_its_standard_error(whole, 
     model, teacher = whole.model.train(), whole.teacher_model
     expected = gradient_of(exact(model, teacher, "reverse"), model)
     found: list[float] = []
-    for step in range(150):
+    for step in range(100):
         monkeypatch.setattr(whole.state, "global_step", step)
         batch = whole._generate_and_score_completions([{"prompt": "<bos> a a"}] * 8)
         whole.compute_loss(model, batch)
