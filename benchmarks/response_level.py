@@ -29,7 +29,7 @@ from online_il.models import load_model, load_tokenizer
 from online_il.records import Prompts, read_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance
-from online_il.training.imitation import cost_to_go, leave_one_out
+from online_il.training.imitation import cost_to_go, usual_cost
 
 MINI = Path(__file__).resolve().parents[1] / "results" / "mini"
 PER_UPDATE, LONGEST, SMOOTHING = 64, 200, 0.001
@@ -74,6 +74,13 @@ def sampled(model: Any, prompts: list[list[int]], per_prompt: int, seed: int) ->
     return list(zip(asked, responses, strict=True))
 
 
+def leave_one_out(values_B_C: Tensor, per_prompt: int) -> Tensor:
+    """The mean over the other responses to a prompt; one that has ended counts with its zero."""
+    groups_P_R_C = values_B_C.unflatten(0, (-1, per_prompt))
+    others_P_R_C = groups_P_R_C.sum(1, keepdim=True) - groups_P_R_C
+    return (others_P_R_C / (per_prompt - 1)).flatten(0, 1)
+
+
 class Fit:
     """The cost to go beyond the leave-one-out mean, as a linear function of the student's state.
 
@@ -109,19 +116,17 @@ class Fit:
         return baseline_B_C
 
 
-def running(shrinkage: float, per_prompt: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The mean over those of the prompt's other responses that have not ended either.
+def others(per_prompt: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Leave-one-out as a baseline."""
+    return lambda after_B_C, states_B_C_H, mask_B_C: leave_one_out(after_B_C, per_prompt)
 
-    Pulled to the mean over the update's other prompts as by so many responses more.
-    """
+
+def usual(per_prompt: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The baseline that training uses."""
 
     def baseline(after_B_C: Tensor, states_B_C_H: Tensor, mask_B_C: Tensor) -> Tensor:
-        others_B_C = leave_one_out(after_B_C * mask_B_C, per_prompt) * (per_prompt - 1)
-        running_B_C = leave_one_out(mask_B_C.float(), per_prompt) * (per_prompt - 1)
-        all_B_C = (after_B_C * mask_B_C).sum(0) - others_B_C - after_B_C * mask_B_C
-        count_B_C = mask_B_C.sum(0) - running_B_C - mask_B_C.float()
-        mean_B_C = all_B_C / count_B_C.clamp(min=1)
-        return (others_B_C + shrinkage * mean_B_C) / (running_B_C + shrinkage).clamp(min=1e-9)
+        totals_2_C = torch.stack([(after_B_C * mask_B_C).sum(0), mask_B_C.float().sum(0)])
+        return usual_cost(after_B_C, mask_B_C, per_prompt, totals_2_C)
 
     return baseline
 
@@ -162,20 +167,19 @@ def discounted(gamma: float) -> Advantage:
 REFERENCE = "leave-one-out, 8 a prompt"
 ARMS: dict[str, tuple[int, Advantage]] = {
     "no baseline": (8, less(lambda after, states, mask: torch.zeros_like(after))),
-    REFERENCE: (8, less(lambda after, states, mask: leave_one_out(after, 8))),
-    "those still running, 8 a prompt": (8, less(running(0.0, 8))),
-    "and 1 of the update": (8, less(running(1.0, 8))),
-    "and 4 of the update": (8, less(running(4.0, 8))),
+    REFERENCE: (8, less(others(8))),
+    "training's, 8 a prompt": (8, less(usual(8))),
     "fitted to other prompts, 8 a prompt": (8, less(Fit(8, earlier=False))),
     "fitted to earlier updates, 8 a prompt": (8, less(Fit(8, earlier=True))),
     "normalised by prompt": (8, normalised),
     "discount 0.98": (8, discounted(0.98)),
     "discount 0.9": (8, discounted(0.9)),
-    "leave-one-out, 2 a prompt": (2, less(lambda after, states, mask: leave_one_out(after, 2))),
-    "those still running and 4, 2 a prompt": (2, less(running(4.0, 2))),
-    "leave-one-out, 4 a prompt": (4, less(lambda after, states, mask: leave_one_out(after, 4))),
-    "those still running and 4, 4 a prompt": (4, less(running(4.0, 4))),
-    "leave-one-out, 16 a prompt": (16, less(lambda after, states, mask: leave_one_out(after, 16))),
+    "leave-one-out, 2 a prompt": (2, less(others(2))),
+    "training's, 2 a prompt": (2, less(usual(2))),
+    "leave-one-out, 4 a prompt": (4, less(others(4))),
+    "training's, 4 a prompt": (4, less(usual(4))),
+    "leave-one-out, 16 a prompt": (16, less(others(16))),
+    "training's, 16 a prompt": (16, less(usual(16))),
 }
 
 

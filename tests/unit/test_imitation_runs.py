@@ -135,25 +135,26 @@ def test_a_demonstration_without_tokens_is_refused_by_its_place(tmp_path):
 
 
 def plain_whole(rows, student, teacher, divergence) -> torch.Tensor:
-    """The loss of responses in groups of four, over their number of tokens."""
-    total, n_tokens = torch.zeros(()), 0
-    for start in range(0, len(rows), 4):
-        group = rows[start : start + 4]
-        costs = []
-        for prompt, response in group:
-            cost = plain_kl(student, teacher, prompt, response, "reverse")
-            if divergence == "log-density":
-                logits = token_logits(student, prompt, response, 0.8)
-                cost = cost + torch.distributions.Categorical(logits=logits).entropy()
-            costs.append(cost)
-        for i, (prompt, response) in enumerate(group):
-            logps = token_logps(student, prompt, response, 0.8)
-            for t in range(len(response)):
-                later = [c[t + 1 :].sum().item() for c in costs]
-                ahead = later[i] - sum(later[:i] + later[i + 1 :]) / 3
-                total = total + costs[i][t] + logps[t] * ahead
-            n_tokens += len(response)
-    return total / n_tokens
+    """The loss of two prompts' responses, four each, over their number of tokens."""
+    costs = []
+    for prompt, response in rows:
+        cost = plain_kl(student, teacher, prompt, response, "reverse")
+        if divergence == "log-density":
+            logits = token_logits(student, prompt, response, 0.8)
+            cost = cost + torch.distributions.Categorical(logits=logits).entropy()
+        costs.append(cost)
+    after = [[cost[t + 1 :].sum().item() for t in range(len(cost))] for cost in costs]
+    total = torch.zeros(())
+    for i, (prompt, response) in enumerate(rows):
+        logps = token_logps(student, prompt, response, 0.8)
+        for t in range(len(response)):
+            running = [j for j in range(8) if j != i and len(after[j]) > t]
+            near = [after[j][t] for j in running if j // 4 == i // 4]
+            far = [after[j][t] for j in running if j // 4 != i // 4]
+            mean = sum(far) / max(1, len(far))
+            usual = (sum(near) + len(far) * mean) / max(1, len(running))
+            total = total + costs[i][t] + logps[t] * (after[i][t] - usual)
+    return total / sum(len(response) for _, response in rows)
 
 
 @pytest.mark.parametrize("divergence", ["reverse", "log-density"])

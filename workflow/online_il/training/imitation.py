@@ -32,6 +32,9 @@ HEADS = (
     "final_logit_softcapping",
 )
 
+NEIGHBOURS = 4
+"""As so many responses to its own prompt the update's other prompts count in a baseline."""
+
 
 def cost_to_go(costs_B_C: Tensor) -> Tensor:
     """What a response (B, C) still costs after each of its tokens, that token's own left out.
@@ -41,14 +44,25 @@ def cost_to_go(costs_B_C: Tensor) -> Tensor:
     return costs_B_C.flip(-1).cumsum(-1).flip(-1) - costs_B_C
 
 
-def leave_one_out(values_B_C: Tensor, per_prompt: int) -> Tensor:
-    """At each position the mean over the other responses to the same prompt.
+def usual_cost(after_B_C: Tensor, mask_B_C: Tensor, per_prompt: int, totals_2_C: Tensor) -> Tensor:
+    """What other responses still cost after each position (B, C): the baseline of `after_B_C`.
 
-    The responses to a prompt are `per_prompt` neighbours; one that has ended counts with its zero.
+    The mean over the same prompt's other responses that have a token there (`mask_B_C`), pulled
+    towards that of the update's other prompts as by `NEIGHBOURS` responses more. The responses to a
+    prompt are `per_prompt` neighbours; `totals_2_C` are the costs and the number of responses at
+    each position, of the whole update. No response decides its own baseline, which so leaves the
+    mean of the gradient as it is; benchmarks/response_level.py measures its variance.
     """
-    groups_P_R_C = values_B_C.unflatten(0, (-1, per_prompt))
-    others_P_R_C = groups_P_R_C.sum(1, keepdim=True) - groups_P_R_C
-    return (others_P_R_C / (per_prompt - 1)).flatten(0, 1)
+    groups_2_P_R_C = torch.stack([after_B_C * mask_B_C, mask_B_C.float()]).unflatten(
+        1, (-1, per_prompt)
+    )
+    prompts_2_P_1_C = groups_2_P_R_C.sum(2, keepdim=True)
+    cost_B_C, running_B_C = (prompts_2_P_1_C - groups_2_P_R_C).flatten(1, 2)
+    far_2_P_1_C = totals_2_C[:, None, None] - prompts_2_P_1_C
+    far_cost_B_C, far_running_B_C = far_2_P_1_C.expand_as(groups_2_P_R_C).flatten(1, 2)
+    weight_B_C = far_running_B_C.clamp(max=NEIGHBOURS)
+    cost_B_C = cost_B_C + weight_B_C * far_cost_B_C / far_running_B_C.clamp(min=1)
+    return cost_B_C / (running_B_C + weight_B_C).clamp(min=1)
 
 
 def whole(parameter: Tensor | None) -> Tensor | None:
@@ -110,7 +124,14 @@ class WholeResponses:
         if self.divergence == "constant":
             return mask_B_C.float()
         after_B_C = cost_to_go(self._costs(batch))
-        return (after_B_C - leave_one_out(after_B_C, self.responses_per_prompt)) * mask_B_C
+        # The processes' responses are not equally long.
+        totals_2_L = after_B_C.new_zeros(2, self.max_completion_length)  # type: ignore[attr-defined]
+        totals_2_L[0, : after_B_C.shape[1]] = (after_B_C * mask_B_C).sum(0)
+        totals_2_L[1, : after_B_C.shape[1]] = mask_B_C.sum(0)
+        totals_2_L = self.accelerator.reduce(totals_2_L, reduction="sum")  # type: ignore[attr-defined]
+        totals_2_C = totals_2_L[:, : after_B_C.shape[1]]
+        usual_B_C = usual_cost(after_B_C, mask_B_C, self.responses_per_prompt, totals_2_C)
+        return (after_B_C - usual_B_C) * mask_B_C
 
     def _costs(self, batch: Batch) -> Tensor:
         """k_t (B, C) of all responses that wait for the update, in as many passes as its losses."""
