@@ -1,6 +1,6 @@
 """How noisy is the gradient of `level: response`, and which baseline is the least noisy?
 
-    PYTHONPATH=workflow OMP_NUM_THREADS=1 python benchmarks/response_level.py --updates 60
+    PYTHONPATH=workflow OMP_NUM_THREADS=1 python benchmarks/response_level.py --updates 32
 
 The base of `make mini` is given two habits by SFT on its own responses and on the solver's, which
 answers at once: half and half for the student, 15 of 16 for the expert, whose probabilities are
@@ -221,7 +221,7 @@ def main() -> None:
     prompts = MINI / "data/countdown/prompts.parquet"
     found.add_argument("--base", type=Path, default=base, help="policy that searches")
     found.add_argument("--prompts", type=Path, default=prompts, help="table of prompts")
-    found.add_argument("--updates", type=int, default=60, help="updates of 64 responses")
+    found.add_argument("--updates", type=int, default=32, help="updates of 64 responses")
     found.add_argument("--seed", type=int, default=0, help="seed of teaching and samples")
     options = found.parse_args()
     rng = random.Random(options.seed)
