@@ -109,6 +109,8 @@ class Study(Settings):
         for index, task in enumerate(self.tasks):
             methods = {run.method for run in task.runs}
             rules = {"sample", "evaluate", *methods}
+            if any(learns_from_samples(task, run) for run in task.runs):
+                methods.add("sft")  # It says how many samples there are.
             rules |= {"pretrain"} if getattr(task.base, "kind", "") == "scratch" else set()
             rules |= {"finetune"} if task.finetuning else set()
             for part, used in (("methods", methods), ("resources", rules)):
@@ -158,6 +160,9 @@ class Study(Settings):
                     yield problem.below(*here, "methods", method)
             for problem in _divided(task.finetuning, task, "finetune"):
                 yield problem.below(*here, "base", "finetuning")
+            for row, run in enumerate(task.runs):
+                for problem in _grouped(task, run):
+                    yield problem.below(*here, "runs", row)
 
     def _response_problems(self) -> Iterator[Problem]:
         """Tell of counts of responses for benchmarks that nothing is evaluated on."""
@@ -222,6 +227,22 @@ def method_of(study: Study, task: Task, method: str) -> Any:
     return getattr(task.methods, method)
 
 
+def settings_of(study: Study, task: Task, run: Run) -> Any:
+    """Give the settings of a run: its method's, with those that it has instead."""
+    return task.settings_of(run)
+
+
+def learns_from_samples(task: Task, run: Run) -> bool:
+    """Say whether a run learns from responses that its expert gave before the training."""
+    settings = task.settings_of(run)
+    return METHODS[run.method].learns_from == "samples" or prefixes_of(settings) == "expert"
+
+
+def prefixes_of(settings: Any) -> str:
+    """Say on whose responses a method's run learns: the expert's, or its own."""
+    return getattr(settings, "prefixes", "own")
+
+
 def evaluation_of(study: Study, task: Task) -> Evaluation:
     """Give the way in which a task's checkpoints are evaluated."""
     return task.evaluation
@@ -234,9 +255,7 @@ def resources_of(study: Study, task: Task, rule: str) -> Resources:
 
 def checkpoints_of(study: Study, task: Task, run: Run) -> list[int]:
     """List the steps that are kept: the run's own, or its method's that it reaches; its last."""
-    shared = method_of(study, task, run.method).checkpoints
-    listed = shared if run.checkpoints is None else run.checkpoints
-    return sorted({step for step in listed if step <= run.steps} | {run.steps})
+    return task.checkpoints_of(run)
 
 
 def _divided(settings: Any, task: Task, rule: str) -> Iterator[Problem]:
@@ -244,6 +263,20 @@ def _divided(settings: Any, task: Task, rule: str) -> Iterator[Problem]:
     gpus = getattr(getattr(task.resources, rule), "gpu", 0)
     if settings is not None and gpus > 1:
         yield from indivisible(settings.update_size, settings.micro_batch_size, gpus)
+
+
+def _grouped(task: Task, run: Run) -> Iterator[Problem]:
+    """Tell of responses to one prompt that the GPUs of a run's jobs would part."""
+    settings, gpus = task.settings_of(run), getattr(getattr(task.resources, run.method), "gpu", 0)
+    group = getattr(settings, "responses_per_prompt", 1)
+    if group > 1 and gpus > 1 and settings.batch_size % (group * gpus):
+        yield Problem(
+            ("responses_per_prompt",),
+            run.given("responses_per_prompt"),
+            f"{gpus} GPUs do not divide the {settings.batch_size} responses of an update into whole "
+            f"groups of {group}",
+            f"choose a divisor of {settings.batch_size // gpus}, or another number of GPUs",
+        )
 
 
 def _without_gpu(resources: Settings) -> Iterator[Problem]:

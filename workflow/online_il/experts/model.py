@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.ends import end_ids
 from online_il.experts.policy import Batch, Ids, Key, Policy
 from online_il.generation import decode
 from online_il.generation.loop_engine import read_decoder
-from online_il.ends import end_ids
 
 
 def open_model(folder: Path, settings: Generation, temperature: float = 1.0) -> Policy:
