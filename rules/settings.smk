@@ -2,7 +2,14 @@
 
 import hashlib
 
-from online_il.config.study import checkpoints_of, evaluation_of, method_of
+from online_il import benchmarks
+from online_il.config.study import (
+    checkpoints_of,
+    evaluation_of,
+    method_of,
+    prefixes_of,
+    settings_of,
+)
 
 
 def hash_of(text):
@@ -55,19 +62,23 @@ def endpoint_settings(wildcards):
     return EXPERTS[wildcards.task, wildcards.run].model_dump_json(exclude={"name", "kind"})
 
 
-def method_settings(wildcards):
-    """Give what a run shares with all runs of its method in its task."""
-    return method_of(STUDY, TASKS[wildcards.task], RUNS[wildcards.task, wildcards.run].method)
+def run_settings(wildcards):
+    """Give the settings of a run: those of its method in its task, and its own instead."""
+    return settings_of(STUDY, TASKS[wildcards.task], RUNS[wildcards.task, wildcards.run])
 
 
 def evaluation_settings(wildcards):
-    """Give how a task's checkpoints are evaluated."""
-    return evaluation_of(STUDY, TASKS[wildcards.task])
+    """Give how a task's checkpoints are evaluated; a mixture is sampled as it is."""
+    settings = evaluation_of(STUDY, TASKS[wildcards.task])
+    mixture = is_mixture(wildcards.task, wildcards.run)
+    return settings.model_copy(update={"paper": None}) if mixture else settings
 
 
 def benchmarks_of(wildcards):
-    """List a task's benchmarks, with commas between."""
-    return ",".join(TASKS[wildcards.task].benchmarks)
+    """List a task's benchmarks, with commas between; of a mixture those that are sampled."""
+    named = TASKS[wildcards.task].benchmarks
+    mixture = is_mixture(wildcards.task, wildcards.run)
+    return ",".join(n for n in named if not (mixture and n in benchmarks.FORGETTING))
 
 
 def demonstrations_sampling(wildcards):

@@ -89,7 +89,7 @@ def test_the_engine_draws_the_mixture_and_the_shares_tell_whose_a_response_is(po
 
 @pytest.mark.parametrize("changed", [{"temperature": 0.7}, {"top_k": 50}, {"top_p": 0.7}])
 def test_the_engine_refuses_any_sampling_but_plain_one(policies, changed):
-    engine = MixtureEngine(open_mixture(SETTINGS, policies, LOOP), policies["base"], 8)
+    engine = MixtureEngine(LOOP)
     sampling = Sampling(max_new_tokens=3, **changed)
     with pytest.raises(InputError, match="mixture is sampled as it is"):
         engine.respond([PROMPT], [(0, 0)], sampling=sampling, seed=1)

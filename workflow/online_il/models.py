@@ -25,11 +25,26 @@ WEIGHTS = "model.safetensors"
 GENERATION = "generation_config.json"
 PARTS = "*.safetensors"
 """The files of a policy's weights: one, or several for a large model of the hub."""
+MIXTURE = "mixture.json"
+"""The settings of a policy that is a mixture of the policies in its folder `parts`."""
+
+
+def is_mixture(folder: Path) -> bool:
+    """Say whether the policy in a folder is a mixture of others."""
+    return (folder / MIXTURE).is_file()
+
+
+def parts_of(folder: Path) -> dict[str, Path]:
+    """Give the folders of the policies that a mixture is made of, by name; none of another."""
+    return {part.name: part for part in sorted(folder.glob("parts/*"))}
 
 
 def weights_hash(folder: Path) -> str:
     """Hash a policy's weights (SHA-256): the one file, or the hashes of its parts in order."""
     files = sorted(folder.glob(PARTS))
+    for part in parts_of(folder).values():
+        files += sorted(part.glob(PARTS))
+    files += [folder / MIXTURE] if is_mixture(folder) else []
     if not files:
         raise InputError(f"{folder}: no weights (safetensors) in it; delete it and start again")
     return files_hash(files)
@@ -37,8 +52,10 @@ def weights_hash(folder: Path) -> str:
 
 def form_hash(folder: Path) -> str:
     """Hash what else makes a policy: its config, tokenizer, chat template, how it generates."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return identity(files={path.name: file_hash(path) for path in files if not path.match(PARTS)})
+    folders = [folder, *parts_of(folder).values()]
+    files = sorted(path for one in folders for path in one.iterdir() if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in files if not path.match(PARTS)}
+    return identity(files={name: file_hash(path) for name, path in names.items()})
 
 
 def policy_hash(folder: Path) -> str:

@@ -65,6 +65,11 @@ class Task(Settings):
         """List the experts that are mixtures."""
         return [expert for expert in self.experts if isinstance(expert, MixtureExpert)]
 
+    def seeds_of_mixture(self, mixture: MixtureExpert) -> list[int]:
+        """Give the seeds of a mixture: those that all runs have that it is made of."""
+        made = [run for run in self.runs if run.name in mixture.made_of.values()]
+        return [seed for seed in self.seeds if all(seed in self.seeds_of(run) for run in made)]
+
     def settings_of(self, run: Run) -> Any:
         """Give the settings of a run's method, with those that the run has instead."""
         shared = getattr(self.methods, run.method)

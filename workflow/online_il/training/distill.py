@@ -11,6 +11,7 @@ expert's demonstrations: SFT with soft labels.
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from trl import DistillationConfig, DistillationTrainer
@@ -101,7 +102,7 @@ def check_demonstrations(rows: list[dict[str, Any]]) -> None:
 
 def train(
     model: PreTrainedModel,
-    teacher: PreTrainedModel,
+    teacher: torch.nn.Module,
     tokenizer: PreTrainedTokenizerFast,
     rows: list[dict[str, Any]],
     settings: Distill,
