@@ -168,7 +168,7 @@ def test_memory_on_one_gpu_is_as_worked_by_hand():
 
 
 def test_memory_on_several_gpus_cuts_states_and_reference_but_not_the_teacher():
-    found = memory.training(SMALL, gpus=4, sequences=3, length=5, teacher=SMALL)
+    found = memory.training(SMALL, gpus=4, sequences=3, length=5, teachers=[SMALL])
     assert found.states == 4 * 1_304
     assert found.frozen == 2 * 1_304
     # Embedding and two blocks, their gradients, and the output matrix in single precision.

@@ -21,7 +21,8 @@ MIXTURE = {
     "fallback": "base",
 }
 LARGE = {"kind": "random", "seed": 1, "max_length": 64}
-LARGE["architecture"] = dict(hidden_size=16, intermediate_size=32, layers=1, heads=1, head_dim=16)
+LARGE["architecture"] = {"hidden_size": 16, "intermediate_size": 32, "layers": 1, "heads": 1}
+LARGE["architecture"] |= {"head_dim": 16}
 
 
 def a_run(name, method, expert=None, **keys):

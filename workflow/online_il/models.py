@@ -14,7 +14,7 @@ from online_il.config.architecture import Architecture
 from online_il.ends import end_ids
 from online_il.errors import InputError
 from online_il.files import flush, made_aside
-from online_il.layout import existing_steps
+from online_il.layout import MIXTURE, PARTS, existing_steps, parts_of, weights_of
 from online_il.provenance import file_hash, files_hash, identity
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 GENERATION = "generation_config.json"
-PARTS = "*.safetensors"
-"""The files of a policy's weights: one, or several for a large model of the hub."""
-MIXTURE = "mixture.json"
-"""The settings of a policy that is a mixture of the policies in its folder `parts`."""
 
 
 def is_mixture(folder: Path) -> bool:
@@ -34,17 +30,9 @@ def is_mixture(folder: Path) -> bool:
     return (folder / MIXTURE).is_file()
 
 
-def parts_of(folder: Path) -> dict[str, Path]:
-    """Give the folders of the policies that a mixture is made of, by name; none of another."""
-    return {part.name: part for part in sorted(folder.glob("parts/*"))}
-
-
 def weights_hash(folder: Path) -> str:
     """Hash a policy's weights (SHA-256): the one file, or the hashes of its parts in order."""
-    files = sorted(folder.glob(PARTS))
-    for part in parts_of(folder).values():
-        files += sorted(part.glob(PARTS))
-    files += [folder / MIXTURE] if is_mixture(folder) else []
+    files = weights_of(folder)
     if not files:
         raise InputError(f"{folder}: no weights (safetensors) in it; delete it and start again")
     return files_hash(files)

@@ -1,4 +1,4 @@
-"""Publish a mixture of policies as a policy of its own: it is sampled, evaluated and imitated as one."""
+"""Publish a mixture of policies as a policy, to be sampled, evaluated and imitated as any other."""
 
 from pathlib import Path
 

@@ -96,7 +96,8 @@ def _expert_problems(task: "Task", run: Run) -> Iterator[Problem]:
         yield Problem(
             keys,
             given,
-            f"{run.method} reads the expert's next-token probabilities, and this one has no weights",
+            f"{run.method} reads the expert's next-token probabilities, and this one has no "
+            "weights",
             f"name a run, or use {' or '.join(offline)}",
         )
 

@@ -11,6 +11,8 @@ from online_il.config.settings import Settings
 
 TOLERANCE = 1e-6
 """How far weights may sum from one, for thirds have no last digit."""
+LARGEST_VOCABULARY = 8192
+"""Tokens up to which a mixture can be distilled: TRL reads it through a square of them (256 MB)."""
 
 
 class MixtureExpert(Settings):

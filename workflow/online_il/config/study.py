@@ -273,8 +273,8 @@ def _grouped(task: Task, run: Run) -> Iterator[Problem]:
         yield Problem(
             ("responses_per_prompt",),
             run.given("responses_per_prompt"),
-            f"{gpus} GPUs do not divide the {settings.batch_size} responses of an update into whole "
-            f"groups of {group}",
+            f"{gpus} GPUs do not divide the {settings.batch_size} responses of an update into "
+            f"whole groups of {group}",
             f"choose a divisor of {settings.batch_size // gpus}, or another number of GPUs",
         )
 

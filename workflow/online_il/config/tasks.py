@@ -65,6 +65,16 @@ class Task(Settings):
         """List the experts that are mixtures."""
         return [expert for expert in self.experts if isinstance(expert, MixtureExpert)]
 
+    def models_behind(self, name: str) -> list[Any]:
+        """List the base or expert that each policy with weights behind a name is trained from.
+
+        They are one, or those that a mixture is made of.
+        """
+        mixed = {mixture.name: [*mixture.made_of.values()] for mixture in self.mixtures}
+        experts = {expert.name: expert for expert in self.experts}
+        found = [experts.get(one, self.base) for one in dict.fromkeys(mixed.get(name, [name]))]
+        return [model for model in found if not isinstance(model, Solver)]
+
     def seeds_of_mixture(self, mixture: MixtureExpert) -> list[int]:
         """Give the seeds of a mixture: those that all runs have that it is made of."""
         made = [run for run in self.runs if run.name in mixture.made_of.values()]
@@ -76,7 +86,7 @@ class Task(Settings):
         return shared and shared.model_copy(update=run.of_method)
 
     def checkpoints_of(self, run: Run) -> list[int]:
-        """List the steps that are kept: the run's own, or its method's that it reaches; its last."""
+        """List the steps that are kept: the run's own or its method's, and its last."""
         shared = getattr(self.methods, run.method)
         listed = (
             run.checkpoints if run.checkpoints is not None or not shared else shared.checkpoints

@@ -21,7 +21,7 @@ from torch import Tensor
 from online_il.experts.mixture import Mixture
 from online_il.experts.policy import Batch, Ids, Policy, batch_of, token_logp
 from online_il.generation.decode import batches
-from online_il.statistics import clustered_stderr
+from online_il.statistics.errors import clustered_stderr
 
 Array = NDArray[np.float64]
 

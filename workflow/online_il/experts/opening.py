@@ -21,13 +21,14 @@ from online_il.files import write_json
 from online_il.generation.engines import Engine, open_engine
 from online_il.generation.response import Response
 from online_il.generation.tokens import Tokens
-from online_il.models import MIXTURE, PARTS, is_mixture, link, link_tree, parts_of
+from online_il.layout import MIXTURE, PARTS, parts_of
+from online_il.models import is_mixture, link, link_tree
 
 
 def open_mixture(
     settings: MixtureExpert, policies: Mapping[str, Path], generation: Generation
 ) -> Mixture:
-    """Open the mixture of these settings; `policies` are the folders of its runs and models by name.
+    """Open a mixture; `policies` are the folders of its runs and models by name.
 
     The part without a folder is the solver. Raises `InputError` for parts whose token ids or ends
     differ.

@@ -15,11 +15,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
+from online_il.config.mixture import LARGEST_VOCABULARY
 from online_il.errors import InputError
 from online_il.experts.policy import Batch, Policy
-
-LARGEST_VOCABULARY = 8192
-"""Tokens up to which the identity is made: 256 MB of single precision."""
 
 
 class Teacher(nn.Module):

@@ -1,7 +1,7 @@
 """Intervals of the learning curves: a row a point, each for itself and for its whole curve.
 
-A curve is a run on a benchmark, from what it starts from on. Its band leaves out any point of the true curve
-in at most 5 of 100 studies; a point's own interval leaves out that point so often.
+A curve is a run on a benchmark, from what it starts from on. Its band leaves out any point of the
+true curve in at most 5 of 100 studies; a point's own interval leaves out that point so often.
 """
 
 import duckdb
@@ -22,8 +22,8 @@ def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: i
     """
     rows = []
     curves = f"SELECT DISTINCT {', '.join(CURVE)}, start FROM evaluations ORDER BY ALL"
-    for *curve, start in connection.execute(curves).fetchall():
-        points_K = _points(connection, *curve, start)
+    for row in connection.execute(curves).fetchall():
+        points_K, curve = _points(connection, *row), row[:-1]
         # Every curve takes the same resamples: its band does not depend on which others there are.
         tail = curve_tail(list(points_K.values()), resamples, np.random.default_rng(seed))
         for step, accuracy_S_P in points_K.items():
