@@ -212,6 +212,12 @@ def test_what_the_class_refuses_is_no_trouble_for_the_checks(changed):
     assert told and all("sum to" not in message for _, message, _ in told)
 
 
+def test_the_solver_speaks_to_a_base_that_is_trained_here():
+    task = copy.deepcopy(TASK) | {"base": LARGE}
+    [(where, message, _)] = found(task)
+    assert where == "experts.3.parts.solver" and "kind random" in message
+
+
 def told_of(index, **keys) -> list[tuple[str, str, str]]:
     """What is wrong with a run of the sound task after a change, its number left out."""
     task = copy.deepcopy(TASK)

@@ -271,9 +271,8 @@ def parts_of(policy: Path) -> dict[str, Path]:
 
 def weights_of(policy: Path) -> list[Path]:
     """List the files of a policy's weights: its own, or those of all parts of a mixture."""
-    return [
-        path for one in (policy, *parts_of(policy).values()) for path in sorted(one.glob(PARTS))
-    ]
+    folders = [policy, *parts_of(policy).values()]
+    return [path for folder in folders for path in sorted(folder.glob(PARTS))]
 
 
 def existing_steps(folder: Path) -> list[Path]:

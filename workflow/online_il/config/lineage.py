@@ -4,23 +4,54 @@ Names that nothing has, circles, and seeds, steps or probabilities that a policy
 one needs.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
-from online_il.config.experts import Solver
+from online_il.config.experts import Expert, Solver
 from online_il.config.mixture import MixtureExpert
 from online_il.config.problem import ABSENT, Keys, Problem, closest
 from online_il.config.run import BASE, Run
 from online_il.methods import METHODS
 
-if TYPE_CHECKING:
-    from online_il.config.tasks import Task
+
+class Task(Protocol):
+    """What is asked of a task here, whose class calls this module."""
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of every run that has none of its own."""
+
+    @property
+    def base(self) -> Any:
+        """How the base is made."""
+
+    @property
+    def experts(self) -> Sequence[Expert]:
+        """Experts that are no runs."""
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """The matrix of runs."""
+
+    @property
+    def mixtures(self) -> Sequence[MixtureExpert]:
+        """List the experts that are mixtures."""
+
+    def seeds_of(self, run: Run) -> list[int]:
+        """Give the seeds of a run."""
+
+    def settings_of(self, run: Run) -> Any:
+        """Give the settings of a run, of its method's class."""
+
+    def checkpoints_of(self, run: Run) -> list[int]:
+        """List the steps of a run that are kept."""
+
 
 Parents = Mapping[str, Mapping[Keys, str]]
 """By name of each run and mixture, what it is made of, by the keys that say so."""
 
 
-def lineage_problems(task: "Task") -> Iterator[Problem]:
+def lineage_problems(task: Task) -> Iterator[Problem]:
     """Tell what is wrong between the runs and the experts of a task."""
     mixtures = {expert.name: expert for expert in task.mixtures}
     parents: Parents = {run.name: run.made_of for run in task.runs} | {
@@ -74,7 +105,7 @@ def _circles(name: str, parents: Parents) -> Iterator[Keys]:
 # ---- runs ----
 
 
-def _expert_problems(task: "Task", run: Run) -> Iterator[Problem]:
+def _expert_problems(task: Task, run: Run) -> Iterator[Problem]:
     keys, given, method = ("expert",), run.given("expert"), METHODS[run.method]
     with_weights = {BASE, *(one.name for one in task.runs)}
     with_weights |= {expert.name for expert in task.experts if expert.has_weights}
@@ -102,7 +133,7 @@ def _expert_problems(task: "Task", run: Run) -> Iterator[Problem]:
         )
 
 
-def _start_problems(task: "Task", run: Run) -> Iterator[Problem]:
+def _start_problems(task: Task, run: Run) -> Iterator[Problem]:
     name, step = run.begins
     if name == BASE and step == 0:
         return
@@ -122,7 +153,7 @@ def _start_problems(task: "Task", run: Run) -> Iterator[Problem]:
         )
 
 
-def _filter_problems(task: "Task", run: Run) -> Iterator[Problem]:
+def _filter_problems(task: Task, run: Run) -> Iterator[Problem]:
     """Tell of a filter on the learnable part of an expert that has none."""
     if getattr(task.settings_of(run), "filter", None) != "learnable" or run.expert is None:
         return
@@ -136,7 +167,7 @@ def _filter_problems(task: "Task", run: Run) -> Iterator[Problem]:
         )
 
 
-def _seed_problems(task: "Task", run: Run) -> Iterator[Problem]:
+def _seed_problems(task: Task, run: Run) -> Iterator[Problem]:
     """Tell of seeds that a run's origins lack: seed k is made of those of seed k."""
     given = run.given("seeds")
     own = task.seeds_of(run)
@@ -170,7 +201,7 @@ def _seed_problems(task: "Task", run: Run) -> Iterator[Problem]:
 # ---- mixtures ----
 
 
-def _mixture_problems(task: "Task", mixture: MixtureExpert) -> Iterator[Problem]:
+def _mixture_problems(task: Task, mixture: MixtureExpert) -> Iterator[Problem]:
     kinds = {expert.name: expert for expert in task.experts}
     solvers = [part for part in mixture.parts if isinstance(kinds.get(part), Solver)]
     for keys, name in mixture.made_of.items():
@@ -195,15 +226,21 @@ def _mixture_problems(task: "Task", mixture: MixtureExpert) -> Iterator[Problem]
         if not solvers and value is not ABSENT and value is not None:
             message = "this is for a mixture with the solver, and it is none of the parts"
             yield Problem((key,), value, message, "remove it, or add the solver to the parts")
+    if solvers and task.base is not None and task.base.kind != "scratch":
+        yield Problem(
+            ("parts", solvers[0]),
+            mixture.parts[solvers[0]],
+            "the solver writes the tokens of a base that is trained here, and this base is of kind "
+            f"{task.base.kind}",
+            "mix models, or let the base be of kind scratch",
+        )
     if len(solvers) > 1:
         again = ("parts", solvers[1])
         message = f"the solver stands here twice, also as {solvers[0]}"
         yield Problem(again, _value(mixture, again), message, "keep one of the two")
 
 
-def _part_problems(
-    task: "Task", mixture: MixtureExpert, keys: Keys, name: str
-) -> Iterator[Problem]:
+def _part_problems(task: Task, mixture: MixtureExpert, keys: Keys, name: str) -> Iterator[Problem]:
     """Tell of a part or a fallback that is no policy with next-token probabilities."""
     experts = {expert.name: expert for expert in task.experts}
     trained = {BASE, *(run.name for run in task.runs)}
