@@ -7,6 +7,7 @@ rule evaluate:
         prompts=LAYOUT.prompts(),
         checkpoints=LAYOUT.checkpoints(),
         record=LAYOUT.record(),
+        mixture=mixture_behind,
     output:
         directory(LAYOUT.evaluations()),
     log:
@@ -26,6 +27,7 @@ rule evaluate:
             benchmarks=benchmarks_of,
             generation=STUDY.generation,
         ),
+        shares=lambda wildcards, input: f"--mixture {input.mixture}" if input.mixture else "",
         state=str(LAYOUT.state() / "evaluation"),
         progress=progress("evaluate"),
     message:
@@ -34,7 +36,7 @@ rule evaluate:
         command(
             PROGRAM,
             "--checkpoints {input.checkpoints} --record {input.record} --prompts {input.prompts}",
-            "--output {output}",
+            "--output {output} {params.shares}",
             GOES_ON,
             TO_LOG,
         )

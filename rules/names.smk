@@ -42,6 +42,6 @@ def experts_of_kind(*kinds):
 
 
 def policies_with_weights():
-    """Constrain a wildcard to the names of the base, of all runs, and of experts that are models."""
-    experts = {expert.name for expert in EXPERTS.values() if expert.kind in ("model", "random")}
+    """Constrain a wildcard to the names of the base, of all runs, and of experts with weights."""
+    experts = {expert.name for expert in EXPERTS.values() if expert.has_weights}
     return any_of({"base", *(name for _, name in RUNS), *experts})

@@ -8,15 +8,15 @@ def pairs(task):
     """List (expert, student) to compare: each GRPO run, and each other expert, with its students.
 
     A GRPO run is compared with every other run of the task, whoever that one imitated. Of the
-    experts that are no runs, the solver alone answers benchmarks here.
+    experts that are no runs, the solver and mixtures alone answer benchmarks here.
     """
     if STUDY.discrepancy.benchmark not in task.benchmarks:
         return []
     students = [run for run in task.runs if METHODS[run.method].needs_expert]
     trained = [run for run in task.runs if not METHODS[run.method].needs_expert]
     found = [(expert.name, student.name) for expert in trained for student in students]
-    solvers = [expert.name for expert in task.experts if expert.kind == "solver"]
-    return found + [(e, s.name) for e in solvers for s in students if s.expert == e]
+    answering = [one.name for one in task.experts if one.kind in ("solver", "mixture")]
+    return found + [(e, s.name) for e in answering for s in students if s.expert == e]
 
 
 def pair_tables():
@@ -30,18 +30,20 @@ def responses_files(task, run):
     benchmark, seeds = STUDY.discrepancy.benchmark, TASKS[task].seeds
     if (task, run) in SAMPLED:
         return [str(LAYOUT.responses(task, run, seed)) for seed in seeds]
-    if (task, run) not in RUNS:
+    if (task, run) not in RUNS and not is_mixture(task, run):
         return [str(LAYOUT.samples(task, run, seed, benchmark)) for seed in seeds]
-    last = RUNS[task, run].steps
+    last = RUNS[task, run].steps if (task, run) in RUNS else 0
     folders = responses_input(task, run)
     return [str(responses_of(evaluation(f, last, benchmark, "policy"))) for f in folders]
 
 
 def responses_input(task, run):
     """List what holds these files: a run's evaluations, which are folders, or the files."""
-    if (task, run) not in RUNS:
+    if (task, run) not in RUNS and not is_mixture(task, run):
         return responses_files(task, run)
-    seeds = TASKS[task].seeds_of(RUNS[task, run])
+    own = TASKS[task]
+    mixtures = {mixture.name: own.seeds_of_mixture(mixture) for mixture in own.mixtures}
+    seeds = mixtures[run] if run in mixtures else own.seeds_of(RUNS[task, run])
     return [LAYOUT.evaluations(task, run, seed) for seed in seeds]
 
 

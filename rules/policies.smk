@@ -5,19 +5,38 @@
 
 def checkpoints_of_policy(task, run, seed):
     """Give the folder of a policy's checkpoints; one base serves all seeds, and so does a model."""
-    if (task, run) in EXPERTS:
+    if (task, run) in EXPERTS and not is_mixture(task, run):
         return LAYOUT.model(task, run)
     return LAYOUT.checkpoints(task, run, TASKS[task].base.seed if run == "base" else seed)
 
 
+def is_mixture(task, name):
+    """Say whether a name is that of a mixture of policies."""
+    return name in {mixture.name for mixture in TASKS[task].mixtures}
+
+
 def base(wildcards):
-    """Give the checkpoints of the base that a run starts from."""
-    return checkpoints_of_policy(wildcards.task, "base", wildcards.seed)
+    """Give the checkpoints of what a run starts from: the base, or another run."""
+    name, _ = of_run("begins")(wildcards)
+    return checkpoints_of_policy(wildcards.task, name, wildcards.seed)
+
+
+def mixture_behind(wildcards):
+    """Give the checkpoints of the mixture that a policy is, or imitates; none of another policy."""
+    task, name, seed = wildcards.task, wildcards.run, wildcards.seed
+    if not is_mixture(task, name):
+        name = getattr(RUNS.get((task, name)), "expert", None)
+    return checkpoints_of_policy(task, name, seed) if is_mixture(task, name) else []
 
 
 def demonstrations(wildcards):
     """Give the samples of the expert that a run imitates."""
     return LAYOUT.samples(wildcards.task, of_run("expert")(wildcards), wildcards.seed)
+
+
+def expert_prefixes(wildcards):
+    """Give the samples of the expert where a run learns its probabilities on them; else nothing."""
+    return demonstrations(wildcards) if prefixes_of(run_settings(wildcards)) == "expert" else []
 
 
 def checkpoints_of_expert(wildcards):
@@ -34,6 +53,12 @@ def policies(tasks):
     """List every trained policy of some tasks: (task, run, seed), bases included."""
     bases = [(name, "base", TASKS[name].base.seed) for name in tasks if TASKS[name].base]
     runs = [(t, run.name, seed) for (t, _), run in RUNS.items() for seed in TASKS[t].seeds_of(run)]
+    runs += [
+        (t.name, m.name, seed)
+        for t in STUDY.tasks
+        for m in t.mixtures
+        for seed in t.seeds_of_mixture(m)
+    ]
     found = bases + [policy for policy in runs if policy[0] in tasks]
     return [Policy(*policy) for policy in found if existing([LAYOUT.evaluations(*policy)])]
 

@@ -2,6 +2,9 @@
 
 import hashlib
 
+from online_il import benchmarks
+from online_il.config.study import prefixes_of
+
 
 def hash_of(text):
     """Hash settings that a job reads from the file: a change reruns the job."""
@@ -53,19 +56,23 @@ def endpoint_settings(wildcards):
     return EXPERTS[wildcards.task, wildcards.run].model_dump_json(exclude={"name", "kind"})
 
 
-def method_settings(wildcards):
-    """Give what a run shares with all runs of its method in its task."""
-    return getattr(TASKS[wildcards.task].methods, RUNS[wildcards.task, wildcards.run].method)
+def run_settings(wildcards):
+    """Give the settings of a run: those of its method in its task, and its own instead."""
+    return TASKS[wildcards.task].settings_of(RUNS[wildcards.task, wildcards.run])
 
 
 def evaluation_settings(wildcards):
-    """Give how a task's checkpoints are evaluated."""
-    return TASKS[wildcards.task].evaluation
+    """Give how a task's checkpoints are evaluated; a mixture is sampled as it is."""
+    settings = TASKS[wildcards.task].evaluation
+    mixture = is_mixture(wildcards.task, wildcards.run)
+    return settings.model_copy(update={"paper": None}) if mixture else settings
 
 
 def benchmarks_of(wildcards):
-    """List a task's benchmarks, with commas between."""
-    return ",".join(TASKS[wildcards.task].benchmarks)
+    """List a task's benchmarks, with commas between; of a mixture those that are sampled."""
+    named = TASKS[wildcards.task].benchmarks
+    mixture = is_mixture(wildcards.task, wildcards.run)
+    return ",".join(n for n in named if not (mixture and n in benchmarks.FORGETTING))
 
 
 def demonstrations_sampling(wildcards):

@@ -1,5 +1,6 @@
-# Input: prompts, a base, and what a method learns from an expert: its demonstrations (sft), its
-# checkpoints (distill) or nothing (grpo, whose run is the realizable expert itself).
+# Input: prompts, a base or another run to start from, and what a method learns from an expert: its
+# demonstrations (sft), its checkpoints (distill; and its demonstrations, where it learns on those)
+# or nothing (grpo, whose run is the realizable expert itself).
 # Output: a trained policy. A rule and a program a method, as online_il/methods.py lists them;
 # checkpoints along the way are published for evaluation.
 
@@ -8,13 +9,17 @@ PRIORITY = {"reward": 10, "probabilities": 5, "samples": 0}
 LEARNS_FROM = {
     "reward": {},
     "samples": {"demonstrations": demonstrations},
-    "probabilities": {"expert_checkpoints": checkpoints_of_expert},
+    "probabilities": {
+        "expert_checkpoints": checkpoints_of_expert,
+        "demonstrations": expert_prefixes,
+    },
 }
 # A param and no part of the shell's text, which is put together anew when the job runs.
 FROM_EXPERT = {
     "reward": "",
     "samples": lambda wildcards, input: f"--demonstrations {input.demonstrations}",
-    "probabilities": lambda wildcards, input: f"--expert-checkpoints {input.expert_checkpoints}",
+    "probabilities": lambda wildcards, input: f"--expert-checkpoints {input.expert_checkpoints}"
+    + (f" --demonstrations {input.demonstrations}" if input.demonstrations else ""),
 }
 
 for method in METHODS.values():
@@ -47,7 +52,8 @@ for method in METHODS.values():
             **program(
                 method.name,
                 **OF_POLICY,
-                settings=method_settings,
+                settings=run_settings,
+                start=of_run("start"),
                 steps=of_run("steps"),
                 learning_rate=of_run("learning_rate"),
                 keep=published_steps,
@@ -56,6 +62,7 @@ for method in METHODS.values():
                 generation=STUDY.generation if method.on_policy else None,
             ),
             launch=launch,
+            base=lambda wildcards, input: step(input.base, of_run("begins")(wildcards)[1]),
             from_expert=FROM_EXPERT[method.learns_from],
             state=STATE,
             progress=progress(method.name),

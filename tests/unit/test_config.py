@@ -96,7 +96,7 @@ WRONG = [
         "- name: sft-realizable",
         "tasks[0].runs[1].seeds",
         "",
-        "its expert 'expert' has no seed 2, 3|keep to the expert's seeds",
+        "its expert 'expert' has no seed 2, 3|keep to the seeds of 'expert'",
     ),
     # Checkpoints and batches.
     (

@@ -163,3 +163,45 @@ def test_the_paper_is_configured_with_its_own_numbers() -> None:
     assert (pair.responses, pair.sampling.temperature, pair.sampling.top_p) == (14, 0.6, 0.95)
     assert pair.sampling.max_new_tokens == 100_000 and study.discrepancy.bin_width == 5_000
     assert pair.tokenizer.repo == "Qwen/Qwen3-8B"
+
+
+def test_prefixes_of_an_expert_need_the_number_of_its_samples(tmp_path: Path) -> None:
+    raw = yaml.safe_load(SMOKE)
+    (task,) = [task for task in raw["tasks"] if task["name"] == "gsm8k"]
+    raw["tasks"], raw["discrepancy"] = [task], None
+    task["runs"] = [run for run in task["runs"] if run["method"] != "sft"]
+    del raw["methods"]["sft"]
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    assert load(path)
+    task["runs"][-1]["prefixes"] = "expert"
+    message = error(tmp_path, yaml.safe_dump(raw))
+    assert message.startswith("1 problem") and "methods.sft: a required key is missing" in message
+
+
+def test_gpus_do_not_part_the_responses_to_a_prompt(tmp_path: Path) -> None:
+    raw = yaml.safe_load(PAPER)
+    task = raw["tasks"][0]
+    (student,) = [run for run in task["runs"] if run["method"] == "distill"]
+    gpus, batch = raw["resources"]["distill"]["gpu"], raw["methods"]["distill"]["batch_size"]
+    student |= {"level": "response", "responses_per_prompt": batch // gpus}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    assert gpus > 1 and load(path)
+    student["responses_per_prompt"] = batch
+    message = error(tmp_path, yaml.safe_dump(raw))
+    assert message.startswith("1 problem")
+    assert f"whole groups of {batch}; choose a divisor of {batch // gpus}" in message
+
+
+def test_a_key_of_digits_names_no_part(tmp_path: Path) -> None:
+    mixture = """
+      - {name: mixture, kind: mixture, parts: {1: 1.0}}
+    runs:"""
+    text = (
+        SMOKE[: SMOKE.rindex("\n    runs:")] + mixture + SMOKE[SMOKE.rindex("\n    runs:") + 10 :]
+    )
+    message = error(tmp_path, text)
+    line = text.count("\n", 0, text.index("parts: {1")) + 1
+    assert message.startswith("1 problem") and f"study.yaml:{line}: " in message
+    assert "Traceback" not in message and "parts" in message

@@ -179,3 +179,25 @@ def test_all_problems_are_told_at_once(results):
     (results / "eval/countdown/id.json").write_text("{")
     (results / STEP).unlink()
     assert len(damaged(results)) == 3
+
+
+def test_a_mixture_is_as_whole_as_its_parts(results):
+    run = results / "runs" / "countdown" / "mixture" / "seed1"
+    make_run(run, [0])
+    policy, record = run / "checkpoints" / "step0", run / "run.json"
+    (policy / "mixture.json").write_text("{}")
+    moved = policy / "parts" / "one" / "model.safetensors"
+    moved.parent.mkdir(parents=True)
+    (policy / "model.safetensors").rename(moved)
+    assert damaged(results) == []
+    other = moved.parents[1] / "two" / "model.safetensors"
+    other.parent.mkdir()
+    other.write_bytes(moved.read_bytes())
+    assert "another hash than" in only_problem(results)
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (moved, other)]
+    content = json.loads(record.read_text())
+    content["checkpoints"][0]["weights_hash"] = hashlib.sha256("".join(hashes).encode()).hexdigest()
+    record.write_text(json.dumps(content))
+    assert damaged(results) == []
+    other.write_bytes(other.read_bytes()[:-1])
+    assert "parts/two/model.safetensors is not a whole safetensors file" in only_problem(results)

@@ -84,6 +84,40 @@ def test_other_tokens_are_found_and_both_models_named(tmp_path, key):
     assert "id 1 is 'b' and 'c'" in problem and "or use sft" in problem
 
 
+def mixed(raw, *parts):
+    """A study with a mixture of models of the hub, and no student of it by its probabilities."""
+    task = raw["tasks"][0]
+    task["experts"].append(
+        {"name": "mixture", "kind": "mixture", "parts": dict.fromkeys(parts, 1 / len(parts))}
+    )
+    return raw
+
+
+def test_the_parts_of_a_mixture_need_one_tokenizer(tmp_path, key):
+    raw = mixed(study_raw(tmp_path), "teacher", "expert")
+    raw = with_expert(raw, model_folder(tmp_path / "teacher", vocab={"a": 0, "c": 1}))
+    raw["tasks"][0]["runs"].pop()
+    (problem,) = check(raw)
+    assert problem.startswith("countdown/mixture: one of its parts some/teacher and another")
+    assert "id 1 is 'c' and 'b'" in problem and "mix models of one tokenizer" in problem
+
+
+def test_a_mixture_that_a_student_cannot_read_is_found(tmp_path, key):
+    raw = mixed(study_raw(tmp_path), "teacher")
+    raw = with_expert(raw, model_folder(tmp_path / "teacher", vocab={"a": 0, "c": 1}))
+    raw["tasks"][0]["runs"][-1]["expert"] = "mixture"
+    (problem,) = check(raw)
+    assert problem.startswith("countdown/distill-other: the student Qwen/Qwen2.5-3B-Instruct")
+    wide = study_raw(tmp_path / "wide")
+    folder = Path(wide["tasks"][0]["base"]["folder"]) / "config.json"
+    folder.write_text(json.dumps(json.loads(folder.read_text()) | {"vocab_size": 9000}))
+    wide = mixed(wide, "expert")
+    student = wide["tasks"][0]["runs"][-1] | {"name": "distill-mixture", "method": "distill"}
+    wide["tasks"][0]["runs"].append(student | {"expert": "mixture"})
+    (problem,) = check(wide)
+    assert "at most 8,192 tokens can be distilled, and the student has 9,000" in problem
+
+
 def test_a_special_token_more_is_a_difference(tmp_path, key):
     raw = study_raw(tmp_path)
     teacher = model_folder(tmp_path / "teacher")

@@ -32,6 +32,7 @@ METHODS: dict[str, dict] = {
     "sft": {"batch_size": 8, "demonstrations": 16},
     "distill": {"batch_size": 8, "temperature": 1.0, "max_new_tokens": 12},
 }
+METHODS["response"] = METHODS["distill"] | {"level": "response", "responses_per_prompt": 2}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def inputs(tmp_path_factory) -> Path:
 def train(method: str, inputs: Path, folder: Path, processes: int) -> dict[str, torch.Tensor]:
     """The weights after two steps of a method with some processes."""
     command = program(
-        method,
+        "distill" if method == "response" else method,
         inputs,
         folder,
         METHODS[method] | {"max_grad_norm": 1.0, "checkpoints": [2], "micro_batch_size": 2},

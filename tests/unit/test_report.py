@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -349,6 +350,29 @@ def test_costs_by_hand(results: Path) -> None:
     assert rows["expert"].gained == pytest.approx(gained)
     assert rows["expert"].tokens_a_point == pytest.approx(1280 / gained)
     assert rows["base"].gained is None and set(rows) == set(RUNS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "SET expert = 'mixture'",
+        "SET expert = 'solver', start = 'expert@2'",
+        "SET expert = 'mixture', start = 'expert@2'",
+    ],
+)
+def test_what_a_run_is_made_of_costs_once(results: Path, tmp_path: Path, change: str) -> None:
+    database = tmp_path / "measurements.duckdb"
+    shutil.copy(results / "measurements.duckdb", database)
+    mixture = '{"parts": {"expert": 0.5, "solver": 0.5}, "fallback": "expert"}'
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(f"UPDATE runs {change} WHERE run = 'sft-realizable'")
+        connection.execute(
+            "INSERT INTO runs (task, run, method, seed, settings)"
+            f" SELECT task, 'mixture', 'mixture', 1, '{mixture}' FROM runs WHERE run = 'base'"
+        )
+    rows = {row.run: row for row in spent(database, results)}
+    assert rows["sft-realizable"].with_expert == pytest.approx(6 / 3600)
+    assert rows["expert"].with_expert == pytest.approx(3 / 3600)
 
 
 def test_times_of_jobs_by_hand(results: Path, tmp_path: Path) -> None:

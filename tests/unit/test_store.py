@@ -126,6 +126,31 @@ def test_runs_that_left_the_config_are_not_gathered(results: Path, tmp_path: Pat
         assert sorted("{}/{}/seed{}".format(*row) for row in found.itertuples(index=False)) == left
 
 
+def test_a_curve_begins_with_what_its_run_starts_from(results: Path, tmp_path: Path) -> None:
+    """A run that goes on from another one, and a mixture, which goes on from nothing."""
+    for path in results.glob("eval/*/sft-realizable/**/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"start": "expert@2"}))
+    for path in results.glob("eval/*/expert/**/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"start": "base"}))
+    build(results, tmp_path / "d.duckdb")
+    rows = learning_curves(tmp_path / "d.duckdb").set_index(
+        ["run", "step", "benchmark", "sampling"]
+    )
+    for at in (("id", "policy"), ("id", "paper"), ("ood", "policy")):
+        begun, before = rows.loc[("sft-realizable", 0, *at)], rows.loc[("expert", 2, *at)]
+        for key in ("accuracy", "stderr", "low", "high"):
+            assert begun[key] == pytest.approx(before[key])
+        assert before["updates"] > 0 and begun[["updates", "samples", "tokens"]].eq(0).all()
+        assert rows.loc[("expert", 0, *at), "accuracy"] == rows.loc[("base", 0, *at), "accuracy"]
+    for path in results.glob("eval/*/sft-realizable/**/*.json"):
+        path.write_text(
+            json.dumps(json.loads(path.read_text()) | {"start": None, "method": "mixture"})
+        )
+    build(results, tmp_path / "d.duckdb")
+    rows = learning_curves(tmp_path / "d.duckdb")
+    assert 0 not in set(rows.loc[rows["run"] == "sft-realizable", "step"])
+
+
 def test_one_seed(tmp_path: Path) -> None:
     fake_study(tmp_path / "r", seeds=(1,))
     build(tmp_path / "r", tmp_path / "d.duckdb")

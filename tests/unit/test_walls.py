@@ -46,6 +46,10 @@ ARROWS = {
         *GROUND,
         "program",
     },
+    "experts": {
+        *("config", "ends", "generation", "models", "statistics", "tasks"),
+        *GROUND,
+    },
     "evaluation": {
         *("chat", "config", "generation", "grading", "models", "statistics", "tasks"),
         *GROUND,

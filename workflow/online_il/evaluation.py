@@ -7,7 +7,7 @@ choices is scored as MMLU is: the likeliest of a question's choices counts.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +48,8 @@ class Job(NamedTuple):
     """Folder of what was generated so far."""
     output: Path
     """Folder to write: `step<n>/<benchmark>.json` and the responses as Parquet."""
+    add_shares: Callable[[Rows, pd.DataFrame], None] | None = None
+    """Adds the columns of a mixture's shares to the rows of a benchmark's prompts."""
 
 
 class Planned(NamedTuple):
@@ -108,6 +110,8 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
         rows = likeliest_choices(engine, prompts, resume, **policy)
     else:
         rows = _responses(engine, prompts, resume, settings, count, job.settings.seed, **policy)
+        if job.add_shares:
+            job.add_shares(rows, prompts)
     honest_share, attempts = _checks(rows, prompts)
     correct_N = np.array([row["correct"] for row in rows], dtype=float)
     strict_N = np.array([row["correct_strict"] for row in rows], dtype=float)
@@ -129,6 +133,7 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
         mean_length=None if is_choice else _mean(row["n_tokens"] for row in rows),
         check_rate=honest_share,
         attempts=attempts,
+        direct=_mean(row["direct"] for row in rows) if rows and "direct" in rows[0] else None,
         data_revision=str(prompts["revision"][0]),
     )
     write_table(rows, Samples, responses_of(place), record.model_dump())

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from online_il.layout import Layout, step
+from online_il.layout import Layout, step, weights_of
 from online_il.provenance import files_hash
 
 HASHED_BYTES = 16 * 2**20
@@ -48,7 +48,7 @@ def _weights(results: Path) -> Iterator[tuple[Path, str]]:
             continue
         for checkpoint in content.get("checkpoints", []):
             place = step(folder, checkpoint["step"])
-            parts = sorted(place.glob("*.safetensors"))
+            parts = weights_of(place)
             sizes = [path.stat().st_size for path in parts]
             whole = [size == _declared_size(path) for size, path in zip(sizes, parts, strict=True)]
             if not parts:

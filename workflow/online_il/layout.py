@@ -14,6 +14,11 @@ FIGURE_KINDS = ("svg", "vl.json", "html")
 DATABASES = ("results", "measurements", "figure2")
 """Databases that hold measurements, the fullest first; the last one where only it was asked for."""
 
+PARTS = "*.safetensors"
+"""The files of a policy's weights: one, or several for a large model of the hub."""
+MIXTURE = "mixture.json"
+"""The settings of a policy that is a mixture of the policies in its folder `parts`."""
+
 # Within the folder of a run's checkpoints, and of what an unfinished training goes on from.
 PUBLISHED, FINISHED, TRAINER = "published", "finished", "trainer"
 SEAL, RECORDED = "seal.json", "recorded.json"
@@ -250,6 +255,17 @@ def _of_job(folder: str, rule: str, *job: str, kind: str) -> Path:
 def step(checkpoints: Path | str, number: int = 0) -> Path:
     """Give the policy of a step among a run's checkpoints or evaluations."""
     return Path(checkpoints) / f"step{number}"
+
+
+def parts_of(policy: Path) -> dict[str, Path]:
+    """Give the folders of the policies that a mixture is made of, by name; none of another."""
+    return {part.name: part for part in sorted(policy.glob("parts/*"))}
+
+
+def weights_of(policy: Path) -> list[Path]:
+    """List the files of a policy's weights: its own, or those of all parts of a mixture."""
+    folders = [policy, *parts_of(policy).values()]
+    return [path for folder in folders for path in sorted(folder.glob(PARTS))]
 
 
 def existing_steps(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from online_il.config.architecture import Architecture
 from online_il.ends import end_ids
 from online_il.errors import InputError
 from online_il.files import flush, made_aside
-from online_il.layout import existing_steps
+from online_il.layout import MIXTURE, PARTS, existing_steps, parts_of, weights_of
 from online_il.provenance import file_hash, files_hash, identity
 
 if TYPE_CHECKING:
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 GENERATION = "generation_config.json"
-PARTS = "*.safetensors"
-"""The files of a policy's weights: one, or several for a large model of the hub."""
+
+
+def is_mixture(folder: Path) -> bool:
+    """Say whether the policy in a folder is a mixture of others."""
+    return (folder / MIXTURE).is_file()
 
 
 def weights_hash(folder: Path) -> str:
     """Hash a policy's weights (SHA-256): the one file, or the hashes of its parts in order."""
-    files = sorted(folder.glob(PARTS))
+    files = weights_of(folder)
     if not files:
         raise InputError(f"{folder}: no weights (safetensors) in it; delete it and start again")
     return files_hash(files)
@@ -37,8 +40,10 @@ def weights_hash(folder: Path) -> str:
 
 def form_hash(folder: Path) -> str:
     """Hash what else makes a policy: its config, tokenizer, chat template, how it generates."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return identity(files={path.name: file_hash(path) for path in files if not path.match(PARTS)})
+    folders = [folder, *parts_of(folder).values()]
+    files = sorted(path for one in folders for path in one.iterdir() if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in files if not path.match(PARTS)}
+    return identity(files={name: file_hash(path) for name, path in names.items()})
 
 
 def policy_hash(folder: Path) -> str:

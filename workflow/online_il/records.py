@@ -71,6 +71,17 @@ class Samples(Table):
     )
     correct: Series[bool] = pa.Field(description="Whether the reward is 1.")
     format_ok: Series[bool] = pa.Field(description="Whether there is an answer as it was asked.")
+    share_learnable: Series[float] | None = pa.Field(
+        ge=0,
+        le=1,
+        description="Of responses of, or learned from, a mixture: the posterior share of its "
+        "learnable part, 0 where it has none.",
+    )
+    direct: Series[float] | None = pa.Field(
+        ge=0,
+        le=1,
+        description="Of the same: the posterior share of the solver, which answers at once.",
+    )
     token_ids: Series[object] | None = pa.Field(
         nullable=True,
         description="The tokens that were sampled, the end among them; empty for what came as "
@@ -133,6 +144,12 @@ class EvaluationRecord(BaseModel):
     mean_length: float | None = Field(description="Mean response, tokens.")
     check_rate: float | None = Field(description="Attempts with an honest check (miniature).")
     attempts: float | None = Field(description="Mean attempts a response (miniature).")
+    direct: float | None = Field(
+        None, description="Mean share of the solver in the responses (`Samples.direct`)."
+    )
+    start: str | None = Field(
+        None, description="What training started from; `base` where this is left out."
+    )
     weights_hash: str = Field(description="SHA-256 of the weights.")
     prompts_hash: str = Field(description="SHA-256 of the prompt table.")
     data_revision: str
@@ -162,6 +179,7 @@ class RunRecord(BaseModel):
     run: str
     method: str
     expert: str | None
+    start: str | None = Field(None, description="What training started from: base or <run>@<step>.")
     seed: int
     settings: dict[str, Any]
     checkpoints: list[Checkpoint]

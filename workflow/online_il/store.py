@@ -34,6 +34,7 @@ SQL = Path(__file__).parents[1] / "sql"
 ORDER = ("evaluations", "samples", "prompt_accuracy", "runs", "training", "curves", "final")
 KEY = ["task", "run", "seed", "step", "benchmark", "sampling"]
 BASE = "base"
+COUNTS = ["updates", "samples", "tokens", "device_seconds"]
 _REMEDY = "delete {} and start again: Snakemake makes it anew"
 
 
@@ -111,17 +112,27 @@ def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> p
 
 
 def learning_curves(database: Path) -> pd.DataFrame:
-    """Join `curves` and their `intervals`; the base is also step 0 of every run."""
+    """Join `curves` and their `intervals`; what a run starts from is also its step 0."""
     curves = query(database, "curves")
-    rows = pd.concat([curves[curves["run"] == BASE], from_base(curves)], ignore_index=True)
+    rows = pd.concat([curves[curves["run"] == BASE], from_start(curves)], ignore_index=True)
     return rows.merge(query(database, "intervals"), on=[*CURVE, "step"], validate="one_to_one")
 
 
-def from_base(rows: pd.DataFrame) -> pd.DataFrame:
-    """Take all runs but the base, whose rows become step 0 of every run that has the same."""
-    base, trained = rows[rows["run"] == BASE], rows[rows["run"] != BASE]
-    runs = trained[[*CURVE, "method", "expert"]].drop_duplicates()
-    starts = base.drop(columns=["run", "method", "expert"]).merge(runs, on=CURVE[:-1])
+def from_start(rows: pd.DataFrame) -> pd.DataFrame:
+    """Take all runs but the base; the rows of what each starts from become its step 0.
+
+    A run that goes on from another one counts its own training alone.
+    """
+    trained = rows[rows["run"] != BASE]
+    own = [*CURVE, "method", "expert", "start"]
+    runs = trained[own].drop_duplicates().dropna(subset="start")
+    begun = runs["start"].str.split("@", expand=True).reindex(columns=[0, 1])
+    runs = runs.assign(before=begun[0], at=begun[1].fillna(0).astype(int))
+    before = rows.drop(columns=["method", "expert", "start"]).rename(columns={"run": "before"})
+    starts = before.merge(
+        runs, left_on=[*CURVE[:-1], "before", "step"], right_on=[*CURVE[:-1], "before", "at"]
+    )
+    starts[["step", *COUNTS]] = 0
     return pd.concat([starts, trained], ignore_index=True)[rows.columns]
 
 

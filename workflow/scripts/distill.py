@@ -1,15 +1,19 @@
-"""Train a student from the base by on-policy distillation from an expert (paper, Equation 5)."""
+"""Train a student by distillation from an expert's next-token probabilities (paper, Equation 5)."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, Json
 
 from online_il.config.distill import Distill
 from online_il.config.generation import Generation
 from online_il.errors import InputError
+from online_il.experts.opening import opened_mixture
+from online_il.experts.teacher import Teacher
 from online_il.models import (
     form_hash,
     inference_dtype,
+    is_mixture,
     load_model,
     load_tokenizer,
     newest_step,
@@ -18,8 +22,10 @@ from online_il.models import (
 )
 from online_il.program.cli import main
 from online_il.provenance import file_hash
+from online_il.records import Prompts, read_table
 from online_il.training import distill
 from online_il.training.common import arguments as trainer_arguments
+from online_il.training.demonstrations import prefixes
 from online_il.training.prompts import training_prompts
 from online_il.training.publish import TrainingOptions, publish, saving_of, steps_to_publish
 from online_il.training.rollouts import check_engine
@@ -29,6 +35,7 @@ class Options(TrainingOptions):
     settings: Json[Distill] = Field(description="settings of the method, JSON")
     expert: str = Field(description="name of the expert")
     expert_checkpoints: Path = Field(description="its folder")
+    demonstrations: Path | None = Field(None, description="its samples, for its prefixes")
     generation: Json[Generation] = Field(description="settings of the engine, JSON")
 
 
@@ -41,7 +48,10 @@ def run(options: Options) -> None:
     if tokenizer.get_vocab() != load_tokenizer(expert).get_vocab():
         raise InputError(f"{options.base} and {expert}: their tokenizers differ; distill needs one")
     student = load_model(options.base, "float32")
-    teacher = load_model(expert, inference_dtype(options.hardware == "gpu"))
+    if is_mixture(expert):
+        teacher: Any = Teacher(opened_mixture(expert, generation))
+    else:
+        teacher = load_model(expert, inference_dtype(options.hardware == "gpu"))
     widths = student.config.vocab_size, teacher.config.vocab_size
     if widths[0] != widths[1]:
         raise InputError(
@@ -49,25 +59,37 @@ def run(options: Options) -> None:
             "distill needs one width"
         )
     expert_hash = weights_hash(expert)
+    inputs = {"expert": expert_hash, "expert_form": form_hash(expert)}
+    count = options.steps * settings.batch_size // settings.responses_per_prompt
+    if options.demonstrations:
+        texts = read_table(options.prompts, Prompts).set_index("prompt_id")["text"]
+        inputs["demonstrations"] = file_hash(options.demonstrations)
+        rows = prefixes(
+            options.base,
+            tokenizer,
+            texts,
+            options.demonstrations,
+            count,
+            options.seed,
+            settings.max_prompt_tokens,
+        )
+    else:
+        rows = training_prompts(
+            options.prompts,
+            options.base,
+            tokenizer,
+            count,
+            options.seed,
+            settings.max_prompt_tokens,
+        )
     saving = saving_of(
-        options,
-        base=policy_hash(options.base),
-        prompts=file_hash(options.prompts),
-        expert=expert_hash,
-        expert_form=form_hash(expert),
+        options, base=policy_hash(options.base), prompts=file_hash(options.prompts), **inputs
     )
     recorder = distill.train(
         student,
         teacher,
         tokenizer,
-        training_prompts(
-            options.prompts,
-            options.base,
-            tokenizer,
-            options.steps * settings.batch_size,
-            options.seed,
-            settings.max_prompt_tokens,
-        ),
+        rows,
         settings,
         generation=generation,
         arguments=trainer_arguments(

@@ -16,10 +16,10 @@ from online_il import evaluation
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
 from online_il.errors import InputError
+from online_il.experts.opening import Shares, engine_for
 from online_il.files import made_aside
-from online_il.generation.engines import open_engine
 from online_il.layout import step
-from online_il.models import weights_hash
+from online_il.models import newest_step, weights_hash
 from online_il.program.cli import RunOptions, log, main
 from online_il.program.progress import report
 from online_il.provenance import file_hash
@@ -33,6 +33,7 @@ class Options(RunOptions):
     record: Path = Field(description="the run's manifest")
     prompts: Path = Field(description="table of prompts")
     generation: Json[Generation] = Field(description="generation settings, JSON")
+    mixture: Path | None = Field(None, description="folder of a mixture that shares are told of")
     state: Path = Field(description="what it goes on from; kept")
     output: Path = Field(description="folder to write")
     progress: Path = Field(description="progress file")
@@ -54,6 +55,7 @@ def run(options: Options) -> None:
         "run": options.run,
         "method": record.method,
         "expert": record.expert,
+        "start": record.start,
         "seed": options.seed,
         "prompts_hash": file_hash(options.prompts),
     }
@@ -63,7 +65,7 @@ def run(options: Options) -> None:
     for benchmark in (name for name, rows in prompts.items() if rows.empty):
         raise InputError(f"{options.prompts}: no prompt of benchmark {benchmark} in it")
     plans = evaluation.planned(record.checkpoints, prompts, settings)
-    engine = open_engine(options.generation)
+    engine = engine_for(newest_step(options.checkpoints), options.generation)
     loaded = None
     # The folder is an output of its own: it has its name once it is complete.
     with made_aside(options.output) as output:
@@ -75,6 +77,9 @@ def run(options: Options) -> None:
             options.checkpoints,
             options.state,
             output,
+            Shares(newest_step(options.mixture), options.generation).add
+            if options.mixture
+            else None,
         )
         for done, plan in enumerate(plans, 1):
             number, benchmark = plan.checkpoint.step, plan.benchmark

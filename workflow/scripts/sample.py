@@ -12,12 +12,12 @@ from pydantic import Field, Json, model_validator
 
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.experts.opening import Shares, engine_for
 from online_il.files import write_table
-from online_il.generation.engines import open_engine
 from online_il.generation.resume import Resume, respond
 from online_il.generation.tokens import vocabulary_hash
 from online_il.grading import graded_samples
-from online_il.models import form_hash, newest_step, weights_hash
+from online_il.models import form_hash, is_mixture, newest_step, weights_hash
 from online_il.program.cli import RunOptions, log, main
 from online_il.program.progress import report
 from online_il.provenance import file_hash, identities, libraries, versions
@@ -66,7 +66,7 @@ def run(options: Options) -> None:
     own, *accepted = identities(
         options.code, **known, versions=libraries(), form=form_hash(policy), keys=keys
     )
-    engine = open_engine(generation)
+    engine = engine_for(policy, generation)
     engine.load(policy)
     responses = respond(
         engine,
@@ -79,6 +79,8 @@ def run(options: Options) -> None:
     )
     name = f"{options.run}/{policy.name}"
     rows = graded_samples(prompts, keys, responses, policy=name, seed=options.seed)
+    if is_mixture(policy):
+        Shares(policy, generation).add(rows, prompts)
     log("sampled", responses=len(rows), accuracy=sum(r["correct"] for r in rows) / len(rows))
     write_table(rows, Samples, options.output, provenance)
     report(options.progress, done=count, total=count, unit="response")

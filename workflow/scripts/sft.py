@@ -25,7 +25,7 @@ def run(options: Options) -> None:
     settings = options.settings
     tokenizer = load_tokenizer(options.base)
     prompts = read_table(options.prompts, Prompts).set_index("prompt_id")["text"]
-    rows = demonstrations(options.base, tokenizer, prompts, options.demonstrations)
+    rows = demonstrations(options.base, tokenizer, prompts, options.demonstrations, settings.filter)
     expert_hash = file_hash(options.demonstrations)
     saving = saving_of(
         options,

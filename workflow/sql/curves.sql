@@ -8,6 +8,7 @@ SELECT
     run,
     any_value(method) AS method,
     any_value(expert) AS expert,
+    any_value(start) AS start,
     step,
     count(*) AS seeds,
     any_value(n_prompts) AS n_prompts,
@@ -23,7 +24,8 @@ SELECT
     avg(truncation_rate) AS truncation_rate,
     avg(mean_length) AS mean_length,
     avg(check_rate) AS check_rate,
-    avg(attempts) AS attempts
+    avg(attempts) AS attempts,
+    avg(direct) AS direct
 FROM evaluations
 GROUP BY task, benchmark, sampling, run, step
 ORDER BY task, benchmark, sampling, run, step;

@@ -1,9 +1,14 @@
 -- What was measured: one row an evaluation (a checkpoint, a benchmark, a sampling).
 -- `file` is the evaluation's path under the results folder, without its extension.
 -- The types stand here, so that a column that is null in every file has its own type all the same.
+-- `start` is what a run was trained from, nothing for what starts from no policy of the study.
 CREATE TABLE evaluations AS
 SELECT
-    * EXCLUDE (filename),
+    * EXCLUDE (filename) REPLACE (
+        CASE
+            WHEN run != 'base' AND method != 'mixture' THEN coalesce(start, 'base')
+        END AS start
+    ),
     regexp_replace(filename[length(getvariable('results')) + 2:], '\.json$', '') AS file
 FROM read_json(
     getvariable('evaluations'),
@@ -32,6 +37,8 @@ FROM read_json(
         mean_length: 'DOUBLE',
         check_rate: 'DOUBLE',
         attempts: 'DOUBLE',
+        direct: 'DOUBLE',
+        start: 'VARCHAR',
         weights_hash: 'VARCHAR',
         prompts_hash: 'VARCHAR',
         data_revision: 'VARCHAR',

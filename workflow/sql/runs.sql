@@ -12,6 +12,7 @@ FROM read_json(
         run: 'VARCHAR',
         method: 'VARCHAR',
         expert: 'VARCHAR',
+        start: 'VARCHAR',
         seed: 'BIGINT',
         settings: 'JSON',
         checkpoints: 'STRUCT(

@@ -18,11 +18,18 @@ SELECT
     response.reward_tinyzero::DOUBLE AS reward_tinyzero,
     response.correct_strict::DOUBLE AS correct_strict,
     response.correct,
-    response.format_ok
-FROM read_parquet(
-    getvariable('responses'),
-    filename = true,
-    union_by_name = true
+    response.format_ok,
+    response.share_learnable,
+    response.direct
+FROM (
+    FROM read_parquet(
+        getvariable('responses'),
+        filename = true,
+        union_by_name = true
+    )
+    UNION ALL BY NAME
+    -- No row: it names the columns where no expert is a mixture and all tables lack them.
+    SELECT NULL::DOUBLE AS share_learnable, NULL::DOUBLE AS direct WHERE false
 ) AS response
 JOIN evaluations AS evaluation
     ON response.filename = getvariable('results') || '/' || evaluation.file || '.parquet';

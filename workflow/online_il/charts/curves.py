@@ -16,7 +16,7 @@ import pandas as pd
 from online_il.benchmarks import FORGETTING, IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, TITLES
 from online_il.charts.style import DASHES, GREY, INK, Style, styles, themed
 from online_il.errors import InputError
-from online_il.store import BASE, from_base, learning_curves, query
+from online_il.store import BASE, from_start, learning_curves, query
 
 EXPERT = "expert"
 AXES = {
@@ -77,7 +77,11 @@ def measures(
     Means over seeds with their bands, and single seeds. A benchmark of what is forgotten is
     one of choices, of which the likeliest counts; `chance` is the accuracy of guessing there.
     """
-    means, seeds = learning_curves(database), query(database, "evaluations")
+    # What starts from nothing is no curve: an expert that is a mixture.
+    means, seeds = (
+        rows[(rows["run"] == BASE) | rows["start"].notna()]
+        for rows in (learning_curves(database), query(database, "evaluations"))
+    )
     if not means["benchmark"].isin(benchmarks).any():
         raise InputError(
             f"{database}: no evaluation on {' or '.join(benchmarks)}; "
@@ -142,7 +146,7 @@ def panel(
         .scale(domain=[0, top], nice=False)
         .axis(format=".2~f", tickCount=5)
     )
-    seeds = alt.Chart(from_base(measure.seeds)[["run", "seed", *AXES, "accuracy"]])
+    seeds = alt.Chart(from_start(measure.seeds)[["run", "seed", *AXES, "accuracy"]])
     curves = alt.Chart(means[columns])
     layers = [
         curves.mark_area(clip=True).encode(

@@ -1,17 +1,38 @@
-"""Settings of on-policy distillation."""
+"""Settings of distillation."""
 
 from collections.abc import Iterator
 
 from pydantic import Field
 
+from online_il.config.imitation import Divergence, Level, Prefixes, misfit
 from online_il.config.problem import Problem, indivisible
 from online_il.config.settings import Settings
 
 
 class Distill(Settings):
-    """On-policy distillation, reverse KL on student samples (Equation 5). A step is one update."""
+    """Distillation: the expert's next-token distributions as targets. A step is one update.
 
-    batch_size: int = Field(gt=0, description="Prompts an update, one student response each.")
+    By default reverse KL on the student's samples, token by token (Equation 5 as everyone runs it).
+    """
+
+    divergence: Divergence = Field(
+        "reverse",
+        description="reverse: KL from student to expert; forward: KL from expert to student; "
+        "log-density: the expert's log-density alone (Definition 3); constant: an advantage of -1 "
+        "on each sample, a control without an expert.",
+    )
+    prefixes: Prefixes = Field(
+        "own", description="Whose responses: own (sampled at each update) or the expert's."
+    )
+    level: Level = Field(
+        "token",
+        description="token: each position by itself; response: also the price of what comes after "
+        "(all of Equation 5's gradient).",
+    )
+    responses_per_prompt: int = Field(
+        1, gt=0, description="Student responses a prompt; level response needs at least 2."
+    )
+    batch_size: int = Field(gt=0, description="Responses an update.")
     micro_batch_size: int = Field(gt=0, description="Responses a forward pass, on each device.")
     temperature: float = Field(
         gt=0, description="Temperature of the student's samples and of both distributions."
@@ -33,3 +54,16 @@ class Distill(Settings):
 
     def problems(self) -> Iterator[Problem]:
         yield from indivisible(self.update_size, self.micro_batch_size)
+        yield from self.misfits()
+
+    def misfits(self) -> Iterator[Problem]:
+        """Tell of a way to imitate that does not go with the others."""
+        found = misfit(
+            divergence=self.divergence,
+            prefixes=self.prefixes,
+            level=self.level,
+            responses_per_prompt=self.responses_per_prompt,
+            batch_size=self.batch_size,
+        )
+        if found:
+            yield Problem((found.key,), self.given(found.key), found.what, found.remedy)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from online_il.config.endpoint import Endpoint
 from online_il.config.hub import Model
+from online_il.config.mixture import MixtureExpert
 from online_il.config.random import RandomModel
 from online_il.config.settings import Settings
 
@@ -47,6 +48,7 @@ class RandomExpert(RandomModel):
 
 
 Expert = Annotated[
-    Solver | EndpointExpert | ModelExpert | RandomExpert, Field(discriminator="kind")
+    Solver | EndpointExpert | ModelExpert | RandomExpert | MixtureExpert,
+    Field(discriminator="kind"),
 ]
 """The class of an expert says by `has_weights` whether its next-token probabilities can be read."""

@@ -1,9 +1,12 @@
 """Settings of the runs."""
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from online_il.config.imitation import Divergence, Filter, Level, Prefixes
+from online_il.config.problem import Keys, Problem
 from online_il.config.settings import Settings
 from online_il.methods import METHODS
 
@@ -12,9 +15,14 @@ if TYPE_CHECKING:
 else:
     MethodName = Literal[tuple(METHODS)]
 
+BASE = "base"
+"""The name by which runs refer to the base."""
+OF_METHOD = ("divergence", "prefixes", "level", "responses_per_prompt", "filter")
+"""Keys that a run may have instead of its method."""
+
 
 class Run(Settings):
-    """One row of the matrix of runs: a policy trained from the base, once a seed."""
+    """One row of the matrix of runs: a policy trained once a seed."""
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name of the run; it names folders and lines."
@@ -33,3 +41,49 @@ class Run(Settings):
     checkpoints: list[int] | None = Field(
         None, description="Steps that are kept and evaluated; the study's when left out."
     )
+    start: str = Field(
+        BASE,
+        pattern=r"^(base|[a-z0-9][a-z0-9-]*@[0-9]+)$",
+        description="What it is trained from: base, or <run>@<step> of the same seed.",
+    )
+    divergence: Divergence | None = Field(
+        None, description="What is minimised (distill); the method's when left out."
+    )
+    prefixes: Prefixes | None = Field(
+        None, description="Whose responses (distill); the method's when left out."
+    )
+    level: Level | None = Field(
+        None, description="How far ahead the gradient looks (distill); the method's if left out."
+    )
+    responses_per_prompt: int | None = Field(
+        None, gt=0, description="Responses a prompt (distill); the method's when left out."
+    )
+    filter: Filter | None = Field(
+        None, description="Which demonstrations count (sft); the method's when left out."
+    )
+
+    @property
+    def begins(self) -> tuple[str, int]:
+        """The policy that it is trained from: its name and step."""
+        name, _, step = self.start.partition("@")
+        return name, int(step or 0)
+
+    @property
+    def made_of(self) -> dict[Keys, str]:
+        """The policies that it starts from and imitates, by their keys; the base is none."""
+        names = {"start": self.begins[0]}
+        if self.expert is not None and METHODS[self.method].needs_expert:
+            names["expert"] = self.expert
+        return {(key,): name for key, name in names.items() if name != BASE}
+
+    @property
+    def of_method(self) -> dict[str, Any]:
+        """The settings that it has instead of its method's."""
+        return {key: getattr(self, key) for key in OF_METHOD if getattr(self, key) is not None}
+
+    def problems(self) -> Iterator[Problem]:
+        for key, value in self.of_method.items():
+            known = [n for n, one in METHODS.items() if key in one.settings.model_fields]
+            if self.method not in known:
+                message = f"{self.method} has no such setting"
+                yield Problem((key,), value, message, f"remove it; it is for {', '.join(known)}")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from online_il.config.imitation import Filter
 from online_il.config.problem import Problem, indivisible
 from online_il.config.settings import Settings
 
@@ -16,6 +17,11 @@ class Sft(Settings):
         gt=0, description="Demonstrations a forward pass, on each device."
     )
     demonstrations: int = Field(gt=0, description="Expert samples, one a training prompt.")
+    filter: Filter = Field(
+        "none",
+        description="Which of them are learned from: all (none), those of the expert's learnable "
+        "part, or the correct ones.",
+    )
     max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
     checkpoints: list[int] = Field(
         min_length=1,

@@ -22,6 +22,7 @@ from online_il.config.plan import Plan
 from online_il.config.problem import ABSENT, Keys, Problem, indivisible, unreachable, value_at
 from online_il.config.reading import refuse
 from online_il.config.resources import RuleResources
+from online_il.config.run import Run
 from online_il.config.settings import Settings
 from online_il.config.tasks import Task
 from online_il.config.theory import Theory
@@ -103,6 +104,8 @@ class Study(Settings):
         for index, task in enumerate(self.tasks):
             methods = {run.method for run in task.runs}
             rules = {"sample", "evaluate", *methods}
+            if any(learns_from_samples(task, run) for run in task.runs):
+                methods.add("sft")  # It says how many samples there are.
             rules |= {"pretrain"} if getattr(task.base, "kind", "") == "scratch" else set()
             rules |= {"finetune"} if task.finetuning else set()
             for part, used in (("methods", methods), ("resources", rules)):
@@ -152,6 +155,9 @@ class Study(Settings):
                     yield problem.below(*here, "methods", method)
             for problem in _divided(task.finetuning, task, "finetune"):
                 yield problem.below(*here, "base", "finetuning")
+            for row, run in enumerate(task.runs):
+                for problem in _grouped(task, run):
+                    yield problem.below(*here, "runs", row)
 
     def _response_problems(self) -> Iterator[Problem]:
         """Tell of counts of responses for benchmarks that nothing is evaluated on."""
@@ -209,11 +215,36 @@ def schema() -> str:
     return schema_of(Study, "Another study, relative to this file, that this one is laid over.")
 
 
+def learns_from_samples(task: Task, run: Run) -> bool:
+    """Say whether a run learns from responses that its expert gave before the training."""
+    settings = task.settings_of(run)
+    return METHODS[run.method].learns_from == "samples" or prefixes_of(settings) == "expert"
+
+
+def prefixes_of(settings: Any) -> str:
+    """Say on whose responses a method's run learns: the expert's, or its own."""
+    return getattr(settings, "prefixes", "own")
+
+
 def _divided(settings: Any, task: Task, rule: str) -> Iterator[Problem]:
     """Tell of an update that the GPUs of a rule's jobs cannot share."""
     gpus = getattr(getattr(task.resources, rule), "gpu", 0)
     if settings is not None and gpus > 1:
         yield from indivisible(settings.update_size, settings.micro_batch_size, gpus)
+
+
+def _grouped(task: Task, run: Run) -> Iterator[Problem]:
+    """Tell of responses to one prompt that the GPUs of a run's jobs would part."""
+    settings, gpus = task.settings_of(run), getattr(getattr(task.resources, run.method), "gpu", 0)
+    group = getattr(settings, "responses_per_prompt", 1)
+    if group > 1 and gpus > 1 and settings.batch_size % (group * gpus):
+        yield Problem(
+            ("responses_per_prompt",),
+            run.given("responses_per_prompt"),
+            f"{gpus} GPUs do not divide the {settings.batch_size} responses of an update into "
+            f"whole groups of {group}",
+            f"choose a divisor of {settings.batch_size // gpus}, or another number of GPUs",
+        )
 
 
 def _without_gpu(resources: Settings) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import Field
 
@@ -11,16 +12,15 @@ from online_il.config.data import Data
 from online_il.config.evaluation import Evaluation
 from online_il.config.experts import NAME, Expert, Solver
 from online_il.config.finetuning import Finetuning
+from online_il.config.lineage import lineage_problems
 from online_il.config.methods import Methods
-from online_il.config.problem import Problem, closest, repetitions, unknown, unreachable
+from online_il.config.mixture import MixtureExpert
+from online_il.config.problem import Problem, repetitions, unknown, unreachable
 from online_il.config.resources import RuleResources
-from online_il.config.run import Run
+from online_il.config.run import BASE, Run
 from online_il.config.settings import Settings
-from online_il.methods import METHODS
 
 LARGEST_SEED = 2**32 - 1  # NumPy's, which the trainers seed.
-BASE = "base"
-"""The name by which runs refer to the base."""
 
 
 class Task(Settings):
@@ -58,11 +58,38 @@ class Task(Settings):
         """Give the seeds of a run: its own, or those of the task."""
         return self.seeds if run.seeds is None else run.seeds
 
+    @property
+    def mixtures(self) -> list[MixtureExpert]:
+        """List the experts that are mixtures."""
+        return [expert for expert in self.experts if isinstance(expert, MixtureExpert)]
+
+    def models_behind(self, name: str) -> list[Any]:
+        """List the base or expert that each policy with weights behind a name is trained from.
+
+        They are one, or those that a mixture is made of.
+        """
+        mixed = {mixture.name: [*mixture.made_of.values()] for mixture in self.mixtures}
+        experts = {expert.name: expert for expert in self.experts}
+        found = [experts.get(one, self.base) for one in dict.fromkeys(mixed.get(name, [name]))]
+        return [model for model in found if not isinstance(model, Solver)]
+
+    def seeds_of_mixture(self, mixture: MixtureExpert) -> list[int]:
+        """Give the seeds of a mixture: those that all runs have that it is made of."""
+        made = [run for run in self.runs if run.name in mixture.made_of.values()]
+        return [seed for seed in self.seeds if all(seed in self.seeds_of(run) for run in made)]
+
+    def settings_of(self, run: Run) -> Any:
+        """Give the settings of a run's method, with those that the run has instead."""
+        shared = getattr(self.methods, run.method)
+        return shared and shared.model_copy(update=run.of_method)
+
     def checkpoints_of(self, run: Run) -> list[int]:
-        """List the steps that are kept: a run's own, or its method's that it reaches; its last."""
-        shared = getattr(self.methods, run.method).checkpoints
-        listed = shared if run.checkpoints is None else run.checkpoints
-        return sorted({step for step in listed if step <= run.steps} | {run.steps})
+        """List the steps that are kept: the run's own or its method's, and its last."""
+        shared = getattr(self.methods, run.method)
+        listed = (
+            run.checkpoints if run.checkpoints is not None or not shared else shared.checkpoints
+        )
+        return sorted({step for step in listed or [] if step <= run.steps} | {run.steps})
 
     def problems(self) -> Iterator[Problem]:
         yield from _seed_problems(self.seeds)
@@ -81,10 +108,16 @@ class Task(Settings):
                 )
         for index, run in enumerate(self.runs):
             steps = unreachable(run.checkpoints or [], run.steps, "this run", ("checkpoints",))
-            checks = (self._expert_problems(run), self._run_seed_problems(run), steps)
-            for check in checks:
-                for problem in check:
-                    yield problem.below("runs", index)
+            seeds = _seed_problems(run.seeds or [])
+            for problem in (*seeds, *steps, *self._setting_problems(run)):
+                yield problem.below("runs", index)
+        yield from lineage_problems(self)
+
+    def _setting_problems(self, run: Run) -> Iterator[Problem]:
+        """Tell of settings of a run that do not go with its method's."""
+        if run.of_method and not list(run.problems()) and (settings := self.settings_of(run)):
+            shared = list(getattr(self.methods, run.method).problems())
+            yield from (problem for problem in settings.problems() if problem not in shared)
 
     def _benchmark_problems(self) -> Iterator[Problem]:
         yield from repetitions(self.benchmarks, ("benchmarks",))
@@ -104,64 +137,6 @@ class Task(Settings):
             elif count[name] > 1:
                 message = "another run or expert of this task has this name"
                 yield Problem(keys, name, message, _RENAME)
-
-    def _expert_problems(self, run: Run) -> Iterator[Problem]:
-        keys, given, method = ("expert",), run.given("expert"), METHODS[run.method]
-        with_weights = {BASE, *(one.name for one in self.runs)}
-        with_weights |= {expert.name for expert in self.experts if expert.has_weights}
-        known = sorted(with_weights | {expert.name for expert in self.experts})
-        there_are = f"there are: {', '.join(known)}"
-        if not method.needs_expert:
-            if run.expert is not None:
-                message = f"{run.method} learns from the reward, not from an expert"
-                yield Problem(keys, given, message, "remove it")
-        elif run.expert is None:
-            message = f"{run.method} needs an expert to imitate"
-            yield Problem(keys, given, message, f"name one ({there_are})")
-        elif run.expert not in known:
-            close = closest(run.expert, known)
-            remedy = f"{close}({there_are})" if close else there_are
-            yield Problem(keys, given, "no run or expert has this name", remedy)
-        elif method.learns_from == "probabilities" and run.expert not in with_weights:
-            offline = [name for name, one in METHODS.items() if one.learns_from == "samples"]
-            yield Problem(
-                keys,
-                given,
-                f"{run.method} reads the expert's next-token probabilities, and this one has no "
-                "weights",
-                f"name a run, or use {' or '.join(offline)}",
-            )
-        elif self._imitates_itself(run):
-            message = "the run imitates itself in the end"
-            yield Problem(keys, given, message, "let one of the runs imitate something else")
-
-    def _imitates_itself(self, run: Run) -> bool:
-        parents = {one.name: one.expert for one in self.runs if METHODS[one.method].needs_expert}
-        above, seen = run.expert, set[str]()
-        while above in parents and above not in seen and above != run.name:
-            seen.add(above)
-            above = parents[above]
-        return above == run.name
-
-    def _run_seed_problems(self, run: Run) -> Iterator[Problem]:
-        """Tell of seeds that a run's expert lacks: seed k imitates the expert of seed k."""
-        given = run.given("seeds")
-        yield from _seed_problems(run.seeds or [])
-        foreign = [seed for seed in run.seeds or [] if seed not in self.seeds]
-        if foreign:
-            message = f"the task has no seed {', '.join(map(str, foreign))}"
-            remedy = f"add to the task's seeds ({self.seeds}) or remove here"
-            yield Problem(("seeds",), given, message, remedy)
-        for other in self.runs:
-            theirs = self.seeds_of(other)
-            missing = [s for s in self.seeds_of(run) if s not in [*theirs, *foreign]]
-            if run.expert == other.name and missing and METHODS[run.method].needs_expert:
-                yield Problem(
-                    ("seeds",),
-                    given,
-                    f"its expert '{other.name}' has no seed {', '.join(map(str, missing))}",
-                    f"keep to the expert's seeds ({theirs}), or give the expert more",
-                )
 
 
 _RENAME = "choose another name"

@@ -4,7 +4,8 @@ Training, for a model of N parameters (B in a block, E in embedding and output) 
 
 - states: 4·N weights + 4·N gradients + 8·N AdamW, in single precision, cut over the GPUs: 16·N/g.
 - frozen: GRPO's reference is cut as the policy is, 4·N/g in single precision, as the policy is
-  loaded; the teacher of distillation lies whole on every GPU, 2·N_teacher, as runs are saved.
+  loaded; the teacher of distillation, or each part of one that is a mixture, lies whole on
+  every GPU, 2·N_teacher, as runs are saved.
 - vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts.
 - working: copies in bfloat16. On one GPU autocast keeps one of all weights, 2·N; on several, FSDP
   gathers two blocks and E in turn with their gradients, 2·(E + 2·B) + 2·(E + B). The chunked losses
@@ -21,6 +22,7 @@ The peak is states + frozen + vllm + other + max(working + activations + logits,
 Every micro-batch is taken to be as long as it may be.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from online_il.config.plan import ModelShape
@@ -73,7 +75,7 @@ def training(
     sequences: int,
     length: int,
     reference: bool = False,
-    teacher: ModelShape | None = None,
+    teachers: Sequence[ModelShape] = (),
     vllm: float = 0.0,
 ) -> Memory:
     """Estimate a training job with micro-batches of `sequences` sequences of `length` tokens.
@@ -89,15 +91,14 @@ def training(
     kept = 40 * shape.hidden + 8 * heads + 12 * shape.intermediate
     tile = 4 * min(TILE[0], tokens) * min(TILE[1], shape.vocabulary)
     frozen = 4 * count / gpus if reference else 0.0
-    if teacher is not None:
-        frozen += published_bytes("gpu") * parameters(teacher)
+    frozen += sum(published_bytes("gpu") * parameters(teacher) for teacher in teachers)
     return Memory(
         states=16 * count / gpus,
         frozen=frozen,
         vllm=vllm,
         working=copies + 8 * head,
         activations=tokens * (stream + kept),
-        logits=tile * (2 if teacher is None else 4),
+        logits=tile * (4 if teachers else 2),
         update=4 * count / gpus,
     )
 

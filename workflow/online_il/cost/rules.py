@@ -22,7 +22,7 @@ from online_il.config.bases import Scratch
 from online_il.config.experts import EndpointExpert
 from online_il.config.plan import ModelShape, Plan, TaskTokens
 from online_il.config.run import Run
-from online_il.config.study import Study
+from online_il.config.study import Study, prefixes_of
 from online_il.config.tasks import Task
 from online_il.cost.shape import forward_flops, of_model, parameters
 from online_il.methods import METHODS
@@ -73,17 +73,25 @@ class Policy:
 
     @property
     def method(self) -> Any:
-        """The settings of the run's method, of that method's class."""
-        return getattr(self.task.methods, self.run.method)
+        """The settings of the run, of its method's class."""
+        return self.task.settings_of(self.run)
 
     def model(self, name: str) -> object:
         """Find the model that a policy starts from: an expert's own, else the task's base."""
         return next((e for e in self.task.experts if e.name == name), self.task.base)
 
+    def shapes(self, name: str) -> list[ModelShape]:
+        """The shapes of all models that are read for a policy's probabilities."""
+        return [of_model(model, self.plan) for model in self.task.models_behind(name)]
+
     @property
     def shape(self) -> ModelShape:
-        """The shape of the policy."""
-        return of_model(self.model(self.name), self.plan)
+        """The shape of the policy; of a mixture its largest part's, which writes the most."""
+        return max(self.shapes(self.name), key=parameters)
+
+    def read(self, name: str, tokens: float, length: float) -> float:
+        """Operations of reading `tokens` tokens with all models behind a policy."""
+        return sum(forward_flops(shape, tokens, length) for shape in self.shapes(name))
 
     @property
     def training_passes(self) -> int:
@@ -129,12 +137,23 @@ def learn_from_reward(policy: Policy) -> Work:
 
 
 def learn_from_probabilities(policy: Policy) -> Work:
-    """Estimate the training towards an expert's probabilities on own responses (distillation)."""
-    samples = policy.run.steps * policy.method.batch_size
-    work = _on_policy(policy, samples, policy.training_passes)
-    expert = of_model(policy.model(policy.run.expert or ""), policy.plan)
-    length = policy.lengths.prompt_tokens + policy.lengths.response_tokens
-    read = forward_flops(expert, samples * length, length)
+    """Estimate the training towards an expert's probabilities (distillation).
+
+    On the policy's own responses, which it generates, or on the expert's. What comes later in a
+    response is priced by one more pass of both.
+    """
+    settings, expert = policy.method, policy.run.expert or ""
+    samples = policy.run.steps * settings.batch_size
+    more = getattr(settings, "level", "token") == "response"
+    passes = policy.training_passes + more
+    if prefixes_of(settings) == "expert":
+        response = policy.response_tokens(expert)
+        work = _trained(policy, samples, response, passes)
+    else:
+        response = policy.lengths.response_tokens
+        work = _on_policy(policy, samples, passes)
+    length = policy.lengths.prompt_tokens + response
+    read = (1 + more) * policy.read(expert, samples * length, length)
     return work._replace(compute=work.compute + read)
 
 
@@ -224,21 +243,34 @@ def _asked(policy: Policy, count: int) -> Work:
 
 
 def evaluate(policy: Policy) -> Work:
-    """Estimate the evaluation of all checkpoints of a policy on all benchmarks of its task."""
+    """Estimate the evaluation of all checkpoints of a policy on all benchmarks of its task.
+
+    A mixture's are those that are sampled from it. It reads its own responses and its students'.
+    """
     task, lengths, settings = policy.task, policy.lengths, policy.task.evaluation
-    checkpoints = 1 if policy.name == "base" else len(task.checkpoints_of(policy.run))
+    mixtures = {mixture.name for mixture in task.mixtures}
+    is_mixture = policy.name in mixtures
+    trained = policy.name not in {"base", *mixtures}
+    checkpoints = len(task.checkpoints_of(policy.run)) if trained else 1
     compute, generated = 0.0, 0.0
     for benchmark in task.benchmarks:
         prompts = _prompts(task, benchmark)
         if benchmark in benchmarks.FORGETTING:
+            if is_mixture:
+                continue
             length = lengths.choice_tokens or lengths.prompt_tokens
             compute += forward_flops(policy.shape, checkpoints * prompts * length, length)
             continue
-        samplings = 2 if settings.paper else 1
+        samplings = 2 if settings.paper and not is_mixture else 1
         each = settings.responses.get(benchmark, settings.samples_per_prompt)
         read = checkpoints * samplings * prompts * lengths.prompt_tokens
         compute += forward_flops(policy.shape, read, lengths.prompt_tokens)
         generated += checkpoints * samplings * prompts * each * lengths.response_tokens
+    expert = policy.name if is_mixture else policy.run.expert if trained else None
+    if expert in mixtures:
+        length = lengths.prompt_tokens + lengths.response_tokens
+        responses = generated / lengths.response_tokens
+        compute += policy.read(str(expert), responses * length, length)
     decode = generated * parameters(policy.shape) / 1e9
     return Work(compute=compute, decode=decode, generated=generated)
 
@@ -272,6 +304,7 @@ COSTS: dict[str, tuple[Callable[[Policy], Work], str | None]] = {
     "sample": (sample, "sample"),
     "demonstrate": (demonstrate, None),
     "solve": (nothing, None),
+    "mix": (nothing, None),
     "respond": (respond, "sample"),
     "ask": (ask, None),
 }

@@ -18,6 +18,21 @@ from online_il.models import WEIGHTS, model_config
 ContextState = tuple[decode.Cache, int, Tensor | None]
 
 
+def read_decoder(policy: Path) -> decode.Decoder:
+    """The policy in a folder as the loop runs it. Raises `InputError` for what it cannot run."""
+    from safetensors.torch import load_file
+
+    if not (policy / WEIGHTS).is_file():
+        raise InputError(
+            f"{policy}: no {WEIGHTS}, the one file of weights that the decode loop reads; for "
+            "a model in several parts set generation.engine to transformers or vllm"
+        )
+    try:
+        return decode.decoder(load_file(policy / WEIGHTS), model_config(policy))
+    except ValueError as error:
+        raise InputError(f"{policy}: {error}") from None
+
+
 class LoopEngine:
     """Our decode loop; a row's response depends on seed and key alone."""
 
@@ -26,17 +41,7 @@ class LoopEngine:
 
     def load(self, policy: Path) -> None:
         """Read the policy in a folder. Raises `InputError` for what the loop cannot run."""
-        from safetensors.torch import load_file
-
-        if not (policy / WEIGHTS).is_file():
-            raise InputError(
-                f"{policy}: no {WEIGHTS}, the one file of weights that the decode loop reads; for "
-                "a model in several parts set generation.engine to transformers or vllm"
-            )
-        try:
-            self._model = decode.decoder(load_file(policy / WEIGHTS), model_config(policy))
-        except ValueError as error:
-            raise InputError(f"{policy}: {error}") from None
+        self._model = read_decoder(policy)
         self._tokens = Tokens(policy)
 
     def respond(

@@ -50,32 +50,17 @@ class TransformersEngine:
         seed: int,
     ) -> list[Response]:
         """Draw one response a prompt; keys as in `Engine`."""
-        from transformers import GenerationConfig, LogitsProcessorList
-
-        ends = self._tokens.ends
-        config = GenerationConfig(
-            do_sample=False,
-            max_new_tokens=sampling.max_new_tokens,
-            eos_token_id=ends,
-            pad_token_id=ends[0],
-        )
         responses = []
         for rows in self.units(prompts, keys):
-            ids_B_T, mask_B_T = self._padded([self._tokens.prompt(prompts[row]) for row in rows])
-            uniform_B_T = decode.uniforms(
-                seed, [keys[row] for row in rows], sampling.max_new_tokens
-            ).to(self._device)
-            chosen = LogitsProcessorList([Chosen(sampling, uniform_B_T, ids_B_T.shape[1])])
-            with torch.inference_mode():
-                out_B_T = self._model.generate(
-                    input_ids=ids_B_T,
-                    attention_mask=mask_B_T,
-                    generation_config=config,
-                    logits_processor=chosen,
-                )
-            for row in out_B_T[:, ids_B_T.shape[1] :].tolist():
-                length = next((t + 1 for t, token in enumerate(row) if token in ends), len(row))
-                responses.append(self._tokens.response(row[:length]))
+            drawn = generate(
+                self._model,
+                [self._tokens.prompt(prompts[row]) for row in rows],
+                [keys[row] for row in rows],
+                sampling=sampling,
+                seed=seed,
+                ends=self._tokens.ends,
+            )
+            responses += [self._tokens.response(ids) for ids in drawn]
         return responses
 
     def units(self, prompts: Sequence[str], keys: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -91,7 +76,7 @@ class TransformersEngine:
 
     def read(self, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, tuple[Any, Tensor]]:
         """Return (logits (B, V) after each context, the model's cache and mask), as in `Reader`."""
-        ids_B_T, mask_B_T = self._padded(contexts)
+        ids_B_T, mask_B_T = padded(contexts, self._device)
         out = self._model(
             input_ids=ids_B_T,
             attention_mask=mask_B_T,
@@ -118,15 +103,6 @@ class TransformersEngine:
             use_cache=True,
         ).logits
 
-    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Pad rows to end together: (token ids, 1 where they are no padding)."""
-        tensors = [torch.tensor(row) for row in rows]
-        ids_B_T = pad_sequence(tensors, batch_first=True, padding_side="left")
-        mask_B_T = pad_sequence(
-            [torch.ones_like(row) for row in tensors], batch_first=True, padding_side="left"
-        )
-        return ids_B_T.to(self._device), mask_B_T.to(self._device)
-
 
 class Chosen(LogitsProcessor):
     """Leaves each row the one token that its own random numbers choose."""
@@ -141,3 +117,50 @@ class Chosen(LogitsProcessor):
         chosen_B = decode.choose(logits_B_V.float(), self._sampling, uniform_B)
         one_hot_B_V = torch.full_like(logits_B_V, -torch.inf)
         return one_hot_B_V.scatter(1, chosen_B[:, None], 0.0)
+
+
+@torch.inference_mode()
+def generate(
+    model: Any,
+    rows: Sequence[Sequence[int]],
+    keys: Sequence[tuple[int, int]],
+    *,
+    sampling: Sampling,
+    seed: int,
+    ends: Sequence[int],
+) -> list[list[int]]:
+    """What follows each row of token ids, up to and including a token that ends a response.
+
+    All rows share one batch; keys as in `Engine`.
+    """
+    from transformers import GenerationConfig, LogitsProcessorList
+
+    config = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=sampling.max_new_tokens,
+        eos_token_id=list(ends),
+        pad_token_id=ends[0],
+    )
+    ids_B_T, mask_B_T = padded(rows, model.device)
+    uniform_B_T = decode.uniforms(seed, keys, sampling.max_new_tokens).to(model.device)
+    out_B_T = model.generate(
+        input_ids=ids_B_T,
+        attention_mask=mask_B_T,
+        generation_config=config,
+        logits_processor=LogitsProcessorList([Chosen(sampling, uniform_B_T, ids_B_T.shape[1])]),
+    )
+    responses = []
+    for row in out_B_T[:, ids_B_T.shape[1] :].tolist():
+        length = next((t + 1 for t, token in enumerate(row) if token in ends), len(row))
+        responses.append(row[:length])
+    return responses
+
+
+def padded(rows: Sequence[Sequence[int]], device: str) -> tuple[Tensor, Tensor]:
+    """(token ids, 1 where they are no padding), both (B, T), of rows that end together."""
+    tensors = [torch.tensor(row) for row in rows]
+    ids_B_T = pad_sequence(tensors, batch_first=True, padding_side="left")
+    mask_B_T = pad_sequence(
+        [torch.ones_like(row) for row in tensors], batch_first=True, padding_side="left"
+    )
+    return ids_B_T.to(device), mask_B_T.to(device)

@@ -8,18 +8,18 @@ from typing import NamedTuple
 from online_il import hub
 from online_il.config.bases import Pretrained
 from online_il.config.experts import ModelExpert
-from online_il.config.plan import Plan
+from online_il.config.plan import ModelShape, Plan
 from online_il.config.random import RandomModel
 from online_il.config.study import (
     Study,
+    prefixes_of,
 )
 from online_il.config.tasks import Task
 from online_il.cost.memory import GIB, Memory, published_bytes, training, vllm_least
 from online_il.cost.shape import of_model, parameters
 from online_il.errors import InputError
-from online_il.layout import PUBLISHED, Layout, existing_updates
+from online_il.layout import PARTS, PUBLISHED, Layout, existing_updates
 from online_il.methods import METHODS
-from online_il.models import PARTS
 from online_il.preflight.models import generated, shape_of
 from online_il.preflight.report import Report
 from online_il.program.dag import Job
@@ -48,21 +48,21 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
     vllm = 0.0
     if study.generation.engine == "vllm":
         vllm = study.generation.colocated_share * plan.gpu_memory_gib * GIB
-    experts = {expert.name: expert for expert in task.experts}
     for run in task.runs:
-        method, settings = METHODS[run.method], getattr(task.methods, run.method)
+        method, settings = METHODS[run.method], task.settings_of(run)
+        generates = method.on_policy and prefixes_of(settings) == "own"
         response = task.evaluation.policy.max_new_tokens
-        teacher = None
+        teachers: list[ModelShape | None] = []
         if method.learns_from == "probabilities":
-            teacher = shape_of(experts.get(run.expert or "", task.base), study)
+            teachers = [shape_of(m, study) for m in task.models_behind(run.expert or "")]
         estimate = training(
             shape,
             gpus=max(1, getattr(task.resources, run.method).gpu),
             sequences=settings.micro_batch_size,
-            length=prompt + (settings.max_new_tokens if method.on_policy else response),
+            length=prompt + (settings.max_new_tokens if generates else response),
             reference=method.learns_from == "reward" and settings.kl_coefficient > 0,
-            teacher=teacher,
-            vllm=vllm if method.on_policy else 0.0,
+            teachers=[teacher for teacher in teachers if teacher is not None],
+            vllm=vllm if generates else 0.0,
         )
         if run.method not in found or estimate.peak > found[run.method].peak:
             found[run.method] = estimate

@@ -12,6 +12,7 @@ from online_il import hub
 from online_il.config.bases import Pretrained
 from online_il.config.experts import ModelExpert
 from online_il.config.hub import DataSet, Model, Tokenizer
+from online_il.config.mixture import LARGEST_VOCABULARY
 from online_il.config.plan import ModelShape
 from online_il.config.study import Study
 from online_il.config.tasks import Task
@@ -62,36 +63,54 @@ def name_of(source: Model | DataSet) -> str:
 def check_tokenizers(task: Task, folders: dict[str, Path], report: Report) -> None:
     """Check that student and expert of every distillation read and write the same tokens.
 
-    A run starts from the task's base, so that only experts that are no runs can differ.
+    So must all policies of a mixture. All runs go back to the task's base, so that only experts
+    that are no runs can differ.
     """
-    experts = {expert.name: expert for expert in task.experts}
     for run in task.runs:
-        expert = experts.get(run.expert or "")
-        compares = METHODS[run.method].learns_from == "probabilities"
-        if not compares or expert is None or task.base is None:
+        if METHODS[run.method].learns_from != "probabilities" or task.base is None:
             continue
-        student = task.base
         where = f"{task.name}/{run.name}"
-        if not (isinstance(student, Pretrained) and isinstance(expert, ModelExpert)):
-            if student.kind != expert.kind:
-                report.problem(
-                    where,
-                    f"the student is of kind {student.kind} and its expert of kind {expert.kind}, "
-                    "so that their tokenizers differ",
-                    f"{run.method} needs one tokenizer; use sft, or another expert",
-                )
-            continue
-        known = [folders.get(name_of(model)) for model in (student, expert)]
-        if known[0] is not None and known[1] is not None:
-            pair = f"the student {student.repo} and its expert {expert.repo}"
-            for difference in _differences(known[0], known[1]):
-                report.problem(where, f"{pair} {difference}", _ONE_TOKENIZER)
+        for expert in task.models_behind(run.expert or ""):
+            for difference in _between("the student", task.base, "its expert", expert, folders):
+                report.problem(where, difference, _ONE_TOKENIZER)
+        mixed = run.expert in {mixture.name for mixture in task.mixtures}
+        width = getattr(shape_of(task.base, None), "vocabulary", 0)
+        if mixed and width > LARGEST_VOCABULARY:
+            report.problem(
+                where,
+                f"a mixture of at most {LARGEST_VOCABULARY:,} tokens can be distilled, and the "
+                f"student has {width:,}",
+                "imitate one of its parts, or use sft",
+            )
+    for mixture in task.mixtures:
+        first, *others = task.models_behind(mixture.name)
+        for other in others:
+            for difference in _between("one of its parts", first, "another", other, folders):
+                report.problem(f"{task.name}/{mixture.name}", difference, _ONE_VOCABULARY)
 
 
 _ONE_TOKENIZER = (
     "distill compares probabilities token id by token id: choose an expert with the student's "
     "tokenizer and width, or use sft"
 )
+_ONE_VOCABULARY = "a mixture adds probabilities token id by token id: mix models of one tokenizer"
+
+
+def _between(
+    one: str, first: Any, other: str, second: Any, folders: dict[str, Path]
+) -> Iterator[str]:
+    """Tell, for two models by what each is, where their tokens differ."""
+    if not (isinstance(first, Model) and isinstance(second, Model)):
+        if first.kind != second.kind:
+            yield (
+                f"{one} is of kind {first.kind} and {other} of kind {second.kind}, so that their "
+                "tokenizers differ"
+            )
+        return
+    known = [folders.get(name_of(model)) for model in (first, second)]
+    if known[0] is not None and known[1] is not None:
+        for difference in _differences(known[0], known[1]):
+            yield f"{one} {first.repo} and {other} {second.repo} {difference}"
 
 
 def _differences(student: Path, expert: Path) -> list[str]:
@@ -242,9 +261,9 @@ def check_context(study: Study, task: Task, report: Report) -> None:
             )
 
 
-def shape_of(model: object, study: Study) -> ModelShape | None:
+def shape_of(model: object, study: Study | None) -> ModelShape | None:
     """Find the shape of a model; None where it has none or nothing tells it."""
     try:
-        return of_model(model, study.plan)
+        return of_model(model, study.plan if study else None)
     except InputError:
         return None

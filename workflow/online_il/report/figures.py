@@ -23,7 +23,7 @@ from online_il.charts.curves import (
 )
 from online_il.charts.style import Style, styles, themed
 from online_il.layout import Layout
-from online_il.store import BASE, from_base, query
+from online_il.store import BASE, from_start, query
 
 POINTS = 120
 """A training curve has at most so many points a seed; each is the mean of its neighbours."""
@@ -81,7 +81,7 @@ def _accuracy(name: str, measure: PanelGroup, looks: dict[str, Style]) -> Chart:
         {run: look for run, look in looks.items() if run in present},
         labelled=True,
     )
-    seeds = alt.Chart(from_base(measure.seeds)[["run", "seed", "step", *AXES, "accuracy"]])
+    seeds = alt.Chart(from_start(measure.seeds)[["run", "seed", "step", *AXES, "accuracy"]])
     hover = seeds.mark_point(size=60, opacity=0).encode(
         alt.X("samples:Q"), alt.Y("accuracy:Q"), tooltip=["run", "seed", "step", "accuracy"]
     )

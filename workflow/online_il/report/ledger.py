@@ -1,6 +1,7 @@
 """The cost of a study: device-hours and tokens of each run, processor time of each rule."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ class Spent(NamedTuple):
     task: str
     run: str
     hours: float  # Of devices, in its own training.
-    with_expert: float  # And in that of the trained expert that it imitates.
+    with_expert: float  # And in that of all runs that it imitates or starts from.
     generated: float | None  # Tokens: rollouts of its own, or its expert's demonstrations.
     trained: float
     gained: float | None  # Points of accuracy over the base.
@@ -48,25 +49,42 @@ def spent(database: Path, results: Path) -> list[Spent]:
         GROUP BY task, run ORDER BY task, run != 'base', run
         """,
     ).to_dict("records")
-    experts = query(database, "SELECT DISTINCT task, run, expert FROM runs")
-    experts = experts.dropna(subset="expert")
-    expert_of = {(r["task"], r["run"]): r["expert"] for r in experts.to_dict("records")}
+    runs = query(
+        database, "SELECT DISTINCT ON (task, run) task, run, expert, start, settings FROM runs"
+    ).astype(object)
+    rows = runs.where(runs.notna(), None).to_dict("records")
+    known = {(row["task"], row["run"]): row for row in rows}
     hours = {(r["task"], r["run"]): r["hours"] for r in totals}
     accuracy = _accuracies(database)
-    return [_row(row, expert_of, hours, accuracy, results) for row in totals]
+    return [_row(row, known, hours, accuracy, results) for row in totals]
+
+
+def _made_of(task: str, run: str, known: dict[tuple[str, str], dict[Any, Any]]) -> set[str]:
+    """List the runs that a run imitates or starts from, however indirectly."""
+    pending, found = [run], {run}
+    while pending:
+        row = known.get((task, pending.pop()), {})
+        settings = json.loads(row["settings"]) if row else {}
+        names = {*settings.get("parts", {}), settings.get("fallback")}
+        names |= {row.get("expert"), str(row.get("start") or BASE).partition("@")[0]}
+        new = {name for name in names if (task, name) in known and name != BASE} - found
+        found |= new
+        pending += new
+    return found - {run}
 
 
 def _row(
     row: dict[Any, Any],
-    expert_of: dict[tuple[str, str], str],
+    known: dict[tuple[str, str], dict[Any, Any]],
     hours: dict[tuple[str, str], float],
     accuracy: dict[tuple[str, str], float],
     results: Path,
 ) -> Spent:
     task, run = row["task"], row["run"]
-    expert = expert_of.get((task, run))
-    imitated = hours.get((task, expert), 0.0) if expert and expert != BASE else 0.0
-    if row["method"] in METHODS and METHODS[row["method"]].on_policy:
+    expert = known[task, run]["expert"]
+    imitated = sum(hours.get((task, name), 0.0) for name in _made_of(task, run, known))
+    own = json.loads(known[task, run]["settings"]).get("prefixes", "own") == "own"
+    if row["method"] in METHODS and METHODS[row["method"]].on_policy and own:
         generated: float | None = row["tokens"]  # Each token of its own is trained on once.
     else:
         samples = Layout(results).existing_samples(task, expert) if expert else None

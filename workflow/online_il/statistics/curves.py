@@ -1,7 +1,7 @@
 """Intervals of the learning curves: a row a point, each for itself and for its whole curve.
 
-A curve is a run on a benchmark, from the base on. Its band leaves out any point of the true curve
-in at most 5 of 100 studies; a point's own interval leaves out that point so often.
+A curve is a run on a benchmark, from what it starts from on. Its band leaves out any point of the
+true curve in at most 5 of 100 studies; a point's own interval leaves out that point so often.
 """
 
 import duckdb
@@ -17,13 +17,13 @@ CURVE = ["task", "benchmark", "sampling", "run"]
 def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: int) -> None:
     """Make the table `intervals` of a database that has `prompt_accuracy`.
 
-    A row each point of each curve, the base as step 0 of every run and by itself: stderr, low and
+    A row each point of each curve, what a run starts from being its step 0: stderr, low and
     high (95 %, `mean_over_seeds`), band_low and band_high (95 % for the whole curve).
     """
     rows = []
-    curves = f"SELECT DISTINCT {', '.join(CURVE)} FROM prompt_accuracy ORDER BY ALL"
-    for curve in connection.execute(curves).fetchall():
-        points_K = _points(connection, *curve)
+    curves = f"SELECT DISTINCT {', '.join(CURVE)}, start FROM evaluations ORDER BY ALL"
+    for row in connection.execute(curves).fetchall():
+        points_K, curve = _points(connection, *row), row[:-1]
         # Every curve takes the same resamples: its band does not depend on which others there are.
         tail = curve_tail(list(points_K.values()), resamples, np.random.default_rng(seed))
         for step, accuracy_S_P in points_K.items():
@@ -56,15 +56,22 @@ def curve_tail(points_K: list[Array], resamples: int, rng: np.random.Generator) 
 
 
 def _points(
-    connection: duckdb.DuckDBPyConnection, task: str, benchmark: str, sampling: str, run: str
+    connection: duckdb.DuckDBPyConnection,
+    task: str,
+    benchmark: str,
+    sampling: str,
+    run: str,
+    start: str | None,
 ) -> dict[int, Array]:
-    """Read a table (S, P) for each step of a curve, the base's first."""
+    """Read a table (S, P) for each step of a curve, that of its start first."""
+    before, _, step = (start or "").partition("@")
     rows = connection.execute(
         """
-        SELECT step, seed, prompt_id, accuracy FROM prompt_accuracy
-        WHERE task = $1 AND benchmark = $2 AND sampling = $3 AND run IN ($4, 'base')
+        SELECT if(run = $4, step, 0) AS step, seed, prompt_id, accuracy FROM prompt_accuracy
+        WHERE task = $1 AND benchmark = $2 AND sampling = $3
+          AND (run = $4 OR (run = $5 AND step = $6))
         """,
-        [task, benchmark, sampling, run],
+        [task, benchmark, sampling, run, before, int(step or 0)],
     ).df()
     return {
         int(step): part.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy()

@@ -188,15 +188,23 @@ def practice_trace(
     return " ".join(words), trained
 
 
-def solver_response(rng: random.Random, instance: Instance) -> str:
-    """Draw one of the exact solver's expressions: the unrealizable expert, without search.
+def solver_responses(instance: Instance) -> tuple[str, ...]:
+    """List every response of the exact solver: its distinct expressions, at once, without search.
 
     Raises `ValueError` when the instance has no solution in the language.
     """
     solutions = solve(instance.numbers, instance.target, OPERATORS, (0, LARGEST))
     if not solutions:
         raise ValueError(f"no solution of {instance} with {OPERATORS} and values 0..{LARGEST}")
-    return f"<think> </think> <answer> {rng.choice(solutions)} </answer> <eos>"
+    return tuple(f"<think> </think> <answer> {one} </answer> <eos>" for one in solutions)
+
+
+def solver_response(rng: random.Random, instance: Instance) -> str:
+    """The unrealizable expert: one of the exact solver's responses, all equally likely.
+
+    Raises `ValueError` when the instance has no solution in the language.
+    """
+    return rng.choice(solver_responses(instance))
 
 
 def facts(count: int, seed: int, n_choices: int = 4) -> list[Fact]:

@@ -1,22 +1,27 @@
-"""On-policy distillation with TRL's `DistillationTrainer` (paper, Equation 5).
+"""Distillation with TRL's `DistillationTrainer` (paper, Equation 5), in all its ways.
 
-The student samples its own responses; the loss is the reverse KL between its next-token
+By default the student samples its own responses; the loss is the reverse KL between its next-token
 distribution and the expert's over the full vocabulary, averaged over all response tokens of an
 update. As in common practice the gradient does not flow through the sampling, so the part of
-Equation 5's gradient that stems from which states the student visits is left out.
+Equation 5's gradient that stems from which states the student visits is left out; `level: response`
+adds it. `divergence: forward` turns the KL round, and with `prefixes: expert` the responses are the
+expert's demonstrations: SFT with soft labels.
 """
 
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from trl import DistillationConfig, DistillationTrainer
 
 from online_il.config.distill import Distill
 from online_il.config.generation import Generation
+from online_il.errors import InputError
 from online_il.training import resume
-from online_il.training.common import Precision, Recorder, accumulation, spare_overhead
+from online_il.training.common import Precision, Recorder, accumulation, processes, spare_overhead
+from online_il.training.imitation import ExpertPrefixes, WholeResponses, check_head
 from online_il.training.resume import Saving
 from online_il.training.rollouts import (
     LengthGrouping,
@@ -35,6 +40,28 @@ class LoopTrainer(LoopGeneration, Trainer):
     """The same with student responses from our decode loop."""
 
 
+class ExpertTrainer(ExpertPrefixes, Trainer):
+    """The same on the expert's responses."""
+
+
+class WholeTrainer(WholeResponses, Trainer):
+    """The same with the price of what comes later."""
+
+
+class WholeLoopTrainer(WholeResponses, LoopTrainer):
+    """The same with student responses from our decode loop."""
+
+
+def trainer_class(settings: Distill, generation: Generation) -> type[Trainer]:
+    """Which trainer does what the settings ask for."""
+    loop = generation.engine == "loop"
+    if settings.prefixes == "expert":
+        return ExpertTrainer
+    if settings.level == "response" or settings.divergence == "constant":
+        return WholeLoopTrainer if loop else WholeTrainer
+    return LoopTrainer if loop else Trainer
+
+
 def config(
     settings: Distill, arguments: dict[str, Any], generation: Generation
 ) -> DistillationConfig:
@@ -49,20 +76,35 @@ def config(
         top_k=0,
         min_p=None,
         repetition_penalty=1.0,
-        beta=1.0,  # Reverse KL.
+        beta=0.0 if settings.divergence == "forward" else 1.0,  # 1 is the reverse KL.
         shuffle_dataset=False,
         remove_unused_columns=False,
-        **colocated(generation, settings.max_prompt_tokens, settings.max_new_tokens),
+        # Nothing is sampled on the expert's prefixes.
+        **(
+            {}
+            if settings.prefixes == "expert"
+            else colocated(generation, settings.max_prompt_tokens, settings.max_new_tokens)
+        ),
         disable_dropout=True,
         log_completions=False,
     )
 
 
+def check_demonstrations(rows: list[dict[str, Any]]) -> None:
+    """Raises `InputError` where a demonstration has no token to learn."""
+    empty = [number for number, row in enumerate(rows) if not row["response"]]
+    if empty:
+        raise InputError(
+            f"demonstration {empty[0]} of the planned order (and {len(empty) - 1} more) has no "
+            "token; leave it out of the expert's samples"
+        )
+
+
 def train(
     model: PreTrainedModel,
-    teacher: PreTrainedModel,
+    teacher: torch.nn.Module,
     tokenizer: PreTrainedTokenizerFast,
-    prompts: list[dict[str, Any]],
+    rows: list[dict[str, Any]],
     settings: Distill,
     *,
     generation: Generation,
@@ -71,7 +113,24 @@ def train(
     saving: Saving,
     progress: Path,
 ) -> Recorder:
-    """Train the student on `prompts` (rows with `prompt`), in the given order."""
+    """Train the student on `rows` (`prompt` and, for expert prefixes, `response`), in their order.
+
+    `response` is a demonstration's token ids, its end among them. Each row is repeated as often as
+    a prompt is answered. Raises `InputError` where rows or models do not fit the settings.
+    """
+    chosen = trainer_class(settings, generation)
+    if settings.prefixes == "expert":
+        check_demonstrations(rows)
+    if issubclass(chosen, WholeResponses):
+        check_head(model)
+        check_head(teacher)
+    if settings.batch_size % (settings.responses_per_prompt * processes()):
+        raise InputError(
+            f"{processes()} processes do not divide the {settings.batch_size} responses of an "
+            f"update into whole groups of responses_per_prompt: {settings.responses_per_prompt}; "
+            "choose numbers that divide"
+        )
+    rows = [row for row in rows for _ in range(settings.responses_per_prompt)]
     spare_overhead(model)
     recorder = Recorder(
         model=model,
@@ -84,20 +143,22 @@ def train(
         progress=progress,
     )
     made = config(settings, arguments, generation)
-    if generation.engine == "vllm":
+    if made.use_vllm:
         end_at_all_ends(made, model)
     # With FSDP accelerate leaves a model that is not trained where it is.
     teacher.to(made.device)
-    trainer = (LoopTrainer if generation.engine == "loop" else Trainer)(
+    trainer = chosen(
         model=model,
         teacher_model=teacher,
         args=made,
-        train_dataset=Dataset.from_list(prompts),
+        train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         callbacks=[recorder],
     )
     trainer.at_once = generation.batch_size
-    if generation.engine == "vllm":
+    trainer.divergence = settings.divergence
+    trainer.responses_per_prompt = settings.responses_per_prompt
+    if made.use_vllm:
         # vLLM has just seeded torch with the number of its process, whatever the run's seed is.
         set_seed(trainer.args.seed, device_specific=True)
     resume.train(trainer, recorder, saving, 1)

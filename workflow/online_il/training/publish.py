@@ -43,6 +43,7 @@ class TrainingOptions(SavingOptions):
     learning_rate: float = Field(description="learning rate")
     keep: str = Field(description="steps to publish, with commas between")
     base: Path = Field(description="policy to start from")
+    start: str = Field("base", description="its name: base, or <run>@<step>")
 
 
 NOT_IDENTITY = {"state", "save_minutes", "progress", "checkpoints", "training", "record", "code"}
@@ -94,6 +95,7 @@ def publish(
         run=options.run,
         method=method,
         expert=expert,
+        start=options.start,
         seed=options.seed,
         settings=options.settings.model_dump(mode="json")
         | {
@@ -134,6 +136,28 @@ def publish_base(
     shutil.rmtree(options.checkpoints, ignore_errors=True)
     options.checkpoints.mkdir(parents=True)
     link_tree(source, step(options.checkpoints))
+    record_start(
+        options,
+        method=method,
+        settings=settings,
+        rows=rows,
+        prompts_hash=prompts_hash,
+        initial_weights_hash=initial_weights_hash,
+        expert_hash=expert_hash,
+    )
+
+
+def record_start(
+    options: PolicyOptions,
+    *,
+    method: str,
+    settings: dict[str, Any],
+    rows: list[dict[str, Any]],
+    prompts_hash: str,
+    initial_weights_hash: str | None = None,
+    expert_hash: str | None = None,
+) -> None:
+    """Write the training table and the manifest of a policy that is its step 0 alone."""
     start = Checkpoint(
         step=0,
         updates=0,
@@ -156,6 +180,6 @@ def publish_base(
         code_hash=options.code,
         versions=versions(),
     )
-    # A base that was not trained here has a table without rows.
+    # What was not trained here has a table without rows.
     write_table(rows or Training.empty(), Training, options.training, record.model_dump())
     write_json(record, options.record)

@@ -33,10 +33,17 @@ def group_by_length(batches: list[Batch], per_update: int) -> list[Batch]:
     for start in range(0, len(batches), per_update):
         window = batches[start : start + per_update]
         merged = {key: _merge([batch[key] for batch in window]) for key in window[0]}
-        order = merged["completion_mask"].sum(-1).argsort(stable=True)
-        for rows in order.chunk(len(window)):
-            grouped.append(_trim({k: _rows(v, rows) for k, v in merged.items()}))
+        grouped += [batch for _, batch in cut_by_length(merged, len(window))]
     return grouped
+
+
+def cut_by_length(batch: Batch, pieces: int) -> list[tuple[Tensor, Batch]]:
+    """Cut a batch into pieces of rows of similar length, each with the numbers of its rows."""
+    order = batch["completion_mask"].sum(-1).argsort(stable=True)
+    return [
+        (rows, _trim({key: _rows(value, rows) for key, value in batch.items()}))
+        for rows in order.chunk(pieces)
+    ]
 
 
 def _merge(values: list[Any]) -> Any:

@@ -1,0 +1,122 @@
+"""The ways to imitate an expert that is a mixture: a toy study through the real DAG, and a plan."""
+
+import json
+import re
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+from project import copy_of_project, planned, snakemake
+
+TOY = """
+extends: smoke.yaml
+scale: toy
+discrepancy: {benchmark: id, models: []}
+theory: null
+tasks:
+  - name: countdown
+    experts:
+      - {name: solver, kind: solver}
+      - name: mixture
+        kind: mixture
+        parts: {expert: 0.5, solver: 0.5}
+        learnable: expert
+        fallback: expert
+    runs:
+      - name: expert
+      - {name: sft-mixture, method: sft, expert: mixture, steps: 2, learning_rate: 0.001}
+      - {name: learnable-mixture, method: sft, expert: mixture, steps: 2, learning_rate: 0.001,
+         filter: learnable}
+      - {name: distill-mixture, method: distill, expert: mixture, steps: 2, learning_rate: 0.001}
+      - {name: soft-reverse-mixture, method: distill, expert: mixture, steps: 2,
+         learning_rate: 0.001, prefixes: expert}
+      - {name: response-mixture, method: distill, expert: mixture, steps: 2, learning_rate: 0.001,
+         level: response, responses_per_prompt: 4}
+      - {name: distill-mixture-warm, method: distill, expert: mixture, steps: 2,
+         learning_rate: 0.001, start: sft-mixture@1}
+"""
+RUNS = re.findall(r"- \{?name: ([a-z-]+mixture[a-z-]*)", TOY)
+SEED = "countdown/{}/seed1"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    folder = copy_of_project(tmp_path_factory.mktemp("checkout"))
+    (folder / "config" / "toy.yaml").write_text(TOY)
+    status, output = snakemake(folder, "--configfile", "config/toy.yaml")
+    logs = "\n".join(
+        f"{path}:\n{path.read_text()[-1500:]}" for path in folder.glob("results/toy/logs/**/*.log")
+    )
+    assert status == 0, f"{output[-3000:]}\n{logs}"
+    return folder / "results" / "toy"
+
+
+def record(study: Path, run: str) -> dict:
+    return json.loads((study / "runs" / SEED.format(run) / "run.json").read_text())
+
+
+def test_every_arm_is_trained_in_its_own_way(study):
+    assert len(RUNS) == 6
+    ways = {run: record(study, run)["settings"] for run in RUNS}
+    assert ways["soft-reverse-mixture"]["prefixes"] == "expert"
+    assert ways["response-mixture"]["level"] == "response"
+    assert ways["response-mixture"]["responses_per_prompt"] == 4
+    assert ways["distill-mixture"]["prefixes"] == "own"
+    assert ways["learnable-mixture"]["filter"] == "learnable"
+    last = {run: record(study, run)["checkpoints"][-1]["weights_hash"] for run in RUNS}
+    assert len(set(last.values())) == 6
+
+
+def test_a_run_starts_from_the_step_that_it_names(study):
+    before, warm = record(study, "sft-mixture"), record(study, "distill-mixture-warm")
+    assert warm["initial_weights_hash"] == before["checkpoints"][0]["weights_hash"]
+    assert (warm["start"], before["start"]) == ("sft-mixture@1", "base")
+    base = record(study, "base")["checkpoints"][0]["weights_hash"]
+    assert before["initial_weights_hash"] == base != warm["initial_weights_hash"]
+
+
+def test_each_response_has_its_shares(study):
+    drawn = pd.read_parquet(study / "samples" / "countdown" / "mixture" / "seed1.parquet")
+    direct = drawn["text"].str.startswith("<think> </think> <answer>")
+    assert 0 < direct.sum() < len(drawn) == 16
+    assert ((drawn["direct"] > 0.5) == direct).all()
+    assert (drawn["direct"] + drawn["share_learnable"]).round(6).eq(1).all()
+    log = (study / "logs" / "sft" / SEED.format("learnable-mixture")).with_suffix(".log")
+    kept = int((drawn["share_learnable"] > 0.5).sum())
+    assert f"filter=learnable kept={kept} left_out={16 - kept}" in log.read_text()
+
+
+def test_the_mixture_and_its_students_are_measured(study):
+    with duckdb.connect(str(study / "measurements.duckdb"), read_only=True) as database:
+        told = database.sql(
+            "select run, benchmark, sampling, any_value(start), count(direct), count(*)"
+            " from evaluations where step > 0 or run = 'mixture' group by all"
+        ).fetchall()
+        shares = database.sql(
+            "select e.run, e.step, any_value(e.direct), avg(s.direct), count(s.direct)"
+            " from evaluations e join samples s using (task, run, seed, step, benchmark, sampling)"
+            " where benchmark = 'id' and sampling = 'policy' and e.direct is not null group by all"
+        ).fetchall()
+    mixture = [row for row in told if row[0] == "mixture"]
+    assert sorted(row[1:] for row in mixture) == [
+        ("id", "policy", None, 1, 1),
+        ("ood", "policy", None, 1, 1),
+    ]
+    starts = {run: start for run, benchmark, _, start, *_ in told if benchmark == "id"}
+    assert starts["distill-mixture-warm"] == "sft-mixture@1" and starts["sft-mixture"] == "base"
+    assert {row[0] for row in shares} == {"mixture", *RUNS}
+    for _, _, mean, recounted, count in shares:
+        assert mean == pytest.approx(recounted) and count == 16
+    assert "## mixture / distill-mixture" in (study / "tables" / "table1.md").read_text()
+
+
+def test_what_is_finished_is_not_made_again(study):
+    status, output = snakemake(study.parents[1], "--configfile", "config/toy.yaml", "-n")
+    assert status == 0 and "Nothing to be done" in output, output[-2000:]
+
+
+def test_the_shipped_study_is_planned(study):
+    status, output = snakemake(study.parents[1], "--configfile", "config/mixture.yaml", "-n")
+    assert status == 0, output[-2000:]
+    assert {"mix", "grpo", "sft", "distill", "sample", "figure1"} <= planned(output)

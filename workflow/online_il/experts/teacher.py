@@ -1,0 +1,82 @@
+"""A policy as the `teacher_model` of TRL's `DistillationTrainer`.
+
+TRL 1.16 never asks a teacher for logits: it takes the hidden states of the teacher's `base_model`
+and projects them with its output embeddings, a piece of the vocabulary at a time. Here the "hidden
+states" are the policy's log-probabilities and the projection is the identity, so that what TRL
+compares with the student is the policy exactly. The identity has V * V numbers: for vocabularies
+of a few thousand tokens, such as the miniature's, that costs nothing; larger ones are refused.
+A loss of our own reads the same log-probabilities as the logits of `forward`.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig
+
+from online_il.config.mixture import LARGEST_VOCABULARY
+from online_il.errors import InputError
+from online_il.experts.policy import Batch, Policy
+
+
+class Teacher(nn.Module):
+    """A `Policy` without weights of its own to train, in the shape that TRL asks of a model.
+
+    Raises `InputError` for a vocabulary of more than `LARGEST_VOCABULARY` tokens.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        if policy.width > LARGEST_VOCABULARY:
+            raise InputError(
+                f"this expert has {policy.width} tokens, and TRL's loss reads an expert that is no "
+                f"single model through a square of them: at most {LARGEST_VOCABULARY}; imitate "
+                "one of its parts that is a model, or use sft on its samples"
+            )
+        self.config = PretrainedConfig(vocab_size=policy.width)
+        self._policy = policy
+        self._identity = nn.Linear(policy.width, policy.width, bias=False)
+        self._identity.weight = nn.Parameter(torch.eye(policy.width), requires_grad=False)
+
+    @property
+    def base_model(self) -> Any:
+        """What TRL calls for hidden states: here for log-probabilities."""
+        return self._states
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """The identity, which leaves log-probabilities as they are."""
+        return self._identity
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, **options: Any
+    ) -> SimpleNamespace:
+        """Give `logits`: log-probabilities (B, K, V) at the last `logits_to_keep` positions."""
+        states = self._states(input_ids, attention_mask, logits_to_keep, **options)
+        return SimpleNamespace(logits=states.last_hidden_state)
+
+    @torch.no_grad()
+    def _states(
+        self, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, **_: Any
+    ) -> SimpleNamespace:
+        """Log-probabilities (B, K, V) at the last K positions, the first K - 1 of them in use.
+
+        As for any language model the row at a position is about the token after it. After the last
+        token nothing is asked: zeros stand there.
+        """
+        start = input_ids.shape[1] - logits_to_keep + 1
+        logp_B_C_V = self._policy.logp(
+            Batch(
+                input_ids[:, :start],
+                attention_mask[:, :start],
+                input_ids[:, start:],
+                attention_mask[:, start:],
+            )
+        )
+        if not logp_B_C_V.isfinite().all():
+            raise InputError(
+                "the expert gives some token no probability, and a divergence from it is "
+                "infinite; imitate an expert whose probabilities are all above zero"
+            )
+        last_B_1_V = torch.zeros_like(logp_B_C_V[:, :1])
+        return SimpleNamespace(last_hidden_state=torch.cat((logp_B_C_V, last_B_1_V), dim=1))
