@@ -2,7 +2,6 @@
 
 import hashlib
 
-from online_il import benchmarks
 from online_il.config.study import (
     checkpoints_of,
     evaluation_of,
@@ -70,15 +69,14 @@ def run_settings(wildcards):
 def evaluation_settings(wildcards):
     """Give how a task's checkpoints are evaluated; a mixture is sampled as it is."""
     settings = evaluation_of(STUDY, TASKS[wildcards.task])
-    mixture = is_mixture(wildcards.task, wildcards.run)
-    return settings.model_copy(update={"paper": None}) if mixture else settings
+    plain = settings.model_copy(update={"paper": None})
+    return plain if is_mixture(wildcards.task, wildcards.run) else settings
 
 
 def benchmarks_of(wildcards):
     """List a task's benchmarks, with commas between; of a mixture those that are sampled."""
-    named = TASKS[wildcards.task].benchmarks
-    mixture = is_mixture(wildcards.task, wildcards.run)
-    return ",".join(n for n in named if not (mixture and n in benchmarks.FORGETTING))
+    left_out = benchmarks.FORGETTING if is_mixture(wildcards.task, wildcards.run) else ()
+    return ",".join(name for name in TASKS[wildcards.task].benchmarks if name not in left_out)
 
 
 def demonstrations_sampling(wildcards):
@@ -100,9 +98,3 @@ def published_steps(wildcards):
     """List the steps that a run publishes, with commas between."""
     run = RUNS[wildcards.task, wildcards.run]
     return ",".join(map(str, checkpoints_of(STUDY, TASKS[wildcards.task], run)))
-
-
-def panel_settings(wildcards):
-    """Give the instance of a panel of Figure 4, as options."""
-    (panel,) = [one for one in STUDY.theory.gaussian if one.name == wildcards.panel]
-    return Flags.of(panel.model_dump(exclude={"name", "title"}))
