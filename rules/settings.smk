@@ -2,7 +2,6 @@
 
 import hashlib
 
-from online_il import benchmarks
 from online_il.config.study import prefixes_of
 
 
@@ -70,9 +69,8 @@ def evaluation_settings(wildcards):
 
 def benchmarks_of(wildcards):
     """List a task's benchmarks, with commas between; of a mixture those that are sampled."""
-    named = TASKS[wildcards.task].benchmarks
-    mixture = is_mixture(wildcards.task, wildcards.run)
-    return ",".join(n for n in named if not (mixture and n in benchmarks.FORGETTING))
+    left_out = benchmarks.FORGETTING if is_mixture(wildcards.task, wildcards.run) else ()
+    return ",".join(name for name in TASKS[wildcards.task].benchmarks if name not in left_out)
 
 
 def demonstrations_sampling(wildcards):
@@ -94,9 +92,3 @@ def published_steps(wildcards):
     """List the steps that a run publishes, with commas between."""
     run = RUNS[wildcards.task, wildcards.run]
     return ",".join(map(str, TASKS[wildcards.task].checkpoints_of(run)))
-
-
-def panel_settings(wildcards):
-    """Give the instance of a panel of Figure 4, as options."""
-    (panel,) = [one for one in STUDY.theory.gaussian if one.name == wildcards.panel]
-    return Flags.of(panel.model_dump(exclude={"name", "title"}))
