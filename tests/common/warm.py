@@ -202,6 +202,7 @@ def become(streams: list[int], words: list[str], folder: str, environment: dict[
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    sys.stdin = os.fdopen(0, closefd=False)  # A forked process has none.
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -297,7 +297,7 @@ def test_cost_counts_every_billed_token_at_its_price():
 def test_attempts_that_were_billed_in_vain_are_counted_too(tmp_path):
     with Upstream() as upstream, Proxy(upstream, seed=5) as proxy:
         endpoint = endpoint_at(
-            proxy, concurrency=6, retries=60, timeout_seconds=0.7, price_input=1e6, price_output=1e5
+            proxy, concurrency=6, retries=60, timeout_seconds=1.5, price_input=1e6, price_output=1e5
         )
         requests = wanted(endpoint, 30)
         ask(tmp_path, requests, endpoint)
