@@ -22,6 +22,7 @@ rule prompts:
         command(PROGRAM, "--output {output}", TO_LOG)
 
 
+# A rule that inherits is local only where it says so itself.
 use rule prompts as convert with:
     log:
         LAYOUT.log("convert", "{task}"),
@@ -29,6 +30,7 @@ use rule prompts as convert with:
         LAYOUT.benchmark("convert", "{task}")
     wildcard_constraints:
         task=tasks_with_data("countdown", "gsm8k", "deepscaler", "aime"),
+    localrule: True
     params:
         **program(
             "convert",

@@ -35,6 +35,7 @@ use rule demonstrate as ask with:
         LAYOUT.log("ask", *POLICY),
     benchmark:
         LAYOUT.benchmark("ask", *POLICY)
+    localrule: True
     params:
         **program("ask", **OF_RESPONSES, endpoint=endpoint_settings),
         journal=str(LAYOUT.state() / "responses.jsonl"),

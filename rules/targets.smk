@@ -13,7 +13,7 @@ if with_figure2 and with_figure2 != DATABASES["measurements"]:
 
 MEASUREMENTS = LAYOUT.database("measurements")
 CLAIMS = os.path.relpath(ROOT / "config" / "claims.yaml")
-# Each theorem's figure, by the table of the theory that it is drawn from.
+# By the one name of a theorem's rule, table and figure: the key of its settings in the config.
 THEOREMS = {
     "theorem1": "offline_bound",
     "theorem2": "alignment",
