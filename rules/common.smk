@@ -37,7 +37,7 @@ STATE = str(LAYOUT.state())
 # How programs are called, `program` gives their params.
 PROGRAM = "python {params.script:q} {params.options} --code {params.code}"
 LAUNCHED = "{params.launch} {params.script:q} {params.options} --code {params.code}"
-OF_BASE = "--base {params.base}"
+OF_BASE = "--base {params.base:q}"
 PUBLISHES = (
     "--prompts {input.prompts} --checkpoints {output.checkpoints}"
     " --training {output.training} --record {output.record}"

@@ -43,6 +43,7 @@ from online_il.generation.tokens import Tokens
 from online_il.models import load_model, load_tokenizer, save_policy, word_tokenizer
 from online_il.records import Prompts, Samples
 from online_il.training import distill, grpo, rollouts, supervised
+from online_il.training.common import Demonstration
 
 ROOT = Path(__file__).parents[2]
 OURS = (ROOT / "config" / "chat.jinja").read_text()
@@ -207,7 +208,7 @@ class Rows(Exception):
     """Stops a program where its training would begin."""
 
 
-def learned(patch, folder: Path) -> list[supervised.Demonstration]:
+def learned(patch, folder: Path) -> list[Demonstration]:
     """The rows that the program `sft` would train on."""
 
     def stop(_, __, rows, *___, **____):
@@ -304,7 +305,7 @@ def test_sft_learns_the_end_where_it_is_the_padding_and_publishes_the_bases_conf
             return super().compute_loss(model, inputs, *rest, **options)
 
     monkeypatch.setattr(supervised, "Trainer", Seeing)
-    rows = [supervised.Demonstration([1, 3], [4, 2]), supervised.Demonstration([1], [6, 7, 8, 2])]
+    rows = [Demonstration([1, 3], [4, 2]), Demonstration([1], [6, 7, 8, 2])]
     supervised.train(
         load_model(two_ends),
         load_tokenizer(two_ends),

@@ -87,11 +87,11 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
     settings = Evaluation(samples_per_prompt=2, seed=11, policy=policy, paper=paper)
     engine, opened = Recorder(), []
 
-    def open_engine(generation):
+    def engine_for(policy, generation):
         opened.append(generation)
         return engine
 
-    monkeypatch.setattr(evaluate, "open_engine", open_engine)
+    monkeypatch.setattr(evaluate, "engine_for", engine_for)
     generation = Generation(engine="transformers", batch_size=3)
     options = evaluate.Options(
         task="countdown",

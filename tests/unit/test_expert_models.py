@@ -1,7 +1,6 @@
 """Models as policies with next-token probabilities, and TRL's trainer with a mixture as teacher."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from scipy import stats
 from training_runs import LOOP, PROMPTS, SHAPE, TRANSFORMERS, WORDS, arguments, recording, tiny
 from trl import DistillationTrainer
 
+from online_il.config.distill import Distill
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.errors import InputError
@@ -122,8 +122,13 @@ def test_which_part_writes_and_what_it_writes_are_drawn_independently(folder):
 def update(folder, tmp_path_factory):
     """One update of TRL's own trainer, as our distillation has it, with a mixture for teacher."""
     seen: list = []
-    settings = SimpleNamespace(
-        batch_size=8, micro_batch_size=4, max_new_tokens=11, temperature=1.0, max_prompt_tokens=None
+    settings = Distill(
+        batch_size=8,
+        micro_batch_size=4,
+        max_new_tokens=11,
+        temperature=1.0,
+        max_grad_norm=1.0,
+        checkpoints=[1],
     )
     trainer = recording(distill.LoopTrainer, seen)(
         model=tiny(3),

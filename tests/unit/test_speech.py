@@ -303,7 +303,7 @@ def test_a_chart_draws_and_trains_nothing(project, before):
     ("module", "edit", "trained"),
     [
         ("training/grpo.py", ('loss_type="grpo"', 'loss_type="dapo"'), {"grpo.py"}),
-        ("training/distill.py", ("beta=1.0", "beta=0.0"), {"distill.py"}),
+        ("training/distill.py", ("top_p=1.0", "top_p=0.9"), {"distill.py"}),
         (
             "training/supervised.py",
             ('loss_type="nll"', 'loss_type="dft"'),

@@ -13,6 +13,7 @@ from online_il.files import write_table
 from online_il.models import word_tokenizer
 from online_il.records import Training, read_table
 from online_il.training import supervised
+from online_il.training.common import Demonstration
 
 # ---- supervised ----
 
@@ -38,14 +39,14 @@ def test_a_plan_depends_on_its_seed_alone():
     assert supervised.plan(50, 9, 8, seed=1)[:5] == supervised.plan(50, 5, 8, seed=1)
 
 
-def demonstrations(count: int) -> list[supervised.Demonstration]:
+def demonstrations(count: int) -> list[Demonstration]:
     generator = torch.Generator().manual_seed(0)
 
     def words(least, most):
         n = int(torch.randint(least, most + 1, (), generator=generator))
         return torch.randint(3, 12, (n,), generator=generator).tolist()
 
-    return [supervised.Demonstration([1, *words(0, 4)], [*words(0, 9), 2]) for _ in range(count)]
+    return [Demonstration([1, *words(0, 4)], [*words(0, 9), 2]) for _ in range(count)]
 
 
 ROWS = demonstrations(16)

@@ -110,7 +110,7 @@ SAFE = {
     *("code", "launch", "hardware", "state", "progress", "journal", "steps", "keep", "stem"),
     *("learning_rate", "expert", "student", "demonstrations", "splits", "responses", "number"),
     *("bin_width", "resamples", "seed", "results", "policies", "kind", "flags", "checked"),
-    *("benchmarks", "slurm", "report", "theory", "figure", "from_expert"),
+    *("benchmarks", "slurm", "report", "theory", "figure", "from_expert", "shares"),
     # Words that are quoted already (`program/flags.py`).
     "options",
 }

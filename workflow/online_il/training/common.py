@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import trl.kernels.chunked_divergence
@@ -126,6 +126,20 @@ def shuffled_passes(rows: Sequence[T], count: int, seed: int) -> list[T]:
     while len(order) < count:
         order += rng.sample(rows, len(rows))
     return order[:count]
+
+
+class Demonstration(NamedTuple):
+    """One demonstration as token ids; `trained` says which of the response count, None for all."""
+
+    prompt: list[int]
+    response: list[int]
+    trained: list[bool] | None = None
+
+    def labels(self) -> list[int]:
+        """Return what the trainer learns to predict at each position; -100 for nothing."""
+        trained = self.trained or [True] * len(self.response)
+        response = [t if yes else -100 for t, yes in zip(self.response, trained, strict=True)]
+        return [-100] * len(self.prompt) + response
 
 
 class Precision:

@@ -12,8 +12,7 @@ from online_il.errors import InputError
 from online_il.generation.tokens import vocabulary_hash
 from online_il.program.cli import log
 from online_il.records import Samples, provenance, read_table
-from online_il.training.common import shuffled_passes
-from online_il.training.supervised import Demonstration
+from online_il.training.common import Demonstration, shuffled_passes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

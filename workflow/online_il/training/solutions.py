@@ -11,7 +11,7 @@ from online_il.errors import InputError
 from online_il.models import load_tokenizer
 from online_il.records import Prompts, read_table
 from online_il.tasks.asked import Asked
-from online_il.training.supervised import Demonstration
+from online_il.training.common import Demonstration
 
 
 class Message(hub.HubRow):

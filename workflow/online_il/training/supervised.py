@@ -8,7 +8,7 @@ micro-batches are.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -16,6 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from online_il.training import resume
 from online_il.training.common import (
+    Demonstration,
     Precision,
     Recorder,
     accumulation,
@@ -23,20 +24,6 @@ from online_il.training.common import (
     spare_overhead,
 )
 from online_il.training.resume import Saving
-
-
-class Demonstration(NamedTuple):
-    """One demonstration as token ids; `trained` says which of the response count, None for all."""
-
-    prompt: list[int]
-    response: list[int]
-    trained: list[bool] | None = None
-
-    def labels(self) -> list[int]:
-        """Return what the trainer learns to predict at each position; -100 for nothing."""
-        trained = self.trained or [True] * len(self.response)
-        response = [t if yes else -100 for t, yes in zip(self.response, trained, strict=True)]
-        return [-100] * len(self.prompt) + response
 
 
 class Trainer(Precision, SFTTrainer):

@@ -8,7 +8,7 @@ from online_il.config.pretraining import Pretraining
 from online_il.records import Prompts, read_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance, compact_prompt
-from online_il.training.supervised import Demonstration
+from online_il.training.common import Demonstration
 
 
 def sequences(prompts: Path, settings: Pretraining, seed: int) -> list[Demonstration]:
