@@ -14,7 +14,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke sweep compare download-paper test test-fast test-faults test-slurm test-vllm \
+.PHONY: setup setup-gpu mini smoke mixture sweep mixture-sweep compare download-paper test test-fast test-faults test-slurm test-vllm \
   test-browser lint benchmark clean
 
 setup: .venv/ready
@@ -38,9 +38,15 @@ mini: setup
 smoke: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml
 
-sweep: setup
-	$(BIN)/python workflow/scripts/watch.py --results results/sweep -- \
-	  $(BIN)/snakemake summary --cores $(CORES) --configfile config/sweep.yaml
+# The question of the title in every way: an expert that the student cannot represent.
+mixture: setup
+	$(BIN)/python workflow/scripts/watch.py --results results/mixture -- \
+	  $(BIN)/snakemake --cores $(CORES) --configfile config/mixture.yaml
+
+# The learning rates of the miniature, and of its mixtures.
+sweep mixture-sweep: setup
+	$(BIN)/python workflow/scripts/watch.py --results results/$@ -- \
+	  $(BIN)/snakemake summary --cores $(CORES) --configfile config/$@.yaml
 
 # `make compare A=results/mini B=other/results`, with OUTPUT=file.md to keep it.
 compare: setup
