@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from online_il.tasks.countdown import (
     MAX_FRUITLESS_DRAWS,
     Instance,
-    chat_messages,
-    compact_prompt,
     generate,
     key,
     reachable,
@@ -22,6 +20,7 @@ from online_il.tasks.countdown import (
     score_tinyzero,
     solve,
 )
+from online_il.tasks.countdown_prompts import chat_messages, compact_prompt
 
 PAPER = ((5, 94, 9, 44), 93)
 

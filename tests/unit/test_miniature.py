@@ -7,7 +7,8 @@ from itertools import permutations, product
 
 import pytest
 
-from online_il.tasks.countdown import Instance, compact_prompt, score
+from online_il.tasks.countdown import Instance, score
+from online_il.tasks.countdown_prompts import compact_prompt
 from online_il.tasks.miniature import (
     LARGEST,
     VOCABULARY,
