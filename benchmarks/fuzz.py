@@ -18,7 +18,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["online_il"]):
-    from online_il.tasks import boxed, countdown, harness, miniature
+    from online_il.tasks import boxed, countdown_scores, harness, miniature_checks
 
 from exact_arithmetic import score_of, value_of
 
@@ -71,11 +71,11 @@ def one_input(data: bytes) -> None:
     except (RecursionError, MemoryError):
         expected, inner = None, None
     else:
-        assert countdown.evaluate_expression(bare) == inner, text
-        assert countdown.score(text, NUMBERS, TARGET) == expected, text
-    assert countdown.score(text, NUMBERS, TARGET) in (0.0, 0.1, 1.0)
-    assert countdown.score_tinyzero(text, NUMBERS, TARGET) in (0.0, 0.1, 1.0)
-    attempts, honest, positive = miniature.check_rate(text, TARGET)
+        assert countdown_scores.evaluate_expression(bare) == inner, text
+        assert countdown_scores.score(text, NUMBERS, TARGET) == expected, text
+    assert countdown_scores.score(text, NUMBERS, TARGET) in (0.0, 0.1, 1.0)
+    assert countdown_scores.score_tinyzero(text, NUMBERS, TARGET) in (0.0, 0.1, 1.0)
+    attempts, honest, positive = miniature_checks.check_rate(text, TARGET)
     assert 0 <= honest <= attempts and 0 <= positive <= attempts
     box = boxed.last_box(text)
     assert box is None or box in text

@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from online_il.tasks.countdown import (
     MAX_FRUITLESS_DRAWS,
     Instance,
-    chat_messages,
-    compact_prompt,
     generate,
     key,
     reachable,
-    score,
-    score_tinyzero,
     solve,
 )
+from online_il.tasks.countdown_prompts import chat_messages, compact_prompt
+from online_il.tasks.countdown_scores import score, score_tinyzero
 
 PAPER = ((5, 94, 9, 44), 93)
 

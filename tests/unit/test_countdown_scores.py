@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from online_il.tasks.countdown import (
+from online_il.tasks.countdown_scores import (
     MAX_ANSWER_CHARS,
     evaluate_expression,
     score,

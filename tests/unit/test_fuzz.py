@@ -14,8 +14,9 @@ from online_il.files import write_table
 from online_il.generation.response import Response
 from online_il.grading import grade, graded_sample
 from online_il.records import Prompts, Samples, read_table
-from online_il.tasks import boxed, miniature
-from online_il.tasks.countdown import evaluate_expression, score, score_tinyzero
+from online_il.tasks import boxed
+from online_il.tasks.countdown_scores import evaluate_expression, score, score_tinyzero
+from online_il.tasks.miniature_checks import check_rate
 from online_il.text import encodable
 
 pytestmark = pytest.mark.slow
@@ -130,7 +131,7 @@ def traces(draw) -> tuple[str, int, int, int, int]:
 @bounded(250)
 def test_honest_attempts_are_counted_as_they_were_built(trace):
     response, target, *counts = trace
-    assert miniature.check_rate(response, target) == tuple(counts)
+    assert check_rate(response, target) == tuple(counts)
 
 
 @given(st.lists(WORDS, max_size=40).map("".join))
@@ -138,7 +139,7 @@ def test_honest_attempts_are_counted_as_they_were_built(trace):
 @example("<think> 1 + 1 = ٢ ok </think>")
 @bounded(250)
 def test_any_words_have_a_check_rate(text):
-    attempts, honest, positive = miniature.check_rate(f"<think> {text}", 2)
+    attempts, honest, positive = check_rate(f"<think> {text}", 2)
     assert 0 <= honest <= attempts and 0 <= positive <= attempts
 
 
@@ -200,7 +201,7 @@ def test_hostile_text_is_wrong_and_can_be_written_and_read(name, tmp_path):
         for grader, answer in ANSWERS.items()
     ]
     assert not any(row["correct"] for row in rows)
-    miniature.check_rate(rows[0]["text"], 7)
+    check_rate(rows[0]["text"], 7)
     path = tmp_path / "samples.parquet"
     write_table(rows, Samples, path, {})
     assert set(read_table(path, Samples)["text"]) == {encodable(HOSTILE[name])}

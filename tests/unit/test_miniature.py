@@ -7,7 +7,9 @@ from itertools import permutations, product
 
 import pytest
 
-from online_il.tasks.countdown import Instance, compact_prompt, score
+from online_il.tasks.countdown import Instance
+from online_il.tasks.countdown_prompts import compact_prompt
+from online_il.tasks.countdown_scores import score
 from online_il.tasks.miniature import (
     LARGEST,
     VOCABULARY,
@@ -17,7 +19,6 @@ from online_il.tasks.miniature import (
     attempt_text,
     attempts,
     chains,
-    check_rate,
     fact_prompt,
     facts,
     practice_trace,
@@ -26,6 +27,7 @@ from online_il.tasks.miniature import (
     solving_chains,
     values,
 )
+from online_il.tasks.miniature_checks import check_rate
 
 TRACE = re.compile(r"<think> (.+) </think> <answer> (.+) </answer> <eos>")
 INSTANCE = Instance((3, 12, 4), 19)

@@ -24,7 +24,7 @@ from online_il.grading import graded_sample
 from online_il.models import new_model, save_policy, word_tokenizer
 from online_il.records import Prompts, Samples, read_table
 from online_il.tasks import miniature
-from online_il.tasks.countdown import compact_prompt
+from online_il.tasks.countdown_prompts import compact_prompt
 
 SHAPE = Architecture(hidden_size=16, intermediate_size=32, layers=1, heads=2, head_dim=8)
 CONFIG = SCRIPTS.parents[1] / "config" / "accelerate" / "fsdp.yaml"

@@ -7,7 +7,7 @@ import pytest
 from in_process import run
 
 from online_il import files, records
-from online_il.tasks import countdown
+from online_il.tasks.countdown_scores import evaluate_expression
 
 INSTANCES = [((2, 3, 4), 24), ((1, 5, 7), 13)]
 
@@ -53,7 +53,7 @@ def test_every_prompt_is_answered_in_turn_at_once_and_right(samples):
         answer = text.removeprefix("<think> </think> <answer> ").removesuffix(" </answer>")
         words = answer.replace("(", "").replace(")", "").split()
         assert sorted(int(word) for word in words if word.isdecimal()) == sorted(numbers)
-        assert countdown.evaluate_expression(answer)[0] == target
+        assert evaluate_expression(answer)[0] == target
     assert (found["reward"] == 1.0).all()
     assert len(set(found["text"])) > 2
 

@@ -323,9 +323,9 @@ def test_a_chart_draws_and_trains_nothing(project, before):
             {"grpo.py", "distill.py"},
         ),
         (
-            "tasks/countdown.py",
+            "tasks/countdown_scores.py",
             ("- target) < 1e-5", "- target) < 1e-4"),
-            {"grpo.py", "pretrain.py"},
+            {"grpo.py"},
         ),
         ("grading.py", ("(known)).reward", "(known)).reward / 2"), {"grpo.py"}),
         # A method's settings, and the table of methods, which no program that trains reads.

@@ -27,7 +27,7 @@ from online_il.models import form_hash
 from online_il.provenance import identities, libraries, versions
 from online_il.records import Checkpoint, EvaluationRecord, Samples
 from online_il.statistics.errors import clustered_stderr
-from online_il.tasks.miniature import check_rate
+from online_il.tasks.miniature_checks import check_rate
 
 Rows = list[dict[str, Any]]
 """Rows of the samples table."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from online_il.generation.response import Response
-from online_il.tasks import boxed, countdown, harness
+from online_il.tasks import boxed, countdown_scores, harness
 from online_il.text import encodable
 
 
@@ -36,8 +36,8 @@ def grade(text: str, answer: Mapping[str, Any]) -> Grade:
     grader = grader_of(answer)
     if grader == "countdown":
         numbers, target = answer["numbers"], answer["target"]
-        reward = countdown.score(text, numbers, target)
-        tinyzero = countdown.score_tinyzero(text, numbers, target)
+        reward = countdown_scores.score(text, numbers, target)
+        tinyzero = countdown_scores.score_tinyzero(text, numbers, target)
         return Grade(reward, reward == 1.0, reward > 0.0, reward_tinyzero=tinyzero)
     if grader == "gsm8k":
         strict, flexible, formatted = harness.gsm8k_grade(text, answer["reference"])

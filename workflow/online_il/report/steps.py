@@ -7,7 +7,8 @@ one is marked with the reason. Responses of other tasks are prose, in which no s
 from fractions import Fraction
 from typing import NamedTuple
 
-from online_il.tasks.countdown import Instance, evaluate_expression
+from online_il.tasks.countdown import Instance
+from online_il.tasks.countdown_scores import evaluate_expression
 
 CHECKS = ("ok", "no")
 

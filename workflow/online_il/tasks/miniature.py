@@ -13,12 +13,11 @@ The paper has none of this: it stands in for a pretrained language model (docs/p
 
 import random
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
-from online_il.tasks.countdown import MAX_ANSWER_CHARS, Instance, evaluate_expression, solve
+from online_il.tasks.countdown import Instance, solve
 
 LARGEST = 99
 """The largest number that the language can write; every intermediate value lies in 0..LARGEST."""
@@ -230,41 +229,3 @@ def facts(count: int, seed: int, n_choices: int = 4) -> list[Fact]:
 def fact_prompt(fact: Fact) -> str:
     """Write the prompt `<bos> F a b :`."""
     return f"<bos> F {fact.a} {fact.b} :"
-
-
-def check_rate(response: str, target: int) -> tuple[int, int, int]:
-    """Count (attempts, attempts with an honest check, attempts checked `ok`) in one response.
-
-    An attempt is honest when each of its equations holds and its word (`ok` or `no`) says truly
-    whether the last value is the target. GRPO on a base that does not check honestly collapses
-    to one short attempt (docs/log.md), so this is measured and shown before an expert is trained.
-    """
-    thought = response.partition("<think>")[2].partition("</think>")[0].split()
-    attempts = honest = positive = 0
-    current: list[str] = []
-    for token in thought:
-        if token not in ("ok", "no"):
-            current.append(token)
-            continue
-        attempts += 1
-        positive += token == "ok"
-        value = _honest_value(current)
-        honest += value is not None and (value == target) == (token == "ok")
-        current = []
-    return attempts, honest, positive
-
-
-def _honest_value(tokens: list[str]) -> Fraction | None:
-    """Return the last value of `3 * 12 = 36 - 4 = 32`; None where an equation is wrong."""
-    parts = " ".join(tokens).split(" = ")
-    if len(parts) < 2:
-        return None
-    running = evaluate_expression(parts[0])
-    for part in parts[1:]:
-        claimed = (part.split() or [""])[0]
-        # Python refuses to read a number of more than some thousand digits.
-        number = len(claimed) <= MAX_ANSWER_CHARS and claimed.isascii() and claimed.isdecimal()
-        if running is None or not number or running[0] != int(claimed):
-            return None
-        running = evaluate_expression(part)
-    return running[0] if running is not None else None

@@ -15,7 +15,8 @@ from online_il.config.miniature import Bounds, Instances, MiniatureData
 from online_il.config.problem import ABSENT, Keys, Problem
 from online_il.config.tasks import Task
 from online_il.tasks import miniature
-from online_il.tasks.countdown import compact_prompt, reachable
+from online_il.tasks.countdown import reachable
+from online_il.tasks.countdown_prompts import compact_prompt
 
 OPERANDS = (2, 5)  # One number leaves nothing to combine; solving six takes minutes.
 MAX_COUNTED = 3_000  # Sets of numbers that are solved to count instances: some 0.1 s.
