@@ -118,11 +118,10 @@ class Task(Settings):
             yield Problem((BASE,), self.given(BASE), message, "add a base, or remove the runs")
         if self.bases and getattr(self.base, "kind", "") != "scratch":
             message = (
-                "further bases are trained here, beside a base that is, and this task's is not"
+                "further bases are trained here, beside one that is, and this task's base is not"
             )
-            yield Problem(
-                ("bases",), ABSENT, message, "remove them, or let base be of kind scratch"
-            )
+            remedy = "remove them, or let base be of kind scratch"
+            yield Problem(("bases",), ABSENT, message, remedy)
         for index, expert in enumerate(self.experts):
             if isinstance(expert, Solver) and self.data.kind != "miniature":
                 yield Problem(

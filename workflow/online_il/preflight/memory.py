@@ -130,9 +130,8 @@ def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> l
         return []
     # A base is trained from scratch on a CPU whatever the hardware is, in single precision.
     hardware = {"pretrain": "cpu"}
-    steps = dict.fromkeys(task.named_bases, 1) | {
-        run.name: len(task.checkpoints_of(run)) for run in task.runs
-    }
+    steps = dict.fromkeys(task.named_bases, 1)
+    steps |= {run.name: len(task.checkpoints_of(run)) for run in task.runs}
     rules = {"pretrain", "finetune", *(run.method for run in task.runs)}
     found, layout = [], Layout(results)
     for job in jobs:

@@ -89,7 +89,8 @@ def _length_problems(
             yield Problem(
                 (*keys, "max_new_tokens"),
                 value,
-                f"with a prompt of {before} tokens this passes {named}.max_length {base.max_length}",
+                f"with a prompt of {before} tokens this passes {named}.max_length "
+                f"{base.max_length}",
                 f"choose at most {base.max_length - before}, or raise {named}.max_length",
             )
     numbers = max(common)
