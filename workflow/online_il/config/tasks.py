@@ -117,9 +117,7 @@ class Task(Settings):
             message = "the task has runs, which start from a base"
             yield Problem((BASE,), self.given(BASE), message, "add a base, or remove the runs")
         if self.bases and getattr(self.base, "kind", "") != "scratch":
-            message = (
-                "further bases are trained here, beside one that is, and this task's base is not"
-            )
+            message = "further bases are trained here, and this task's base, beside them, is not"
             remedy = "remove them, or let base be of kind scratch"
             yield Problem(("bases",), ABSENT, message, remedy)
         for index, expert in enumerate(self.experts):
