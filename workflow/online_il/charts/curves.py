@@ -243,14 +243,16 @@ def _finished(
     prompts = _range(means["n_prompts"], "prompt")
     trained = means[means["step"] > 0]  # The one base serves all seeds.
     several = trained["seeds"].max() > 1
-    elsewhere = trained.loc[trained["start"] != BASE, "run"].unique()
-    begin = f"; all but {', '.join(elsewhere)} start from the base." if len(elsewhere) else None
+    begin = (
+        "all start from the base."
+        if (trained["start"] == BASE).all()
+        else "each begins with what it starts from."
+    )
     notes = [
         f"Mean over {_range(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for all "
         f"of a curve at once, over {'seeds and prompts' if several else 'prompts'}"
         + ("; thin lines: single seeds." if several else "."),
-        "Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation"
-        + (begin or "; all start from the base."),
+        f"Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; {begin}",
         "Device-seconds are those of a run's own training, without its expert's.",
     ]
     heading = alt.TitleParams(title, subtitle=notes, fontSize=17, offset=14)

@@ -175,10 +175,12 @@ def _group_in_words(group: str) -> str:
 
 def own_base(run: str, measured: Mapping[str, Measured]) -> str:
     """Name the base that a run was first trained from, through all that it starts from."""
+    if run not in measured:
+        return BASE
     for _ in measured:
         if run in measured and not is_base(run, measured):
             run = measured[run].start.partition("@")[0]
-    return BASE if run not in measured else run
+    return run
 
 
 def is_base(run: str, measured: Mapping[str, Measured]) -> bool:
