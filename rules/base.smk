@@ -1,6 +1,7 @@
 # Input: prompts, and a model that exists but for `pretrain`. Output: the base of a task, step 0 of
 # every run that starts from it. Steps: train a small transformer on traces of an imperfect searcher
-# (pretrain), take a model as it is (adopt) or fine-tune it on solved problems (finetune).
+# (pretrain; further bases, too), take a model as it is (adopt) or fine-tune it on solved problems
+# (finetune).
 
 BASE = ("{task}", "base", "seed{seed}")
 OF_BASE_POLICY = {**OF_POLICY, "run": "base"}
@@ -15,12 +16,15 @@ rule pretrain:
     input:
         prompts=LAYOUT.prompts(),
     output:
-        **BASE_OUTPUT,
+        record=LAYOUT.record(),
+        checkpoints=directory(LAYOUT.checkpoints()),
+        training=LAYOUT.training(),
     log:
-        LAYOUT.log("pretrain", *BASE),
+        LAYOUT.log("pretrain", *POLICY),
     benchmark:
-        LAYOUT.benchmark("pretrain", *BASE)
+        LAYOUT.benchmark("pretrain", *POLICY)
     wildcard_constraints:
+        run=names_of_bases(),
         task=tasks_with_base("scratch", finetuned=False),
     conda:
         CONDA
@@ -29,13 +33,11 @@ rule pretrain:
         **resources_for("pretrain"),
         save_minutes=SAVE_MINUTES,
     params:
-        **program(
-            "pretrain", **OF_BASE_POLICY, settings=pretraining_settings, hardware=STUDY.hardware
-        ),
-        state=str(LAYOUT.state(run="base")),
-        progress=str(LAYOUT.progress("pretrain", *BASE)),
+        **program("pretrain", **OF_POLICY, settings=pretraining_settings, hardware=STUDY.hardware),
+        state=STATE,
+        progress=progress("pretrain"),
     message:
-        "train the base of {wildcards.task}, seed {wildcards.seed}"
+        "train the base {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
     shell:
         command(PROGRAM, PUBLISHES, SAVES, GOES_ON, TO_LOG)
 

@@ -36,12 +36,18 @@ def tasks_with_base(*kinds, finetuned):
     )
 
 
+def names_of_bases():
+    """Constrain a wildcard to the names of the bases."""
+    return any_of({name for task in TASKS.values() for name in task.named_bases})
+
+
 def experts_of_kind(*kinds):
     """Constrain a wildcard to the names of the experts of some kinds."""
     return any_of({expert.name for expert in EXPERTS.values() if expert.kind in kinds})
 
 
 def policies_with_weights():
-    """Constrain a wildcard to the names of the base, of all runs, and of experts with weights."""
+    """Constrain a wildcard to the names of bases, of all runs, and of experts with weights."""
     experts = {expert.name for expert in EXPERTS.values() if expert.has_weights}
-    return any_of({"base", *(name for _, name in RUNS), *experts})
+    bases = {name for task in TASKS.values() for name in task.named_bases}
+    return any_of({*bases, *(name for _, name in RUNS), *experts})

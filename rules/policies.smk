@@ -4,10 +4,11 @@
 
 
 def checkpoints_of_policy(task, run, seed):
-    """Give the folder of a policy's checkpoints; one base serves all seeds, and so does a model."""
+    """Give the folder of a policy's checkpoints; a base serves all seeds, and so does a model."""
     if (task, run) in EXPERTS and not is_mixture(task, run):
         return LAYOUT.model(task, run)
-    return LAYOUT.checkpoints(task, run, TASKS[task].base.seed if run == "base" else seed)
+    bases = TASKS[task].named_bases
+    return LAYOUT.checkpoints(task, run, bases[run].seed if run in bases else seed)
 
 
 def is_mixture(task, name):
@@ -16,7 +17,7 @@ def is_mixture(task, name):
 
 
 def base(wildcards):
-    """Give the checkpoints of what a run starts from: the base, or another run."""
+    """Give the checkpoints of what a run starts from: a base, or another run."""
     name, _ = of_run("begins")(wildcards)
     return checkpoints_of_policy(wildcards.task, name, wildcards.seed)
 
@@ -51,7 +52,7 @@ def existing(files):
 
 def policies(tasks):
     """List every trained policy of some tasks: (task, run, seed), bases included."""
-    bases = [(name, "base", TASKS[name].base.seed) for name in tasks if TASKS[name].base]
+    bases = [(t, name, base.seed) for t in tasks for name, base in TASKS[t].named_bases.items()]
     runs = [(t, run.name, seed) for (t, _), run in RUNS.items() for seed in TASKS[t].seeds_of(run)]
     runs += [
         (t.name, m.name, seed)

@@ -21,8 +21,9 @@ def base_settings(wildcards):
 
 
 def pretraining_settings(wildcards):
-    """Give the training from scratch of a task's base."""
-    return TASKS[wildcards.task].base.model_dump_json(exclude={"kind"})
+    """Give the training from scratch of one of a task's bases."""
+    base = TASKS[wildcards.task].named_bases[wildcards.run]
+    return base.model_dump_json(exclude={"kind", "name"})
 
 
 def finetuning_settings(wildcards):

@@ -135,3 +135,46 @@ def test_drops_are_of_the_checkpoints_that_they_name(statistic, curve, verdict):
     runs = {"base": measured([0.8], [1], rng), "a": measured(curve, [1, 2, 3], rng)}
     claim = ACCURACY | {"kind": "degradation", "statistic": statistic, "runs": ["a"]}
     assert only(Tables(runs), **claim).verdict == verdict
+
+
+DROP = {
+    "kind": "degradation",
+    "benchmarks": "in-distribution",
+    "statistic": "final-drop",
+    "runs": ["a"],
+    "margin": 0.05,
+}
+
+
+def test_a_drop_is_one_from_the_base_that_the_run_goes_back_to():
+    rng = np.random.default_rng(3)
+    base, narrow = measured([0.9], [1], rng), measured([0.5], [7], rng)._replace(start="")
+    between = measured([0.4, 0.3], [1, 2], rng)._replace(start="narrow")
+    run = measured([0.3, 0.2], [1, 2], rng)._replace(start="between@1")
+    known = {"base": base, "narrow": narrow, "between": between, "a": run}
+    found = only(Tables(known), **DROP)
+    drop = narrow.accuracy_S_K_P.mean() - run.accuracy_S_K_P[:, -1].mean()
+    assert found.effect == pytest.approx(drop) and found.n_seeds == 2
+    assert found.statistic == "accuracy on id, narrow less a at its end"
+    found = only(Tables(known | {"a": run._replace(start="base")}), **DROP)
+    drop = base.accuracy_S_K_P.mean() - run.accuracy_S_K_P[:, -1].mean()
+    assert found.effect == pytest.approx(drop) and "base less a" in found.statistic
+    del known["narrow"]
+    assert "no run narrow" in only(Tables(known), **DROP).note
+
+
+def test_a_run_whose_start_is_there_needs_no_time_to_get_there():
+    """Both end alike; one starts from a policy that is there already, and is at its first step."""
+    rng = np.random.default_rng(4)
+    known = {
+        "base": measured([0.1], [1], rng),
+        "expert": measured([0.3, 0.8], [1, 2, 3], rng),
+        "a": measured([0.8, 0.8], [1, 2, 3], rng),
+        "b": measured([0.8, 0.8], [1, 2, 3], rng),
+    }
+    costs = {"a": [100.0, 200.0], "b": [100.0, 200.0], "expert": [10.0, 20.0]}
+    even = only(Tables(known, costs), **CLOCK)
+    assert even.effect == pytest.approx(1.0, abs=0.1)
+    known["b"] = known["b"]._replace(start="expert@1")
+    ahead = only(Tables(known, costs), **CLOCK)
+    assert ahead.effect < 0.5

@@ -273,7 +273,7 @@ def test_a_figure_counts_what_it_depends_on_once():
             )
         }
     }
-    sums = totals(costs, figures)
+    sums = totals(study, costs, figures)
     assert sums["figure"]["figure1"]["gpu_hours"] == pytest.approx(
         sum(cost.gpu_hours for cost in costs.values())
     )
@@ -367,7 +367,7 @@ def test_the_program_plans_a_subset(tmp_path):
 def test_the_page_escapes_what_the_config_says():
     study, plan = small_study(gpu="<script>")
     costs = costs_of(study, plan, small_graph())
-    html = page.page(rows_of(study, costs, {}), totals(costs, {}), plan, "title & more")
+    html = page.page(rows_of(study, costs, {}), totals(study, costs, {}), plan, "title & more")
     assert "<script>" not in html and "title &amp; more" in html
 
 

@@ -20,6 +20,7 @@ MIXTURE = {
     "learnable": "expert",
     "fallback": "base",
 }
+NARROW = {"name": "narrow"}
 LARGE = {"kind": "random", "seed": 1, "max_length": 64}
 LARGE["architecture"] = {"hidden_size": 16, "intermediate_size": 32, "layers": 1, "heads": 1}
 LARGE["architecture"] |= {"head_dim": 16}
@@ -37,8 +38,10 @@ def a_run(name, method, expert=None, **keys):
 
 SMOKE = inherited(yaml.safe_load(shipped("smoke")))
 [COUNTDOWN] = [task for task in SMOKE["tasks"] if task["name"] == "countdown"]
+NARROW |= COUNTDOWN["base"] | {"architecture": LARGE["architecture"] | {"hidden_size": 8}}
 TASK = COUNTDOWN | {
     "seeds": [1, 2, 3],
+    "bases": [NARROW],
     "experts": [
         {"name": "solver", "kind": "solver"},
         {"name": "far", "kind": "endpoint", "url": "http://localhost:8000/v1", "model": "m"},
@@ -102,7 +105,7 @@ AT = "experts.3"
             {"parts": {"far": 0.5, "solver": 0.5}, "learnable": None},
             "parts.far",
             "no next-token probabilities",
-            "base, expert, grandchild, large, solver, student",
+            "base, expert, grandchild, large, narrow, solver, student",
         ),
         ({"fallback": "far"}, "fallback", "no next-token probabilities", "base, expert"),
         ({"fallback": "nobody"}, "fallback", "named 'nobody'", "there are: base"),
@@ -213,7 +216,7 @@ def test_what_the_class_refuses_is_no_trouble_for_the_checks(changed):
 
 
 def test_the_solver_speaks_to_a_base_that_is_trained_here():
-    task = copy.deepcopy(TASK) | {"base": LARGE}
+    task = copy.deepcopy(TASK) | {"base": LARGE, "bases": []}
     [(where, message, _)] = found(task)
     assert where == "experts.3.parts.solver" and "kind random" in message
 
@@ -234,6 +237,7 @@ def test_sound_ways_and_starts_are_taken():
     assert told_of(2, filter="correct", start="student@2") == []
     assert told_of(2, expert="mixture", filter="learnable") == []
     assert told_of(0, start="grandchild@2")[0][0] == "start"  # The grandchild is made of it.
+    assert told_of(1, start="narrow") == told_of(2, start="narrow", expert="narrow") == []
 
 
 @pytest.mark.parametrize(
@@ -249,11 +253,15 @@ def test_sound_ways_and_starts_are_taken():
         (2, {"filter": "learnable"}, "filter", "'student' has no such part", "set filter to none"),
         (1, {"start": "exprt@1"}, "start", "no run is named 'exprt'", "did you mean 'expert'"),
         (1, {"start": "solver@1"}, "start", "no run is named 'solver'", "start from the base"),
-        (1, {"start": "base@1"}, "start", "no run is named 'base'", "start from the base"),
+        (1, {"start": "base@1"}, "start", "base is a base and has no step 1", "start: base"),
+        (1, {"start": "narrow@3"}, "start", "narrow is a base and has no", "start: narrow"),
+        (1, {"start": "narow"}, "start", "no base is named 'narow'", "mean 'narrow'.*base, narrow"),
+        (1, {"start": "solver"}, "start", "no base is named 'solver'", "or start from <run>@"),
         (1, {"start": "expert@7"}, "start", "expert keeps no step 7", "choose one of 1, 2"),
         (1, {"start": "expert@0"}, "start", "expert keeps no step 0", "choose one of 1, 2"),
         (1, {"start": "student@1"}, "start", "starts from itself", "start from the base"),
-        (1, {"start": "expert"}, "start", "match pattern", "<run>@<step>"),
+        (1, {"start": "expert"}, "start", "'expert' is a run", "write <run>@<step>, here expert@2"),
+        (1, {"start": "narrow@"}, "start", "match pattern", "<run>@<step>"),
         (1, {"start": ""}, "start", "match pattern", "<run>@<step>"),
     ],
 )
@@ -289,3 +297,44 @@ def test_a_start_needs_the_seeds_of_the_run():
     [(where, message, remedy)] = found(task)
     assert where == "runs.3.seeds"
     assert "starts from 'grandchild', which has no seed 2" in message and "[1, 3]" in remedy
+
+
+@pytest.mark.parametrize(
+    "changed, place, message, remedy",
+    [
+        ({"name": "base"}, "bases.0.name", "name of the base model", "another name"),
+        ({"name": "expert"}, "bases.0.name", "run, expert or base", "another name"),
+        ({"name": "solver"}, "bases.0.name", "run, expert or base", "another name"),
+        ({"name": "Narrow"}, "bases.0.name", "match pattern", ""),
+        ({"kind": "random"}, "bases.0.kind", "scratch", ""),
+        ({"micro_batch_size": 7}, "bases.0.micro_batch_size", "16 sequences", "divisor"),
+        ({"updates": 0}, "bases.0.updates", "greater than 0", ""),
+        ({"max_lenght": 9}, "bases.0.max_lenght", "unknown key", "max_length"),
+    ],
+)
+def test_each_fault_of_a_further_base_is_found_at_its_key(changed, place, message, remedy):
+    told = found(copy.deepcopy(TASK) | {"bases": [NARROW | changed]})
+    [(said, advice)] = [one[1:] for one in told if one[0] == place]
+    assert re.search(message, said) and re.search(remedy, advice)
+
+
+def test_further_bases_stand_beside_one_that_is_trained_here():
+    task = copy.deepcopy(TASK) | {"base": LARGE}
+    [(message, remedy)] = [one[1:] for one in found(task) if one[0] == "bases"]
+    assert "trained here" in message and "kind scratch" in remedy
+
+
+def test_a_policy_goes_back_to_the_base_that_it_was_first_trained_from():
+    runs = [
+        a_run("expert", "grpo"),
+        a_run("first", "sft", "expert", start="narrow"),
+        a_run("second", "distill", "expert", start="first@2"),
+        a_run("circle", "sft", "expert", start="circle@2"),
+    ]
+    task = Task.model_validate(copy.deepcopy(TASK) | {"runs": runs})
+    named = ("base", "narrow", "expert", "first", "second", "circle")
+    assert [task.base_of(name) for name in named] == [
+        *("base", "narrow", "base", "narrow", "narrow", "base")
+    ]
+    assert [model.architecture.hidden_size for model in task.models_behind("second")] == [8]
+    assert [model.architecture.hidden_size for model in task.models_behind("expert")] == [16]

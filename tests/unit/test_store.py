@@ -8,8 +8,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from fake_study import PROMPTS, edit, fake_study
+from fake_study import PROMPTS, RUNS, edit, fake_study
 
+from online_il.charts.curves import figure1, measures
 from online_il.errors import InputError
 from online_il.statistics.curves import curve_tail
 from online_il.statistics.intervals import mean_over_seeds
@@ -149,6 +150,27 @@ def test_a_curve_begins_with_what_its_run_starts_from(results: Path, tmp_path: P
     build(results, tmp_path / "d.duckdb")
     rows = learning_curves(tmp_path / "d.duckdb")
     assert 0 not in set(rows.loc[rows["run"] == "sft-realizable", "step"])
+
+
+def test_a_curve_begins_with_its_own_base(tmp_path: Path) -> None:
+    """A further base serves all seeds and is no curve itself."""
+    results, database = tmp_path / "r", tmp_path / "d.duckdb"
+    narrow = {"narrow": ("pretrain", None, [(0, 0, 0)], 0.4)}
+    fake_study(results, runs=RUNS | narrow)
+    for path in results.glob("eval/*/sft-realizable/**/*.json"):
+        edit(path, start="narrow")
+    build(results, database)
+    rows = learning_curves(database).set_index(["run", "step", "benchmark", "sampling"])
+    begun, base = (rows.loc[(n, 0, "id", "policy")] for n in ("sft-realizable", "base"))
+    narrow_base = rows.loc[("narrow", 0, "id", "policy")]
+    assert begun["accuracy"] == narrow_base["accuracy"] != base["accuracy"]
+    assert rows.loc[("expert", 0, "id", "policy"), "accuracy"] == base["accuracy"]
+    [first, *_] = measures(database, ("id",))
+    assert set(first.means["run"]) == {"base", "expert", "sft-realizable"}
+    singles = first.seeds[(first.seeds["run"] == "sft-realizable") & (first.seeds["step"] == 0)]
+    assert singles["accuracy"].mean() == pytest.approx(narrow_base["accuracy"])
+    assert set(singles["seed"]) == {1, 2, 3} and singles["samples"].eq(0).all()
+    assert "each begins with what it starts from" in json.dumps(figure1(database).to_dict())
 
 
 def test_one_seed(tmp_path: Path) -> None:

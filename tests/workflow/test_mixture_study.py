@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from project import copy_of_project, planned, snakemake
 
+from online_il.store import learning_curves
+
 TOY = """
 extends: smoke.yaml
 scale: toy
@@ -23,6 +25,23 @@ tasks:
         parts: {expert: 0.5, solver: 0.5}
         learnable: expert
         fallback: expert
+    bases:
+      - name: narrow
+        kind: scratch
+        seed: 2
+        architecture: {hidden_size: 8, intermediate_size: 16, layers: 1, heads: 1, head_dim: 8}
+        updates: 2
+        batch_size: 16
+        micro_batch_size: 8
+        learning_rate: 0.003
+        warmup_updates: 1
+        max_length: 128
+        solve_probability: 0.12
+        continue_probability: 0.55
+        max_attempts: 3
+        fact_fraction: 0.2
+        practice_fraction: 0.3
+        practice_attempts: 2
     runs:
       - name: expert
       - {name: sft-mixture, method: sft, expert: mixture, steps: 2, learning_rate: 0.001}
@@ -35,6 +54,10 @@ tasks:
          level: response, responses_per_prompt: 4}
       - {name: distill-mixture-warm, method: distill, expert: mixture, steps: 2,
          learning_rate: 0.001, start: sft-mixture@1}
+      - {name: sft-narrow, method: sft, expert: expert, steps: 2, learning_rate: 0.001,
+         start: narrow}
+      - {name: distill-narrow, method: distill, expert: expert, steps: 2, learning_rate: 0.001,
+         start: narrow}
 """
 RUNS = re.findall(r"- \{?name: ([a-z-]+mixture[a-z-]*)", TOY)
 SEED = "countdown/{}/seed1"
@@ -74,6 +97,29 @@ def test_a_run_starts_from_the_step_that_it_names(study):
     assert (warm["start"], before["start"]) == ("sft-mixture@1", "base")
     base = record(study, "base")["checkpoints"][0]["weights_hash"]
     assert before["initial_weights_hash"] == base != warm["initial_weights_hash"]
+
+
+def test_a_narrower_student_is_trained_from_its_own_base(study):
+    path = study / "runs" / "countdown" / "narrow" / "seed2" / "run.json"
+    narrow = json.loads(path.read_text())
+    assert narrow["settings"]["architecture"]["hidden_size"] == 8
+    [begun] = narrow["checkpoints"]
+    base = record(study, "base")["checkpoints"][0]["weights_hash"]
+    for run in ("sft-narrow", "distill-narrow"):
+        trained = record(study, run)
+        assert trained["start"] == "narrow" and base != begun["weights_hash"]
+        assert trained["initial_weights_hash"] == begun["weights_hash"]
+        weights = study / "runs" / SEED.format(run) / "checkpoints" / "step2"
+        assert json.loads((weights / "config.json").read_text())["hidden_size"] == 8
+    curves = learning_curves(study / "measurements.duckdb")
+    curves = curves[(curves["benchmark"] == "id") & (curves["sampling"] == "policy")]
+    curves = curves.set_index(["run", "step"])
+    for run in ("sft-narrow", "distill-narrow"):
+        for key in ("accuracy", "mean_length", "truncation_rate"):
+            assert curves.loc[(run, 0), key] == curves.loc[("narrow", 0), key]
+    summary = (study / "summary.txt").read_text()
+    assert re.search(r"response length +cut off", summary)
+    assert re.search(r"distill-narrow .* [0-9.]+ +[0-9.]+%", summary)
 
 
 def test_each_response_has_its_shares(study):

@@ -51,7 +51,7 @@ def run(options: Options) -> None:
     if not costs:
         raise ParameterError("plan: the tasks and seeds asked for have no job in common")
     figures = jobs_of_figures(graph, costs)
-    planned, sums = rows_of(study, costs, figures), totals(costs, figures)
+    planned, sums = rows_of(study, costs, figures), totals(study, costs, figures)
     parts = [", ".join(plan.tasks or []), ", ".join(f"seed {seed}" for seed in plan.seeds or [])]
     subset = "; ".join(part for part in parts if part)
     title = f"What the study {study.scale} costs{f' ({subset})' if subset else ''}"

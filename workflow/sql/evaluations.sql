@@ -6,7 +6,7 @@ CREATE TABLE evaluations AS
 SELECT
     * EXCLUDE (filename) REPLACE (
         CASE
-            WHEN run != 'base' AND method != 'mixture' THEN coalesce(start, 'base')
+            WHEN run != 'base' AND method NOT IN ('pretrain', 'mixture') THEN coalesce(start, 'base')
         END AS start
     ),
     regexp_replace(filename[length(getvariable('results')) + 2:], '\.json$', '') AS file

@@ -40,7 +40,7 @@ class PanelGroup(NamedTuple):
     title: str
     scored: str
     means: pd.DataFrame  # One row a run and step.
-    seeds: pd.DataFrame  # One row a run, seed and step.
+    seeds: pd.DataFrame  # One row a run, seed and step, what the run starts from being step 0.
     chance: float | None
 
 
@@ -77,10 +77,10 @@ def measures(
     Means over seeds with their bands, and single seeds. A benchmark of what is forgotten is
     one of choices, of which the likeliest counts; `chance` is the accuracy of guessing there.
     """
-    # What starts from nothing is no curve: an expert that is a mixture.
+    # What starts from nothing is no curve: an expert that is a mixture, another base.
     means, seeds = (
         rows[(rows["run"] == BASE) | rows["start"].notna()]
-        for rows in (learning_curves(database), query(database, "evaluations"))
+        for rows in (learning_curves(database), from_start(query(database, "evaluations")))
     )
     if not means["benchmark"].isin(benchmarks).any():
         raise InputError(
@@ -146,7 +146,7 @@ def panel(
         .scale(domain=[0, top], nice=False)
         .axis(format=".2~f", tickCount=5)
     )
-    seeds = alt.Chart(from_start(measure.seeds)[["run", "seed", *AXES, "accuracy"]])
+    seeds = alt.Chart(measure.seeds[["run", "seed", *AXES, "accuracy"]])
     curves = alt.Chart(means[columns])
     layers = [
         curves.mark_area(clip=True).encode(
@@ -243,11 +243,16 @@ def _finished(
     prompts = _range(means["n_prompts"], "prompt")
     trained = means[means["step"] > 0]  # The one base serves all seeds.
     several = trained["seeds"].max() > 1
+    begin = (
+        "all start from the base."
+        if (trained["start"] == BASE).all()
+        else "each begins with what it starts from."
+    )
     notes = [
         f"Mean over {_range(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for all "
         f"of a curve at once, over {'seeds and prompts' if several else 'prompts'}"
         + ("; thin lines: single seeds." if several else "."),
-        "Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; all start from the base.",
+        f"Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; {begin}",
         "Device-seconds are those of a run's own training, without its expert's.",
     ]
     heading = alt.TitleParams(title, subtitle=notes, fontSize=17, offset=14)

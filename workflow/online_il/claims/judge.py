@@ -1,7 +1,7 @@
 """Every claim of config/claims.yaml in every task of a study: measured, judged or not run."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,22 +141,26 @@ def run_drafts(
             yield draft
             continue
         measured = measurements.runs(task, name)
-        if missing := [run for run in _needed(claim) if run not in measured]:
+        base = own_base(claim.runs[0], measured)
+        draft.fields["statistic"] = statistic_in_words(claim, name, base)
+        if missing := [run for run in _needed(claim, measured) if run not in measured]:
             draft.notes = [f"{task} has no run {' and no run '.join(missing)}."]
         else:
             _measure_runs(draft, claim, measurements, task, measured, resamples, rng)
         yield draft
 
 
-def statistic_in_words(claim: DifferenceClaim | DegradationClaim, benchmark: str) -> str:
-    """Describe the statistic of a claim on a benchmark."""
+def statistic_in_words(
+    claim: DifferenceClaim | DegradationClaim, benchmark: str, base: str = BASE
+) -> str:
+    """Describe the statistic of a claim on a benchmark; `base` is that of its first run."""
     where = f"on {benchmark}"
     if claim.statistic == "accuracy":
         return f"final accuracy {where}, {claim.runs[0]} less {claim.runs[1]}"
     if claim.statistic == "worst-drop":
-        return f"accuracy {where}, base less {claim.runs[0]}'s worst checkpoint"
+        return f"accuracy {where}, {base} less {claim.runs[0]}'s worst checkpoint"
     if claim.statistic == "final-drop":
-        return f"accuracy {where}, base less {claim.runs[0]} at its end"
+        return f"accuracy {where}, {base} less {claim.runs[0]} at its end"
     if claim.statistic == "drop-from-best":
         return f"accuracy {where}, {claim.runs[0]}'s best checkpoint less its last"
     return (
@@ -169,10 +173,30 @@ def _group_in_words(group: str) -> str:
     return {"forgetting": "of forgetting"}.get(group, group.replace("-", " "))
 
 
-def _needed(claim: DifferenceClaim | DegradationClaim) -> list[str]:
-    extra = [BASE] if isinstance(claim, DegradationClaim) else []
-    if claim.statistic in RATIOS:
-        extra = [EXPERT, BASE]
+def own_base(run: str, measured: Mapping[str, Measured]) -> str:
+    """Name the base that a run was first trained from, through all that it starts from."""
+    if run not in measured:
+        return BASE
+    for _ in measured:
+        if run in measured and not is_base(run, measured):
+            run = measured[run].start.partition("@")[0]
+    return run
+
+
+def is_base(run: str, measured: Mapping[str, Measured]) -> bool:
+    """Say whether a measured policy is a base, which starts from nothing."""
+    return run == BASE or not measured[run].start
+
+
+def _needed(
+    claim: DifferenceClaim | DegradationClaim, measured: Mapping[str, Measured]
+) -> list[str]:
+    extra = []
+    if isinstance(claim, DegradationClaim):
+        extra = [own_base(claim.runs[0], measured)]
+    elif claim.statistic in RATIOS:
+        begun = [measured[run].start.partition("@")[0] for run in claim.runs if run in measured]
+        extra = [EXPERT, own_base(EXPERT, measured), *begun]
     return list(dict.fromkeys([*claim.runs, *extra]))
 
 
@@ -185,9 +209,9 @@ def _measure_runs(
     resamples: int,
     rng: np.random.Generator,
 ) -> None:
-    names = _needed(claim)
-    # A student of seed k imitates the expert of seed k: pairs by seed. The one base serves all.
-    own = [set(measured[name].seeds) for name in names if name != BASE]
+    names = _needed(claim, measured)
+    # A student of seed k imitates the expert of seed k: pairs by seed. A base serves all.
+    own = [set(measured[name].seeds) for name in names if not is_base(name, measured)]
     seeds = sorted(set.intersection(*own)) if own else measured[BASE].seeds[:1]
     prompts = measured[names[0]].accuracy_S_K_P.shape[2]
     if not seeds or prompts < 2:
@@ -198,7 +222,7 @@ def _measure_runs(
 
     def table(name: str) -> Array:
         run = measured[name]
-        if name == BASE:
+        if is_base(name, measured):
             return np.repeat(run.accuracy_S_K_P[:1, -1:], len(seeds), axis=0)
         return run.accuracy_S_K_P[[run.seeds.index(seed) for seed in seeds]]
 
@@ -207,9 +231,22 @@ def _measure_runs(
             name: measurements.cost(task, name, claim.statistic, measured[name].steps)
             for name in claim.runs
         }
-        _measure_speed(draft, claim, costs, table, resamples, rng)
+        # A curve begins with what its run starts from.
+        begun = {}
+        for name in claim.runs:
+            before, _, step = measured[name].start.partition("@")
+            column = measured[before].steps.index(int(step)) if step else 0
+            begun[name] = table(before)[:, [column]]
+        base = table(own_base(EXPERT, measured))[0, 0]
+        curves = {
+            name: Curve(
+                np.concatenate([begun[name], table(name)], axis=1), np.append(0.0, costs[name])
+            )
+            for name in claim.runs
+        }
+        _measure_speed(draft, claim, curves, table(EXPERT)[:, -1], base, resamples, rng)
     elif isinstance(claim, DegradationClaim):
-        run, base = table(claim.runs[0]), table(BASE)
+        run, base = table(claim.runs[0]), table(own_base(claim.runs[0], measured))
         if claim.statistic == "worst-drop":
             measure_curve(draft, base - run, claim.margin, resamples, rng)
         else:
@@ -226,17 +263,14 @@ def _measure_runs(
 def _measure_speed(
     draft: Draft,
     claim: DifferenceClaim,
-    costs: dict[str, Array],
-    table: Callable[[str], Array],
+    curves: Mapping[str, Curve],
+    expert: Array,
+    base: Array,
     resamples: int,
     rng: np.random.Generator,
 ) -> None:
-    base = table(BASE)
-    first, second = (
-        Curve(np.concatenate([base, table(name)], axis=1), np.append(0.0, costs[name]))
-        for name in claim.runs
-    )
-    found = speed(first, second, table(EXPERT)[:, -1], base[0, 0], resamples, rng)
+    first, second = (curves[name] for name in claim.runs)
+    found = speed(first, second, expert, base, resamples, rng)
     if math.isnan(found.effect.value):
         draft.side = UNDECIDED
         draft.notes.append("The expert gained nothing over the base.")

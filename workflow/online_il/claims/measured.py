@@ -12,7 +12,7 @@ import pandas as pd
 from online_il import benchmarks
 from online_il.errors import InputError
 from online_il.statistics.intervals import Array
-from online_il.store import query
+from online_il.store import BASE, query
 
 SQL = Path(__file__).parents[2] / "sql" / "claims"
 GROUPS = {
@@ -28,6 +28,8 @@ class Measured(NamedTuple):
     seeds: list[int]
     steps: list[int]
     accuracy_S_K_P: Array
+    start: str = BASE
+    """What it was trained from, a base or `<run>@<step>`; empty for a base."""
 
 
 class Measurements:
@@ -65,7 +67,8 @@ class Measurements:
 
     def _runs(self, task: str, benchmark: str) -> dict[str, Measured]:
         rows = answer_of(self._database, "accuracy", task, benchmark, "policy")
-        found = {}
+        costs, found = self._costs(task), {}
+        starts = dict(zip(costs["run"], costs["start"].fillna(""), strict=True))
         for run, part in rows.groupby("run", sort=False):
             steps, seeds, prompts = (part[key].unique() for key in ("step", "seed", "prompt_id"))
             shape = len(steps), len(seeds), len(prompts)
@@ -76,7 +79,7 @@ class Measurements:
                     "database and start again: Snakemake makes it anew"
                 )
             accuracy = part["accuracy"].to_numpy(float).reshape(shape).transpose(1, 0, 2)
-            found[str(run)] = Measured(seeds.tolist(), steps.tolist(), accuracy)
+            found[str(run)] = Measured(seeds.tolist(), steps.tolist(), accuracy, starts[run])
         return found
 
 

@@ -1,4 +1,4 @@
-"""Settings of the bases: the models that all runs of a task start from."""
+"""Settings of the bases: the models that the runs of a task start from."""
 
 from typing import Annotated, Literal
 
@@ -14,6 +14,14 @@ class Scratch(Pretraining):
     """A base that is trained from scratch on the miniature's language."""
 
     kind: Literal["scratch"] = Field(description="Trained from scratch.")
+
+
+class FurtherBase(Scratch):
+    """A base beside the task's, of a class and with a training of its own."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name that runs refer to by `start`."
+    )
 
 
 class Pretrained(Model):

@@ -7,6 +7,7 @@ one needs.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from online_il.config.bases import FurtherBase
 from online_il.config.experts import Expert, Solver
 from online_il.config.mixture import MixtureExpert
 from online_il.config.problem import ABSENT, Keys, Problem, closest
@@ -24,6 +25,10 @@ class Task(Protocol):
     @property
     def base(self) -> Any:
         """How the base is made."""
+
+    @property
+    def bases(self) -> Sequence[FurtherBase]:
+        """Bases beside it."""
 
     @property
     def experts(self) -> Sequence[Expert]:
@@ -107,7 +112,7 @@ def _circles(name: str, parents: Parents) -> Iterator[Keys]:
 
 def _expert_problems(task: Task, run: Run) -> Iterator[Problem]:
     keys, given, method = ("expert",), run.given("expert"), METHODS[run.method]
-    with_weights = {BASE, *(one.name for one in task.runs)}
+    with_weights = {*_bases(task), *(one.name for one in task.runs)}
     with_weights |= {expert.name for expert in task.experts if expert.has_weights}
     known = sorted(with_weights | {expert.name for expert in task.experts})
     there_are = f"there are: {', '.join(known)}"
@@ -134,23 +139,35 @@ def _expert_problems(task: Task, run: Run) -> Iterator[Problem]:
 
 
 def _start_problems(task: Task, run: Run) -> Iterator[Problem]:
-    name, step = run.begins
-    if name == BASE and step == 0:
+    (name, step), bases = run.begins, _bases(task)
+    if name in bases and step == 0:
         return
-    others = {one.name: one for one in task.runs}
-    if name not in others:
-        there = ", ".join(others)
-        remedy = f"{closest(name, others)}there are: {there}; or start from the base"
-        yield Problem(("start",), run.start, f"no run is named '{name}'", remedy)
-        return
-    published = task.checkpoints_of(others[name])
-    if published and step not in published:
+    others, is_step = {one.name: one for one in task.runs}, "@" in run.start
+    published = task.checkpoints_of(others[name]) if name in others else []
+    if name in bases:
+        message, remedy = f"{name} is a base and has no step {step}", f"write start: {name}"
+        yield Problem(("start",), run.start, message, remedy)
+    elif name in others and not is_step:
+        example = f", here {name}@{published[-1]}" if published else ""
+        message, remedy = f"'{name}' is a run, of several steps", f"write <run>@<step>{example}"
+        yield Problem(("start",), run.start, message, remedy)
+    elif name not in others:
+        what, known = ("run", [*others]) if is_step else ("base", bases)
+        remedy = f"{closest(name, known)}there are: {', '.join(known)}; or start from "
+        remedy += "the base" if is_step else "<run>@<step>"
+        yield Problem(("start",), run.start, f"no {what} is named '{name}'", remedy)
+    elif published and step not in published:
         yield Problem(
             ("start",),
             run.start,
             f"{name} keeps no step {step}",
             f"choose one of {', '.join(map(str, published))}, or add it to its checkpoints",
         )
+
+
+def _bases(task: Task) -> list[str]:
+    """Name all bases."""
+    return [BASE, *(base.name for base in task.bases)]
 
 
 def _filter_problems(task: Task, run: Run) -> Iterator[Problem]:
@@ -243,7 +260,7 @@ def _mixture_problems(task: Task, mixture: MixtureExpert) -> Iterator[Problem]:
 def _part_problems(task: Task, mixture: MixtureExpert, keys: Keys, name: str) -> Iterator[Problem]:
     """Tell of a part or a fallback that is no policy with next-token probabilities."""
     experts = {expert.name: expert for expert in task.experts}
-    trained = {BASE, *(run.name for run in task.runs)}
+    trained = {*_bases(task), *(run.name for run in task.runs)}
     able = sorted(
         trained
         | {

@@ -43,8 +43,9 @@ class Run(Settings):
     )
     start: str = Field(
         BASE,
-        pattern=r"^(base|[a-z0-9][a-z0-9-]*@[0-9]+)$",
-        description="What it is trained from: base, or <run>@<step> of the same seed.",
+        pattern=r"^[a-z0-9][a-z0-9-]*(@[0-9]+)?$",
+        description="What it is trained from: base, another base's name, or <run>@<step> of the "
+        "same seed.",
     )
     divergence: Divergence | None = Field(
         None, description="What is minimised (distill); the method's when left out."
@@ -64,13 +65,13 @@ class Run(Settings):
 
     @property
     def begins(self) -> tuple[str, int]:
-        """The policy that it is trained from: its name and step."""
+        """The policy that it is trained from: its name and step, 0 of a base."""
         name, _, step = self.start.partition("@")
         return name, int(step or 0)
 
     @property
     def made_of(self) -> dict[Keys, str]:
-        """The policies that it starts from and imitates, by their keys; the base is none."""
+        """The policies that it starts from and imitates, by their keys, without the base."""
         names = {"start": self.begins[0]}
         if self.expert is not None and METHODS[self.method].needs_expert:
             names["expert"] = self.expert

@@ -83,12 +83,20 @@ class Study(Settings):
     def _name_problems(self) -> Iterator[Problem]:
         count = Counter(task.name for task in self.tasks)
         methods: dict[str, set[str]] = {}
+        # A rule knows by a policy's name alone whether it makes it.
+        policies = {one.name for task in self.tasks for one in (*task.runs, *task.experts)}
         for run in (run for task in self.tasks for run in task.runs):
             methods.setdefault(run.name, set()).add(run.method)
         for index, task in enumerate(self.tasks):
             if count[task.name] > 1:
                 keys: Keys = ("tasks", index, "name")
                 yield Problem(keys, task.name, "two tasks have this name", "keep one of them")
+            own = {one.name for one in (*task.runs, *task.experts)}
+            for row, base in enumerate(task.bases):
+                if base.name in policies - own:
+                    keys = ("tasks", index, "bases", row, "name")
+                    message = "a run or expert of another task has this name"
+                    yield Problem(keys, base.name, message, "rename one")
             for row, run in enumerate(task.runs):
                 used = sorted(methods[run.name])
                 if len(used) > 1 and len(self.tasks) > 1:

@@ -1,13 +1,13 @@
 """Settings of the tasks: their data, their base, their experts and their matrix of runs."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
 
 from online_il import benchmarks
-from online_il.config.bases import Base
+from online_il.config.bases import Base, FurtherBase
 from online_il.config.data import Data
 from online_il.config.evaluation import Evaluation
 from online_il.config.experts import NAME, Expert, Solver
@@ -15,7 +15,7 @@ from online_il.config.finetuning import Finetuning
 from online_il.config.lineage import lineage_problems
 from online_il.config.methods import Methods
 from online_il.config.mixture import MixtureExpert
-from online_il.config.problem import Problem, repetitions, unknown, unreachable
+from online_il.config.problem import ABSENT, Problem, repetitions, unknown, unreachable
 from online_il.config.resources import RuleResources
 from online_il.config.run import BASE, Run
 from online_il.config.settings import Settings
@@ -36,7 +36,7 @@ class Task(Settings):
         min_length=1, description="What every checkpoint is evaluated on, by name."
     )
     seeds: list[int] = Field(
-        min_length=1, description="Seeds of every run; all start from one base."
+        min_length=1, description="Seeds of every run; one base serves them all."
     )
     methods: Methods = Field(description="Settings of methods, where they differ from the study's.")
     evaluation: Evaluation = Field(
@@ -46,6 +46,9 @@ class Task(Settings):
         description="What rules ask for, where that differs from the study's."
     )
     base: Base | None = Field(None, description="How the base model is made; runs need one.")
+    bases: list[FurtherBase] = Field(
+        [], description="Further bases, such as one of a narrower class; runs `start` from them."
+    )
     experts: list[Expert] = Field([], description="Experts that are not runs.")
     runs: list[Run] = Field([], description="The matrix of runs.")
 
@@ -53,6 +56,18 @@ class Task(Settings):
     def finetuning(self) -> Finetuning | None:
         """Say how the base is fine-tuned, if it is."""
         return getattr(self.base, "finetuning", None)
+
+    @property
+    def named_bases(self) -> Mapping[str, Base]:
+        """Give all bases by name; none of a task without."""
+        return {BASE: self.base} | {one.name: one for one in self.bases} if self.base else {}
+
+    def base_of(self, name: str) -> str:
+        """Name the base that a policy was first trained from, through all that it starts from."""
+        starts = {run.name: run.begins[0] for run in self.runs}
+        for _ in starts:  # No longer way leads to a base, and a circle to none.
+            name = starts.get(name, name)
+        return name if name in self.named_bases else BASE
 
     def seeds_of(self, run: Run) -> list[int]:
         """Give the seeds of a run: its own, or those of the task."""
@@ -70,7 +85,10 @@ class Task(Settings):
         """
         mixed = {mixture.name: [*mixture.made_of.values()] for mixture in self.mixtures}
         experts = {expert.name: expert for expert in self.experts}
-        found = [experts.get(one, self.base) for one in dict.fromkeys(mixed.get(name, [name]))]
+        found = [
+            experts[one] if one in experts else self.named_bases.get(self.base_of(one))
+            for one in dict.fromkeys(mixed.get(name, [name]))
+        ]
         return [model for model in found if not isinstance(model, Solver)]
 
     def seeds_of_mixture(self, mixture: MixtureExpert) -> list[int]:
@@ -98,6 +116,10 @@ class Task(Settings):
         if self.base is None and self.runs:
             message = "the task has runs, which start from a base"
             yield Problem((BASE,), self.given(BASE), message, "add a base, or remove the runs")
+        if self.bases and getattr(self.base, "kind", "") != "scratch":
+            message = "further bases are trained here, and this task's base, beside them, is not"
+            remedy = "remove them, or let base be of kind scratch"
+            yield Problem(("bases",), ABSENT, message, remedy)
         for index, expert in enumerate(self.experts):
             if isinstance(expert, Solver) and self.data.kind != "miniature":
                 yield Problem(
@@ -130,12 +152,13 @@ class Task(Settings):
     def _name_problems(self) -> Iterator[Problem]:
         named = [(("runs", index, "name"), run.name) for index, run in enumerate(self.runs)]
         named += [(("experts", index, "name"), one.name) for index, one in enumerate(self.experts)]
+        named += [(("bases", index, "name"), one.name) for index, one in enumerate(self.bases)]
         count = Counter(name for _, name in named)
         for keys, name in named:
             if name == BASE:
                 yield Problem(keys, name, "'base' is the name of the base model", _RENAME)
             elif count[name] > 1:
-                message = "another run or expert of this task has this name"
+                message = "another run, expert or base of this task has this name"
                 yield Problem(keys, name, message, _RENAME)
 
 

@@ -60,22 +60,27 @@ def costs_of(study: Study, plan: Plan, graph: nx.DiGraph) -> dict[Job, Cost]:
     Raises `InputError` for a model whose shape is unknown.
     """
     order = _order(study)
-    jobs = [job for job in graph if job.rule in COSTS and _is_planned(job, plan)]
+    jobs = [job for job in graph if job.rule in COSTS and _is_planned(job, study, plan)]
     jobs.sort(key=lambda job: (order[job.task, job.run], job.seed, list(COSTS).index(job.rule)))
     return {job: cost_of(job, study, plan) for job in jobs}
 
 
-def _is_planned(job: Job, plan: Plan) -> bool:
+def _is_planned(job: Job, study: Study, plan: Plan) -> bool:
     is_of_task = plan.tasks is None or job.task in plan.tasks
-    serves_all_seeds = job.run == "base" and job.rule != "sample"
+    serves_all_seeds = (job.task, job.run) in bases_of(study) and job.rule != "sample"
     return is_of_task and (plan.seeds is None or serves_all_seeds or job.seed in plan.seeds)
 
 
+def bases_of(study: Study) -> set[tuple[str, str]]:
+    """List all bases, each with its task."""
+    return {(task.name, name) for task in study.tasks for name in task.named_bases}
+
+
 def _order(study: Study) -> dict[tuple[str, str], int]:
-    """Number all policies: task by task, the base, then runs, each before its expert."""
+    """Number all policies: task by task, the bases, then runs, each before its expert."""
     policies: list[tuple[str, str]] = []
     for task in study.tasks:
-        names = ["base"]
+        names = [*task.named_bases]
         for run in task.runs:
             names += [run.name, run.expert or run.name]
         names += [expert.name for expert in task.experts]

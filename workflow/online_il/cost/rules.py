@@ -54,7 +54,7 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True)
 class Policy:
-    """A run, an expert or the base of a task, with all that the plan assumes of it."""
+    """A run, an expert or a base of a task, with all that the plan assumes of it."""
 
     study: Study
     plan: Plan
@@ -77,8 +77,9 @@ class Policy:
         return self.task.settings_of(self.run)
 
     def model(self, name: str) -> object:
-        """Find the model that a policy starts from: an expert's own, else the task's base."""
-        return next((e for e in self.task.experts if e.name == name), self.task.base)
+        """Find the model that a policy starts from: an expert's own, else its base."""
+        known = {expert.name: expert for expert in self.task.experts}
+        return known.get(name) or self.task.named_bases[self.task.base_of(name)]
 
     def shapes(self, name: str) -> list[ModelShape]:
         """The shapes of all models that are read for a policy's probabilities."""
@@ -108,7 +109,7 @@ class Policy:
 
 def pretrain(base: Policy) -> Work:
     """Estimate the training of a base from scratch."""
-    settings = base.task.base
+    settings = base.task.named_bases[base.name]
     assert isinstance(settings, Scratch)
     tokens = settings.updates * settings.batch_size * settings.max_length
     compute = base.training_passes * forward_flops(base.shape, tokens, settings.max_length)
@@ -250,7 +251,7 @@ def evaluate(policy: Policy) -> Work:
     task, lengths, settings = policy.task, policy.lengths, policy.task.evaluation
     mixtures = {mixture.name for mixture in task.mixtures}
     is_mixture = policy.name in mixtures
-    trained = policy.name not in {"base", *mixtures}
+    trained = policy.name not in {*task.named_bases, *mixtures}
     checkpoints = len(task.checkpoints_of(policy.run)) if trained else 1
     compute, generated = 0.0, 0.0
     for benchmark in task.benchmarks:

@@ -7,7 +7,7 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from online_il.config.study import Study
-from online_il.cost.jobs import Cost
+from online_il.cost.jobs import Cost, bases_of
 from online_il.program.dag import Job
 from online_il.records import Table
 
@@ -16,7 +16,7 @@ class PlannedRuns(Table):
     """One row a policy: all jobs that work for it, before any of them is started."""
 
     task: Series[str] = pa.Field(description="Name of the task.")
-    run: Series[str] = pa.Field(description="Name of the run or expert; base for the base.")
+    run: Series[str] = pa.Field(description="Name of the run, expert or base.")
     method: Series[str] = pa.Field(description="Method of a run, base, or kind of an expert.")
     seed: Series[int] = pa.Field(ge=0, description="Seed.")
     jobs: Series[str] = pa.Field(description="The rules of its jobs, with spaces between.")
@@ -46,6 +46,7 @@ def rows_of(study: Study, costs: Costs, figures: Figures) -> list[dict[str, Any]
     for t in study.tasks:
         kinds |= {(t.name, run.name): run.method for run in t.runs}
         kinds |= {(t.name, expert.name): expert.kind for expert in t.experts}
+    kinds |= dict.fromkeys(bases_of(study), "base")
     grouped: dict[tuple[str, str, int | None], list[Job]] = {}
     for job in costs:
         grouped.setdefault((job.task, job.run, job.seed), []).append(job)
@@ -57,7 +58,7 @@ def rows_of(study: Study, costs: Costs, figures: Figures) -> list[dict[str, Any]
             {
                 "task": task,
                 "run": run,
-                "method": "base" if run == "base" else kinds[task, run],
+                "method": kinds[task, run],
                 "seed": seed,
                 "jobs": " ".join(job.rule for job in jobs),
                 "gpus": sums["gpus"],
@@ -86,11 +87,12 @@ def total(costs: Costs, jobs: Iterable[Job]) -> dict[str, Any]:
     }
 
 
-def totals(costs: Costs, figures: Figures) -> dict[str, dict[str, dict[str, Any]]]:
+def totals(study: Study, costs: Costs, figures: Figures) -> dict[str, dict[str, dict[str, Any]]]:
     """Add up everything, each figure with all that it depends on, each task and each seed."""
     tasks = dict.fromkeys(job.task for job in costs)
-    bases = [job for job in costs if job.run == "base"]
-    trained = [job for job in costs if job.run != "base"]
+    known = bases_of(study)
+    bases = [job for job in costs if (job.task, job.run) in known]
+    trained = [job for job in costs if (job.task, job.run) not in known]
     by_seed = {
         f"seed {seed}": total(costs, [job for job in trained if job.seed == seed])
         for seed in sorted({job.seed for job in trained if job.seed is not None})

@@ -56,7 +56,7 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
         if method.learns_from == "probabilities":
             teachers = [shape_of(m, study) for m in task.models_behind(run.expert or "")]
         estimate = training(
-            shape,
+            shape_of(task.named_bases[task.base_of(run.name)], study) or shape,
             gpus=max(1, getattr(task.resources, run.method).gpu),
             sequences=settings.micro_batch_size,
             length=prompt + (settings.max_new_tokens if generates else response),
@@ -126,19 +126,19 @@ class Training(NamedTuple):
 
 def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> list[Training]:
     """List the trainings among the jobs still to be done, without what they wrote so far."""
-    shape = shape_of(task.base, study)
-    if shape is None:
+    if shape_of(task.base, study) is None:
         return []
-    count = parameters(shape)
     # A base is trained from scratch on a CPU whatever the hardware is, in single precision.
     hardware = {"pretrain": "cpu"}
-    steps = {"base": 1} | {run.name: len(task.checkpoints_of(run)) for run in task.runs}
+    steps = dict.fromkeys(task.named_bases, 1)
+    steps |= {run.name: len(task.checkpoints_of(run)) for run in task.runs}
     rules = {"pretrain", "finetune", *(run.method for run in task.runs)}
     found, layout = [], Layout(results)
     for job in jobs:
         if job.task != task.name or job.rule not in rules:
             continue
         state = layout.state(task.name, job.run, job.seed or 0)
+        count = parameters(of_model(task.named_bases[task.base_of(job.run)], study.plan))
         a_step = count * published_bytes(hardware.get(job.rule, study.hardware))
         published = steps[job.run] * a_step - _size(state / PUBLISHED)
         resumed = state_bytes(count) - sum(map(_size, existing_updates(state)))

@@ -63,18 +63,17 @@ def name_of(source: Model | DataSet) -> str:
 def check_tokenizers(task: Task, folders: dict[str, Path], report: Report) -> None:
     """Check that student and expert of every distillation read and write the same tokens.
 
-    So must all policies of a mixture. All runs go back to the task's base, so that only experts
-    that are no runs can differ.
+    So must all policies of a mixture. A run has the tokenizer of the base that it goes back to.
     """
     for run in task.runs:
         if METHODS[run.method].learns_from != "probabilities" or task.base is None:
             continue
-        where = f"{task.name}/{run.name}"
+        where, student = f"{task.name}/{run.name}", task.named_bases[task.base_of(run.name)]
         for expert in task.models_behind(run.expert or ""):
-            for difference in _between("the student", task.base, "its expert", expert, folders):
+            for difference in _between("the student", student, "its expert", expert, folders):
                 report.problem(where, difference, _ONE_TOKENIZER)
         mixed = run.expert in {mixture.name for mixture in task.mixtures}
-        width = getattr(shape_of(task.base, None), "vocabulary", 0)
+        width = getattr(shape_of(student, None), "vocabulary", 0)
         if mixed and width > LARGEST_VOCABULARY:
             report.problem(
                 where,
@@ -226,13 +225,14 @@ class Generated(NamedTuple):
 def generated(study: Study, task: Task) -> Iterator[Generated]:
     """List what a task's jobs generate; prompts are as long as the plan has them."""
     prompt = study.plan.tokens[task.name].prompt_tokens if study.plan else 0
+    for base in task.named_bases.values():
+        yield Generated("evaluate", base, prompt + task.evaluation.policy.max_new_tokens)
     if task.base is not None:
-        yield Generated("evaluate", task.base, prompt + task.evaluation.policy.max_new_tokens)
-        for method in sorted({run.method for run in task.runs}):
+        for method, name in sorted({(run.method, task.base_of(run.name)) for run in task.runs}):
             settings = getattr(task.methods, method)
             if METHODS[method].on_policy:
                 longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
-                yield Generated(method, task.base, longest)
+                yield Generated(method, task.named_bases[name], longest)
     for pair in study.discrepancy.models if study.discrepancy else []:
         for expert in task.experts:
             if pair.task == task.name and expert.name in (pair.expert, pair.student):

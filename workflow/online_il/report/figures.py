@@ -23,7 +23,8 @@ from online_il.charts.curves import (
 )
 from online_il.charts.style import Style, styles, themed
 from online_il.layout import Layout
-from online_il.store import BASE, from_start, query
+from online_il.methods import METHODS
+from online_il.store import BASE, query
 
 POINTS = 120
 """A training curve has at most so many points a seed; each is the mean of its neighbours."""
@@ -81,7 +82,7 @@ def _accuracy(name: str, measure: PanelGroup, looks: dict[str, Style]) -> Chart:
         {run: look for run, look in looks.items() if run in present},
         labelled=True,
     )
-    seeds = alt.Chart(from_start(measure.seeds)[["run", "seed", "step", *AXES, "accuracy"]])
+    seeds = alt.Chart(measure.seeds[["run", "seed", "step", *AXES, "accuracy"]])
     hover = seeds.mark_point(size=60, opacity=0).encode(
         alt.X("samples:Q"), alt.Y("accuracy:Q"), tooltip=["run", "seed", "step", "accuracy"]
     )
@@ -118,7 +119,7 @@ def _accuracy(name: str, measure: PanelGroup, looks: dict[str, Style]) -> Chart:
 def training_charts(database: Path) -> list[Chart]:
     """Draw reward, KL, entropy and length during training: a chart each task and quantity."""
     rows = query(database, "training")
-    rows = rows[rows["run"] != BASE]
+    rows = rows[rows["method"].isin(METHODS)]
     charts: list[Chart] = []
     for task, part in rows.groupby("task"):
         for column, title in TRACES.items():

@@ -23,7 +23,7 @@ class Spent(NamedTuple):
     with_expert: float  # And in that of all runs that it imitates or starts from.
     generated: float | None  # Tokens: rollouts of its own, or its expert's demonstrations.
     trained: float
-    gained: float | None  # Points of accuracy over the base.
+    gained: float | None  # Points of accuracy over its base.
     hours_a_point: float | None  # With the expert's; None where nothing was gained.
     tokens_a_point: float | None
 
@@ -50,7 +50,8 @@ def spent(database: Path, results: Path) -> list[Spent]:
         """,
     ).to_dict("records")
     runs = query(
-        database, "SELECT DISTINCT ON (task, run) task, run, expert, start, settings FROM runs"
+        database,
+        "SELECT DISTINCT ON (task, run) task, run, method, expert, start, settings FROM runs",
     ).astype(object)
     rows = runs.where(runs.notna(), None).to_dict("records")
     known = {(row["task"], row["run"]): row for row in rows}
@@ -60,17 +61,30 @@ def spent(database: Path, results: Path) -> list[Spent]:
 
 
 def _made_of(task: str, run: str, known: dict[tuple[str, str], dict[Any, Any]]) -> set[str]:
-    """List the runs that a run imitates or starts from, however indirectly."""
+    """List the runs that a run imitates or starts from, however indirectly, without the bases."""
     pending, found = [run], {run}
     while pending:
         row = known.get((task, pending.pop()), {})
         settings = json.loads(row["settings"]) if row else {}
         names = {*settings.get("parts", {}), settings.get("fallback")}
         names |= {row.get("expert"), str(row.get("start") or BASE).partition("@")[0]}
-        new = {name for name in names if (task, name) in known and name != BASE} - found
+        new = {n for n in names if (task, n) in known and not _is_base(known[task, n])} - found
         found |= new
         pending += new
     return found - {run}
+
+
+def _is_base(row: dict[Any, Any]) -> bool:
+    return bool(row["run"] == BASE or row["method"] == "pretrain")
+
+
+def _base_of(task: str, run: str, known: dict[tuple[str, str], dict[Any, Any]]) -> str:
+    """Name the base that a run was first trained from, through all that it starts from."""
+    for _ in known:
+        row = known.get((task, run))
+        if row and not _is_base(row):
+            run = str(row["start"] or BASE).partition("@")[0]
+    return run
 
 
 def _row(
@@ -91,8 +105,9 @@ def _row(
         generated = None if samples is None else _demonstrated(samples)
     hours_with_expert = row["hours"] + imitated
     gained = None
-    if run != BASE and (task, run) in accuracy and (task, BASE) in accuracy:
-        gained = 100 * (accuracy[task, run] - accuracy[task, BASE])
+    base = _base_of(task, run, known)
+    if run != base and (task, run) in accuracy and (task, base) in accuracy:
+        gained = 100 * (accuracy[task, run] - accuracy[task, base])
     pays = gained is not None and gained > 0
     return Spent(
         task,

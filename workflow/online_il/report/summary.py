@@ -45,9 +45,13 @@ def _accuracies(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
 
 
 def _costs(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
-    """Tabulate what each run took in training and how long its responses are, a row a run."""
+    """Tabulate what each run took in training, how long its responses are and how many never end.
+
+    A row a run.
+    """
     table = Table("run", **LOOK, title=f"{task}: training, means over seeds")
-    for column in ("seeds", "updates", "samples", "tokens", "device-seconds", "response length"):
+    counted = ("seeds", "updates", "samples", "tokens", "device-seconds")
+    for column in (*counted, "response length", "cut off"):
         table.add_column(column, justify="right")
     inside = rows["benchmark"].isin(INSIDE) & (rows["sampling"] == "policy")
     drawn = rows[inside].drop_duplicates("run").set_index("run")
@@ -55,7 +59,8 @@ def _costs(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
         if run in drawn.index:
             r = drawn.loc[run]
             counts = [f"{r[key]:,.0f}" for key in ("seeds", "updates", "samples", "tokens")]
-            table.add_row(run, *counts, f"{r['device_seconds']:,.1f}", f"{r['mean_length']:.1f}")
+            counts += [f"{r['device_seconds']:,.1f}", f"{r['mean_length']:.1f}"]
+            table.add_row(run, *counts, f"{r['truncation_rate']:.1%}")
     return table
 
 
@@ -111,5 +116,6 @@ def summary(database: Path) -> str:
             console.print(line)
         console.print()
     console.print("Training is that of the run itself, without its expert's.")
+    console.print("Cut off: the share of responses that reach the limit of their length.")
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     return "\n".join(lines) + "\n"

@@ -62,10 +62,18 @@ def data_problems(data: MiniatureData) -> Iterator[Problem]:
 
 
 def length_problems(task: Task) -> Iterator[Problem]:
-    """Tell of prompts and responses that do not fit into the base's `max_length` positions."""
-    data, base = task.data, task.base
-    if not isinstance(data, MiniatureData) or not isinstance(base, Scratch):
-        return
+    """Tell of prompts and responses that do not fit into a base's `max_length` positions."""
+    places: list[tuple[Keys, object]] = [(("base",), task.base)]
+    places += [(("bases", row), base) for row, base in enumerate(task.bases)]
+    for keys, base in places:
+        if isinstance(task.data, MiniatureData) and isinstance(base, Scratch):
+            yield from _length_problems(task, task.data, keys, base)
+
+
+def _length_problems(
+    task: Task, data: MiniatureData, place: Keys, base: Scratch
+) -> Iterator[Problem]:
+    named = "base" if len(place) == 1 else f"bases[{place[1]}]"
     common, other = data.in_distribution.operands, data.out_of_distribution.operands
     prompt, longest = _prompt_tokens(common), _prompt_tokens(common + other)
     limits: list[tuple[Keys, object, int]] = [
@@ -82,18 +90,19 @@ def length_problems(task: Task) -> Iterator[Problem]:
             yield Problem(
                 (*keys, "max_new_tokens"),
                 value,
-                f"with a prompt of {before} tokens this passes base.max_length {base.max_length}",
-                f"choose at most {base.max_length - before}, or raise base.max_length",
+                f"with a prompt of {before} tokens this passes {named}.max_length "
+                f"{base.max_length}",
+                f"choose at most {base.max_length - before}, or raise {named}.max_length",
             )
     numbers = max(common)
     # An attempt `3 * 12 = 36 - 4 = 32 no`, and four tags, the answer and the end after the last.
     trace = prompt + base.max_attempts * (4 * numbers - 2) + 4 * numbers
     if trace > base.max_length:
         yield Problem(
-            ("base", "max_attempts"),
+            (*place, "max_attempts"),
             base.max_attempts,
-            f"the longest trace has {trace} tokens and passes base.max_length {base.max_length}",
-            "lower it, or raise base.max_length",
+            f"the longest trace has {trace} tokens and passes {named}.max_length {base.max_length}",
+            f"lower it, or raise {named}.max_length",
         )
 
 
