@@ -286,8 +286,16 @@ claims:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("[a, b, c, d]", "[a, b, a, d]", "runs[2] = a: this run would be compared|name another"),
-        ("[a, b, c, d]", "[a, b, c, a]", "runs[3] = a: this run would be compared|name another"),
+        (
+            "[a, b, c, d]",
+            "[a, b, a, d]",
+            "claims[0].runs[2]|would be compared with itself|name another",
+        ),
+        (
+            "[a, b, c, d]",
+            "[a, b, c, a]",
+            "claims[0].runs[3]|would be compared with itself|name another",
+        ),
         ("[a, b, c, d]", "[a, b, c]", "claims[0].runs|at least 4 items|The four runs"),
         ("[a, b, c, d]", "[a, b, c, d, e]", "claims[0].runs|at most 4 items|The four runs"),
         ("[a, b, c, d]", "[a, b, c, D x]", "claims[0].runs[3]|pattern"),
