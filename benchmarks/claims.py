@@ -33,8 +33,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_il.claims.drafts import CONTRADICTED, SUPPORTED, UNDECIDED, Draft, finish, region
-from online_il.claims.judge import run_drafts, side_of
+from online_il.claims.drafts import (
+    CONTRADICTED,
+    SUPPORTED,
+    UNDECIDED,
+    Draft,
+    finish,
+    region,
+    side_of,
+)
+from online_il.claims.judge import run_drafts
 from online_il.claims.measured import Measured
 from online_il.config.claims import load_claims
 from online_il.statistics.resampling import resampled

@@ -318,11 +318,28 @@ def test_a_claim_of_missing_runs_says_why_and_all_others_are_there(whole):
 
 
 def test_a_pair_of_models_is_judged_by_what_exceeds_the_gap(whole, study):
-    assert whole["aime-length-above-gap"].verdict == "supported"
-    assert whole["aime-length-above-gap"].effect == pytest.approx(0.2)
-    assert whole["aime-keyword-above-gap-wait"].runs == ["far", "near"]
-    assert whole["aime-length-wide-margin"].margin == pytest.approx(0.1)
+    assert whole["aime-length-above-gap-far/near"].verdict == "supported"
+    assert whole["aime-length-above-gap-far/near"].effect == pytest.approx(0.2)
+    assert whole["aime-keyword-above-gap-far/near-wait"].runs == ["far", "near"]
+    assert whole["aime-length-wide-margin-far/near"].margin == pytest.approx(0.1)
     assert not any("within" in name for name in whole)
+    assert whole["online-length-above-gap"].verdict == "not run"
+
+
+def test_what_a_study_lacks_of_the_title_question_is_not_run(whole):
+    lacking = {
+        "mixture-online-ahead": "distill-mixture and no run sft-mixture",
+        "mixture-interaction": "distill-mixture and no run sft-mixture and no run "
+        "distill-realizable",
+        "coverage-online-flat": "distill-mixture4 and no run distill-mixture and no run "
+        "distill-mixture64 and no run distill-mixture256",
+    }
+    for name, runs in lacking.items():
+        found = whole[f"countdown-{name}"]
+        assert (found.verdict, found.effect) == ("not run", None)
+        assert found.note == f"countdown has no run {runs}."
+    answer = whole["abstract-misspecified"]
+    assert answer.verdict == "undecided" and "mixture-online-ahead was not run." in answer.note
 
 
 def test_the_numbers_are_those_of_the_answers(whole, study):

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from online_il.config.claims import load_claims
 from online_il.config.reading import ConfigError
+from online_il.report.verdicts import ANSWER, FAMILIES
 
 CLAIMS = Path(__file__).parents[2] / "config" / "claims.yaml"
 
@@ -28,6 +30,63 @@ def test_all_of_the_papers_claims_are_there():
     # Lengths, four keywords in a row of their own each, and the wide margin: six at paper's scale.
     assert families["table1"] == 3
     assert {"theorem1", "theorem2", "theorem5", "abstract"} <= families.keys()
+    # Ours, of the title's question: a family a question.
+    ours = {"mixture": 3, "coverage": 2, "direction": 2, "habits": 2, "noise": 1}
+    assert families.items() >= ours.items() and families["table1-online"] == 3
+    assert families.keys() == {*FAMILIES, ANSWER}
+
+
+@pytest.mark.parametrize(
+    ("claim", "kind", "runs", "margin"),
+    [
+        ("mixture-online-ahead", "superiority", "distill-mixture sft-mixture", 0.2),
+        ("mixture-online-reaches-learnable", "equivalence", "distill-mixture expert", 0.05),
+        (
+            "mixture-interaction",
+            "interaction",
+            "distill-mixture sft-mixture distill-realizable sft-realizable",
+            0.1,
+        ),
+        (
+            "coverage-online-flat",
+            "range",
+            "distill-mixture4 distill-mixture distill-mixture64 distill-mixture256",
+            0.05,
+        ),
+        ("coverage-offline-starves", "superiority", "learnable-mixture4 learnable-mixture256", 0.1),
+        ("forward-own-no-better", "non-inferiority", "forward-mixture sft-mixture", 0.05),
+        ("reverse-expert-falls-short", "superiority", "distill-mixture soft-reverse-mixture", 0.05),
+        (
+            "habits-token-no-better",
+            "non-inferiority",
+            "distill-mixture-warm sft-mixture-warm",
+            0.05,
+        ),
+        ("habits-response-escapes", "superiority", "response-mixture-warm sft-mixture-warm", 0.2),
+        (
+            "noise-no-interaction",
+            "interaction",
+            "distill-noisy sft-noisy distill-realizable sft-realizable",
+            0.1,
+        ),
+    ],
+)
+def test_the_titles_question_is_asked_with_the_margins_that_were_fixed(claim, kind, runs, margin):
+    (found,) = (one for one in load_claims(CLAIMS).claims if one.id == claim)
+    assert (found.kind, found.runs, found.margin) == (kind, runs.split(), margin)
+    assert "by hand when the margin was set" in found.note
+    if kind == "interaction":
+        assert found.expect == ("at-most" if claim == "noise-no-interaction" else "at-least")
+
+
+def test_every_run_of_a_claim_is_one_of_a_study_that_is_shipped():
+    named = set()
+    for path in CLAIMS.parent.glob("*.yaml"):
+        for task in yaml.safe_load(path.read_text()).get("tasks", []):
+            named |= {one["name"] for key in ("runs", "experts") for one in task.get(key, [])}
+    for claim in load_claims(CLAIMS).claims:
+        runs = [*getattr(claim, "runs", []), *(getattr(claim, "pair", None) or [])]
+        assert set(runs) <= named, f"{claim.id}: no study has {sorted(set(runs) - named)}"
 
 
 @pytest.mark.parametrize(

@@ -157,8 +157,11 @@ def test_the_claims_are_judged_or_not_run(study):
     }
     # One seed of untrained models shows nothing about runs; the theory is exact.
     assert claims["countdown-sft-realizable-matches"]["verdict"] == "undecided"
-    assert claims["countdown-length-above-gap"]["runs"] == ["solver", "sft-unrealizable"]
-    assert claims["aime-length-above-gap"]["runs"] == ["one", "other"]
+    pair = claims["countdown-length-above-gap-solver/sft-unrealizable"]
+    assert pair["runs"] == ["solver", "sft-unrealizable"]
+    assert claims["aime-length-above-gap-one/other"]["runs"] == ["one", "other"]
+    assert claims["online-length-above-gap"]["verdict"] == "not run"
+    assert claims["countdown-mixture-interaction"]["verdict"] == "not run"
     assert claims["gaussian-class-a"]["verdict"] == "supported"
     assert claims["gsm8k-sft-realizable-matches"]["note"] == "gsm8k has no run sft-realizable."
     with duckdb.connect(str(study / "results.duckdb"), read_only=True) as database:

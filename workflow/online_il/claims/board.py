@@ -57,7 +57,7 @@ def verdict_counts(claims: ClaimVerdicts) -> dict[str, int]:
 def count_summary(claims: ClaimVerdicts) -> str:
     """Say how many claims have each verdict, without verdicts that none has."""
     parts = [f"{count} {name}" for name, count in verdict_counts(claims).items() if count]
-    return f"{len(claims.claims)} claims of the paper: {', '.join(parts)}"
+    return f"{len(claims.claims)} claims: {', '.join(parts)}"
 
 
 def effect(claim: ClaimVerdict) -> str:

@@ -10,11 +10,19 @@ each at 2.5 %. Within a family Holm corrects the p values; what is neither is un
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from online_il.claims.records import ClaimVerdict
+from online_il.config.claims import (
+    DegradationClaim,
+    DiscrepancyClaim,
+    InteractionClaim,
+    RunClaim,
+    TheoryClaim,
+)
 from online_il.statistics.effects import Effect, holm, mean_effect, simultaneous_p
 from online_il.statistics.intervals import LEVEL, TAIL, Array
 from online_il.statistics.resampling import largest_moves, simultaneous_tail
@@ -40,6 +48,44 @@ class Draft:
     """The distance that such studies would see, of the tail that an interval leaves."""
 
 
+def draft_of(claim: RunClaim | DiscrepancyClaim | TheoryClaim, task: str | None) -> Draft:
+    """Begin a claim's draft in a task, with all that is known before anything is measured."""
+    return Draft(
+        claim.id,
+        {
+            "id": claim.id if task is None else f"{task}-{claim.id}",
+            "title": claim.title,
+            "family": claim.family,
+            "task": task,
+            "source": claim.source,
+            "kind": claim.kind,
+            "runs": [],
+            "unit": "accuracy",
+            "margin": claim.margin,
+            "holds": side_of(claim),
+            "statistic": "",
+        },
+        notes=[claim.note],
+    )
+
+
+def side_of(claim: RunClaim | DiscrepancyClaim | TheoryClaim) -> str:
+    """Name the side of its margin on which a claim holds."""
+    if isinstance(claim, DegradationClaim):
+        return "below" if claim.statistic == "worst-drop" else "above"
+    key = claim.expect if isinstance(claim, TheoryClaim | InteractionClaim) else claim.kind
+    return {
+        "equivalence": "within",
+        "superiority": "above",
+        "non-inferiority": "below",
+        "range": "below",
+        "discrepancy": "above",
+        "within": "within",
+        "at-least": "above",
+        "at-most": "below",
+    }[key]
+
+
 def region(side: str, margin: float) -> tuple[float, float]:
     """Return the interval of effects in which a claim on this side of its margin holds."""
     return {
@@ -49,21 +95,28 @@ def region(side: str, margin: float) -> tuple[float, float]:
     }[side]
 
 
-def measure(draft: Draft, effect: Effect, holds: tuple[float, float], *, ratio: bool) -> None:
-    """Fill in a single effect; `ratio`: it is the logarithm of a factor."""
+def measure(
+    draft: Draft,
+    effect: Effect,
+    holds: tuple[float, float],
+    *,
+    ratio: bool,
+    largest: float = 1.0,
+) -> None:
+    """Fill in a single effect; `ratio`: it is the logarithm of a factor.
+
+    A difference that is none is shown within ± `largest`.
+    """
     low, high = effect.interval()
     inside = min(effect.value - holds[0], holds[1] - effect.value)
     draft.side = SUPPORTED if inside > 0 else CONTRADICTED
     draft.detectable = lambda tail: in_unit(effect.detectable(tail), ratio=ratio)
     for name, number in (("effect", effect.value), ("low", low), ("high", high)):
-        draft.fields[name] = in_unit(number, ratio=ratio) if ratio else in_range(number)
+        shown = in_unit(number, ratio=ratio) if ratio else in_range(number, largest)
+        draft.fields[name] = shown
     draft.fields["p"] = effect.p_value(inside)
-    reach = effect.value - low
-    if math.isfinite(holds[0]) and math.isfinite(holds[1]) and reach > holds[1]:
-        draft.notes.append(
-            f"The interval reaches {reach:.3g} to either side: with these seeds and prompts no "
-            "result could have supported this margin."
-        )
+    if math.isfinite(holds[0]) and math.isfinite(holds[1]):
+        _hopeless(draft, effect.value - low, holds[1])
     _few_seeds(draft, effect.seeds)
 
 
@@ -100,15 +153,40 @@ def measure_curve(
     _few_seeds(draft, effect.seeds)
 
 
-def in_range(difference: float) -> float:
-    """Clip a difference of shares as it is shown: none is beyond 1."""
-    return min(max(difference, -1.0), 1.0)
+def measure_range(
+    draft: Draft, ends_S_K_P: Array, margin: float, resamples: int, rng: np.random.Generator
+) -> None:
+    """Fill in the largest difference between any two of K runs' ends, claimed below the margin.
+
+    It is below where that of every two is, in both directions: equivalence of each pair by itself,
+    for which nothing needs to be corrected (Berger, Technometrics 24, 1982). That some two surely
+    are further apart needs an interval for all pairs at once. Both are those of a curve's points.
+    """
+    two = permutations(range(ends_S_K_P.shape[1]), 2)
+    difference_S_K_P = np.stack([ends_S_K_P[:, a] - ends_S_K_P[:, b] for a, b in two], axis=1)
+    measure_curve(draft, difference_S_K_P, margin, resamples, rng)
+    draft.fields["low"] = max(0.0, draft.fields["low"])
+    effects = [mean_effect(pair_S_P) for pair_S_P in difference_S_K_P.transpose(1, 0, 2)]
+    _hopeless(draft, max(one.value - one.interval()[0] for one in effects), margin)
+
+
+def in_range(difference: float, largest: float = 1.0) -> float:
+    """Clip a difference of shares as it is shown: none is beyond `largest`."""
+    return min(max(difference, -largest), largest)
 
 
 def in_unit(number: float, *, ratio: bool) -> float:
     """Turn a number into what is shown; `ratio`: it is the logarithm of a factor."""
     # No factor is beyond this; an interval may be, in a study of a few answers.
     return math.exp(min(number, LARGEST)) if ratio else number
+
+
+def _hopeless(draft: Draft, reach: float, margin: float) -> None:
+    if reach > margin:
+        draft.notes.append(
+            f"The interval reaches {reach:.3g} to either side: with these seeds and prompts no "
+            "result could have supported this margin."
+        )
 
 
 def _few_seeds(draft: Draft, seeds: int) -> None:

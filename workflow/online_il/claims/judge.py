@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from online_il import benchmarks
 from online_il.claims.drafts import (
@@ -15,12 +14,16 @@ from online_il.claims.drafts import (
     SUPPORTED,
     UNDECIDED,
     Draft,
+    draft_of,
     finish,
     measure,
     measure_curve,
+    measure_range,
     region,
+    side_of,
 )
 from online_il.claims.measured import Measured, Measurements
+from online_il.claims.pairs import pair_drafts
 from online_il.claims.records import ClaimVerdict
 from online_il.claims.theory import theory_number
 from online_il.config.claims import (
@@ -30,12 +33,13 @@ from online_il.config.claims import (
     DegradationClaim,
     DifferenceClaim,
     DiscrepancyClaim,
+    InteractionClaim,
+    RangeClaim,
+    RunClaim,
     TheoryClaim,
 )
-from online_il.discrepancy.tables import DiscrepancyTable
-from online_il.layout import pair_of, theory_panel
-from online_il.records import provenance, read_table
-from online_il.statistics.effects import Effect, Part, best_of_others, mean_effect
+from online_il.layout import theory_panel
+from online_il.statistics.effects import best_of_others, mean_effect
 from online_il.statistics.intervals import LEVEL, TAIL, Array, normal_interval
 from online_il.statistics.speed import Curve, speed
 from online_il.store import BASE
@@ -59,11 +63,11 @@ def judge(claims: Claims, evidence: Evidence) -> list[ClaimVerdict]:
     drafts: list[Draft] = []
     for index, claim in enumerate(claims.claims):
         rng = np.random.default_rng([claims.seed, index])
-        if isinstance(claim, DifferenceClaim | DegradationClaim):
+        if isinstance(claim, RunClaim):
             for task in evidence.measurements.tasks:
                 drafts += run_drafts(claim, evidence.measurements, task, claims.resamples, rng)
         elif isinstance(claim, DiscrepancyClaim):
-            drafts += _pair_drafts(claim, evidence)
+            drafts += pair_drafts(claim, evidence.measurements, evidence.discrepancy)
         elif isinstance(claim, TheoryClaim):
             drafts.append(_theory_draft(claim, evidence.theory))
     single = finish(drafts)
@@ -78,49 +82,11 @@ def judge(claims: Claims, evidence: Evidence) -> list[ClaimVerdict]:
     return [*single, *conjunctions]
 
 
-def _draft(
-    claim: DifferenceClaim | DegradationClaim | DiscrepancyClaim | TheoryClaim, task: str | None
-) -> Draft:
-    return Draft(
-        claim.id,
-        {
-            "id": claim.id if task is None else f"{task}-{claim.id}",
-            "title": claim.title,
-            "family": claim.family,
-            "task": task,
-            "source": claim.source,
-            "kind": claim.kind,
-            "runs": [],
-            "unit": "accuracy",
-            "margin": claim.margin,
-            "holds": side_of(claim),
-            "statistic": "",
-        },
-        notes=[claim.note],
-    )
-
-
-def side_of(claim: DifferenceClaim | DegradationClaim | DiscrepancyClaim | TheoryClaim) -> str:
-    """Name the side of its margin on which a claim holds."""
-    if isinstance(claim, DegradationClaim):
-        return "below" if claim.statistic == "worst-drop" else "above"
-    key = claim.expect if isinstance(claim, TheoryClaim) else claim.kind
-    return {
-        "equivalence": "within",
-        "superiority": "above",
-        "non-inferiority": "below",
-        "discrepancy": "above",
-        "within": "within",
-        "at-least": "above",
-        "at-most": "below",
-    }[key]
-
-
 # ---- claims about runs ----
 
 
 def run_drafts(
-    claim: DifferenceClaim | DegradationClaim,
+    claim: RunClaim,
     measurements: Measurements,
     task: str,
     resamples: int,
@@ -129,7 +95,7 @@ def run_drafts(
     """Measure a claim about runs: a row a benchmark, or one that says why there is none."""
     found = measurements.benchmarks(task, claim.benchmarks)
     for name in found or [""]:
-        draft = _draft(claim, task)
+        draft = draft_of(claim, task)
         draft.fields["runs"] = list(claim.runs)
         draft.fields["statistic"] = statistic_in_words(claim, name or claim.benchmarks)
         draft.fields["unit"] = "factor" if claim.statistic in RATIOS else "accuracy"
@@ -150,11 +116,15 @@ def run_drafts(
         yield draft
 
 
-def statistic_in_words(
-    claim: DifferenceClaim | DegradationClaim, benchmark: str, base: str = BASE
-) -> str:
+def statistic_in_words(claim: RunClaim, benchmark: str, base: str = BASE) -> str:
     """Describe the statistic of a claim on a benchmark; `base` is that of its first run."""
     where = f"on {benchmark}"
+    if isinstance(claim, InteractionClaim):
+        first, second, third, fourth = claim.runs
+        return f"final accuracy {where}, ({first} less {second}) less ({third} less {fourth})"
+    if isinstance(claim, RangeClaim):
+        runs = ", ".join(claim.runs)
+        return f"largest difference of final accuracies {where} between any two of {runs}"
     if claim.statistic == "accuracy":
         return f"final accuracy {where}, {claim.runs[0]} less {claim.runs[1]}"
     if claim.statistic == "worst-drop":
@@ -188,13 +158,11 @@ def is_base(run: str, measured: Mapping[str, Measured]) -> bool:
     return run == BASE or not measured[run].start
 
 
-def _needed(
-    claim: DifferenceClaim | DegradationClaim, measured: Mapping[str, Measured]
-) -> list[str]:
+def _needed(claim: RunClaim, measured: Mapping[str, Measured]) -> list[str]:
     extra = []
     if isinstance(claim, DegradationClaim):
         extra = [own_base(claim.runs[0], measured)]
-    elif claim.statistic in RATIOS:
+    elif isinstance(claim, DifferenceClaim) and claim.statistic in RATIOS:
         begun = [measured[run].start.partition("@")[0] for run in claim.runs if run in measured]
         extra = [EXPERT, own_base(EXPERT, measured), *begun]
     return list(dict.fromkeys([*claim.runs, *extra]))
@@ -202,7 +170,7 @@ def _needed(
 
 def _measure_runs(
     draft: Draft,
-    claim: DifferenceClaim | DegradationClaim,
+    claim: RunClaim,
     measurements: Measurements,
     task: str,
     measured: dict[str, Measured],
@@ -254,10 +222,18 @@ def _measure_runs(
             start = base[:, 0] if claim.statistic == "final-drop" else best
             drop = mean_effect(start - run[:, -1])
             measure(draft, drop, region("above", claim.margin), ratio=False)
+    elif isinstance(claim, RangeClaim):
+        ends_S_K_P = np.stack([table(name)[:, -1] for name in claim.runs], axis=1)
+        measure_range(draft, ends_S_K_P, claim.margin, resamples, rng)
     else:
-        first, second = (table(name)[:, -1] for name in claim.runs)
         holds = region(side_of(claim), claim.margin)
-        measure(draft, mean_effect(first - second), holds, ratio=False)
+        first, second, *others = (table(name)[:, -1] for name in claim.runs)
+        if others:
+            twice_S_P = first - second - (others[0] - others[1])
+            effect = mean_effect(twice_S_P, largest=2.0)
+            measure(draft, effect, holds, ratio=False, largest=2.0)
+        else:
+            measure(draft, mean_effect(first - second), holds, ratio=False)
 
 
 def _measure_speed(
@@ -295,70 +271,11 @@ def _measure_speed(
         draft.notes.append("The expert's gain cannot be told from none.")
 
 
-# ---- claims about pairs of models ----
-
-
-def _pair_drafts(claim: DiscrepancyClaim, evidence: Evidence) -> Iterator[Draft]:
-    """Measure each pair whose expert is no run of its task, and so not realizable."""
-    none = True
-    for path in evidence.discrepancy:
-        task, expert, student = pair_of(path)
-        if task in evidence.measurements.tasks and expert in evidence.measurements.names(task):
-            continue
-        rows = read_table(path, DiscrepancyTable)
-        facts = provenance(path)
-        # A measure that ends in a blank is one a keyword.
-        many = claim.measure.endswith(" ")
-        names = rows["measure"]
-        is_claimed = names.str.startswith(claim.measure) if many else names == claim.measure
-        for _, row in rows[is_claimed].iterrows():
-            none = False
-            yield _measure_draft(claim, task, (expert, student), row, facts)
-    if none:
-        draft = _draft(claim, None)
-        draft.fields |= {
-            "statistic": f"{claim.measure.strip()}, less the gap of accuracies",
-            "unit": "share",
-        }
-        draft.notes = ["No unrealizable expert is compared with a student in this study."]
-        yield draft
-
-
-def _measure_draft(
-    claim: DiscrepancyClaim,
-    task: str,
-    pair: tuple[str, str],
-    row: pd.Series,
-    facts: dict[str, object],
-) -> Draft:
-    draft = _draft(claim, task)
-    prompts = int(str(facts["n_prompts"]))
-    draft.fields |= {
-        "runs": list(pair),
-        "statistic": f"{row['measure']}, less the absolute gap of accuracies",
-        "unit": "share",
-        "n_prompts": prompts,
-    }
-    word = row["measure"].removeprefix(claim.measure)
-    if word:
-        draft.fields["id"] += f"-{word}"
-        draft.fields["title"] += f" ({word})"
-    # Prompts alone are resampled, over the responses of all seeds.
-    part = Part(float(row["excess_stderr"]) ** 2, prompts - 1)
-    effect = Effect(float(row["excess"]), (part,), 0, prompts)
-    measure(draft, effect, region("above", claim.margin), ratio=False)
-    draft.notes.append("The interval covers prompts, not seeds.")
-    if not row["above_noise"]:
-        draft.barred.add(SUPPORTED)
-        draft.notes.append("The measure cannot be told from noise.")
-    return draft
-
-
 # ---- claims about the theory, and of several claims ----
 
 
 def _theory_draft(claim: TheoryClaim, tables: Path | None) -> Draft:
-    draft = _draft(claim, None)
+    draft = draft_of(claim, None)
     if tables is None:
         draft.fields["statistic"] = claim.statistic
         draft.notes = ["This study has no theory."]

@@ -3,7 +3,7 @@
 A claim holds of each task that has its benchmarks and runs; nothing in it names a scale.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,6 +51,39 @@ class DifferenceClaim(Claim):
         if (self.statistic in RATIOS) != (self.margin > 1):
             message = "a margin is below 1 for accuracy, and a factor above 1 for times"
             yield Problem(("margin",), self.margin, message, f"choose one for {self.statistic}")
+        yield from _repeated(self.runs, "runs")
+
+
+class InteractionClaim(Claim):
+    """By how much the first run is ahead of the second more than the third is of the fourth."""
+
+    kind: Literal["interaction"]
+    benchmarks: Benchmarks = Field(description="Which of a task's benchmarks it is about.")
+    statistic: Literal["accuracy"] = Field(
+        description="Final accuracies: (first less second) less (third less fourth)."
+    )
+    runs: list[RunName] = Field(min_length=4, max_length=4, description="The four runs.")
+    expect: Literal["at-least", "at-most"] = Field(description="Side of the margin.")
+    margin: float = Field(gt=0, lt=1, description="Set in advance, accuracy.")
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _repeated(self.runs, "runs")
+
+
+class RangeClaim(Claim):
+    """How far apart several runs end: the largest difference between any two of them."""
+
+    kind: Literal["range"]
+    benchmarks: Benchmarks = Field(description="Which of a task's benchmarks it is about.")
+    statistic: Literal["accuracy"] = Field(
+        description="The largest difference of two final accuracies, claimed to be below the "
+        "margin."
+    )
+    runs: list[RunName] = Field(min_length=3, description="The runs, three or more.")
+    margin: float = Field(gt=0, lt=1, description="Set in advance, accuracy.")
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _repeated(self.runs, "runs")
 
 
 class DegradationClaim(Claim):
@@ -74,7 +107,17 @@ class DiscrepancyClaim(Claim):
     measure: str = Field(
         min_length=1, description="Beginning of the measure's name in Table 1, as of every keyword."
     )
+    pair: list[RunName] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="Expert and student. Left out: each pair whose expert is neither a run nor a "
+        "mixture.",
+    )
     margin: float = Field(ge=0, lt=1, description="Set in advance: excess over the gap.")
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _repeated(self.pair or [], "pair")
 
 
 class TheoryClaim(Claim):
@@ -105,9 +148,10 @@ class ConjunctionClaim(Claim):
     claims: list[ClaimName] = Field(min_length=2, description="The others' ids.")
 
 
+RunClaim = DifferenceClaim | DegradationClaim | InteractionClaim | RangeClaim
+"""What is judged by the accuracies of runs."""
 AnyClaim = Annotated[
-    DifferenceClaim | DegradationClaim | DiscrepancyClaim | TheoryClaim | ConjunctionClaim,
-    Field(discriminator="kind"),
+    RunClaim | DiscrepancyClaim | TheoryClaim | ConjunctionClaim, Field(discriminator="kind")
 ]
 
 
@@ -131,6 +175,14 @@ class Claims(Settings):
                 if name not in single:
                     keys = ("claims", index, "claims", place)
                     yield Problem(keys, name, "no claim has this id", "name one of the others")
+
+
+def _repeated(runs: Sequence[str], key: str) -> Iterator[Problem]:
+    """Tell of a run that would be compared with itself."""
+    for index, run in enumerate(runs):
+        if run in runs[:index]:
+            message = "this run would be compared with itself"
+            yield Problem((key, index), run, message, "name another one")
 
 
 def load_claims(path: Path) -> Claims:

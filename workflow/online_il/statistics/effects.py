@@ -91,18 +91,21 @@ class Effect(NamedTuple):
         return max(0.0, float(np.quantile(reach_N + error_N, POWER)))
 
 
-def mean_effect(difference_S_P: Array) -> Effect:
+def mean_effect(difference_S_P: Array, largest: float = 1.0) -> Effect:
     """Average a table of differences, a row a seed, with both parts of its variance.
+
+    No prompt differs by more than `largest`: 1 for two runs, 2 for a difference of differences.
 
     Mean squares of the two-way analysis of variance: MS_S and MS_P estimate the variance of seeds
     and of prompts, each with the residual MS_E in it once, which is taken out half from either. By
     chance MS_S is below MS_E; then MS_E stands for it. As Agresti and Min do for pairs (Stat. Med.
-    24, 2005), two more prompts, one better and one worse, keep the width from 0 where all agree.
+    24, 2005), two more prompts, one better and one worse by as much as can be, keep the width from
+    0 where all agree.
     """
     seeds, prompts = difference_S_P.shape
     mean = float(difference_S_P.mean())
     prompt_P = difference_S_P.mean(0)
-    ms_prompts = seeds * float(np.append(prompt_P, [1.0, -1.0]).var(ddof=1))
+    ms_prompts = seeds * float(np.append(prompt_P, [largest, -largest]).var(ddof=1))
     if seeds == 1:
         return Effect(mean, (Part(ms_prompts / prompts, prompts - 1),), seeds, prompts)
     seed_S = difference_S_P.mean(1)

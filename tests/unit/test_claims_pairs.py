@@ -1,0 +1,102 @@
+"""Claims about discrepancy: which pairs of a study they judge, each in a row of its own."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from online_il.claims.judge import Evidence, judge
+from online_il.claims.records import ClaimVerdict
+from online_il.config.claims import Claims
+from online_il.discrepancy.tables import DiscrepancyTable
+from online_il.files import write_table
+from online_il.layout import Layout
+
+# A mixture is evaluated as a run is; the solver and a model of files are not.
+STUDY = SimpleNamespace(tasks=("task",), names=lambda task: {"base", "expert", "mixture"})
+EXCESS = {
+    ("solver", "sft-unrealizable"): -0.7,
+    ("solver", "sft-longer"): 0.3,
+    ("mixture", "distill-mixture"): 0.5,
+    ("mixture", "sft-mixture"): 0.1,
+    ("expert", "sft-realizable"): 0.2,
+}
+LENGTH = {"measure": "length, TV", "title": "Lengths differ"}
+KEYWORD = {"measure": "keyword, presence of ", "title": "Keywords differ"}
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory) -> list[Path]:
+    layout = Layout(tmp_path_factory.mktemp("results"))
+    paths = []
+    for (expert, student), excess in EXCESS.items():
+        rows = pd.DataFrame(
+            [
+                {
+                    "expert": expert,
+                    "student": student,
+                    "measure": measure,
+                    "unit": "share",
+                    **dict.fromkeys(("estimate", "corrected", "ci_low", "ci_high"), 0.3),
+                    **dict.fromkeys(("null_mean", "null_p95"), 0.1),
+                    "p_value": 0.001,
+                    "above_noise": True,
+                    "excess": excess,
+                    "excess_stderr": 0.02,
+                    "above_gap": excess > 0,
+                    **dict.fromkeys(("expert_value", "student_value"), math.nan),
+                }
+                for measure in ("length, TV", "keyword, presence of no", "keyword, presence of ok")
+            ]
+        )
+        rows["above_gap"] = rows["above_gap"].astype("boolean")
+        path = Path(str(layout.discrepancy("task", expert, student)))
+        write_table(rows, DiscrepancyTable, path, {"n_prompts": 200})
+        paths.append(path)
+    return paths
+
+
+def judged(tables: list[Path], **claim: object) -> list[ClaimVerdict]:
+    whole = {"id": "c", "family": "f", "source": "S", "kind": "discrepancy", "margin": 0.0} | claim
+    claims = Claims.model_validate({"resamples": 1000, "seed": 1, "claims": [whole]})
+    return judge(claims, Evidence(STUDY, None, tables))
+
+
+def test_each_pair_of_an_expert_that_is_no_run_is_a_row_that_names_it(tables):
+    found = judged(tables, **LENGTH)
+    assert {(one.id, one.title, one.verdict) for one in found} == {
+        (
+            "task-c-solver/sft-unrealizable",
+            "Lengths differ (solver / sft-unrealizable)",
+            "contradicted",
+        ),
+        ("task-c-solver/sft-longer", "Lengths differ (solver / sft-longer)", "supported"),
+    }
+    words = judged(tables, **KEYWORD)
+    assert len({one.id for one in words}) == len(words) == 4
+    assert "Keywords differ (solver / sft-longer: ok)" in {one.title for one in words}
+
+
+def test_a_claim_that_names_its_pair_is_about_it_alone(tables):
+    (found,) = judged(tables, **LENGTH, pair=["mixture", "distill-mixture"])
+    assert (found.id, found.title, found.runs) == (
+        "task-c",
+        "Lengths differ",
+        ["mixture", "distill-mixture"],
+    )
+    assert found.effect == pytest.approx(0.5) and found.verdict == "supported"
+    words = judged(tables, **KEYWORD, pair=["mixture", "distill-mixture"])
+    assert [(one.id, one.title) for one in words] == [
+        ("task-c-no", "Keywords differ (no)"),
+        ("task-c-ok", "Keywords differ (ok)"),
+    ]
+
+
+def test_a_pair_that_is_not_compared_is_not_run(tables):
+    (found,) = judged(tables[:1], **LENGTH, pair=["mixture", "distill-mixture"])
+    assert found.verdict == "not run"
+    assert found.note == "mixture is not compared with distill-mixture in this study."
+    (found,) = judged(tables[2:], **LENGTH)
+    assert found.note == "No unrealizable expert is compared with a student in this study."
