@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from online_il.config.divergence import Divergences
 from online_il.experts.divergence import Compared, compared, log_ratio_kl, token_kl

@@ -202,8 +202,8 @@ def _gaps(pairs: list[Pair]) -> Shown:
         )
     return Shown(
         "Realizability gap",
-        "The smallest KL(expert ‖ student) that a student reaches, nats a response. The class's gap "
-        "is no larger, but for the noise of the estimate; how far below it lies is not known.",
+        "The smallest KL(expert ‖ student) that a student reaches, nats a response. The gap of the "
+        "class is no larger, but for the estimate's noise; how far below it lies is not known.",
         ["expert", "smallest seen", "learnable part", "reached by", "of students", "gap"],
         rows,
     )
