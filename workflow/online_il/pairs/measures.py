@@ -72,10 +72,14 @@ def quantile_measures(
 
 
 def learnable_measure(pair: Compared, expert: Answers) -> list[Measure]:
-    """What of KL(expert || student) is paid on the responses of a mixture's learnable part."""
-    if expert.share_learnable_N is None or not np.isfinite(pair.token_kl_N).all():
+    """What of KL(expert || student) is paid on the responses of a mixture's learnable part.
+
+    w E[log expert / student] over that part's own responses; below 0 where the student gives them
+    more than the expert does.
+    """
+    if expert.share_learnable_N is None or np.isneginf(pair.log_other_N).any():
         return []
-    paid_N = expert.share_learnable_N * pair.token_kl_N
+    paid_N = expert.share_learnable_N * (pair.log_own_N - pair.log_other_N)
     stderr = clustered_stderr(paid_N, expert.prompt_N)
     return [Measure("kl_expert_student_learnable", NATS, float(paid_N.mean()), stderr)]
 

@@ -96,8 +96,9 @@ def shown(rows: pd.DataFrame) -> list[Shown]:
             "KL divergences of whole responses, nats a response, mean over seeds ± its standard "
             "error; each from responses of its first policy. By ratios: the same from the "
             "responses' own log-ratios. Learnable part: what of KL(expert ‖ student) is paid on "
-            "responses of the part that the student's class can represent. Responses are cut at "
-            "the longest that is sampled, so that KLs of uncut ones are no smaller.",
+            "responses of the part that the student's class can represent, below 0 where the "
+            "student gives them more than the expert does. Responses are cut at the longest that "
+            "is sampled, so that KLs of uncut ones are no smaller.",
             {
                 "KL(student ‖ expert)": _cell("kl_student_expert"),
                 "by ratios": _cell("kl_student_expert_by_ratios"),
