@@ -61,7 +61,9 @@ rule divergence:
             "divergence",
             task=attrgetter("task"),
             seeds=lambda wildcards: json.dumps(put_before_each_other(wildcards)),
-            settings=STUDY.divergence,
+            responses_to=STUDY.divergence.benchmark,
+            quantiles=STUDY.divergence.quantiles,
+            density_clip=STUDY.divergence.density_clip,
             forgetting=lambda wildcards: ",".join(
                 name for name in TASKS[wildcards.task].benchmarks if name in benchmarks.FORGETTING
             ),

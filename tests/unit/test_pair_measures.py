@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from tabular import LONGEST, Tabular, chance, responses, table
 
-from online_il.config.divergence import Divergences
 from online_il.errors import InputError
 from online_il.experts.mixture import Mixture, Part
 from online_il.files import write_table
@@ -20,7 +19,7 @@ EXPERT = Mixture(
     "mixture",
     [Part("a", Tabular(LEARNABLE), 0.25, True), Part("b", Tabular(OTHER), 0.75, False)],
 )
-SETTINGS = Divergences(benchmark="id", quantiles=[0.5, 1], density_clip=1.0)
+SETTINGS = {"quantiles": [0.5, 1], "density_clip": 1.0, "batch_size": 400}
 NAMES = np.repeat([f"p{number:03d}" for number in range(PROMPTS)], EACH).astype(object)
 
 
@@ -55,8 +54,7 @@ def found():
         family=[("s@2", own), ("base", drawn(base, 3)), ("learnable", best)],
         prompts={name: [1] for name in NAMES},
         log_coverage=math.log(4),
-        settings=SETTINGS,
-        batch_size=400,
+        **SETTINGS,
     )
     return {row.measure: row for row in rows}
 
@@ -130,8 +128,7 @@ def test_what_has_no_probability_is_said_in_words():
         family=[("s@2", mine)],
         prompts={name: [1] for name in NAMES},
         log_coverage=None,
-        settings=SETTINGS,
-        batch_size=400,
+        **SETTINGS,
     )
     told = {row.measure: row for row in rows}
     assert told["kl_student_expert"].estimate == math.inf

@@ -1,6 +1,7 @@
 """The table of all pairs for reading: means over seeds, words for what is no number, the gap."""
 
 import math
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ def kl(estimate: float, stderr: float, name: str = "kl_expert_student", note: st
 
 
 def frame(*rows: list[dict]) -> pd.DataFrame:
-    return DivergenceTable.validate(pd.DataFrame(sum(rows, [])))
+    return DivergenceTable.validate(pd.DataFrame(list(chain(*rows))))
 
 
 def table(rows: pd.DataFrame, title: str) -> dict[str, dict[str, str]]:

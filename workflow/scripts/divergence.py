@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, Json
 
-from online_il.config.divergence import Divergences
 from online_il.config.generation import Generation
 from online_il.errors import InputError
 from online_il.experts.model import open_model
@@ -54,7 +53,9 @@ class Seed(BaseModel):
 class Options(ProgramOptions):
     task: str = Field(description="name of the task")
     seeds: Json[list[Seed]] = Field(description="policies of every seed, JSON")
-    settings: Json[Divergences] = Field(description="what is measured, JSON")
+    responses_to: str = Field(description="benchmark whose responses are read")
+    quantiles: list[float] = Field(description="quantiles of log-ratios, 1 is the largest")
+    density_clip: float = Field(description="nats below 1 at which a density is clipped")
     forgetting: str = Field("", description="benchmarks of what is forgotten, commas between")
     generation: Json[Generation] = Field(description="generation settings, JSON")
     prompts: Path = Field(description="table of prompts")
@@ -63,8 +64,7 @@ class Options(ProgramOptions):
 
 
 def run(options: Options) -> None:
-    settings = options.settings
-    prompts = read_prompts(options.prompts, [settings.benchmark])
+    prompts = read_prompts(options.prompts, [options.responses_to])
     texts = dict(zip(prompts["prompt_id"], prompts["text"], strict=True))
     rows, facts = [], {}
     for seed in options.seeds:
@@ -73,7 +73,8 @@ def run(options: Options) -> None:
         rows += [{**names, "seed": seed.seed, **measure._asdict()} for measure in found]
         log("measured", **names, seed=seed.seed)
     where = {"code_hash": options.code, "versions": versions(), "seeds": facts}
-    where |= {"settings": settings.model_dump(), "prompts_hash": file_hash(options.prompts)}
+    where |= options.model_dump(include={"responses_to", "quantiles", "density_clip"})
+    where |= {"prompts_hash": file_hash(options.prompts)}
     write_table(rows, DivergenceTable, options.output, where)
 
 
@@ -81,7 +82,7 @@ def measured(
     seed: Seed, options: Options, texts: dict[str, str]
 ) -> tuple[list[Measure], dict[str, int]]:
     """Measure one seed; return what it found, and counts that a reader must know."""
-    benchmark = options.settings.benchmark
+    benchmark = options.responses_to
     folder = newest_step(seed.student.checkpoints)
     opened = {}
     for role in ("student", "expert", "base"):
@@ -102,7 +103,8 @@ def measured(
         family=family,
         prompts={name: tokens.prompt(texts[name]) for name in family[0][1].prompt_N},
         log_coverage=seed.log_coverage,
-        settings=options.settings,
+        quantiles=options.quantiles,
+        density_clip=options.density_clip,
         batch_size=options.generation.batch_size,
     )
     for name in filter(None, options.forgetting.split(",")):

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from online_il.config.divergence import Divergences
 from online_il.experts.divergence import Compared, compared, log_ratio_kl, token_kl
 from online_il.experts.divergence import log_ratio_quantiles as quantiles_of
 from online_il.experts.policy import Ids, Policy, batch_of, token_logp
@@ -144,14 +143,15 @@ def measures_of_seed(
     family: Sequence[tuple[str, Answers]],
     prompts: dict[str, Ids],
     log_coverage: float | None,
-    settings: Divergences,
+    quantiles: Sequence[float],
+    density_clip: float,
     batch_size: int,
 ) -> list[Measure]:
     """Measure one student of one seed.
 
     `family` are the policies that stand for the student's class with what they answered, the
     student the first of them; `prompts` the token ids of each prompt by name. `log_coverage` is
-    log C of the expert where that is known.
+    log C of the expert where that is known, `density_clip` is in nats (`clipped_density`).
     """
 
     def against(one: Opened, other: Opened) -> Compared:
@@ -160,13 +160,12 @@ def measures_of_seed(
 
     reverse, forward = against(student, expert), against(expert, student)
     to_base, from_base = against(student, base), against(base, student)
-    levels = settings.quantiles
     found = [
         *kl_measures("student", "expert", reverse, student.answers),
         *kl_measures("expert", "student", forward, expert.answers),
         *learnable_measure(forward, expert.answers),
-        *quantile_measures("student", "expert", reverse, levels),
-        *quantile_measures("student", "base", to_base, levels),
+        *quantile_measures("student", "expert", reverse, quantiles),
+        *quantile_measures("student", "base", to_base, quantiles),
         *kl_measures("student", "base", to_base, student.answers),
         *kl_measures("base", "student", from_base, base.answers),
     ]
@@ -181,7 +180,7 @@ def measures_of_seed(
         ]
     )
     names, answered = zip(*family, strict=True)
-    found += alignment_measures(names, answered, log_density_K_N, 0, settings.density_clip)
+    found += alignment_measures(names, answered, log_density_K_N, 0, density_clip)
     own, theirs = (
         by_prompt(one.reward_N, one.prompt_N).mean(-1) for one in (student.answers, expert.answers)
     )

@@ -63,7 +63,8 @@ class Pair(NamedTuple):
         if rows.empty:
             return NONE
         mean, stderr = over_seeds(rows["estimate"].to_numpy(), rows["stderr"].to_numpy())
-        notes = "; ".join(dict.fromkeys(note for note in rows["note"] if note))
+        odd = rows[~np.isfinite(rows["estimate"])]
+        notes = "; ".join(dict.fromkeys(note for note in odd["note"] if note))
         if math.isinf(mean):
             return f"infinite ({notes})" if notes else "infinite"
         if math.isnan(mean):
@@ -218,9 +219,10 @@ def _verdicts(measure: str) -> Callable[[Pair], str]:
     """Write the verdicts of the seeds in words, those of one kind once."""
 
     def verdicts(pair: Pair) -> str:
-        words = [note.partition(":")[0] for note in pair.of(measure)["note"]]
-        if len(words) == 1:
-            return str(pair.of(measure)["note"].iloc[0])
+        notes = list(pair.of(measure)["note"])
+        if len(notes) < 2:
+            return "".join(notes) or NONE
+        words = [note.partition(":")[0] for note in notes]
         counts = {word: words.count(word) for word in dict.fromkeys(words)}
         return ", ".join(
             f"{word} ({count} of {len(words)} seeds)" for word, count in counts.items()
