@@ -3,7 +3,7 @@
 
 import math
 
-MEASURED = [(task.name, run.name) for task in STUDY.tasks for run in STUDY.divergence.students(task)]
+MEASURED = [(t.name, run.name) for t in STUDY.tasks for run in STUDY.divergence.students(t)]
 
 
 def place(task, name, seed):
