@@ -64,8 +64,8 @@ class Divergences(Settings):
                 "add such a run, or set divergence to null",
             )
         for task in trained:
-            plain = (task.evaluation.policy.temperature, task.evaluation.policy.top_k)
-            plain = (*plain, task.evaluation.policy.top_p)
+            policy = task.evaluation.policy
+            plain = (policy.temperature, policy.top_k, policy.top_p)
             if self.students(task) and plain != (1.0, 0, 1.0):
                 yield Problem(
                     keys,

@@ -75,8 +75,8 @@ class Pair(NamedTuple):
 def shown(rows: pd.DataFrame) -> list[Shown]:
     """Put the measures of all pairs into tables for reading; means over seeds."""
     pairs = [
-        Pair(*map(str, names), part)
-        for names, part in rows.groupby(["task", "student", "expert"], sort=False)
+        Pair(str(task), str(student), str(expert), part)
+        for (task, student, expert), part in rows.groupby(["task", "student", "expert"], sort=False)
     ]
     several = len({pair.task for pair in pairs}) > 1
 
