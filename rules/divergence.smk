@@ -19,23 +19,23 @@ def place(task, name, seed):
 
 
 def put_before_each_other(wildcards):
-    """List the policies by role, a seed each: of the class is also what the expert holds of it."""
+    """Give the policies by role, by seed: of the class is also what the expert holds of it."""
     task, run = wildcards.task, RUNS[wildcards.task, wildcards.run]
     mixture = EXPERTS.get((task, run.expert))
     best = mixture.learnable if mixture else run.expert
     weight = (mixture.parts[best] if best else None) if mixture else 1.0
     names = {"student": run.name, "expert": run.expert, "base": "base", "best": best}
-    return [
-        {role: place(task, name, seed) for role, name in names.items()}
-        | {"seed": seed, "log_coverage": math.log(1 / weight) if weight else None}
+    return {
+        seed: {role: place(task, name, seed) for role, name in names.items()}
+        | {"log_coverage": math.log(1 / weight) if weight else None}
         for seed in TASKS[task].seeds_of(run)
-    ]
+    }
 
 
 def folders_of_these(wildcards):
     """List the folders of these policies."""
-    roles = [one for seed in put_before_each_other(wildcards) for one in seed.values()]
-    places = [one for one in roles if isinstance(one, dict)]
+    roles = [by_role.values() for by_role in put_before_each_other(wildcards).values()]
+    places = [one for named in roles for one in named if isinstance(one, dict)]
     return sorted({one[key] for one in places for key in ("checkpoints", "evaluations")})
 
 

@@ -42,7 +42,6 @@ class Seed(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seed: int
     student: Place
     expert: Place
     base: Place
@@ -52,7 +51,7 @@ class Seed(BaseModel):
 
 class Options(ProgramOptions):
     task: str = Field(description="name of the task")
-    seeds: Json[list[Seed]] = Field(description="policies of every seed, JSON")
+    seeds: Json[dict[int, Seed]] = Field(description="policies of every seed, JSON")
     responses_to: str = Field(description="benchmark whose responses are read")
     quantiles: list[float] = Field(description="quantiles of log-ratios, 1 is the largest")
     density_clip: float = Field(description="nats below 1 at which a density is clipped")
@@ -67,11 +66,11 @@ def run(options: Options) -> None:
     prompts = read_prompts(options.prompts, [options.responses_to])
     texts = dict(zip(prompts["prompt_id"], prompts["text"], strict=True))
     rows, facts = [], {}
-    for seed in options.seeds:
-        found, facts[f"seed{seed.seed}"] = measured(seed, options, texts)
+    for number, seed in options.seeds.items():
+        found, facts[f"seed{number}"] = measured(seed, options, texts)
         names = {"task": options.task, "student": seed.student.name, "expert": seed.expert.name}
-        rows += [{**names, "seed": seed.seed, **measure._asdict()} for measure in found]
-        log("measured", **names, seed=seed.seed)
+        rows += [{**names, "seed": number, **measure._asdict()} for measure in found]
+        log("measured", **names, seed=number)
     where = {"code_hash": options.code, "versions": versions(), "seeds": facts}
     where |= options.model_dump(include={"responses_to", "quantiles", "density_clip"})
     where |= {"prompts_hash": file_hash(options.prompts)}
