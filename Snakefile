@@ -61,6 +61,7 @@ include: "rules/models.smk"
 include: "rules/base.smk"
 include: "rules/mix.smk"
 include: "rules/samples.smk"
+include: "rules/fresh.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
@@ -71,6 +72,11 @@ if STUDY.discrepancy:
     include: "rules/pairs.smk"
     include: "rules/responses.smk"
     include: "rules/discrepancy.smk"
+
+
+if STUDY.divergence:
+
+    include: "rules/divergence.smk"
 
 
 if STUDY.theory:
@@ -89,6 +95,7 @@ rule all:
     input:
         curves_outputs(),
         discrepancy_outputs(),
+        divergence_outputs(),
         theory_outputs(),
         claims_outputs(),
         LAYOUT.report,

@@ -31,8 +31,11 @@ def mixture_behind(wildcards):
 
 
 def demonstrations(wildcards):
-    """Give the samples of the expert that a run imitates."""
-    return LAYOUT.samples(wildcards.task, of_run("expert")(wildcards), wildcards.seed)
+    """Give the samples of the expert that a run imitates: those of all its students, or its own."""
+    task, run, seed = wildcards.task, wildcards.run, wildcards.seed
+    if RUNS[task, run].demonstrations:
+        return LAYOUT.samples(task, run, seed, "fresh")
+    return LAYOUT.samples(task, of_run("expert")(wildcards), seed)
 
 
 def expert_prefixes(wildcards):

@@ -9,6 +9,7 @@ rule report_page:
     input:
         curves_outputs(),
         existing(discrepancy_outputs()),
+        existing(divergence_outputs()),
         theory_outputs(),
         claims_outputs(),
         page=[path for path in sources("workflow/report/*") if not path.endswith(".rst")],

@@ -74,6 +74,13 @@ def discrepancy_outputs():
     return [*figure("figure3"), *tables]
 
 
+def divergence_outputs():
+    """List the table of divergences; a study without them has none."""
+    if STUDY.divergence is None:
+        return []
+    return [LAYOUT.table("divergence", kind) for kind in ("parquet", "md")]
+
+
 def theory_outputs():
     """List the theory's figures and tables; a study without theory has none."""
     if STUDY.theory is None:

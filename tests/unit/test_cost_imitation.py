@@ -42,3 +42,23 @@ def test_ways_to_imitate_and_mixtures_are_as_worked_by_hand():
     plain, shared = (work("evaluate", run) for run in ("distill-realizable", "distill-mixture"))
     assert shared.compute - plain.compute == 2 * 120 * one
     assert work("mix", "mixture") == Work()
+
+
+def test_demonstrations_of_a_runs_own_cost_what_as_many_shared_ones_would():
+    raw = small_study()[0].model_dump(exclude_none=True)
+    task = raw["tasks"][0]
+    (student,) = [run for run in task["runs"] if run["name"] == "sft-realizable"]
+    shared = task["methods"]["sft"]["demonstrations"]
+    task["runs"].append(student | {"name": "gap", "demonstrations": 3 * shared})
+    study = study_of(raw)
+    assert study.plan is not None
+    all_students, own = (
+        cost_of(Job(rule, "countdown", run, 1), study, study.plan).work
+        for rule, run in (("sample", "expert"), ("sample_fresh", "gap"))
+    )
+    assert all_students.generated > 0
+    assert (own.generated, own.decode, own.compute) == (
+        3 * all_students.generated,
+        3 * all_students.decode,
+        3 * all_students.compute,
+    )

@@ -54,6 +54,10 @@ ARROWS = {
         *("chat", "config", "generation", "grading", "models", "statistics", "tasks"),
         *GROUND,
     },
+    "pairs": {
+        *("config", "experts", "generation", "markdown", "statistics"),
+        *GROUND,
+    },
     # what is judged
     "store": {"statistics", *GROUND, "program"},
     "theory": {*GROUND, "program"},
@@ -67,7 +71,7 @@ ARROWS = {
     "charts": {"benchmarks", "config", "discrepancy", "store", "theory", *GROUND},
     "report": {
         *("benchmarks", "charts", "claims", "config", "discrepancy", "store"),
-        *("pages", "tasks", *GROUND, "program"),
+        *("pages", "pairs", "tasks", *GROUND, "program"),
     },
     # what a study costs, and whether it can run
     "cost": {"benchmarks", "config", "markdown", "pages", "tasks", *GROUND, "program"},

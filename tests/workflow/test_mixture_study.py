@@ -1,6 +1,7 @@
 """The ways to imitate an expert that is a mixture: a toy study through the real DAG, and a plan."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ TOY = """
 extends: smoke.yaml
 scale: toy
 discrepancy: {benchmark: id, models: []}
+divergence: {benchmark: id, quantiles: [0.5, 1], density_clip: 30}
 theory: null
 tasks:
   - name: countdown
@@ -58,6 +60,8 @@ tasks:
          start: narrow}
       - {name: distill-narrow, method: distill, expert: expert, steps: 2, learning_rate: 0.001,
          start: narrow}
+      - {name: gap-mixture, method: sft, expert: mixture, steps: 2, learning_rate: 0.001,
+         demonstrations: 24}
 """
 RUNS = re.findall(r"- \{?name: ([a-z-]+mixture[a-z-]*)", TOY)
 SEED = "countdown/{}/seed1"
@@ -80,7 +84,7 @@ def record(study: Path, run: str) -> dict:
 
 
 def test_every_arm_is_trained_in_its_own_way(study):
-    assert len(RUNS) == 6
+    assert len(RUNS) == 7
     ways = {run: record(study, run)["settings"] for run in RUNS}
     assert ways["soft-reverse-mixture"]["prefixes"] == "expert"
     assert ways["response-mixture"]["level"] == "response"
@@ -88,7 +92,7 @@ def test_every_arm_is_trained_in_its_own_way(study):
     assert ways["distill-mixture"]["prefixes"] == "own"
     assert ways["learnable-mixture"]["filter"] == "learnable"
     last = {run: record(study, run)["checkpoints"][-1]["weights_hash"] for run in RUNS}
-    assert len(set(last.values())) == 6
+    assert len(set(last.values())) == 7
 
 
 def test_a_run_starts_from_the_step_that_it_names(study):
@@ -155,6 +159,31 @@ def test_the_mixture_and_its_students_are_measured(study):
     for _, _, mean, recounted, count in shares:
         assert mean == pytest.approx(recounted) and count == 16
     assert "## mixture / distill-mixture" in (study / "tables" / "table1.md").read_text()
+
+
+def test_each_student_is_put_before_its_experts_probabilities(study):
+    rows = pd.read_parquet(study / "tables" / "divergence.parquet")
+    assert set(rows["student"]) == set(RUNS) and set(rows["expert"]) == {"mixture"}
+    kls = rows[rows["measure"].str.startswith("kl_") & ~rows["measure"].str.contains("ratio|learn")]
+    assert kls.groupby("student").size().eq(4).all() and (kls["estimate"] > 0).all()
+    assert rows[rows["measure"] == "log_coverage"]["estimate"].tolist() == pytest.approx(
+        [math.log(2)] * len(RUNS)
+    )
+    judged = rows[rows["measure"] == "bound_log"].set_index("student")["estimate"]
+    losses = rows[rows["measure"] == "loss_log"].set_index("student")["estimate"]
+    assert (judged[judged.notna()] >= losses[judged.notna()] - 1e-9).all()
+    text = (study / "tables" / "divergence.md").read_text()
+    assert "## Realizability gap" in text and "gap-mixture" in text
+    assert "Divergences and alignment" in (study / "report.html").read_text()
+
+
+def test_a_run_with_demonstrations_of_its_own_sees_more_and_the_first_are_the_same(study):
+    folder = study / "samples" / "countdown"
+    own = pd.read_parquet(folder / "gap-mixture" / "seed1.fresh.parquet")
+    shared = pd.read_parquet(folder / "mixture" / "seed1.parquet")
+    assert (len(own), len(shared)) == (24, 16)
+    assert own["text"][:16].tolist() == shared["text"].tolist()
+    assert record(study, "gap-mixture")["settings"]["demonstrations"] == 24
 
 
 def test_what_is_finished_is_not_made_again(study):

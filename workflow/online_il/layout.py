@@ -96,7 +96,7 @@ class Layout:
         seed: Seed = "{seed}",
         split: str | None = None,
     ) -> Path:
-        """Give an expert's demonstrations, or with `split` its answers to a benchmark."""
+        """Give an expert's demonstrations; with `split` its answers to a benchmark, or `fresh`."""
         name = f"seed{seed}.parquet" if split is None else f"seed{seed}.{split}.parquet"
         return self.results / "samples" / task / run / name
 
@@ -119,6 +119,10 @@ class Layout:
     ) -> Path:
         """Give the comparison of two policies' responses; `pair_of` reads such a path."""
         return self.results / "discrepancy" / task / expert / f"{student}.parquet"
+
+    def divergence(self, task: str = "{task}", run: str = "{run}") -> Path:
+        """Give what is measured between a run and the probabilities of its expert."""
+        return self.results / "divergence" / task / f"{run}.parquet"
 
     @property
     def theory(self) -> Path:

@@ -63,7 +63,10 @@ def lineage_problems(task: Task) -> Iterator[Problem]:
         name: mixture.made_of for name, mixture in mixtures.items()
     }
     for index, run in enumerate(task.runs):
-        checks = (_expert_problems, _start_problems, _filter_problems, _seed_problems)
+        checks = (
+            *(_expert_problems, _start_problems, _filter_problems),
+            *(_fresh_problems, _seed_problems),
+        )
         found = [problem for check in checks for problem in check(task, run)]
         for keys in _circles(run.name, parents):
             does, remedy = _CIRCLES[keys]
@@ -181,6 +184,18 @@ def _filter_problems(task: Task, run: Run) -> Iterator[Problem]:
             f"filter learnable keeps what the learnable part of an expert gave, and '{run.expert}' "
             "has no such part",
             "set filter to none or correct, or imitate a mixture with a `learnable` part",
+        )
+
+
+def _fresh_problems(task: Task, run: Run) -> Iterator[Problem]:
+    """Tell of demonstrations for one run alone from what is no policy here."""
+    without = [expert.name for expert in task.experts if not expert.has_weights]
+    if run.demonstrations and run.expert in without:
+        yield Problem(
+            ("demonstrations",),
+            run.demonstrations,
+            f"'{run.expert}' has no weights to sample more from than all its students share",
+            "remove it, or imitate a run, the base, a model or a mixture",
         )
 
 

@@ -17,7 +17,7 @@ else:
 
 BASE = "base"
 """The name by which runs refer to the base."""
-OF_METHOD = ("divergence", "prefixes", "level", "responses_per_prompt", "filter")
+OF_METHOD = ("divergence", "prefixes", "level", "responses_per_prompt", "filter", "demonstrations")
 """Keys that a run may have instead of its method."""
 
 
@@ -58,6 +58,12 @@ class Run(Settings):
     )
     responses_per_prompt: int | None = Field(
         None, gt=0, description="Responses a prompt (distill); the method's when left out."
+    )
+    demonstrations: int | None = Field(
+        None,
+        gt=0,
+        description="Expert samples of its own (sft), as many as it learns from for no sample to "
+        "be seen twice; when left out, those that all students of the expert share.",
     )
     filter: Filter | None = Field(
         None, description="Which demonstrations count (sft); the method's when left out."

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from online_il.config.checking import UNKNOWN, Checks, contradictions, refusals, schema_of, without
 from online_il.config.discrepancy import Discrepancy
+from online_il.config.divergence import Divergences
 from online_il.config.evaluation import Evaluation
 from online_il.config.extending import read_extended
 from online_il.config.generation import Generation
@@ -54,6 +55,9 @@ class Study(Settings):
     discrepancy: Discrepancy | None = Field(
         None, description="Comparison of responses; the study has none when this is left out."
     )
+    divergence: Divergences | None = Field(
+        None, description="Probabilities of expert and student; not compared when left out."
+    )
     theory: Theory | None = Field(
         None, description="The theory's experiments; the study has none when this is left out."
     )
@@ -76,7 +80,8 @@ class Study(Settings):
             yield from self._gpu_problems()
         yield from self._response_problems()
         by_name = {task.name: task for task in self.tasks}
-        for key, part in (("discrepancy", self.discrepancy), ("plan", self.plan)):
+        parts = {"discrepancy": self.discrepancy, "divergence": self.divergence, "plan": self.plan}
+        for key, part in parts.items():
             for problem in part.problems_among(by_name) if part else ():
                 yield problem.below(key)
 

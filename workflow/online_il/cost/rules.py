@@ -14,7 +14,7 @@ Left out: starting up, loading, saving, queues, padding, and other waits of proc
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from online_il import benchmarks
@@ -191,6 +191,12 @@ def sample(policy: Policy) -> Work:
     return _generated(policy, _demonstrations(policy), _demonstrations(policy))
 
 
+def sample_fresh(policy: Policy) -> Work:
+    """Estimate the demonstrations that a run has for itself."""
+    count = policy.run.demonstrations or 0
+    return _generated(replace(policy, name=policy.run.expert or ""), count, count)
+
+
 def respond(policy: Policy) -> Work:
     """Estimate the responses of a model to the benchmarks, several to each prompt."""
     prompts, responses = _compared(policy)
@@ -303,6 +309,7 @@ COSTS: dict[str, tuple[Callable[[Policy], Work], str | None]] = {
     **{name: (BY_TEACHER[method.learns_from], name) for name, method in METHODS.items()},
     "evaluate": (evaluate, "evaluate"),
     "sample": (sample, "sample"),
+    "sample_fresh": (sample_fresh, "sample"),
     "demonstrate": (demonstrate, None),
     "solve": (nothing, None),
     "mix": (nothing, None),

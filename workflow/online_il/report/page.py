@@ -18,6 +18,7 @@ from online_il.config.study import Study
 from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells
 from online_il.layout import DATABASES, Layout
 from online_il.pages import rendered
+from online_il.pairs.tables import DivergenceTable, Shown, shown
 from online_il.program.dag import rule_edges
 from online_il.provenance import file_hash, versions
 from online_il.records import provenance, read_table
@@ -87,6 +88,7 @@ def page(
         missing_theory=[FINISHED[name] for name in THEORY if not charts[name]],
         table1=_table1(layout.table("table1", "parquet")),
         table1_columns=COLUMNS,
+        divergence=_divergence(layout.table("divergence", "parquet")),
         theorem1=_html_of_file(layout.table("theorem1", "md")),
         examples=measured(lambda path: examples(path, results)),
         colours={name: look.colour for name, look in KNOWN.items()},
@@ -121,6 +123,10 @@ def _table1(path: Path) -> list[dict[str, Any]]:
         }
         for (expert, student), part in rows.groupby(["expert", "student"], sort=False)
     ]
+
+
+def _divergence(path: Path) -> list[Shown]:
+    return shown(read_table(path, DivergenceTable)) if path.is_file() else []
 
 
 def _html_of_file(path: Path) -> Markup | None:

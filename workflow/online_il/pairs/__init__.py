@@ -1,0 +1,1 @@
+"""Pairs of an expert with probabilities and a student that imitates it."""
