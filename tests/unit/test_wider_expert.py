@@ -1,4 +1,4 @@
-"""Experts of the student's vocabulary with logits of another width, and with other ends or prompts."""
+"""Experts whose logits have another width than the student's, and other ends or prompts."""
 
 import json
 from pathlib import Path
