@@ -131,6 +131,24 @@ def test_another_form_of_prompts_is_refused_and_another_spelling_is_not(tmp_path
     assert check(raw) == []
 
 
+def test_a_teacher_without_positions_for_its_students_responses_is_refused(tmp_path):
+    assert found(tmp_path / "enough", max_position_embeddings=3072) == []
+    (problem,) = found(tmp_path / "short", max_position_embeddings=3071)
+    assert problem.startswith("countdown, methods.distill: prompt and max_new_tokens: 3,072 tokens")
+    assert "some/teacher has positions for 3,071" in problem
+
+
+def test_vllm_must_hold_an_expert_that_is_sampled(tmp_path):
+    # 40 blocks of 3 * 64 * 32,768 are 250 million parameters, half a GiB beside 2 for the rest.
+    teacher = model_folder(tmp_path / "teacher", intermediate_size=4096 * 8, num_hidden_layers=40)
+    raw = with_expert(study_raw(tmp_path), teacher)
+    raw["generation"] |= {"engine": "vllm", "memory_share": 2.1 / 79, "colocated_share": 0.3}
+    assert check(raw) == [], "it is read alone"
+    raw["tasks"][0]["runs"][-1]["prefixes"] = "expert"
+    (problem,) = check(raw)
+    assert problem.startswith("countdown, sample: vLLM needs") and "resources.sample.gpu" in problem
+
+
 def test_sft_may_learn_from_any_of_them(tmp_path):
     teacher = model_folder(tmp_path / "teacher", vocab={"x": 0}, vocab_size=9, eos_token_id=[2, 0])
     raw = with_expert(study_raw(tmp_path), teacher)

@@ -15,7 +15,7 @@ from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.mixture import LARGEST_VOCABULARY
 from online_il.config.plan import ModelShape
 from online_il.config.random import RandomModel
-from online_il.config.study import Study, prefixes_of
+from online_il.config.study import Study, learns_from_samples, prefixes_of
 from online_il.config.tasks import Task
 from online_il.cost.shape import json_of, of_model
 from online_il.ends import end_ids, trained_end
@@ -212,7 +212,7 @@ class Generated(NamedTuple):
     """The longest sequence that a job generates."""
 
     job: str
-    """`evaluate`, a method, or the name of an expert that is sampled."""
+    """`evaluate`, `sample`, a method, or the name of an expert that is compared."""
     model: object
     length: int
     """Tokens of the prompt and the response."""
@@ -228,6 +228,10 @@ def generated(study: Study, task: Task) -> Iterator[Generated]:
             if METHODS[method].on_policy:
                 longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
                 yield Generated(method, task.base, longest)
+    sampled = {run.expert for run in task.runs if learns_from_samples(task, run)}
+    for expert in task.experts:
+        if isinstance(expert, ModelExpert) and expert.name in sampled:
+            yield Generated("sample", expert, prompt + task.evaluation.policy.max_new_tokens)
     for pair in study.discrepancy.models if study.discrepancy else []:
         for expert in task.experts:
             if pair.task == task.name and expert.name in (pair.expert, pair.student):
@@ -238,11 +242,15 @@ def check_context(study: Study, task: Task, report: Report) -> None:
     """Check that no sequence is longer than the model has positions for."""
     asked = []
     for job, model, longest in generated(study, task):
-        if job == "evaluate":
+        if job in ("evaluate", "sample"):
             key = "evaluation.policy"
         else:
             key = f"methods.{job}" if job in METHODS else "discrepancy"
         asked.append((model, f"{key}: prompt and max_new_tokens", longest))
+        if job in METHODS and METHODS[job].learns_from == "probabilities":
+            read = [run.expert or "" for run in task.runs if run.method == job]
+            teachers = [one for name in read for one in task.models_behind(name)]
+            asked += [(one, f"{key}: prompt and max_new_tokens", longest) for one in teachers]
     if task.finetuning:
         asked.append((task.base, "base.finetuning.max_length", task.finetuning.max_length))
     for model, key, longest in asked:
