@@ -68,7 +68,7 @@ def other_ends(student: Path, expert: Path) -> Difference | None:
 def other_prompts(
     student: Path, expert: Path, templates: tuple[str | None, str | None] = (None, None)
 ) -> Difference | None:
-    """Compare what chat templates make of a conversation.
+    """Compare what chat templates make of a conversation; nothing where a model has none.
 
     `templates` stand in the place of the models' own; None for those.
     """
@@ -77,7 +77,9 @@ def other_prompts(
     special = [special_tokens(folder) for folder in folders]
     if used[0] == used[1] and special[0] == special[1]:
         return None
-    written = [probes(one or "", known) for one, known in zip(used, special, strict=True)]
+    if used[0] is None or used[1] is None:
+        return None
+    written = [probes(used[0], special[0]), probes(used[1], special[1])]
     if written[0] == written[1]:
         return None
     return Difference(
