@@ -1,9 +1,15 @@
 """The plan's arithmetic for the ways to imitate, and for experts that are mixtures."""
 
-from test_cost import small_study, study_of
+from pathlib import Path
 
+import pytest
+from test_cost import SMALL, small_study, study_of
+
+from online_il.config.study import load
+from online_il.cost import memory, shape
 from online_il.cost.jobs import cost_of
 from online_il.cost.rules import Work
+from online_il.preflight.memory import too_large, training_memory
 from online_il.program.dag import Job
 
 
@@ -62,3 +68,87 @@ def test_demonstrations_of_a_runs_own_cost_what_as_many_shared_ones_would():
         3 * all_students.decode,
         3 * all_students.compute,
     )
+
+
+# A block has 2*16*16 + 2*16*8 in attention, 3*16*32, 32 in norms and 16 + 2*8 biases: 2,368. Two
+# 4,736, embedding and output 2*12*16 = 384, last norm 16: 5,136, of which 12*16 are only looked up.
+LARGER = SMALL.model_copy(
+    update={"hidden": 16, "intermediate": 32, "head_dim": 8, "vocabulary": 12, "output": "own"}
+)
+
+
+def test_a_larger_expert_is_priced_by_its_own_shape():
+    raw = small_study()[0].model_dump(exclude_none=True)
+    task = raw["tasks"][0]
+    task["experts"].append({"name": "larger", "kind": "model", "repo": "a/b", "revision": "0" * 40})
+    raw["plan"]["models"]["a/b"] = LARGER.model_dump()
+    (student,) = [run for run in task["runs"] if run["name"] == "distill-realizable"]
+    task["runs"] += [student | {"name": "distill-larger", "expert": "larger"}]
+    study = study_of(raw)
+    assert study.plan is not None
+    distill = cost_of(Job("distill", "countdown", "distill-larger", 1), study, study.plan)
+    # Four passes of the student, one of its teacher: two operations a parameter that multiplies,
+    # and 2 * 2 layers * 16 wide a position.
+    student_pass, teacher_pass = 40 * (2_608 + 32 * 40), 40 * (2 * (5_136 - 192) + 64 * 40)
+    assert distill.work.compute == 80 * (4 * student_pass + teacher_pass)
+    # The student writes, and the teacher's demonstrations are its own work.
+    assert distill.work.decode == pytest.approx(80 * 30 * 1_304 / 1e9)
+    sample = cost_of(Job("sample", "countdown", "larger", 1), study, study.plan).work
+    assert sample.decode == pytest.approx(50 * 30 * 5_136 / 1e9)
+
+
+def test_an_expert_larger_than_the_student_is_cut_over_several_gpus():
+    def frozen(gpus, *teachers):
+        found = memory.training(SMALL, gpus=gpus, sequences=3, length=5, teachers=teachers)
+        return found.frozen
+
+    assert shape.parameters(LARGER) == 5_136
+    assert frozen(1, LARGER) == 2 * 5_136
+    # Its part, and what is gathered: embedding and output, two blocks.
+    assert frozen(4, LARGER) == 2 * (5_136 / 4 + 384 + 2 * 2_368)
+    assert frozen(4, SMALL) == 2 * 1_304, "no larger: whole on every GPU"
+    assert frozen(4, LARGER, SMALL) == 2 * (5_136 + 1_304), "the parts of a mixture are whole"
+
+
+@pytest.mark.parametrize("name", ["paper-larger", "paper-teachers"])
+def test_the_larger_experts_are_priced_and_fit_their_gpus(name):
+    study = load(Path(__file__).parents[2] / "config" / f"{name}.yaml")
+    plan = study.plan
+    assert plan is not None
+    shapes = {repo: shape.parameters(one) for repo, one in plan.models.items()}
+    assert shapes["Qwen/Qwen2.5-7B-Instruct"] == 7_615_616_512
+    assert shapes["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"] == 7_615_616_512
+    assert shapes["meta-llama/Llama-3.1-8B"] == 8_030_261_248
+    hours = {}
+    for task in study.tasks:
+        for rule, estimate in training_memory(study, plan, task).items():
+            assert estimate.peak < plan.gpu_memory_gib * memory.GIB, (task.name, rule)
+        for run in task.runs:
+            job = Job(run.method, task.name, run.name, task.seeds[0])
+            hours[task.name, run.name] = cost_of(job, study, plan).gpu_hours
+    assert min(hours.values()) > 0
+    if name == "paper-larger":
+        for task in ("countdown", "gsm8k", "deepscaler"):
+            names = {run for one, run in hours if one == task}
+            ways = ("sft", "distill", "forward", "soft-forward", "soft-reverse", "response")
+            ends = ("realizable", "larger", "larger-rl")
+            assert names == {"expert", *(f"{way}-{end}" for way in ways for end in ends)}
+            # A larger teacher's forward pass; the price of what comes later.
+            assert hours[task, "distill-larger"] > hours[task, "distill-realizable"]
+            assert hours[task, "response-larger"] > hours[task, "distill-larger"]
+
+
+def test_a_teacher_that_does_not_fit_beside_its_student_gets_more_gpus():
+    study = load(Path(__file__).parents[2] / "config" / "paper-larger.yaml")
+    plan, task = study.plan, study.tasks[0]
+    assert plan is not None and too_large(study, plan, task) == {}
+    # Three times the layers are 20 billion parameters more or less: 10 GB more on each of two GPUs.
+    grown = plan.models["Qwen/Qwen2.5-7B-Instruct"].model_copy(update={"layers": 84})
+    larger = plan.model_copy(update={"models": {**plan.models, "Qwen/Qwen2.5-7B-Instruct": grown}})
+    study = study.model_copy(update={"plan": larger})
+    (rule,) = too_large(study, larger, task)
+    estimate, enough = too_large(study, larger, task)[rule]
+    assert rule == "distill" and estimate.frozen / memory.GIB > 20 and enough == 4
+    # What no node has room for is said to fit none.
+    small = larger.model_copy(update={"gpu_memory_gib": 1.0})
+    assert {enough for _, enough in too_large(study, small, task).values()} == {None}

@@ -145,7 +145,7 @@ def test_other_merges_are_a_difference_and_their_two_notations_are_none(tmp_path
 
 def test_logits_of_another_width_are_found_beside_other_tokens(tmp_path, key):
     raw = study_raw(tmp_path)
-    teacher = model_folder(tmp_path / "teacher", vocab={"x": 0}, vocab_size=7)
+    teacher = model_folder(tmp_path / "teacher", vocab={"x": 0, "y": 5}, vocab_size=7)
     found = check(with_expert(raw, teacher))
     assert len(found) == 2
     assert "logits 3 and 7 wide" in found[1]

@@ -33,6 +33,7 @@ METHODS: dict[str, dict] = {
     "distill": {"batch_size": 8, "temperature": 1.0, "max_new_tokens": 12},
 }
 METHODS["response"] = METHODS["distill"] | {"level": "response", "responses_per_prompt": 2}
+LARGER = Architecture(hidden_size=24, intermediate_size=48, layers=2, heads=2, head_dim=12)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,8 @@ def inputs(tmp_path_factory) -> Path:
     """A base, another policy, prompts and demonstrations."""
     folder = tmp_path_factory.mktemp("inputs")
     tokenizer = word_tokenizer(miniature.VOCABULARY)
-    for name, seed in (("base", 0), ("expert", 1)):
-        model = new_model(SHAPE, tokenizer, max_length=64, seed=seed)
+    for name, seed, shape in (("base", 0, SHAPE), ("expert", 1, SHAPE), ("larger", 1, LARGER)):
+        model = new_model(shape, tokenizer, max_length=64, seed=seed)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter *= 4  # Away from uniform, so that rewards differ.
@@ -76,7 +77,9 @@ def inputs(tmp_path_factory) -> Path:
     return folder
 
 
-def train(method: str, inputs: Path, folder: Path, processes: int) -> dict[str, torch.Tensor]:
+def train(
+    method: str, inputs: Path, folder: Path, processes: int, expert: str = "expert"
+) -> dict[str, torch.Tensor]:
     """The weights after two steps of a method with some processes."""
     command = program(
         "distill" if method == "response" else method,
@@ -84,15 +87,17 @@ def train(method: str, inputs: Path, folder: Path, processes: int) -> dict[str, 
         folder,
         METHODS[method] | {"max_grad_norm": 1.0, "checkpoints": [2], "micro_batch_size": 2},
         task="countdown",
-        expert=inputs / "expert",
+        expert=inputs / expert,
         learning_rate=0.01,
         save_minutes=10,
     )
-    start([str(word) for word in command], processes)
+    said = start([str(word) for word in command], processes)
+    is_cut = f"the expert is cut over {processes} devices" in said
+    assert is_cut == (expert == "larger" and processes > 1)
     return weights(folder)
 
 
-def start(command: list[str], processes: int, precision: str = "no") -> None:
+def start(command: list[str], processes: int, precision: str = "no") -> str:
     """Run a program that trains, with one process or through `accelerate launch`."""
     launch = [warm.python()]
     if processes > 1:
@@ -101,6 +106,7 @@ def start(command: list[str], processes: int, precision: str = "no") -> None:
         launch += ["--mixed_precision", precision]
     done = subprocess.run([*launch, *command], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-5000:]
+    return done.stdout + done.stderr
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -129,6 +135,15 @@ def test_two_processes_train_what_one_does(method, inputs, tmp_path):
     assert record["settings"]["processes"] == 2
     (kept,) = record["checkpoints"]
     assert (kept["step"], kept["samples"]) == (2, 16)
+
+
+@pytest.mark.parametrize("method", ["distill", "response"])
+def test_an_expert_that_is_cut_over_processes_teaches_what_a_whole_one_does(
+    method, inputs, tmp_path
+):
+    train(method, inputs, tmp_path / "one", 1, "larger")
+    train(method, inputs, tmp_path / "two", 2, "larger")
+    same_training(inputs / "base" / "step0", tmp_path / "one", tmp_path / "two")
 
 
 def two_and_one(method: str, folder: Path, precision: str) -> tuple[list[dict], list[dict]]:

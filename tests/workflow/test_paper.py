@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[2]
 PAPER = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
 
 
-def planned(*arguments: str) -> str:
+def planned(*arguments: str, study: str = "paper") -> str:
     """What Snakemake would do at the paper's scale, with the commands, in an empty folder."""
     command = ["-m", "snakemake", *arguments, "-n", "-p", "--cores", "1"]
-    done = warm.run(*command, "--configfile", "config/paper.yaml", cwd=ROOT)
+    done = warm.run(*command, "--configfile", f"config/{study}.yaml", cwd=ROOT)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
@@ -125,3 +125,24 @@ def test_the_slurm_profile_runs_the_paper_without_a_word_more():
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "results/paper/figures/figure2.svg" in done.stdout
     assert "deepscaler" not in done.stdout
+
+
+def test_larger_experts_are_read_and_sampled_as_the_models_that_they_are():
+    runs = "results/paper-larger/runs/countdown"
+    names = ("sft-larger", "distill-larger", "soft-reverse-larger-rl")
+    targets = [f"{runs}/{name}/seed2/run.json" for name in names]
+    output = planned(*targets, study="paper-larger")
+    own, soft = sorted(commands(output, "distill"), key=len)
+    models = "--expert-checkpoints results/paper-larger/models/countdown"
+    assert f"{models}/larger " in own and "--demonstrations" not in own
+    assert f"{models}/larger-rl " in soft and "--demonstrations" in soft
+    fetched = "\n".join(commands(output, "fetch"))
+    assert "results/paper-teachers/runs/countdown/expert/seed1/checkpoints/step320" in fetched
+    assert len(commands(output, "sample")) == 2 and not commands(output, "grpo")
+    (expert,) = commands(
+        planned(
+            "results/paper-teachers/runs/countdown/expert/seed1/run.json", study="paper-teachers"
+        ),
+        "grpo",
+    )
+    assert "--num_processes 8" in expert and "--keep=10,20,40,80,120,160,200,240,280,320" in expert

@@ -65,6 +65,24 @@ def after_answer(template: str, special: Mapping[str, str]) -> str:
     return text.rpartition(ANSWER)[2] if ANSWER in text else ""
 
 
+def probes(template: str, special: Mapping[str, str]) -> list[str]:
+    """Render a question, and one after a system's message, as prompts; a failure as its words."""
+    from jinja2 import TemplateError
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    question = {"role": "user", "content": "?"}
+    found = []
+    for messages in ([question], [{"role": "system", "content": "!"}, question]):
+        try:
+            (text,), _ = render_jinja_template(
+                [messages], chat_template=template, add_generation_prompt=True, **special
+            )
+        except (TemplateError, TypeError, KeyError, AttributeError, ValueError) as error:
+            text = f"{type(error).__name__}: {error}"
+        found.append(text)
+    return found
+
+
 def prompt_ids(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
     """Encode prompts: a conversation through the chat template, text as it stands.
 

@@ -69,11 +69,11 @@ def trained_end(policy: Path, *, conversation: bool, template: str | None = None
             f"{policy}: its tokenizer names no end of sequence; set eos_token in the "
             "tokenizer_config.json of a local copy, and name the copy in the model's `folder`"
         )
-    template = (template or _template(policy)) if conversation else None
+    template = (template or chat_template(policy)) if conversation else None
     if template is None:
         return own
     ids, added = _ids(policy)
-    special = _special(policy)
+    special = special_tokens(policy)
     try:
         after = after_answer(template, special).lstrip()
     except ValueError as error:
@@ -103,7 +103,7 @@ def tokens_by_id(policy: Path) -> dict[int, str] | None:
 
 def _end_of_sequence(policy: Path) -> tuple[str, int | None]:
     """Find the tokenizer's own end of sequence and its id; None where it names none."""
-    name = _special(policy).get("eos_token")
+    name = special_tokens(policy).get("eos_token")
     if name is None:
         return "", None
     ids, _ = _ids(policy)
@@ -115,7 +115,7 @@ def _end_of_sequence(policy: Path) -> tuple[str, int | None]:
     return name, ids.get(name)
 
 
-def _special(policy: Path) -> dict[str, str]:
+def special_tokens(policy: Path) -> dict[str, str]:
     """Read the tokenizer's special tokens: `eos_token` and the like."""
     listed = _json(policy / "special_tokens_map.json") | _json(policy / "tokenizer_config.json")
     found = {}
@@ -134,12 +134,19 @@ def _ids(policy: Path) -> tuple[dict[str, int], set[str]]:
         if isinstance(known, list):  # Of pieces with their scores, in the order of their ids.
             known = {piece[0]: index for index, piece in enumerate(known)}
         added = {one["content"]: int(one["id"]) for one in content.get("added_tokens") or []}
+        added |= _added_beside(policy)
         return {**known, **added}, set(added)
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         return {}, set()  # `Tokens` reports the damaged file.
 
 
-def _template(policy: Path) -> str | None:
+def _added_beside(policy: Path) -> dict[str, int]:
+    """Read the ids of tokens that tokenizer_config.json alone adds; tokenizers load those, too."""
+    listed = _json(policy / "tokenizer_config.json").get("added_tokens_decoder") or {}
+    return {one["content"]: int(index) for index, one in listed.items()}
+
+
+def chat_template(policy: Path) -> str | None:
     """Read the chat template in a policy's folder."""
     path = policy / "chat_template.jinja"
     if path.is_file():

@@ -149,6 +149,15 @@ def load_model(folder: Path, dtype: str = "auto") -> "PreTrainedModel":
     return model
 
 
+def cut_vocabulary(model: "PreTrainedModel", rows: int) -> None:
+    """Cut the tokens from id `rows` on off a model, in place; its probabilities renormalise.
+
+    For rows that no token has (`online_il.vocabulary.kept_rows`).
+    """
+    if model.config.vocab_size > rows:
+        model.resize_token_embeddings(rows)
+
+
 def inference_dtype(on_gpu: bool) -> str:
     """Choose the precision of a policy that is not trained: on a CPU always single."""
     return "auto" if on_gpu else "float32"
@@ -194,6 +203,8 @@ def save_policy(
             config = model_config(aside if base is None else base)
             config.pop("torch_dtype", None)  # Its name before transformers 5.
             config["dtype"] = dtype
+            if "vocab_size" in config:
+                config["vocab_size"] = model.config.vocab_size  # `cut_vocabulary`
             (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n")
             if base is not None:
                 (aside / GENERATION).unlink()

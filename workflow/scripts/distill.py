@@ -11,6 +11,7 @@ from online_il.errors import InputError
 from online_il.experts.opening import opened_mixture
 from online_il.experts.teacher import Teacher
 from online_il.models import (
+    cut_vocabulary,
     form_hash,
     inference_dtype,
     is_mixture,
@@ -20,7 +21,7 @@ from online_il.models import (
     policy_hash,
     weights_hash,
 )
-from online_il.program.cli import main
+from online_il.program.cli import log, main
 from online_il.provenance import file_hash
 from online_il.records import Prompts, read_table
 from online_il.training import distill
@@ -29,6 +30,13 @@ from online_il.training.demonstrations import prefixes
 from online_il.training.prompts import training_prompts
 from online_il.training.publish import TrainingOptions, publish, saving_of, steps_to_publish
 from online_il.training.rollouts import check_engine
+from online_il.vocabulary import (
+    CUT_STUDENT,
+    WIDTH_REMEDY,
+    kept_rows,
+    other_ends,
+    other_prompts,
+)
 
 
 class Options(TrainingOptions):
@@ -47,17 +55,15 @@ def run(options: Options) -> None:
     # The loss compares probabilities token id by token id, so the ids must mean the same.
     if tokenizer.get_vocab() != load_tokenizer(expert).get_vocab():
         raise InputError(f"{options.base} and {expert}: their tokenizers differ; distill needs one")
+    for compare in (other_ends, other_prompts):
+        if difference := compare(options.base, expert):
+            raise InputError(f"{options.base} and {expert} {difference.what}; {difference.remedy}")
     student = load_model(options.base, "float32")
     if is_mixture(expert):
         teacher: Any = Teacher(opened_mixture(expert, generation))
     else:
         teacher = load_model(expert, inference_dtype(options.hardware == "gpu"))
-    widths = student.config.vocab_size, teacher.config.vocab_size
-    if widths[0] != widths[1]:
-        raise InputError(
-            f"{options.base} and {expert}: their logits are {widths[0]} and {widths[1]} wide; "
-            "distill needs one width"
-        )
+    fit_widths(options, expert, student, teacher, tokenizer)
     expert_hash = weights_hash(expert)
     inputs = {"expert": expert_hash, "expert_form": form_hash(expert)}
     count = options.steps * settings.batch_size // settings.responses_per_prompt
@@ -107,6 +113,29 @@ def run(options: Options) -> None:
     publish(
         recorder, saving, options, method="distill", expert=options.expert, expert_hash=expert_hash
     )
+
+
+def fit_widths(options: Options, expert: Path, student: Any, teacher: Any, tokenizer: Any) -> None:
+    """Cut rows of padding off the wider of student and expert. Raises `InputError` for others."""
+    pair = f"{options.base} and {expert}"
+    widths = student.config.vocab_size, teacher.config.vocab_size
+    if widths[0] == widths[1]:
+        return
+    if is_mixture(expert):
+        raise InputError(
+            f"{pair}: their logits are {widths[0]} and {widths[1]} wide; a mixture needs the "
+            "student's width"
+        )
+    try:
+        rows = kept_rows({index: one for one, index in tokenizer.get_vocab().items()}, widths)
+    except InputError as error:
+        raise InputError(f"{pair} {error}; {WIDTH_REMEDY}") from None
+    writes = options.settings.prefixes == "own" and options.generation.engine == "vllm"
+    if writes and widths[0] > rows:
+        raise InputError(f"{pair}: {CUT_STUDENT.what}; {CUT_STUDENT.remedy}")
+    for model in (student, teacher):
+        cut_vocabulary(model, rows)
+    log("cut", rows=rows, student=widths[0], expert=widths[1])
 
 
 if __name__ == "__main__":

@@ -15,10 +15,12 @@ from rich.table import Table
 
 from online_il.config.study import load
 from online_il.cost.jobs import costs_of, jobs_of_figures
+from online_il.cost.memory import GIB
 from online_il.cost.page import figure_sentences, markdown, page, totals_rows
 from online_il.cost.totals import PlannedRuns, rows_of, totals
 from online_il.errors import InputError, ParameterError
 from online_il.files import write_table, write_text
+from online_il.preflight.memory import MOST_GPUS, too_large
 from online_il.program.cli import ProgramOptions, main
 from online_il.program.dag import graph_of_study
 
@@ -79,6 +81,16 @@ def run(options: Options) -> None:
                 f"WARNING: {row['task']}/{row['run']}, seed {row['seed']}: a job is expected to "
                 f"take {row['longest_hours']:.0f} h and asks for {row['limit_hours']:.0f} h; raise "
                 "its `runtime` or its `gpu` under `resources`."
+            )
+    for task in study.tasks if study.hardware == "gpu" else []:
+        if plan.tasks is not None and task.name not in plan.tasks:
+            continue
+        for rule, (estimate, enough) in too_large(study, plan, task).items():
+            remedy = f"it fits {enough}" if enough else f"nor does it fit {MOST_GPUS}"
+            console.print(
+                f"WARNING: {task.name}, {rule}: a job takes about {estimate.peak / GIB:.0f} GiB of "
+                f"each of its GPUs, which have {plan.gpu_memory_gib:g}; {remedy}: `gpu` under "
+                "`resources`. A teacher larger than its student is cut over all of them."
             )
 
 

@@ -61,7 +61,7 @@ def run(options: Options) -> None:
         check_keys(task, jobs, report)
         check_programs(study, task, report)
         folders = check_files(study, task, report)
-        check_tokenizers(task, folders, report)
+        check_tokenizers(task, folders, report, study.generation.engine)
         check_templates(task, folders, report)
         check_ends(task, folders, report)
         check_engine(study, task, folders, report)

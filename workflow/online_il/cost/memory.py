@@ -5,7 +5,8 @@ Training, for a model of N parameters (B in a block, E in embedding and output) 
 - states: 4·N weights + 4·N gradients + 8·N AdamW, in single precision, cut over the GPUs: 16·N/g.
 - frozen: GRPO's reference is cut as the policy is, 4·N/g in single precision, as the policy is
   loaded; the teacher of distillation, or each part of one that is a mixture, lies whole on
-  every GPU, 2·N_teacher, as runs are saved.
+  every GPU, 2·N_teacher, as runs are saved. One larger than the student is cut over several GPUs,
+  2·N_teacher/g, with two of its blocks and its E gathered, 2·(E + 2·B): more GPUs make room for it.
 - vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts.
 - working: copies in bfloat16. On one GPU autocast keeps one of all weights, 2·N; on several, FSDP
   gathers two blocks and E in turn with their gradients, 2·(E + 2·B) + 2·(E + B). The chunked losses
@@ -91,7 +92,7 @@ def training(
     kept = 40 * shape.hidden + 8 * heads + 12 * shape.intermediate
     tile = 4 * min(TILE[0], tokens) * min(TILE[1], shape.vocabulary)
     frozen = 4 * count / gpus if reference else 0.0
-    frozen += sum(published_bytes("gpu") * parameters(teacher) for teacher in teachers)
+    frozen += sum(_teacher_bytes(teacher, shape, len(teachers) == 1, gpus) for teacher in teachers)
     return Memory(
         states=16 * count / gpus,
         frozen=frozen,
@@ -101,6 +102,15 @@ def training(
         logits=tile * (4 if teachers else 2),
         update=4 * count / gpus,
     )
+
+
+def _teacher_bytes(teacher: ModelShape, student: ModelShape, alone: bool, gpus: int) -> float:
+    """Count what a teacher, alone or a part of a mixture, takes of each GPU."""
+    number = published_bytes("gpu")
+    if gpus == 1 or not alone or parameters(teacher) <= parameters(student):
+        return number * parameters(teacher)
+    gathered = embedding_parameters(teacher) + 2 * block_parameters(teacher)
+    return number * (parameters(teacher) / gpus + gathered)
 
 
 def vllm_least(shape: ModelShape, *, gpus: int, length: int) -> float:

@@ -69,6 +69,31 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
     return found
 
 
+MOST_GPUS = 8
+"""Of one job: those of one node (config/accelerate/fsdp.yaml)."""
+
+
+def too_large(study: Study, plan: Plan, task: Task) -> dict[str, tuple[Memory, int | None]]:
+    """Find the kinds of training jobs that do not fit their GPUs, and on how many they would.
+
+    None where no number on one node is enough; twice as many are tried, and twice as many again.
+    """
+    found: dict[str, tuple[Memory, int | None]] = {}
+    for rule, estimate in training_memory(study, plan, task).items():
+        if estimate.peak <= plan.gpu_memory_gib * GIB:
+            continue
+        asked = getattr(task.resources, rule)
+        gpus, enough = 2 * max(1, asked.gpu), None
+        while enough is None and gpus <= MOST_GPUS:
+            more = {rule: asked.model_copy(update={"gpu": gpus})}
+            wider = {"resources": task.resources.model_copy(update=more)}
+            other = training_memory(study, plan, task.model_copy(update=wider))[rule]
+            enough = gpus if other.peak <= plan.gpu_memory_gib * GIB else None
+            gpus *= 2
+        found[rule] = estimate, enough
+    return found
+
+
 def check_memory(study: Study, task: Task, report: Report) -> None:
     """Check that every job fits the memory of the GPU that the plan names."""
     if study.hardware != "gpu":
@@ -77,10 +102,11 @@ def check_memory(study: Study, task: Task, report: Report) -> None:
     if plan is None:
         report.notes.append("GPU memory was not checked: no `plan` says which GPU there is")
         return
+    large = too_large(study, plan, task)
     for rule, estimate in training_memory(study, plan, task).items():
         gpus = getattr(task.resources, rule).gpu
         line = f"{estimate.peak / GIB:.0f} GiB on each of {gpus} GPUs ({estimate.sentence()})"
-        if estimate.peak <= plan.gpu_memory_gib * GIB:
+        if rule not in large:
             report.notes.append(f"{task.name}, {rule}: about {line}")
             continue
         turn = ["micro_batch_size", f"resources.{rule}.gpu (more)"]
@@ -90,7 +116,8 @@ def check_memory(study: Study, task: Task, report: Report) -> None:
         report.problem(
             f"{task.name}, {rule}",
             f"takes about {line}, and {plan.gpu} has {plan.gpu_memory_gib:g}",
-            f"turn {', '.join(turn)}",
+            f"turn {', '.join(turn)}"
+            + (f"; on {large[rule][1]} GPUs it fits" if large[rule][1] else ""),
         )
     if study.generation.engine == "vllm":
         for job, model, length in generated(study, task):

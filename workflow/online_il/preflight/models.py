@@ -14,14 +14,17 @@ from online_il.config.experts import ModelExpert
 from online_il.config.hub import DataSet, Model, Tokenizer
 from online_il.config.mixture import LARGEST_VOCABULARY
 from online_il.config.plan import ModelShape
-from online_il.config.study import Study
+from online_il.config.random import RandomModel
+from online_il.config.study import Study, learns_from_samples, prefixes_of
 from online_il.config.tasks import Task
 from online_il.cost.shape import json_of, of_model
-from online_il.ends import end_ids, tokens_by_id, trained_end
+from online_il.ends import end_ids, trained_end
 from online_il.errors import DOWNLOAD, InputError
 from online_il.methods import METHODS
-from online_il.models import WEIGHTS
+from online_il.models import CHAT, WEIGHTS
+from online_il.preflight.pairs import ONE_TOKENIZER, differences
 from online_il.preflight.report import Report
+from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
 
 GATED = ("meta-llama/",)
 """Owners whose models the hub gives to those alone who accepted their terms."""
@@ -60,7 +63,7 @@ def name_of(source: Model | DataSet) -> str:
     return f"{source.repo}@{source.revision}"
 
 
-def check_tokenizers(task: Task, folders: dict[str, Path], report: Report) -> None:
+def check_tokenizers(task: Task, folders: dict[str, Path], report: Report, engine: str) -> None:
     """Check that student and expert of every distillation read and write the same tokens.
 
     So must all policies of a mixture. A run has the tokenizer of the base that it goes back to.
@@ -69,10 +72,15 @@ def check_tokenizers(task: Task, folders: dict[str, Path], report: Report) -> No
         if METHODS[run.method].learns_from != "probabilities" or task.base is None:
             continue
         where, student = f"{task.name}/{run.name}", task.named_bases[task.base_of(run.name)]
-        for expert in task.models_behind(run.expert or ""):
-            for difference in _between("the student", student, "its expert", expert, folders):
-                report.problem(where, difference, _ONE_TOKENIZER)
         mixed = run.expert in {mixture.name for mixture in task.mixtures}
+        for expert in task.models_behind(run.expert or ""):
+            pair = ("the student", student, "its expert", expert)
+            for found in _between(*pair, folders, task, one_width=mixed):
+                report.problem(where, *found)
+            widths = [getattr(shape_of(one, None), "vocabulary", 0) for one in (student, expert)]
+            writes = engine == "vllm" and prefixes_of(task.settings_of(run)) == "own"
+            if writes and not mixed and widths[0] > widths[1] > 0:
+                report.problem(where, *CUT_STUDENT)
         width = getattr(shape_of(student, None), "vocabulary", 0)
         if mixed and width > LARGEST_VOCABULARY:
             report.problem(
@@ -84,63 +92,50 @@ def check_tokenizers(task: Task, folders: dict[str, Path], report: Report) -> No
     for mixture in task.mixtures:
         first, *others = task.models_behind(mixture.name)
         for other in others:
-            for difference in _between("one of its parts", first, "another", other, folders):
-                report.problem(f"{task.name}/{mixture.name}", difference, _ONE_VOCABULARY)
+            pair = ("one of its parts", first, "another", other)
+            for found in _between(*pair, folders, task, one_width=True):
+                remedy = _ONE_VOCABULARY if found.remedy == ONE_TOKENIZER else found.remedy
+                report.problem(f"{task.name}/{mixture.name}", found.what, remedy)
 
 
-_ONE_TOKENIZER = (
-    "distill compares probabilities token id by token id: choose an expert with the student's "
-    "tokenizer and width, or use sft"
-)
 _ONE_VOCABULARY = "a mixture adds probabilities token id by token id: mix models of one tokenizer"
 
 
 def _between(
-    one: str, first: Any, other: str, second: Any, folders: dict[str, Path]
-) -> Iterator[str]:
-    """Tell, for two models by what each is, where their tokens differ."""
-    if not (isinstance(first, Model) and isinstance(second, Model)):
-        if first.kind != second.kind:
-            yield (
-                f"{one} is of kind {first.kind} and {other} of kind {second.kind}, so that their "
-                "tokenizers differ"
-            )
-        return
-    known = [folders.get(name_of(model)) for model in (first, second)]
-    if known[0] is not None and known[1] is not None:
-        for difference in _differences(known[0], known[1]):
-            yield f"{one} {first.repo} and {other} {second.repo} {difference}"
-
-
-def _differences(student: Path, expert: Path) -> list[str]:
-    """List what keeps two models from being distilled into each other."""
-    found = []
-    tokens = [tokens_by_id(folder) for folder in (student, expert)]
-    if tokens[0] is None or tokens[1] is None:
-        lacking = student if tokens[0] is None else expert
-        return [f"cannot be compared: no usable tokenizer.json in {lacking}"]
-    if tokens[0] != tokens[1]:
-        ids = sorted(set(tokens[0]) | set(tokens[1]))
-        first = next(i for i in ids if tokens[0].get(i) != tokens[1].get(i))
-        here, there = (known.get(first, "no token") for known in tokens if known is not None)
-        found.append(
-            f"have different tokenizers, {len(tokens[0]):,} and {len(tokens[1]):,} tokens: id "
-            f"{first} is {here!r} and {there!r}"
+    one: str,
+    first: Any,
+    other: str,
+    second: Any,
+    folders: dict[str, Path],
+    task: Task,
+    *,
+    one_width: bool,
+) -> Iterator[Difference]:
+    """Tell, for two models by what each is, what keeps their probabilities from being compared."""
+    templates = None if task.data.kind == "miniature" else (_template(first), _template(second))
+    if isinstance(first, Model) and isinstance(second, Model):
+        known = [folders.get(name_of(model)) for model in (first, second)]
+        if known[0] is not None and known[1] is not None:
+            for found in differences(known[0], known[1], templates, one_width):
+                yield found._replace(
+                    what=f"{one} {first.repo} and {other} {second.repo} {found.what}"
+                )
+    elif first.kind != second.kind:
+        yield Difference(
+            f"{one} is of kind {first.kind} and {other} of kind {second.kind}, so that their "
+            "tokenizers differ",
+            ONE_TOKENIZER,
         )
-    elif _rules(student) != _rules(expert):
-        found.append("have the same tokens and cut text into them by different rules")
-    widths = [json_of(folder / "config.json").get("vocab_size") for folder in (student, expert)]
-    if widths[0] != widths[1]:
-        found.append(f"have logits {widths[0]} and {widths[1]} wide")
-    return found
+    elif templates and templates[0] != templates[1]:
+        yield Difference(f"{one} and {other} have different chat templates", TEMPLATE_REMEDY)
 
 
-def _rules(folder: Path) -> list[Any]:
-    """Read how a tokenizer cuts text: all but its tokens and what only concerns batches."""
-    content = json_of(folder / "tokenizer.json")
-    rules = [content.get(key) for key in ("normalizer", "pre_tokenizer")]
-    merges = content["model"].get("merges") or []
-    return [*rules, [m.split(" ") if isinstance(m, str) else m for m in merges]]
+def _template(model: Any) -> str | None:
+    """Read the chat template that a model is given; None where it keeps its own."""
+    path = Path(getattr(model, "chat_template", None) or "")
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    return CHAT if isinstance(model, RandomModel) else None
 
 
 def check_templates(task: Task, folders: dict[str, Path], report: Report) -> None:
@@ -216,7 +211,7 @@ class Generated(NamedTuple):
     """The longest sequence that a job generates."""
 
     job: str
-    """`evaluate`, a method, or the name of an expert that is sampled."""
+    """`evaluate`, `sample`, a method, or the name of an expert that is compared."""
     model: object
     length: int
     """Tokens of the prompt and the response."""
@@ -233,6 +228,10 @@ def generated(study: Study, task: Task) -> Iterator[Generated]:
             if METHODS[method].on_policy:
                 longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
                 yield Generated(method, task.named_bases[name], longest)
+    sampled = {run.expert for run in task.runs if learns_from_samples(task, run)}
+    for expert in task.experts:
+        if isinstance(expert, ModelExpert) and expert.name in sampled:
+            yield Generated("sample", expert, prompt + task.evaluation.policy.max_new_tokens)
     for pair in study.discrepancy.models if study.discrepancy else []:
         for expert in task.experts:
             if pair.task == task.name and expert.name in (pair.expert, pair.student):
@@ -243,11 +242,15 @@ def check_context(study: Study, task: Task, report: Report) -> None:
     """Check that no sequence is longer than the model has positions for."""
     asked = []
     for job, model, longest in generated(study, task):
-        if job == "evaluate":
+        if job in ("evaluate", "sample"):
             key = "evaluation.policy"
         else:
             key = f"methods.{job}" if job in METHODS else "discrepancy"
         asked.append((model, f"{key}: prompt and max_new_tokens", longest))
+        if job in METHODS and METHODS[job].learns_from == "probabilities":
+            read = [run.expert or "" for run in task.runs if run.method == job]
+            teachers = [one for name in read for one in task.models_behind(name)]
+            asked += [(one, f"{key}: prompt and max_new_tokens", longest) for one in teachers]
     if task.finetuning:
         asked.append((task.base, "base.finetuning.max_length", task.finetuning.max_length))
     for model, key, longest in asked:

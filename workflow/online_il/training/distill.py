@@ -8,11 +8,14 @@ adds it. `divergence: forward` turns the KL round, and with `prefixes: expert` t
 expert's demonstrations: SFT with soft labels.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from trl import DistillationConfig, DistillationTrainer
 
@@ -100,6 +103,28 @@ def check_demonstrations(rows: list[dict[str, Any]]) -> None:
         )
 
 
+def larger(teacher: torch.nn.Module, student: PreTrainedModel) -> bool:
+    """Say whether an expert has more parameters than the student; a mixture never counts so.
+
+    The plan's estimate of memory asks the same (`online_il.cost.memory`).
+    """
+    if not isinstance(teacher, PreTrainedModel):
+        return False
+    return teacher.num_parameters() > student.num_parameters()
+
+
+def spread(teacher: PreTrainedModel, device: torch.device) -> None:
+    """Cut a model that is not trained over all devices: FSDP 2, a block at a time.
+
+    Embedding and output stay whole once they were gathered, for nothing is computed backwards.
+    """
+    mesh = init_device_mesh(device.type, (processes(),))
+    for block in teacher.base_model.layers:
+        fully_shard(block, mesh=mesh)
+    fully_shard(teacher, mesh=mesh, reshard_after_forward=False)
+    logging.info("the expert is cut over %d devices", processes())
+
+
 def train(
     model: PreTrainedModel,
     teacher: torch.nn.Module,
@@ -145,8 +170,11 @@ def train(
     made = config(settings, arguments, generation)
     if made.use_vllm:
         end_at_all_ends(made, model)
-    # With FSDP accelerate leaves a model that is not trained where it is.
-    teacher.to(made.device)
+    if larger(teacher, model) and processes() > 1:
+        spread(teacher, made.device)
+    else:
+        # With FSDP accelerate leaves a model that is not trained where it is.
+        teacher.to(made.device)
     trainer = chosen(
         model=model,
         teacher_model=teacher,
