@@ -22,7 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "model" in metafunc.fixturenames:
+    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "model" in metafunc.fixturenames and not any("model" in names for names in own):
         from decode_models import MODELS
 
         metafunc.parametrize("model", MODELS, indirect=True, scope="module")
