@@ -75,6 +75,7 @@ def test_a_part_of_another_kind_takes_the_place_of_the_whole(tmp_path):
     text = f"""
         extends: theirs.yaml
         discrepancy: null
+        divergence: null
         tasks:
           - {{name: countdown, {base}, {data}, benchmarks: [aime2024], experts: [],
              runs: [{{name: expert}}]}}
@@ -149,6 +150,7 @@ def laid(below: object, above: object) -> object:
 
 @given(VALUES, VALUES)
 @settings(max_examples=150, deadline=None, derandomize=True)
+@pytest.mark.slow
 def test_a_value_over_itself_or_over_nothing_is_that_value(below, above):
     assert laid(above, above) == above
     assert laid(None, above) == above

@@ -3,7 +3,7 @@
 A claim holds of each task that has its benchmarks and runs; nothing in it names a scale.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from online_il.config.checking import problems_of, schema_of
 from online_il.config.experts import NAME
+from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import Problem
 from online_il.config.reading import read_yaml, refuse
 from online_il.config.settings import Settings
@@ -48,10 +49,14 @@ class DifferenceClaim(Claim):
     )
 
     def problems(self) -> Iterator[Problem]:
+        yield from _repeated(self, "runs")
+        yield from self._margin_problems()
+
+    @spared
+    def _margin_problems(self) -> Iterator[Problem]:
         if (self.statistic in RATIOS) != (self.margin > 1):
             message = "a margin is below 1 for accuracy, and a factor above 1 for times"
             yield Problem(("margin",), self.margin, message, f"choose one for {self.statistic}")
-        yield from _repeated(self.runs, "runs")
 
 
 class InteractionClaim(Claim):
@@ -67,7 +72,7 @@ class InteractionClaim(Claim):
     margin: float = Field(gt=0, lt=1, description="Set in advance, accuracy.")
 
     def problems(self) -> Iterator[Problem]:
-        yield from _repeated(self.runs, "runs")
+        yield from _repeated(self, "runs")
 
 
 class RangeClaim(Claim):
@@ -83,7 +88,7 @@ class RangeClaim(Claim):
     margin: float = Field(gt=0, lt=1, description="Set in advance, accuracy.")
 
     def problems(self) -> Iterator[Problem]:
-        yield from _repeated(self.runs, "runs")
+        yield from _repeated(self, "runs")
 
 
 class DegradationClaim(Claim):
@@ -117,7 +122,7 @@ class DiscrepancyClaim(Claim):
     margin: float = Field(ge=0, lt=1, description="Set in advance: excess over the gap.")
 
     def problems(self) -> Iterator[Problem]:
-        yield from _repeated(self.pair or [], "pair")
+        yield from _repeated(self, "pair")
 
 
 class TheoryClaim(Claim):
@@ -163,24 +168,30 @@ class Claims(Settings):
     claims: list[AnyClaim] = Field(min_length=1, description="The claims, in the paper's order.")
 
     def problems(self) -> Iterator[Problem]:
-        ids = [claim.id for claim in self.claims]
-        single = {claim.id for claim in self.claims if not isinstance(claim, ConjunctionClaim)}
-        for index, claim in enumerate(self.claims):
-            if claim.id in ids[:index]:
+        ids = [if_known(claim, "id") for claim in self.claims]
+        for index, name in enumerate(ids):
+            if name is not None and name in ids[:index]:
                 message = "this id stands here again"
-                yield Problem(("claims", index, "id"), claim.id, message, "rename one")
-            for place, name in enumerate(
-                claim.claims if isinstance(claim, ConjunctionClaim) else []
-            ):
-                if name not in single:
-                    keys = ("claims", index, "claims", place)
-                    yield Problem(keys, name, "no claim has this id", "name one of the others")
+                yield Problem(("claims", index, "id"), name, message, "rename one")
+        for index, claim in enumerate(self.claims):
+            if isinstance(claim, ConjunctionClaim):
+                for problem in self._conjunction_problems(claim):
+                    yield problem.below("claims", index)
+
+    @spared
+    def _conjunction_problems(self, claim: ConjunctionClaim) -> Iterator[Problem]:
+        single = {one.id for one in self.claims if not isinstance(one, ConjunctionClaim)}
+        for place, name in readable(claim.claims):
+            if name not in single:
+                message = "no claim has this id"
+                yield Problem(("claims", place), name, message, "name one of the others")
 
 
-def _repeated(runs: Sequence[str], key: str) -> Iterator[Problem]:
+def _repeated(claim: Claim, key: str) -> Iterator[Problem]:
     """Tell of a run that would be compared with itself."""
-    for index, run in enumerate(runs):
-        if run in runs[:index]:
+    rows = readable(if_known(claim, key) or [])
+    for row, (index, run) in enumerate(rows):
+        if run in [before for _, before in rows[:row]]:
             message = "this run would be compared with itself"
             yield Problem((key, index), run, message, "name another one")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from online_il.config.imitation import Divergence, Level, Prefixes, misfit
+from online_il.config.partial import spared, value_of
 from online_il.config.problem import Problem, indivisible
 from online_il.config.settings import Settings
 
@@ -53,17 +54,21 @@ class Distill(Settings):
         return self.batch_size
 
     def problems(self) -> Iterator[Problem]:
-        yield from indivisible(self.update_size, self.micro_batch_size)
+        yield from self._division_problems()
         yield from self.misfits()
+
+    @spared
+    def _division_problems(self) -> Iterator[Problem]:
+        yield from indivisible(self.update_size, self.micro_batch_size)
 
     def misfits(self) -> Iterator[Problem]:
         """Tell of a way to imitate that does not go with the others."""
         found = misfit(
-            divergence=self.divergence,
-            prefixes=self.prefixes,
-            level=self.level,
-            responses_per_prompt=self.responses_per_prompt,
-            batch_size=self.batch_size,
+            divergence=value_of(self, "divergence"),
+            prefixes=value_of(self, "prefixes"),
+            level=value_of(self, "level"),
+            responses_per_prompt=value_of(self, "responses_per_prompt"),
+            batch_size=value_of(self, "batch_size"),
         )
         if found:
             yield Problem((found.key,), self.given(found.key), found.what, found.remedy)

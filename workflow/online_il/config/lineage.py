@@ -1,123 +1,40 @@
-"""What each policy of a task is made of: what a run starts from and imitates, what is mixed.
+"""What each run of a task is made of: what it starts from and imitates.
 
 Names that nothing has, circles, and seeds, steps or probabilities that a policy lacks and another
-one needs.
+one needs. Each check ends where it needs what a class refuses (`partial.spared`), and no name is
+unknown while one of a policy cannot be read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator
 
-from online_il.config.bases import FurtherBase
-from online_il.config.experts import Expert, Solver
+from online_il.config.mixing import mixture_problems
 from online_il.config.mixture import MixtureExpert
-from online_il.config.problem import ABSENT, Keys, Problem, closest
+from online_il.config.partial import Refused, if_known, named, names_of, readable, spared
+from online_il.config.policies import Task, bases_of, circles, listed, parents_of, policy_of
+from online_il.config.problem import Keys, Problem, closest
 from online_il.config.run import BASE, Run
 from online_il.methods import METHODS
 
 
-class Task(Protocol):
-    """What is asked of a task here, whose class calls this module."""
-
-    @property
-    def seeds(self) -> list[int]:
-        """Seeds of every run that has none of its own."""
-
-    @property
-    def base(self) -> Any:
-        """How the base is made."""
-
-    @property
-    def bases(self) -> Sequence[FurtherBase]:
-        """Bases beside it."""
-
-    @property
-    def experts(self) -> Sequence[Expert]:
-        """Experts that are no runs."""
-
-    @property
-    def runs(self) -> Sequence[Run]:
-        """The matrix of runs."""
-
-    @property
-    def mixtures(self) -> Sequence[MixtureExpert]:
-        """List the experts that are mixtures."""
-
-    def seeds_of(self, run: Run) -> list[int]:
-        """Give the seeds of a run."""
-
-    def settings_of(self, run: Run) -> Any:
-        """Give the settings of a run, of its method's class."""
-
-    def checkpoints_of(self, run: Run) -> list[int]:
-        """List the steps of a run that are kept."""
-
-
-Parents = Mapping[str, Mapping[Keys, str]]
-"""By name of each run and mixture, what it is made of, by the keys that say so."""
-
-
 def lineage_problems(task: Task) -> Iterator[Problem]:
     """Tell what is wrong between the runs and the experts of a task."""
-    mixtures = {expert.name: expert for expert in task.mixtures}
-    parents: Parents = {run.name: run.made_of for run in task.runs} | {
-        name: mixture.made_of for name, mixture in mixtures.items()
-    }
-    for index, run in enumerate(task.runs):
+    for index, run in readable(if_known(task, "runs") or []):
         checks = (
-            *(_expert_problems, _start_problems, _filter_problems),
-            *(_fresh_problems, _seed_problems),
+            *(_expert_problems, _start_problems, _filter_problems, _fresh_problems),
+            *(_foreign_problems, _seed_problems, _circle_problems),
         )
-        found = [problem for check in checks for problem in check(task, run)]
-        for keys in _circles(run.name, parents):
-            does, remedy = _CIRCLES[keys]
-            found.append(Problem(keys, run.given(str(keys[0])), f"the run {does}", remedy))
-        for problem in found:
+        for problem in (problem for check in checks for problem in check(task, run)):
             yield problem.below("runs", index)
-    for index, expert in enumerate(task.experts):
-        if not isinstance(expert, MixtureExpert):
-            continue
-        found = list(_mixture_problems(task, expert))
-        for keys in _circles(expert.name, parents):
-            name = expert.made_of[keys]
-            if (
-                name in parents and name not in mixtures
-            ):  # A mixture of mixtures is refused as such.
-                message = f"{name} imitates this mixture in the end, which would be made of itself"
-                remedy = "name a policy that is trained without it"
-                found.append(Problem(keys, _value(expert, keys), message, remedy))
-        for problem in found:
-            yield problem.below("experts", index)
+    for index, expert in readable(if_known(task, "experts") or []):
+        if isinstance(expert, MixtureExpert):
+            for problem in mixture_problems(task, expert):
+                yield problem.below("experts", index)
 
 
-_CIRCLES: dict[Keys, tuple[str, str]] = {
-    ("expert",): (
-        "imitates itself in the end",
-        "let one of the runs imitate something else",
-    ),
-    ("start",): ("starts from itself in the end", "let one of the runs start from the base"),
-}
-
-
-def _circles(name: str, parents: Parents) -> Iterator[Keys]:
-    """Find what leads from a policy back to it."""
-    for keys, parent in parents[name].items():
-        pending, reached = [parent], {parent}
-        while pending:
-            above = set(parents.get(pending.pop(), {}).values()) - reached
-            reached |= above
-            pending += above
-        if name in reached:
-            yield keys
-
-
-# ---- runs ----
-
-
+@spared
 def _expert_problems(task: Task, run: Run) -> Iterator[Problem]:
     keys, given, method = ("expert",), run.given("expert"), METHODS[run.method]
-    with_weights = {*_bases(task), *(one.name for one in task.runs)}
-    with_weights |= {expert.name for expert in task.experts if expert.has_weights}
-    known = sorted(with_weights | {expert.name for expert in task.experts})
+    known = sorted({BASE, *names_of(listed(task, "bases", "runs", "experts"))})
     there_are = f"there are: {', '.join(known)}"
     if not method.needs_expert:
         if run.expert is not None:
@@ -127,10 +44,11 @@ def _expert_problems(task: Task, run: Run) -> Iterator[Problem]:
         message = f"{run.method} needs an expert to imitate"
         yield Problem(keys, given, message, f"name one ({there_are})")
     elif run.expert not in known:
+        policy_of(task, run.expert)  # Refused where a name cannot be read.
         close = closest(run.expert, known)
         remedy = f"{close}({there_are})" if close else there_are
         yield Problem(keys, given, "no run or expert has this name", remedy)
-    elif method.learns_from == "probabilities" and run.expert not in with_weights:
+    elif method.learns_from == "probabilities" and not _has_weights(task, run.expert):
         offline = [name for name, one in METHODS.items() if one.learns_from == "samples"]
         yield Problem(
             keys,
@@ -141,43 +59,59 @@ def _expert_problems(task: Task, run: Run) -> Iterator[Problem]:
         )
 
 
+def _has_weights(task: Task, name: str) -> bool:
+    """Say whether a policy has next-token probabilities: all have but some experts."""
+    return name in names_of(listed(task, "runs")) or getattr(
+        policy_of(task, name), "has_weights", True
+    )
+
+
+@spared
 def _start_problems(task: Task, run: Run) -> Iterator[Problem]:
-    (name, step), bases = run.begins, _bases(task)
+    (name, step), is_step = run.begins, "@" in run.start
+    bases, runs = bases_of(task), names_of(listed(task, "runs"))
     if name in bases and step == 0:
         return
-    others, is_step = {one.name: one for one in task.runs}, "@" in run.start
-    published = task.checkpoints_of(others[name]) if name in others else []
+    kept = _kept(task, name) if name in runs else []
     if name in bases:
         message, remedy = f"{name} is a base and has no step {step}", f"write start: {name}"
         yield Problem(("start",), run.start, message, remedy)
-    elif name in others and not is_step:
-        example = f", here {name}@{published[-1]}" if published else ""
+    elif name in runs and not is_step:
+        example = f", here {name}@{kept[-1]}" if kept else ""
         message, remedy = f"'{name}' is a run, of several steps", f"write <run>@<step>{example}"
         yield Problem(("start",), run.start, message, remedy)
-    elif name not in others:
-        what, known = ("run", [*others]) if is_step else ("base", bases)
+    elif name not in runs:
+        named(listed(task, "runs" if is_step else "bases"), name)  # Refused, as above.
+        what, known = ("run", runs) if is_step else ("base", bases)
         remedy = f"{closest(name, known)}there are: {', '.join(known)}; or start from "
         remedy += "the base" if is_step else "<run>@<step>"
         yield Problem(("start",), run.start, f"no {what} is named '{name}'", remedy)
-    elif published and step not in published:
+    elif kept and step not in kept:
         yield Problem(
             ("start",),
             run.start,
             f"{name} keeps no step {step}",
-            f"choose one of {', '.join(map(str, published))}, or add it to its checkpoints",
+            f"choose one of {', '.join(map(str, kept))}, or add it to its checkpoints",
         )
 
 
-def _bases(task: Task) -> list[str]:
-    """Name all bases."""
-    return [BASE, *(base.name for base in task.bases)]
+def _kept(task: Task, name: str) -> list[int]:
+    """List the steps of a run that are kept; none where that cannot be read."""
+    try:
+        run = named(task.runs, name)
+        unset = run and run.checkpoints is None and getattr(task.methods, run.method) is None
+        return task.checkpoints_of(run) if run and not unset else []
+    except Refused:
+        return []
 
 
+@spared
 def _filter_problems(task: Task, run: Run) -> Iterator[Problem]:
     """Tell of a filter on the learnable part of an expert that has none."""
-    if getattr(task.settings_of(run), "filter", None) != "learnable" or run.expert is None:
+    if run.expert is None or getattr(task.settings_of(run), "filter", None) != "learnable":
         return
-    if not any(mixture.name == run.expert and mixture.learnable for mixture in task.mixtures):
+    policy = policy_of(task, run.expert)
+    if (policy or run.expert == BASE) and not getattr(policy, "learnable", None):
         yield Problem(
             ("filter",),
             run.given("filter"),
@@ -187,10 +121,10 @@ def _filter_problems(task: Task, run: Run) -> Iterator[Problem]:
         )
 
 
+@spared
 def _fresh_problems(task: Task, run: Run) -> Iterator[Problem]:
     """Tell of demonstrations for one run alone from what is no policy here."""
-    without = [expert.name for expert in task.experts if not expert.has_weights]
-    if run.demonstrations and run.expert in without:
+    if run.demonstrations and run.expert and not _has_weights(task, run.expert):
         yield Problem(
             ("demonstrations",),
             run.demonstrations,
@@ -199,110 +133,60 @@ def _fresh_problems(task: Task, run: Run) -> Iterator[Problem]:
         )
 
 
-def _seed_problems(task: Task, run: Run) -> Iterator[Problem]:
-    """Tell of seeds that a run's origins lack: seed k is made of those of seed k."""
-    given = run.given("seeds")
-    own = task.seeds_of(run)
-    foreign = [seed for seed in own if seed not in task.seeds]
+@spared
+def _foreign_problems(task: Task, run: Run) -> Iterator[Problem]:
+    """Tell of seeds of a run that its task lacks."""
+    foreign = [seed for _, seed in readable(run.seeds or []) if seed not in task.seeds]
     if foreign:
         message = f"the task has no seed {', '.join(map(str, foreign))}"
         remedy = f"add to the task's seeds ({task.seeds}) or remove here"
-        yield Problem(("seeds",), given, message, remedy)
-    seeds = {other.name: task.seeds_of(other) for other in task.runs}
-    needed = {
-        name: f"its expert '{name}'" for keys, name in run.made_of.items() if "expert" in keys
-    }
-    for mixture in task.mixtures:
-        if mixture.name in needed:
-            made = f"its expert '{mixture.name}' is made of"
-            needed |= {name: f"{made} '{name}', which" for name in mixture.made_of.values()}
-    if ("start",) in run.made_of:
-        name = run.made_of["start",]
+        yield Problem(("seeds",), run.given("seeds"), message, remedy)
+
+
+def _seed_problems(task: Task, run: Run) -> Iterator[Problem]:
+    """Tell of seeds that a run's origins lack: seed k is made of those of seed k."""
+    made_of = run.made_of
+    needed = {name: f"its expert '{name}'" for keys, name in made_of.items() if "expert" in keys}
+    for _, mixture in readable(if_known(task, "experts") or []):
+        name = if_known(mixture, "name")
+        if isinstance(mixture, MixtureExpert) and name in needed:
+            made = f"its expert '{name}' is made of"
+            needed |= {part: f"{made} '{part}', which" for part in mixture.made_of.values()}
+    if ("start",) in made_of:
+        name = made_of["start",]
         needed.setdefault(name, f"it starts from '{name}', which")
     for name, what in needed.items():
-        missing = [seed for seed in own if name in seeds and seed not in [*seeds[name], *foreign]]
-        if missing:
-            yield Problem(
-                ("seeds",),
-                given,
-                f"{what} has no seed {', '.join(map(str, missing))}",
-                f"keep to the seeds of '{name}' ({seeds[name]}), or give it more",
-            )
+        yield from _missing_seeds(task, run, name, what)
 
 
-# ---- mixtures ----
-
-
-def _mixture_problems(task: Task, mixture: MixtureExpert) -> Iterator[Problem]:
-    kinds = {expert.name: expert for expert in task.experts}
-    solvers = [part for part in mixture.parts if isinstance(kinds.get(part), Solver)]
-    for keys, name in mixture.made_of.items():
-        yield from _part_problems(task, mixture, keys, name)
-    if mixture.learnable in solvers:
-        yield Problem(
-            ("learnable",),
-            mixture.learnable,
-            "no student can represent the solver, which answers before any thought",
-            "name another part, or remove the key",
-        )
-    if solvers and mixture.fallback is None:
-        yield Problem(
-            ("fallback",),
-            ABSENT,
-            f"the part {solvers[0]} needs a policy that goes on where a response is none of its "
-            "answers",
-            "name a run, the base or a model; one that is also a part costs nothing",
-        )
-    for key in ("fallback", "smoothing"):
-        value = mixture.given(key)
-        if not solvers and value is not ABSENT and value is not None:
-            message = "this is for a mixture with the solver, and it is none of the parts"
-            yield Problem((key,), value, message, "remove it, or add the solver to the parts")
-    if solvers and task.base is not None and task.base.kind != "scratch":
-        yield Problem(
-            ("parts", solvers[0]),
-            mixture.parts[solvers[0]],
-            "the solver writes the tokens of a base that is trained here, and this base is of kind "
-            f"{task.base.kind}",
-            "mix models, or let the base be of kind scratch",
-        )
-    if len(solvers) > 1:
-        again = ("parts", solvers[1])
-        message = f"the solver stands here twice, also as {solvers[0]}"
-        yield Problem(again, _value(mixture, again), message, "keep one of the two")
-
-
-def _part_problems(task: Task, mixture: MixtureExpert, keys: Keys, name: str) -> Iterator[Problem]:
-    """Tell of a part or a fallback that is no policy with next-token probabilities."""
-    experts = {expert.name: expert for expert in task.experts}
-    trained = {*_bases(task), *(run.name for run in task.runs)}
-    able = sorted(
-        trained
-        | {
-            expert.name
-            for expert in task.experts
-            if (expert.has_weights and not isinstance(expert, MixtureExpert))
-            or (isinstance(expert, Solver) and keys[0] == "parts")
-        }
-    )
-    if name in able:
+@spared
+def _missing_seeds(task: Task, run: Run, name: str, what: str) -> Iterator[Problem]:
+    origin = policy_of(task, name)
+    if not isinstance(origin, Run):
         return
-    there_are, value = f"there are: {', '.join(able)}", _value(mixture, keys)
-    if name not in experts:
-        message = f"no run, model or solver is named '{name}'"
-        close = closest(name, able)
-        yield Problem(keys, value, message, f"{close}({there_are})" if close else there_are)
-    elif isinstance(experts[name], MixtureExpert):
-        message = "a mixture is made of no other"
-        yield Problem(keys, value, message, f"name its parts ({there_are})")
-    else:
-        message = (
-            "the solver knows no way to go on from what is not an answer of its own"
-            if isinstance(experts[name], Solver)
-            else f"'{name}' gives samples and no next-token probabilities"
+    theirs = task.seeds_of(origin)
+    own = [seed for _, seed in readable(task.seeds_of(run)) if seed in task.seeds]
+    missing = [seed for seed in own if seed not in theirs]
+    if missing:
+        yield Problem(
+            ("seeds",),
+            run.given("seeds"),
+            f"{what} has no seed {', '.join(map(str, missing))}",
+            f"keep to the seeds of '{name}' ({theirs}), or give it more",
         )
-        yield Problem(keys, value, message, f"name another ({there_are})")
 
 
-def _value(mixture: MixtureExpert, keys: Keys) -> object:
-    return mixture.parts[str(keys[1])] if keys[0] == "parts" else mixture.fallback
+@spared
+def _circle_problems(task: Task, run: Run) -> Iterator[Problem]:
+    for keys in circles(run.name, parents_of(task)):
+        does, remedy = _CIRCLES[keys]
+        yield Problem(keys, run.given(str(keys[0])), f"the run {does}", remedy)
+
+
+_CIRCLES: dict[Keys, tuple[str, str]] = {
+    ("expert",): (
+        "imitates itself in the end",
+        "let one of the runs imitate something else",
+    ),
+    ("start",): ("starts from itself in the end", "let one of the runs start from the base"),
+}

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from online_il.config.partial import if_known, spared
 from online_il.config.problem import Keys, Problem
 from online_il.config.settings import Settings
 
@@ -52,15 +53,24 @@ class MixtureExpert(Settings):
     @property
     def made_of(self) -> dict[Keys, str]:
         """The policies that it names, by their keys."""
-        named: dict[Keys, str] = {("parts", part): part for part in self.parts}
-        return named | ({("fallback",): self.fallback} if self.fallback else {})
+        named: dict[Keys, str] = {("parts", part): part for part in if_known(self, "parts") or ()}
+        fallback = if_known(self, "fallback")
+        return named | ({("fallback",): fallback} if fallback else {})
 
     def problems(self) -> Iterator[Problem]:
+        yield from self._weight_problems()
+        yield from self._learnable_problems()
+
+    @spared
+    def _weight_problems(self) -> Iterator[Problem]:
         total = math.fsum(self.parts.values())
         if abs(total - 1) > TOLERANCE:
             shown = " + ".join(f"{weight:g}" for weight in self.parts.values())
             message = f"the weights sum to {total:.9g} ({shown})"
             yield Problem(("parts",), self.parts, message, "let them sum to 1")
+
+    @spared
+    def _learnable_problems(self) -> Iterator[Problem]:
         if self.learnable is not None and self.learnable not in self.parts:
             yield Problem(
                 ("learnable",),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from online_il.config.imitation import Divergence, Filter, Level, Prefixes
+from online_il.config.partial import if_known, spared, value_of
 from online_il.config.problem import Keys, Problem
 from online_il.config.settings import Settings
 from online_il.methods import METHODS
@@ -43,7 +44,7 @@ class Run(Settings):
     )
     start: str = Field(
         BASE,
-        pattern=r"^[a-z0-9][a-z0-9-]*(@[0-9]+)?$",
+        pattern=r"^[a-z0-9][a-z0-9-]*(@[0-9]{1,9})?$",
         description="What it is trained from: base, another base's name, or <run>@<step> of the "
         "same seed.",
     )
@@ -78,19 +79,30 @@ class Run(Settings):
     @property
     def made_of(self) -> dict[Keys, str]:
         """The policies that it starts from and imitates, by their keys, without the base."""
-        names = {"start": self.begins[0]}
-        if self.expert is not None and METHODS[self.method].needs_expert:
-            names["expert"] = self.expert
-        return {(key,): name for key, name in names.items() if name != BASE}
+        method, begins = if_known(self, "method"), if_known(self, "begins")
+        imitates = method is not None and METHODS[method].needs_expert
+        names = {
+            "start": begins and begins[0],
+            "expert": if_known(self, "expert") if imitates else None,
+        }
+        return {(key,): name for key, name in names.items() if name not in (None, BASE)}
 
     @property
     def of_method(self) -> dict[str, Any]:
         """The settings that it has instead of its method's."""
-        return {key: getattr(self, key) for key in OF_METHOD if getattr(self, key) is not None}
+        known = METHODS[self.method].settings.model_fields
+        own = {key: value_of(self, key) for key in OF_METHOD if key in known}
+        return {key: value for key, value in own.items() if value is not None}
 
     def problems(self) -> Iterator[Problem]:
-        for key, value in self.of_method.items():
-            known = [n for n, one in METHODS.items() if key in one.settings.model_fields]
-            if self.method not in known:
-                message = f"{self.method} has no such setting"
-                yield Problem((key,), value, message, f"remove it; it is for {', '.join(known)}")
+        for key in OF_METHOD:
+            yield from self._method_problems(key)
+
+    @spared
+    def _method_problems(self, key: str) -> Iterator[Problem]:
+        """Tell of a setting that the run's method does not have."""
+        known = [n for n, one in METHODS.items() if key in one.settings.model_fields]
+        value = getattr(self, key)
+        if value is not None and self.method not in known:
+            message = f"{self.method} has no such setting"
+            yield Problem((key,), value, message, f"remove it; it is for {', '.join(known)}")

@@ -15,6 +15,7 @@ from online_il.config.finetuning import Finetuning
 from online_il.config.lineage import lineage_problems
 from online_il.config.methods import Methods
 from online_il.config.mixture import MixtureExpert
+from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import ABSENT, Problem, repetitions, unknown, unreachable
 from online_il.config.resources import RuleResources
 from online_il.config.run import BASE, Run
@@ -103,23 +104,36 @@ class Task(Settings):
 
     def checkpoints_of(self, run: Run) -> list[int]:
         """List the steps that are kept: the run's own or its method's, and its last."""
-        shared = getattr(self.methods, run.method)
-        listed = (
-            run.checkpoints if run.checkpoints is not None or not shared else shared.checkpoints
-        )
+        listed = run.checkpoints
+        if listed is None and (shared := getattr(self.methods, run.method)):
+            listed = shared.checkpoints
         return sorted({step for step in listed or [] if step <= run.steps} | {run.steps})
 
     def problems(self) -> Iterator[Problem]:
-        yield from _seed_problems(self.seeds)
+        yield from _seed_problems(self)
         yield from self._benchmark_problems()
         yield from self._name_problems()
+        yield from self._base_problems()
+        yield from self._further_base_problems()
+        yield from self._solver_problems()
+        yield from self._run_problems()
+        yield from lineage_problems(self)
+
+    @spared
+    def _base_problems(self) -> Iterator[Problem]:
         if self.base is None and self.runs:
             message = "the task has runs, which start from a base"
             yield Problem((BASE,), self.given(BASE), message, "add a base, or remove the runs")
+
+    @spared
+    def _further_base_problems(self) -> Iterator[Problem]:
         if self.bases and getattr(self.base, "kind", "") != "scratch":
             message = "further bases are trained here, and this task's base, beside them, is not"
             remedy = "remove them, or let base be of kind scratch"
             yield Problem(("bases",), ABSENT, message, remedy)
+
+    @spared
+    def _solver_problems(self) -> Iterator[Problem]:
         for index, expert in enumerate(self.experts):
             if isinstance(expert, Solver) and self.data.kind != "miniature":
                 yield Problem(
@@ -128,33 +142,39 @@ class Task(Settings):
                     "the exact solver answers the miniature's prompts alone",
                     "use an endpoint or a model, or data of kind miniature",
                 )
-        for index, run in enumerate(self.runs):
-            steps = unreachable(run.checkpoints or [], run.steps, "this run", ("checkpoints",))
-            seeds = _seed_problems(run.seeds or [])
-            for problem in (*seeds, *steps, *self._setting_problems(run)):
-                yield problem.below("runs", index)
-        yield from lineage_problems(self)
 
+    @spared
+    def _run_problems(self) -> Iterator[Problem]:
+        for index, run in readable(self.runs):
+            for check in (_seed_problems, _checkpoint_problems, self._setting_problems):
+                for problem in check(run):
+                    yield problem.below("runs", index)
+
+    @spared
     def _setting_problems(self, run: Run) -> Iterator[Problem]:
         """Tell of settings of a run that do not go with its method's."""
-        if run.of_method and not list(run.problems()) and (settings := self.settings_of(run)):
+        if run.of_method and (settings := self.settings_of(run)):
             shared = list(getattr(self.methods, run.method).problems())
             yield from (problem for problem in settings.problems() if problem not in shared)
 
+    @spared
     def _benchmark_problems(self) -> Iterator[Problem]:
         yield from repetitions(self.benchmarks, ("benchmarks",))
         known = benchmarks.of_data(self.data.kind)
-        for index, name in enumerate(self.benchmarks):
+        for index, name in readable(self.benchmarks):
             if name not in known:
                 message = "the task's data have no such benchmark"
                 yield unknown(("benchmarks", index), name, message, known)
 
     def _name_problems(self) -> Iterator[Problem]:
-        named = [(("runs", index, "name"), run.name) for index, run in enumerate(self.runs)]
-        named += [(("experts", index, "name"), one.name) for index, one in enumerate(self.experts)]
-        named += [(("bases", index, "name"), one.name) for index, one in enumerate(self.bases)]
-        count = Counter(name for _, name in named)
-        for keys, name in named:
+        places = [
+            ((part, index, "name"), name)
+            for part in ("runs", "experts", "bases")
+            for index, one in enumerate(if_known(self, part) or [])
+            if (name := if_known(one, "name")) is not None
+        ]
+        count = Counter(name for _, name in places)
+        for keys, name in places:
             if name == BASE:
                 yield Problem(keys, name, "'base' is the name of the base model", _RENAME)
             elif count[name] > 1:
@@ -165,9 +185,17 @@ class Task(Settings):
 _RENAME = "choose another name"
 
 
-def _seed_problems(seeds: list[int]) -> Iterator[Problem]:
+@spared
+def _checkpoint_problems(run: Run) -> Iterator[Problem]:
+    last = if_known(run, "steps")
+    yield from unreachable(run.checkpoints or [], last, "this run", ("checkpoints",))
+
+
+@spared
+def _seed_problems(part: Task | Run) -> Iterator[Problem]:
+    seeds = part.seeds or []
     yield from repetitions(seeds, ("seeds",))
-    for index, seed in enumerate(seeds):
+    for index, seed in readable(seeds):
         if not 0 <= seed <= LARGEST_SEED:
             remedy = f"choose one from 0 to {LARGEST_SEED}"
             yield Problem(("seeds", index), seed, "this is no seed", remedy)
