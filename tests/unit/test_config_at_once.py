@@ -14,6 +14,7 @@ from configs import ROOT
 
 from online_il.config.checking import problems_of
 from online_il.config.claims import Claims
+from online_il.config.extending import read_extended
 from online_il.config.problem import value_at
 from online_il.config.study import problems_of_study
 from online_il.studies import CHECKS
@@ -24,6 +25,12 @@ MINI = yaml.safe_load((ROOT / "config" / "mini.yaml").read_text()) | {
 PAPER = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
 for _raw in (MINI, PAPER):
     _raw.pop("extends", None)
+MIXED, *_ = read_extended(ROOT / "config" / "mixture.yaml", "a study", "")
+_RUNS = "expert sft-mixture learnable-mixture distill-mixture soft-forward-mixture"
+_RUNS += " response-mixture habits sft-mixture-warm gap-mixture"
+for _key, _kept in (("runs", _RUNS), ("experts", "solver mixture mixture2 blurred")):
+    _rows = {_row["name"]: _row for _row in MIXED["tasks"][0][_key]}
+    MIXED["tasks"][0][_key] = [_rows[_name] for _name in _kept.split()]
 GONE = "gone"
 """Stands for the value of a key that is taken out."""
 
@@ -139,7 +146,62 @@ PAPERS_BETWEEN: list[Fault] = [
 ]  # fmt: skip
 
 
-STUDIES = {"mini": (MINI, CLASS, BETWEEN), "paper": (PAPER, PAPERS_CLASS, PAPERS_BETWEEN)}
+MIXED_CLASS: list[Fault] = [
+    ("methods.distill.batch_size", 0, "", "greater than 0"),
+    ("methods.distill", 5, "", "valid dictionary"),
+    ("divergence.quantiles", [2], "divergence.quantiles.0", "less than or equal"),
+    ("tasks.0.bases", 5, "", "valid list"),
+    ("tasks.0.bases.0.name", GONE, "", "required key is missing"),
+    ("tasks.0.bases.0.max_length", "long", "", "valid integer"),
+    ("tasks.0.seeds", ["a", 2, 3], "tasks.0.seeds.0", "valid integer"),
+    ("tasks.0.experts.1.parts.solver", 1.5, "", "less than or equal"),
+    ("tasks.0.experts.1.smoothing", 0, "", "greater than 0"),
+    ("tasks.0.experts.1.name", GONE, "", "required key is missing"),
+    ("tasks.0.experts.2.kind", "zzz", "", "no such kind"),
+    ("tasks.0.experts.2.parts", ["expert"], "", "valid dictionary"),
+    ("tasks.0.runs.2.filter", "all", "", "'none', 'learnable'"),
+    ("tasks.0.runs.3.method", "distil", "", "'grpo', 'sft' or 'distill'"),
+    ("tasks.0.runs.5.level", "responses", "", "'token' or 'response'"),
+    ("tasks.0.runs.6.learning_rate", "high", "", "valid number"),
+    ("tasks.0.runs.6.steps", 0, "", "greater than 0"),
+    ("tasks.0.runs.6.checkpoints", ["all"], "tasks.0.runs.6.checkpoints.0", "valid integer"),
+    ("tasks.0.runs.7.start", "habits@", "", "match pattern"),
+    ("tasks.0.runs.7.start", "habits@1" + 9 * "0", "", "match pattern"),
+    ("tasks.0.runs.7.strat", "base", "", "unknown key"),
+]  # fmt: skip
+
+MIXED_BETWEEN: list[Fault] = [
+    ("divergence.benchmark", "idd", "", "no task with runs"),
+    ("evaluation.policy.top_k", 50, "divergence.benchmark", "not its policies' own"),
+    ("tasks.0.bases.0.name", "blurred", "", "has this name"),
+    ("tasks.0.bases.0.max_attempts", 90, "", "longest trace"),
+    ("tasks.0.seeds", [1, 2, 3, 1], "tasks.0.seeds.3", "listed twice"),
+    ("tasks.0.experts.1.parts", {"expert": 0.5, "solver": 0.4}, "", "sum to 0.9"),
+    ("tasks.0.experts.1.learnable", "solver", "", "no student can represent"),
+    ("tasks.0.experts.1.learnable", "base", "", "no part of the mixture"),
+    ("tasks.0.experts.1.fallback", "exprt", "", "is named 'exprt'"),
+    ("tasks.0.experts.1.fallback", "sft-mixture", "", "itself"),
+    ("tasks.0.experts.2.fallback", "mixture", "", "made of no other"),
+    ("tasks.0.experts.3.fallback", None, "", "a policy that goes on"),
+    ("tasks.0.experts.3.parts", {"expert": 1}, "tasks.0.experts.3.smoothing", "with the solver"),
+    ("tasks.0.runs.1.divergence", "forward", "", "no such setting"),
+    ("tasks.0.runs.2.expert", "expert", "tasks.0.runs.2.filter", "no such part"),
+    ("tasks.0.runs.3.start", "narow", "", "no base is named"),
+    ("tasks.0.runs.4.level", "response", "", "whole already"),
+    ("tasks.0.runs.5.responses_per_prompt", 3, "", "groups of 3"),
+    ("tasks.0.runs.5.responses_per_prompt", GONE, "", "there is one"),
+    ("tasks.0.runs.6.seeds", [1, 2], "tasks.0.runs.7.seeds", "has no seed 3"),
+    ("tasks.0.runs.6.start", "sft-mixture-warm@160", "", "starts from itself"),
+    ("tasks.0.runs.7.start", "habits@61", "", "keeps no step 61"),
+    ("tasks.0.runs.7.start", "habit@60", "", "no run is named"),
+    ("tasks.0.runs.8.expert", "solver", "tasks.0.runs.8.demonstrations", "no weights to sample"),
+]  # fmt: skip
+
+STUDIES = {
+    "mini": (MINI, CLASS, BETWEEN),
+    "paper": (PAPER, PAPERS_CLASS, PAPERS_BETWEEN),
+    "mixed": (MIXED, MIXED_CLASS, MIXED_BETWEEN),
+}
 ALL = [(name, fault) for name, (_, *lists) in STUDIES.items() for part in lists for fault in part]
 
 LENGTHS = {
@@ -166,6 +228,25 @@ NEEDS = {
     ("tasks.0.runs.3.method", "distil"): {"tasks.0.runs.3.expert"},
     ("methods.grpo", "5"): {"tasks.1.resources.grpo.gpu"},
     ("tasks.2.seeds", "1"): {"plan.seeds"},
+    # Ways to imitate are checked with what the method has of them.
+    ("methods.distill.batch_size", "0"): {"tasks.0.runs.5.responses_per_prompt"},
+    ("methods.distill", "5"): {"tasks.0.runs.4.level", "tasks.0.runs.5.responses_per_prompt"},
+    ("tasks.0.runs.5.level", "responses"): {"tasks.0.runs.5.responses_per_prompt"},
+    ("tasks.0.runs.2.filter", "all"): {"tasks.0.runs.2.expert"},
+    # What has this name, and what is it made of?
+    ("tasks.0.bases", "5"): {"tasks.0.experts.1.fallback", "tasks.0.runs.3.start"},
+    ("tasks.0.bases.0.name", "gone"): {"tasks.0.experts.1.fallback", "tasks.0.runs.3.start"},
+    ("tasks.0.experts.1.name", "gone"): {
+        "tasks.0.experts.1.fallback",
+        "tasks.0.experts.2.fallback",
+    },
+    ("tasks.0.experts.2.kind", "zzz"): {"tasks.0.experts.2.fallback"},
+    ("tasks.0.bases.0.max_length", "long"): {"tasks.0.bases.0.max_attempts"},
+    # Which steps are kept, and of which run?
+    ("tasks.0.runs.6.steps", "0"): {"tasks.0.runs.7.start"},
+    ("tasks.0.runs.6.checkpoints", "['all']"): {"tasks.0.runs.7.start"},
+    ("tasks.0.runs.7.start", "habits@"): {"tasks.0.runs.6.seeds", "tasks.0.runs.6.start"},
+    ("tasks.0.runs.7.start", "habits@1000000000"): {"tasks.0.runs.6.seeds", "tasks.0.runs.6.start"},
 }
 """The contradictions that may stay untold because they need what is refused."""
 
@@ -218,7 +299,7 @@ def test_a_fault_is_told_and_nothing_else(name: str, fault: Fault) -> None:
 
 
 def test_the_studies_have_no_fault() -> None:
-    assert told(MINI) == told(PAPER) == []
+    assert told(MINI) == told(PAPER) == told(MIXED) == []
 
 
 @pytest.mark.slow
@@ -254,6 +335,22 @@ def test_ten_faults_of_one_task_are_told_at_once() -> None:
     assert [fault for fault in chosen if not is_told(fault, found)] == []
 
 
+def test_what_policies_are_made_of_is_told_beside_all_else() -> None:
+    by_path = {(fault[0], str(fault[1])): fault for fault in [*MIXED_CLASS, *MIXED_BETWEEN]}
+    weights = by_path["tasks.0.experts.1.parts", "{'expert': 0.5, 'solver': 0.4}"]
+    misspelt = by_path["tasks.0.runs.3.method", "distil"]
+    unkept = by_path["tasks.0.runs.7.start", "habits@61"]
+    rate = by_path["tasks.0.runs.6.learning_rate", "high"]
+    circle = by_path["tasks.0.runs.6.start", "sft-mixture-warm@160"]
+    twice = by_path["tasks.0.seeds", "[1, 2, 3, 1]"]
+    chosen = [weights, misspelt, unkept, rate, circle, twice]
+    found = told(planted(MIXED, *chosen))
+    assert [fault for fault in chosen if not is_told(fault, found)] == []
+    # The run that the circle goes through starts in it, too.
+    circular = ("tasks.0.runs.7.start", "the run starts from itself in the end")
+    assert len(found) == len(chosen) + 1 and circular in found
+
+
 def test_what_a_misspelt_key_may_mean_is_not_told_to_be_missing_something() -> None:
     raw = planted(MINI, ("tasks.0.runs.1.expert", GONE, "", ""))
     raw["tasks"][0]["runs"][1]["expret"] = "expert"
@@ -261,17 +358,21 @@ def test_what_a_misspelt_key_may_mean_is_not_told_to_be_missing_something() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["mini", "mixed"])
 @pytest.mark.parametrize("value", [None, 5, "x", [], {}, [None], {"a": None}])
-def test_nothing_that_stands_anywhere_gives_a_traceback(value: Any) -> None:
-    paths = {keys_of(fault[0])[:length] for fault in [*CLASS, *BETWEEN] for length in range(1, 6)}
+def test_nothing_that_stands_anywhere_gives_a_traceback(value: Any, name: str) -> None:
+    study, *lists = STUDIES[name]
+    faults = [fault for part in lists for fault in part]
+    paths = {keys_of(fault[0])[:length] for fault in faults for length in range(1, 6)}
     for keys in sorted(paths, key=str):
-        raw = planted(MINI, (".".join(map(str, keys)), value, "", ""))
+        raw = planted(study, (".".join(map(str, keys)), value, "", ""))
         assert all(problem.message and problem.remedy for problem in problems_of_study(raw, CHECKS))
 
 
 def test_claims_with_a_fault_are_checked_against_each_other() -> None:
     raw = yaml.safe_load((ROOT / "config" / "claims.yaml").read_text())
     raw["claims"][0]["margin"] = -1
+    raw["claims"][0]["runs"] = ["expert", "expert"]
     raw["claims"][1]["kind"] = "zzz"
     raw["claims"][2]["id"] = raw["claims"][3]["id"]
     (joint,) = [
@@ -281,5 +382,11 @@ def test_claims_with_a_fault_are_checked_against_each_other() -> None:
     ]
     raw["claims"][joint]["claims"][0] = "nothing"
     places = {".".join(map(str, one.keys)) for one in problems_of(Claims, raw)}
-    wanted = {"claims.0.margin", "claims.1.kind", "claims.3.id", f"claims.{joint}.claims.0"}
+    wanted = {
+        "claims.0.margin",
+        "claims.0.runs.1",
+        "claims.1.kind",
+        "claims.3.id",
+        f"claims.{joint}.claims.0",
+    }
     assert wanted <= places

@@ -38,6 +38,7 @@ ARROWS = {
     "tasks": {"chat", "config", "hub", *GROUND, "program"},
     # policies
     "ends": {"chat", *GROUND},
+    "vocabulary": {"chat", "ends", *GROUND},
     "models": {"config", "ends", *GROUND},
     "generation": {"chat", "config", "ends", "models", *GROUND, "program"},
     "grading": {"generation", "tasks", *GROUND},
@@ -76,7 +77,7 @@ ARROWS = {
     # what a study costs, and whether it can run
     "cost": {"benchmarks", "config", "markdown", "pages", "tasks", *GROUND, "program"},
     "preflight": {
-        *("config", "cost", "ends", "generation", "hub", "models", "training"),
+        *("config", "cost", "ends", "generation", "hub", "models", "training", "vocabulary"),
         *GROUND,
         "program",
     },

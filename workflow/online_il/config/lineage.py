@@ -165,7 +165,7 @@ def _missing_seeds(task: Task, run: Run, name: str, what: str) -> Iterator[Probl
     if not isinstance(origin, Run):
         return
     theirs = task.seeds_of(origin)
-    own = [seed for _, seed in readable(task.seeds_of(run)) if seed in task.seeds]
+    own = [seed for _, seed in readable(task.seeds_of(run)) if not run.seeds or seed in task.seeds]
     missing = [seed for seed in own if seed not in theirs]
     if missing:
         yield Problem(
