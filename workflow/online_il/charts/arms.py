@@ -107,7 +107,9 @@ def curves_of(database: Path, arms: pd.DataFrame) -> dict[tuple[str, str], pd.Da
         if set(part["run"]) & set(arms.loc[arms["task"] == task, "run"])
     }
     if not found:
-        raise InputError(f"{database}: no run that this figure shows has a benchmark in distribution")
+        raise InputError(
+            f"{database}: no run that this figure shows has a benchmark in distribution"
+        )
     return dict(sorted(found.items(), key=lambda item: item[0][0]))
 
 

@@ -49,7 +49,8 @@ def figure7(database: Path, shown: dict[str, list[str]]) -> alt.TopLevelMixin:
             part = cells[cells["start"] == start]
             begun = curves[(curves["run"] == part["run"].iloc[0]) & (curves["step"] == 0)]
             heading = alt.TitleParams(
-                f"{title_of(task, benchmark)}: from {'the base' if start == BASE else start}",
+                f"{title_of(task, benchmark)}: from "
+                + ("the base" if start == BASE else start.replace("@", ", step ")),
                 subtitle=_of_start(begun),
             )
             tables.append(_table(part, top).properties(title=heading))
@@ -103,6 +104,7 @@ def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
     chart = alt.Chart(pd.DataFrame(cells))
     x = alt.X("column:N").title(None).sort(COLUMNS).scale(domain=COLUMNS, padding=0)
     x = x.axis(orient="top", domain=False, ticks=False, labelAngle=0, labelPadding=6, labelLimit=0)
+    x.axis.labelExpr = "split(datum.label, ', ')"
     y = alt.Y("row:N").title(None).scale(domain=[OFFLINE, ONLINE], padding=0)
     y = y.axis(domain=False, ticks=False, labelPadding=8, labelLimit=0)
     colour = alt.Color("accuracy:Q").legend(None)

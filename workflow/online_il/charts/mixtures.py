@@ -27,7 +27,7 @@ from online_il.charts.curves import AXES, band
 from online_il.charts.style import GREY, INK, caption, tooltips
 from online_il.store import BASE
 
-LINES_WIDTH, LINES_HEIGHT = 255, 290  # Of a panel of Figure 5, pixels.
+LINES_WIDTH, LINES_HEIGHT = 238, 290  # Of a panel of Figure 5, pixels.
 COVERAGE_WIDTH, COVERAGE_HEIGHT = 480, 320  # Of Figure 6.
 
 
@@ -130,11 +130,16 @@ def _coverage(rows: pd.DataFrame, ends: pd.DataFrame, looks: Looks) -> alt.Layer
         interval=[f"[{row['low']:.3f}, {row['high']:.3f}]" for row in rows.to_dict("records")]
     )
     values = sorted(rows["coverage"].unique())
-    x = alt.X("coverage:Q").scale(type="log", domain=[values[0] / 1.25, values[-1] * 1.25])
+    # Arms stand beside each other, so that no whisker hides another one.
+    names = [name for name in looks[0].scale.domain if name in set(rows["arm"])]
+    aside = {name: 1.05 ** (index - (len(names) - 1) / 2) for index, name in enumerate(names)}
+    rows["at"] = rows["coverage"] * rows["arm"].map(aside)
+    x, at = alt.X("coverage:Q"), alt.X("at:Q")
+    x = x.scale(type="log", domain=[values[0] / 1.25, values[-1] * 1.25])
     x = x.axis(values=values, grid=False, **_labels(rows["demonstrations"]))
     y = alt.Y("accuracy:Q").title("accuracy at the end").scale(domain=[0, top], nice=False)
     y = y.axis(format=".2~f", tickCount=5)
-    columns = ["run", "arm", "seeds", "n_prompts", "coverage", "accuracy", "low", "high"]
+    columns = ["run", "arm", "seeds", "at", "coverage", "accuracy", "low", "high"]
     chart, (colour, shape, dash) = alt.Chart(rows[[*columns, "interval"]]), looks
     shown = tooltips(
         arm=("taught by", ""),
@@ -154,10 +159,10 @@ def _coverage(rows: pd.DataFrame, ends: pd.DataFrame, looks: Looks) -> alt.Layer
         named.mark_text(color=GREY, align="left", dx=7, fontSize=12).encode(
             x=alt.value("width"), text=alt.value("the expert itself")
         ),
-        chart.mark_line(strokeWidth=2).encode(x, y, color=colour, strokeDash=dash),
-        chart.mark_rule(strokeWidth=1.5).encode(x, alt.Y("low:Q"), y2="high:Q", color=colour),
+        chart.mark_line(strokeWidth=2).encode(at, y, color=colour, strokeDash=dash),
+        chart.mark_rule(strokeWidth=1.5).encode(at, alt.Y("low:Q"), y2="high:Q", color=colour),
         chart.mark_point(size=60, filled=True, opacity=1).encode(
-            x, y, color=colour, shape=shape, tooltip=shown
+            at, y, color=colour, shape=shape, tooltip=shown
         ),
     ).properties(width=COVERAGE_WIDTH, height=COVERAGE_HEIGHT)
 
@@ -167,7 +172,7 @@ def _labels(demonstrations: pd.Series) -> dict[str, object]:
     counts = sorted(demonstrations.dropna().unique())
     if len(counts) != 1:
         return {"title": "coverage C of the expert"}
-    expression = f"[format(datum.value, ',.3~f'), format({counts[0]:.0f} / datum.value, ',.3~r')]"
+    expression = f"[format(datum.value, ',.3~f'), format({counts[0]:.0f} / datum.value, ',.0f')]"
     below = f"below: learnable ones of {counts[0]:,.0f} demonstrations, N / C"
     return {
         "title": ["coverage C of the expert", below],
