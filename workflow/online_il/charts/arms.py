@@ -130,13 +130,17 @@ def counted(rows: pd.DataFrame) -> str:
     return f"Means over {seeds} and {prompts}, sampled from the policies themselves."
 
 
+def looks_of(arms: pd.DataFrame) -> list[Look]:
+    """List the looks of some arms in the order of the legends; a way without one comes last."""
+    names = set(arms["arm"])
+    known = [look for look in LOOKS.values() if look.label in names]
+    others = sorted(names - {look.label for look in known})
+    return known + [Look(name, INK, "circle", OFFLINE) for name in others]
+
+
 def legend_of(arms: pd.DataFrame) -> Looks:
     """Set colour, mark and dash of each arm that is shown, with one legend for all of them."""
-    looks = [look for look in LOOKS.values() if look.label in set(arms["arm"])]
-    looks += [
-        Look(name, INK, "circle", OFFLINE)
-        for name in sorted(set(arms["arm"]) - {look.label for look in looks})
-    ]
+    looks = looks_of(arms)
     domain = [look.label for look in looks]
     legend = alt.Legend(columns=3, symbolStrokeWidth=0)
     colour = alt.Color("arm:N").legend(legend)

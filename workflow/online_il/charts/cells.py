@@ -80,7 +80,7 @@ def _of_start(begun: pd.DataFrame) -> str:
 
 def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
     """Draw the cells of one start; colours reach from an accuracy of 0 to `top`."""
-    known = {way: row for way, row in zip(rows["way"], rows.to_dict("records"), strict=True)}
+    known = dict(zip(rows["way"], rows.to_dict("records"), strict=True))
     cells = []
     for way in CELLS:
         row = known.get(way)
@@ -103,8 +103,15 @@ def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
         )
     chart = alt.Chart(pd.DataFrame(cells))
     x = alt.X("column:N").title(None).sort(COLUMNS).scale(domain=COLUMNS, padding=0)
-    x = x.axis(orient="top", domain=False, ticks=False, labelAngle=0, labelPadding=6, labelLimit=0)
-    x.axis.labelExpr = "split(datum.label, ', ')"
+    x = x.axis(
+        orient="top",
+        domain=False,
+        ticks=False,
+        labelAngle=0,
+        labelPadding=6,
+        labelLimit=0,
+        labelExpr="split(datum.label, ', ')",
+    )
     y = alt.Y("row:N").title(None).scale(domain=[OFFLINE, ONLINE], padding=0)
     y = y.axis(domain=False, ticks=False, labelPadding=8, labelLimit=0)
     colour = alt.Color("accuracy:Q").legend(None)

@@ -244,8 +244,8 @@ def _finished(
     trained = means[means["step"] > 0]  # The one base serves all seeds.
     several = trained["seeds"].max() > 1
     notes = [
-        f"Mean over {in_words(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for all "
-        f"of a curve at once, over {'seeds and prompts' if several else 'prompts'}"
+        f"Mean over {in_words(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for "
+        f"all of a curve at once, over {'seeds and prompts' if several else 'prompts'}"
         + ("; thin lines: single seeds." if several else "."),
         "Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; all start from the base.",
         "Device-seconds are those of a run's own training, without its expert's.",

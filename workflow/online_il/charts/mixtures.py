@@ -21,6 +21,7 @@ from online_il.charts.arms import (
     finished,
     legend_of,
     level_marks,
+    looks_of,
     title_of,
 )
 from online_il.charts.curves import AXES, band
@@ -62,7 +63,9 @@ def figure5(database: Path, shown: dict[str, list[str]]) -> alt.TopLevelMixin:
     return finished(chart, "One expert, imitated offline and online", text)
 
 
-def _learning(curves: pd.DataFrame, points: pd.DataFrame, looks: Looks, top: float) -> alt.LayerChart:
+def _learning(
+    curves: pd.DataFrame, points: pd.DataFrame, looks: Looks, top: float
+) -> alt.LayerChart:
     """Draw the curves of one expert's students, and the levels to compare them with."""
     first = points.iloc[0]
     if pd.notna(first["coverage"]):
@@ -131,7 +134,7 @@ def _coverage(rows: pd.DataFrame, ends: pd.DataFrame, looks: Looks) -> alt.Layer
     )
     values = sorted(rows["coverage"].unique())
     # Arms stand beside each other, so that no whisker hides another one.
-    names = [name for name in looks[0].scale.domain if name in set(rows["arm"])]
+    names = [look.label for look in looks_of(rows)]
     aside = {name: 1.05 ** (index - (len(names) - 1) / 2) for index, name in enumerate(names)}
     rows["at"] = rows["coverage"] * rows["arm"].map(aside)
     x, at = alt.X("coverage:Q"), alt.X("at:Q")

@@ -197,7 +197,9 @@ def finished_chart(results: Path, name: str) -> Chart | None:
     caption = lines if isinstance(lines, str) else " ".join(lines)
     text = str(title.get("text", "")).removeprefix(f"{FINISHED[name]}: ")
     heading = f"{FINISHED[name]}. {text[:1].upper()}{text[1:]}"
-    return Chart(name, heading, caption, f"{heading}. {caption}", _bare(spec), name in CURVES, [], [])
+    return Chart(
+        name, heading, caption, f"{heading}. {caption}", _bare(spec), name in CURVES, [], []
+    )
 
 
 def rows_of(chart: Chart) -> list[Chart]:
