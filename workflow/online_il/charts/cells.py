@@ -15,9 +15,9 @@ INK = "#1b1b1b"  # On the light cells of any colour scheme, so not the ink of th
 LOW, MIDDLE, HIGH = "#f6cdb5", "#f5f1e8", "#a9dcc8"  # Of cells, by accuracy.
 WIDTH, HEIGHT = 142, 92  # Of a cell, pixels.
 OFFLINE, ONLINE = "expert's prefixes (offline)", "own prefixes (online)"
-HARD, WHOLE = "hard labels", "reverse KL, whole responses"
+HARD, WHOLE = "hard labels", "whole responses"
 COLUMNS = [HARD, "forward KL", "reverse KL", WHOLE]
-NAMES = {SFT: "SFT", ON_POLICY: "on-policy distillation", RESPONSE: "Equation 5, all of it"}
+NAMES = {SFT: "SFT", ON_POLICY: "on-policy distillation", RESPONSE: "reverse KL"}
 
 
 class Place(NamedTuple):
@@ -63,7 +63,8 @@ def figure7(database: Path, shown: dict[str, list[str]]) -> alt.TopLevelMixin:
         "Accuracy at the end of training with its 95 % interval over seeds and prompts. Direct:",
         "the share of responses that are the solver's, which answers before any thought: the",
         f"habit of the expert that the student's class cannot do well. Imitated is {experts}",
-        "everywhere. On-policy distillation, as everyone runs it, is one of the cells.",
+        "everywhere. Whole responses: all of Equation 5's gradient; the other cells take each token",
+        "by itself, on-policy distillation among them.",
         counted(cells),
     )
     return finished(alt.vconcat(*tables, spacing=22), "Whose prefixes, and which direction", text)
@@ -103,15 +104,7 @@ def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
         )
     chart = alt.Chart(pd.DataFrame(cells))
     x = alt.X("column:N").title(None).sort(COLUMNS).scale(domain=COLUMNS, padding=0)
-    x = x.axis(
-        orient="top",
-        domain=False,
-        ticks=False,
-        labelAngle=0,
-        labelPadding=6,
-        labelLimit=0,
-        labelExpr="split(datum.label, ', ')",
-    )
+    x = x.axis(orient="top", domain=False, ticks=False, labelAngle=0, labelPadding=6, labelLimit=0)
     y = alt.Y("row:N").title(None).scale(domain=[OFFLINE, ONLINE], padding=0)
     y = y.axis(domain=False, ticks=False, labelPadding=8, labelLimit=0)
     colour = alt.Color("accuracy:Q").legend(None)

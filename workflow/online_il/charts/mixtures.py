@@ -135,10 +135,10 @@ def _coverage(rows: pd.DataFrame, ends: pd.DataFrame, looks: Looks) -> alt.Layer
     values = sorted(rows["coverage"].unique())
     # Arms stand beside each other, so that no whisker hides another one.
     names = [look.label for look in looks_of(rows)]
-    aside = {name: 1.05 ** (index - (len(names) - 1) / 2) for index, name in enumerate(names)}
+    aside = {name: 1.07 ** (index - (len(names) - 1) / 2) for index, name in enumerate(names)}
     rows["at"] = rows["coverage"] * rows["arm"].map(aside)
-    x, at = alt.X("coverage:Q"), alt.X("at:Q")
-    x = x.scale(type="log", domain=[values[0] / 1.25, values[-1] * 1.25])
+    scale = alt.Scale(type="log", domain=[values[0] / 1.4, values[-1] * 1.4], nice=False)
+    x, at = alt.X("coverage:Q").scale(scale), alt.X("at:Q").scale(scale)
     x = x.axis(values=values, grid=False, **_labels(rows["demonstrations"]))
     y = alt.Y("accuracy:Q").title("accuracy at the end").scale(domain=[0, top], nice=False)
     y = y.axis(format=".2~f", tickCount=5)
