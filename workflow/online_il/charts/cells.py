@@ -63,7 +63,7 @@ def figure7(database: Path, shown: dict[str, list[str]]) -> alt.TopLevelMixin:
         "Accuracy at the end of training with its 95 % interval over seeds and prompts. Direct:",
         "the share of responses that are the solver's, which answers before any thought: the",
         f"habit of the expert that the student's class cannot do well. Imitated is {experts}",
-        "everywhere. Whole responses: all of Equation 5's gradient; the other cells take each token",
+        "everywhere. Whole responses: all of Equation 5's gradient; other cells take each token",
         "by itself, on-policy distillation among them.",
         counted(cells),
     )
