@@ -149,7 +149,7 @@ def legend_of(arms: pd.DataFrame) -> Looks:
         colour.scale(domain=domain, range=[look.colour for look in looks]),
         shape.scale(domain=domain, range=[look.marker for look in looks]),
         alt.StrokeDash("arm:N")
-        .legend(None)
+        .legend(legend)
         .scale(domain=domain, range=[list(look.dash) for look in looks]),
     )
 

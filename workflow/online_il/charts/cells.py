@@ -13,7 +13,10 @@ from online_il.store import BASE
 
 INK = "#1b1b1b"  # On the light cells of any colour scheme, so not the ink of the other figures.
 LOW, MIDDLE, HIGH = "#f6cdb5", "#f5f1e8", "#a9dcc8"  # Of cells, by accuracy.
-WIDTH, HEIGHT = 142, 92  # Of a cell, pixels.
+WIDTH, HEIGHT = (
+    132,
+    92,
+)  # Of a cell, pixels: its words need them on any screen, so it has no other size.
 OFFLINE, ONLINE = "expert's prefixes (offline)", "own prefixes (online)"
 HARD, WHOLE = "hard labels", "whole responses"
 COLUMNS = [HARD, "forward KL", "reverse KL", WHOLE]
@@ -128,4 +131,4 @@ def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
         line("shown", -10, 20, fontWeight="bold"),
         line("interval", 10, 11, "#4a4a4a"),
         line("direct", 30, 13),
-    ).properties(width=WIDTH * len(COLUMNS), height=2 * HEIGHT)
+    ).properties(width=alt.Step(WIDTH), height=alt.Step(HEIGHT))
