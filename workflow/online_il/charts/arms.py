@@ -32,9 +32,9 @@ class Look(NamedTuple):
 LOOKS = {
     SFT: Look("SFT (hard labels)", "#0072B2", "circle", OFFLINE),
     SFT._replace(filter="learnable"): Look(
-        "SFT, learnable part only", "#56B4E9", "diamond", OFFLINE
+        "SFT, learnable part only", "#8C6D00", "diamond", OFFLINE
     ),
-    SFT._replace(filter="correct"): Look("SFT, correct only", "#8C6D00", "cross", OFFLINE),
+    SFT._replace(filter="correct"): Look("SFT, correct only", "#56B4E9", "cross", OFFLINE),
     Way("distill", "forward", "expert", "token"): Look(
         "forward KL, expert's prefixes", "#E69F00", "square", OFFLINE
     ),
