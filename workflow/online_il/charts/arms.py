@@ -67,8 +67,8 @@ class Level(NamedTuple):
 def way_of(row: pd.Series) -> Way:
     """Read how a run imitates off a row of `arms`; what old records lack are today's defaults."""
     defaults = {"sft": SFT, "distill": ON_POLICY}.get(str(row["method"]), Way(str(row["method"])))
-    given = [row[key] if isinstance(row[key], str) else None for key in Way._fields]
-    return Way(*(own or default for own, default in zip(given, defaults, strict=True)))
+    given = {key: row[key] for key in Way._fields if isinstance(row[key], str)}
+    return defaults._replace(**given)
 
 
 def arms_of(database: Path, shown: dict[str, list[str]]) -> pd.DataFrame:
@@ -89,7 +89,8 @@ def arms_of(database: Path, shown: dict[str, list[str]]) -> pd.DataFrame:
         raise InputError(f"{database}: none of the runs that this figure shows is measured in it")
     ways = [way_of(row) for _, row in rows.iterrows()]
     looks = [LOOKS.get(way, Look(way.method, INK, "circle", OFFLINE)) for way in ways]
-    return rows.assign(way=ways, arm=[look.label for look in looks])
+    own = pd.Series(ways, index=rows.index, dtype=object)
+    return rows.assign(way=own, arm=[look.label for look in looks])
 
 
 def curves_of(database: Path, arms: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
@@ -101,7 +102,7 @@ def curves_of(database: Path, arms: pd.DataFrame) -> dict[tuple[str, str], pd.Da
     rows = learning_curves(database)
     rows = rows[(rows["sampling"] == "policy") & rows["benchmark"].isin(IN_DISTRIBUTION)]
     found = {
-        (task, benchmark): part
+        (str(task), benchmark): part
         for benchmark in IN_DISTRIBUTION
         for task, part in rows[rows["benchmark"] == benchmark].groupby("task")
         if set(part["run"]) & set(arms.loc[arms["task"] == task, "run"])
