@@ -1,16 +1,16 @@
 # Input: every evaluation and training table. Output: one DuckDB database; a second one of some
-# tasks where a figure needs only those, so that asking for it trains nothing else.
+# tasks or runs where a figure needs only those, so that asking for it trains nothing else.
 # Steps: read the files with SQL, one question a file, and check that they belong together.
 
-for stored, tasks in DATABASES.items():
+for stored in DATABASES:
 
     rule:
         name:
             "aggregate" if stored == "measurements" else f"aggregate_{stored}"
         input:
-            evaluations=[LAYOUT.evaluations(*policy) for policy in policies(tasks)],
-            records=[LAYOUT.record(*policy) for policy in policies(tasks)],
-            training=[LAYOUT.training(*policy) for policy in policies(tasks)],
+            evaluations=[LAYOUT.evaluations(*policy) for policy in measured_in(stored)],
+            records=[LAYOUT.record(*policy) for policy in measured_in(stored)],
+            training=[LAYOUT.training(*policy) for policy in measured_in(stored)],
             queries=sources("workflow/sql/*.sql"),
         output:
             LAYOUT.database(stored),
@@ -27,7 +27,7 @@ for stored, tasks in DATABASES.items():
                 results=str(LAYOUT.results),
                 resamples=CLAIMED.resamples,
                 seed=CLAIMED.seed,
-                policies=",".join(map(str, policies(tasks))),
+                policies=",".join(map(str, measured_in(stored))),
             ),
         message:
             "gather everything that was measured in {output}"

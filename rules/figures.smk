@@ -18,6 +18,9 @@ if STUDY.theory:
     for theorem in THEOREMS:
         FIGURES[theorem] = (theory_table(LAYOUT.theory, theorem), "Theory", {})
 
+for mixed, shown in MIXTURES.items():
+    FIGURES[mixed] = (drawn_from(mixed), "Mixtures", {"shown": shown})
+
 for drawn, (tables, chapter, settings) in FIGURES.items():
 
     rule:
@@ -42,6 +45,17 @@ for drawn, (tables, chapter, settings) in FIGURES.items():
             f"draw {drawn}"
         shell:
             command(PROGRAM, "--output-stem {params.stem} {params.figure} {input}", TO_LOG)
+
+
+# Asked for all the same, a figure that a study has not says why.
+for lacking, why in lacked(FIGURES).items():
+
+    rule:
+        name:
+            lacking
+        input:
+            refused(lacking, why),
+        localrule: True
 
 
 rule summary:

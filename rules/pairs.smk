@@ -7,15 +7,23 @@ SAMPLED = {(p.task, name): p for p in MODELS.values() for name in (p.expert, p.s
 def pairs(task):
     """List (expert, student) to compare: each GRPO run, and each other expert, with its students.
 
-    A GRPO run is compared with every other run of the task, whoever that one imitated. Of the
-    experts that are no runs, the solver and mixtures alone answer benchmarks here.
+    A GRPO run is compared with every other run of the task, whoever that one imitated, but for the
+    students of mixtures. Of the experts that are no runs, the solver and mixtures alone answer
+    benchmarks here. Where there are mixtures, compared are SFT and on-policy distillation from the
+    base alone: a mixture's other students are cells of Figure 7, and a row each would bury these.
     """
     if STUDY.discrepancy.benchmark not in task.benchmarks:
         return []
     students = [run for run in task.runs if METHODS[run.method].needs_expert]
     trained = [run for run in task.runs if not METHODS[run.method].needs_expert]
-    found = [(expert.name, student.name) for expert in trained for student in students]
-    answering = [one.name for one in task.experts if one.kind in ("solver", "mixture")]
+    main = arms.main_mixture(task)
+    if main is not None:
+        usual = (arms.SFT, arms.ON_POLICY)
+        students = [s for s in students if arms.way_of(task, s) in usual and s.start == "base"]
+    mixed = {mixture.name for mixture in task.mixtures}
+    own = [student for student in students if student.expert not in mixed]
+    found = [(expert.name, student.name) for expert in trained for student in own]
+    answering = [one.name for one in task.experts if one.kind == "solver" or one == main]
     return found + [(e, s.name) for e in answering for s in students if s.expert == e]
 
 

@@ -11,6 +11,7 @@ with_figure2 = [
 if with_figure2 and with_figure2 != DATABASES["measurements"]:
     DATABASES["figure2"] = with_figure2
 
+
 MEASUREMENTS = LAYOUT.database("measurements")
 CLAIMS = os.path.relpath(ROOT / "config" / "claims.yaml")
 # By the one name of a theorem's rule, table and figure: the key of its settings in the config.
@@ -47,11 +48,12 @@ def drawn_from(figure):
 
 
 def curves_outputs():
-    """List Figures 1 and 2 and the summary; a study without runs has none."""
+    """List Figures 1, 2 and those of mixtures, and the summary; a study without runs has none."""
     if not DATABASES["measurements"]:
         return []
     both = figure("figure1") + (figure("figure2") if with_figure2 else [])
-    return [*both, LAYOUT.summary]
+    mixed = [file for name in MIXTURES for file in figure(name)]
+    return [*both, *mixed, LAYOUT.summary]
 
 
 def figure(name):

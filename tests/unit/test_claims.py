@@ -23,7 +23,6 @@ from online_il.claims.judge import Evidence, conjunction, judge
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.config.claims import ConjunctionClaim, load_claims
 from online_il.discrepancy.tables import DiscrepancyTable
-from online_il.errors import InputError
 from online_il.files import write_table
 from online_il.statistics.effects import (
     Effect,
@@ -397,9 +396,3 @@ def test_what_is_missing_is_one_line(study, more, words):
     found = run_claims(study, *more)
     lines = found.stderr.strip().splitlines()
     assert found.returncode == 1 and len(lines) == 1 and words in lines[0]
-
-
-def test_claims_of_another_program_are_refused(tmp_path):
-    (tmp_path / "claims.json").write_text("{}")
-    with pytest.raises(InputError, match=r"claims\.json: not the claims of a study"):
-        read_claims(tmp_path / "claims.json")

@@ -1,12 +1,13 @@
-"""Claims about runs on tables made by hand: what is paired, what a run that ends early decides."""
+"""Claims about runs on tables made by hand: what is paired, what a run that ends early decides; files that hold none."""
 
 import numpy as np
 import pytest
 
 from online_il.claims.judge import Evidence, judge
 from online_il.claims.measured import Measured
-from online_il.claims.records import ClaimVerdict
+from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.config.claims import Claims
+from online_il.errors import InputError
 
 PROMPTS = 200
 
@@ -178,3 +179,9 @@ def test_a_run_whose_start_is_there_needs_no_time_to_get_there():
     known["b"] = known["b"]._replace(start="expert@1")
     ahead = only(Tables(known, costs), **CLOCK)
     assert ahead.effect < 0.5
+
+
+def test_claims_of_another_program_are_refused(tmp_path):
+    (tmp_path / "claims.json").write_text("{}")
+    with pytest.raises(InputError, match=r"claims\.json: not the claims of a study"):
+        read_claims(tmp_path / "claims.json")

@@ -195,3 +195,47 @@ def test_the_shipped_study_is_planned(study):
     status, output = snakemake(study.parents[1], "--configfile", "config/mixture.yaml", "-n")
     assert status == 0, output[-2000:]
     assert {"mix", "grpo", "sft", "distill", "sample", "figure1"} <= planned(output)
+
+
+def test_the_figures_of_mixtures_are_drawn(study):
+    for name, words in (("figure5", "unrealizable: mixture, C = 2"), ("figure7", "direct ")):
+        picture = (study / "figures" / f"{name}.svg").read_text()
+        assert words in picture and "on-policy distillation" in picture and "NaN" not in picture
+    page = (study / "report.html").read_text()
+    assert 'id="chart-figure5"' in page and 'id="chart-figure7"' in page
+    assert "Figure 6" in page and 'id="chart-figure6"' not in page
+
+
+@pytest.mark.parametrize(
+    ("figure", "warm", "learnable"), [("figure5", False, True), ("figure7", True, False)]
+)
+def test_a_figure_of_mixtures_trains_its_own_runs_alone(study, figure, warm, learnable):
+    status, output = snakemake(
+        study.parents[1], "--configfile", "config/toy.yaml", "-n", "--forceall", figure
+    )
+    assert status == 0, output[-2000:]
+    assert figure in planned(output) and f"aggregate_{figure}" in planned(output)
+    assert not {"figure1", "summary", "all", "aggregate"} & planned(output)
+    trained = set(re.findall(r"train (\S+) of (\S+) by", output))
+    assert {task for _, task in trained} == {"countdown"}
+    runs = {run for run, _ in trained}
+    assert {"expert", "sft-mixture", "distill-mixture"} <= runs and "mix" in planned(output)
+    assert ("distill-mixture-warm" in runs, "learnable-mixture" in runs) == (warm, learnable)
+
+
+@pytest.mark.parametrize(
+    ("config", "figure", "why"),
+    [
+        ("toy", "figure6", "two mixtures that differ in weights alone"),
+        ("smoke", "figure5", "no run imitates a mixture"),
+        ("smoke", "figure7", "no run imitates a mixture"),
+        ("toy", "figure4", "its config has no `theory`"),
+    ],
+)
+def test_a_figure_that_a_study_has_not_says_why(study, config, figure, why):
+    status, output = snakemake(
+        study.parents[1], "--configfile", f"config/{config}.yaml", "-n", figure
+    )
+    assert status != 0
+    assert f"the study has no {figure}" in output and why in output
+    assert "Traceback" not in output and "MissingRuleException" not in output

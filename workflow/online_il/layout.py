@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 Seed = int | str
 FIGURE_KINDS = ("svg", "vl.json", "html")
-DATABASES = ("results", "measurements", "figure2")
-"""Databases that hold measurements, the fullest first; the last one where only it was asked for."""
+DATABASES = ("results", "measurements", "figure2", "figure5", "figure6", "figure7")
+"""Databases that hold measurements, the fullest first; from the third on those of one figure."""
 
 PARTS = "*.safetensors"
 """The files of a policy's weights: one, or several for a large model of the hub."""

@@ -31,7 +31,17 @@ from online_il.statistics.curves import CURVE, add_intervals
 
 SQL = Path(__file__).parents[1] / "sql"
 # Later files read the tables of earlier ones.
-ORDER = ("evaluations", "samples", "prompt_accuracy", "runs", "training", "curves", "final")
+ORDER = (
+    "evaluations",
+    "samples",
+    "prompt_accuracy",
+    "runs",
+    "training",
+    "curves",
+    "final",
+    "arms",
+    "mixtures",
+)
 KEY = ["task", "run", "seed", "step", "benchmark", "sampling"]
 BASE = "base"
 COUNTS = ["updates", "samples", "tokens", "device_seconds"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, Json
 
-from online_il.charts import curves, discrepancy, gaussian, theory
+from online_il.charts import cells, curves, discrepancy, gaussian, mixtures, theory
 from online_il.charts.style import save
 from online_il.program.cli import POSITIONAL, ProgramOptions, main
 
@@ -17,6 +17,9 @@ FIGURES = {
     "figure2": curves.figure2,
     "figure3": discrepancy.figure3,
     "figure4": gaussian.figure4,
+    "figure5": mixtures.figure5,
+    "figure6": mixtures.figure6,
+    "figure7": cells.figure7,
     "theorem1": theory.theorem1,
     "theorem2": theory.theorem2,
     "theorem5": theory.theorem5,

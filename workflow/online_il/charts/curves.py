@@ -208,7 +208,7 @@ def _levels(measure: PanelGroup, top: float, *, labelled: bool) -> list[alt.Char
     if measure.chance is not None:
         levels.append((f"chance {measure.chance:.2f}", measure.chance, GREY))
     rows = pd.DataFrame(levels, columns=["label", "accuracy", "colour"])
-    rows["place"] = _apart(list(rows["accuracy"]), LINE * top / HEIGHT, top)
+    rows["place"] = apart(list(rows["accuracy"]), LINE * top / HEIGHT, top)
     chart = alt.Chart(rows)
     y = alt.Y("accuracy:Q")
     ink = alt.Color("colour:N").scale(None)
@@ -219,7 +219,7 @@ def _levels(measure: PanelGroup, top: float, *, labelled: bool) -> list[alt.Char
     return [rules, text] if labelled else [rules]
 
 
-def _apart(values: list[float], least: float, top: float) -> list[float]:
+def apart(values: list[float], least: float, top: float) -> list[float]:
     """Move values where needed so that any two are at least `least` apart, none over `top`.
 
     They move upwards, and down from `top` where there is no room left below it.
@@ -240,7 +240,7 @@ def _finished(
 ) -> alt.TopLevelMixin:
     """Set the figure's title, and below it what the reader must know to read it."""
     means = pd.concat([measure.means for measure in shown])
-    prompts = _range(means["n_prompts"], "prompt")
+    prompts = in_words(means["n_prompts"], "prompt")
     trained = means[means["step"] > 0]  # The one base serves all seeds.
     several = trained["seeds"].max() > 1
     begin = (
@@ -249,8 +249,8 @@ def _finished(
         else "each begins with what it starts from."
     )
     notes = [
-        f"Mean over {_range(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for all "
-        f"of a curve at once, over {'seeds and prompts' if several else 'prompts'}"
+        f"Mean over {in_words(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for "
+        f"all of a curve at once, over {'seeds and prompts' if several else 'prompts'}"
         + ("; thin lines: single seeds." if several else "."),
         f"Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; {begin}",
         "Device-seconds are those of a run's own training, without its expert's.",
@@ -259,7 +259,8 @@ def _finished(
     return themed(chart.properties(title=heading))
 
 
-def _range(counts: pd.Series, what: str) -> str:
+def in_words(counts: pd.Series, what: str) -> str:
+    """Write a count of things, or the range of several counts."""
     low, high = int(counts.min()), int(counts.max())
     number = str(low) if low == high else f"{low}–{high}"
     return f"{number} {what}{'s' if high > 1 else ''}"

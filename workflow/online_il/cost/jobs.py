@@ -14,6 +14,9 @@ FIGURES = {
     "figure2": "Figure 2",
     "figure3": "Figure 3",
     "table1": "Table 1",
+    "figure5": "Figure 5",
+    "figure6": "Figure 6",
+    "figure7": "Figure 7",
 }
 """By rule, the figures and tables of trained policies. Figure 4 and the theory take no GPU."""
 

@@ -21,7 +21,7 @@ from online_il.layout import Layout
 SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 REPORT = "report_page"
 """The rule that writes the report."""
-BENCHMARKS = {"aggregate_figure2": "aggregate"}
+BENCHMARKS = {f"aggregate_figure{number}": "aggregate" for number in (2, 5, 6, 7)}
 """Rules whose benchmark files lie under another name than their own."""
 
 

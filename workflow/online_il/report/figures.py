@@ -34,9 +34,14 @@ TRACES = {
     "entropy": "entropy, nats a token",
     "mean_length": "response length, tokens",
 }
+CURVES = ("figure5",)
+"""Finished figures whose horizontal axis can be changed."""
 FINISHED = {
     "figure3": "Figure 3",
     "figure4": "Figure 4",
+    "figure5": "Figure 5",
+    "figure6": "Figure 6",
+    "figure7": "Figure 7",
     "theorem1": "Theorem 1",
     "theorem2": "Theorem 2",
     "theorem5": "Theorem 5",
@@ -193,7 +198,9 @@ def finished_chart(results: Path, name: str) -> Chart | None:
     caption = lines if isinstance(lines, str) else " ".join(lines)
     text = str(title.get("text", "")).removeprefix(f"{FINISHED[name]}: ")
     heading = f"{FINISHED[name]}. {text[:1].upper()}{text[1:]}"
-    return Chart(name, heading, caption, f"{heading}. {caption}", _bare(spec), False, [], [])
+    return Chart(
+        name, heading, caption, f"{heading}. {caption}", _bare(spec), name in CURVES, [], []
+    )
 
 
 def rows_of(chart: Chart) -> list[Chart]:

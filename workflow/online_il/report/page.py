@@ -37,6 +37,7 @@ from online_il.report.scales import scale_of
 from online_il.report.verdicts import board
 from online_il.text import decoded
 
+MIXTURES = ("figure5", "figure6", "figure7")
 THEORY = ("figure4", "theorem1", "theorem2", "theorem5", "horizon")
 
 T = TypeVar("T")
@@ -84,6 +85,8 @@ def page(
         specs={chart.name: chart.spec for group in charts.values() for chart in group},
         axes=AXES,
         figure3=pairs[0] if pairs else None,
+        mixtures=[name for name in MIXTURES if charts[name]],
+        missing_mixtures=[FINISHED[name] for name in MIXTURES if not charts[name]],
         theory=[name for name in THEORY if charts[name]],
         missing_theory=[FINISHED[name] for name in THEORY if not charts[name]],
         table1=_table1(layout.table("table1", "parquet")),

@@ -1,0 +1,134 @@
+"""Figure 7: whose prefixes by which direction of the KL, a table of cells for each start."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import altair as alt
+import pandas as pd
+
+from online_il.charts.arms import arms_of, counted, curves_of, finished, title_of
+from online_il.charts.style import caption, tooltips
+from online_il.config.arms import CELLS, ON_POLICY, RESPONSE, SFT, Way
+from online_il.store import BASE
+
+INK = "#1b1b1b"  # On the light cells of any colour scheme, so not the ink of the other figures.
+LOW, MIDDLE, HIGH = "#f6cdb5", "#f5f1e8", "#a9dcc8"  # Of cells, by accuracy.
+WIDTH, HEIGHT = (
+    132,
+    92,
+)  # Of a cell, pixels: its words need them on any screen, so it has no other size.
+OFFLINE, ONLINE = "expert's prefixes (offline)", "own prefixes (online)"
+HARD, WHOLE = "hard labels", "whole responses"
+COLUMNS = [HARD, "forward KL", "reverse KL", WHOLE]
+NAMES = {SFT: "SFT", ON_POLICY: "on-policy distillation", RESPONSE: "reverse KL"}
+
+
+class Place(NamedTuple):
+    """The cell of a way to imitate."""
+
+    row: str
+    column: str
+
+
+def place_of(way: Way) -> Place:
+    """Find the cell of a way to imitate."""
+    if way == SFT:
+        return Place(OFFLINE, HARD)
+    row = ONLINE if way.prefixes == "own" else OFFLINE
+    return Place(row, WHOLE if way == RESPONSE else f"{way.divergence} KL")
+
+
+def figure7(database: Path, shown: dict[str, list[str]]) -> alt.TopLevelMixin:
+    """Draw final accuracy and the share of direct answers, a table each start."""
+    arms = arms_of(database, shown)
+    tables, drawn = [], []
+    for (task, benchmark), curves in curves_of(database, arms).items():
+        ends = curves[curves["step"] == curves.groupby("run")["step"].transform("max")]
+        columns = ["run", "way", "coverage"]
+        cells = ends.merge(arms.loc[arms["task"] == task, columns], on="run")
+        top = float(max(cells["accuracy"].max(), 0.05))
+        # The base first.
+        for start in sorted(cells["start"].unique(), key=lambda start: (start != BASE, start)):
+            part = cells[cells["start"] == start]
+            begun = curves[(curves["run"] == part["run"].iloc[0]) & (curves["step"] == 0)]
+            heading = alt.TitleParams(
+                f"{title_of(task, benchmark)}: from "
+                + ("the base" if start == BASE else start.replace("@", ", step ")),
+                subtitle=_of_start(begun),
+            )
+            tables.append(_table(part, top).properties(title=heading))
+        drawn.append(cells)
+    cells = pd.concat(drawn)
+    experts = ", ".join(
+        f"{expert} (C = {part['coverage'].iloc[0]:g})" for expert, part in cells.groupby("expert")
+    )
+    text = caption(
+        "Accuracy at the end of training with its 95 % interval over seeds and prompts. Direct:",
+        "the share of responses that are the solver's, which answers before any thought: the",
+        f"habit of the expert that the student's class cannot do well. Imitated is {experts}",
+        "everywhere. Whole responses: all of Equation 5's gradient; other cells take each token",
+        "by itself, on-policy distillation among them.",
+        counted(cells),
+    )
+    return finished(alt.vconcat(*tables, spacing=22), "Whose prefixes, and which direction", text)
+
+
+def _of_start(begun: pd.DataFrame) -> str:
+    """Say how good what a table's runs start from is, where it is measured."""
+    if begun.empty:
+        return ""
+    first = begun.iloc[0]
+    direct = f", direct {first['direct']:.2f}" if pd.notna(first["direct"]) else ""
+    return f"before: accuracy {first['accuracy']:.2f}{direct}"
+
+
+def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
+    """Draw the cells of one start; colours reach from an accuracy of 0 to `top`."""
+    known = dict(zip(rows["way"], rows.to_dict("records"), strict=True))
+    cells = []
+    for way in CELLS:
+        row = known.get(way)
+        cell = {"row": place_of(way).row, "column": place_of(way).column}
+        if row is None:
+            cells.append({**cell, "name": "not run"})
+            continue
+        direct = "" if pd.isna(row["direct"]) else f"direct {row['direct']:.2f}"
+        cells.append(
+            {
+                **cell,
+                "name": NAMES.get(way, ""),
+                "run": row["run"],
+                "accuracy": row["accuracy"],
+                "shown": f"{row['accuracy']:.2f}",
+                "interval": f"[{row['low']:.2f}, {row['high']:.2f}]",
+                "direct": direct,
+                "seeds": row["seeds"],
+            }
+        )
+    chart = alt.Chart(pd.DataFrame(cells))
+    x = alt.X("column:N").title(None).sort(COLUMNS).scale(domain=COLUMNS, padding=0)
+    x = x.axis(orient="top", domain=False, ticks=False, labelAngle=0, labelPadding=6, labelLimit=0)
+    y = alt.Y("row:N").title(None).scale(domain=[OFFLINE, ONLINE], padding=0)
+    y = y.axis(domain=False, ticks=False, labelPadding=8, labelLimit=0)
+    colour = alt.Color("accuracy:Q").legend(None)
+    colour = colour.scale(domain=[0, top / 2, top], range=[LOW, MIDDLE, HIGH])
+    measured = chart.transform_filter("isValid(datum.accuracy)")
+    told = tooltips(
+        run=("run", ""),
+        accuracy=("accuracy", ".3f"),
+        interval=("95 % interval", ""),
+        direct=("", ""),
+        seeds=("seeds", ".0f"),
+    )
+
+    def line(field: str, dy: float, size: float, colour: str = INK, **more: str) -> alt.Chart:
+        text = chart.mark_text(dy=dy, fontSize=size, color=colour, **more)
+        return text.encode(x, y, text=f"{field}:N")
+
+    return alt.layer(
+        measured.mark_rect(stroke="white", strokeWidth=3).encode(x, y, color=colour, tooltip=told),
+        line("name", -32, 11, "#4a4a4a"),
+        line("shown", -10, 20, fontWeight="bold"),
+        line("interval", 10, 11, "#4a4a4a"),
+        line("direct", 30, 13),
+    ).properties(width=alt.Step(WIDTH), height=alt.Step(HEIGHT))
