@@ -64,7 +64,9 @@ class Pair(NamedTuple):
             return NONE
         mean, stderr = over_seeds(rows["estimate"].to_numpy(), rows["stderr"].to_numpy())
         odd = rows[~np.isfinite(rows["estimate"])]
-        notes = "; ".join(dict.fromkeys(note for note in odd["note"] if note))
+        # A bound's note is its verdict, which has a column of its own.
+        told = [] if measure.startswith("bound_") else odd["note"]
+        notes = "; ".join(dict.fromkeys(note for note in told if note))
         if math.isinf(mean):
             return f"infinite ({notes})" if notes else "infinite"
         if math.isnan(mean):
