@@ -315,6 +315,7 @@ def test_numbers_of_any_size_that_are_equal_are(answer, reference):
 
 
 @pytest.mark.parametrize("answer", ["9^{9^{9^9}}", "999999999!"])
+@pytest.mark.slow
 def test_a_hostile_answer_is_wrong_within_five_seconds_in_a_thread(answer):
     assert sent.right("5.0", "5")  # The child has started.
     found: list[tuple[bool, float]] = []

@@ -1,5 +1,6 @@
 """Kinds of answers by their properties: written in any form they are equal, and no others are."""
 
+import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ COMMAS = [",", "{,}", r"\!,", r",\!", r"{,\!}", r"\!{,}\!"]
 )
 @example(1_000, r"\,", "", "")
 @bounded(60)
+@pytest.mark.slow
 def test_a_number_is_the_same_with_any_thousands(number, separator, before, after):
     written = f"{before}{number:,}{after}".replace(",", separator)
     joined = f"{before}{number}{after}"
@@ -109,6 +111,7 @@ LIST = st.sampled_from([", ", r",\ ", r",\,", " and ", r"\text{ or }", "; ", "$,
 
 @given(ELEMENTS, st.randoms(use_true_random=False), LIST)
 @bounded(15)
+@pytest.mark.slow
 def test_the_order_of_sets_and_lists_does_not_count(elements, random, separator):
     shuffled = random.sample(elements, len(elements))
     known = rf"\{{{', '.join(elements)}\}}"
@@ -120,6 +123,7 @@ def test_the_order_of_sets_and_lists_does_not_count(elements, random, separator)
 
 @given(ELEMENTS, st.randoms(use_true_random=False))
 @bounded(15)
+@pytest.mark.slow
 def test_the_order_of_tuples_counts(elements, random):
     shuffled = random.sample(elements, len(elements))
     known = f"({', '.join(elements)})"
@@ -134,6 +138,7 @@ BRACKETS = st.tuples(st.sampled_from("(["), st.sampled_from(")]"))
 
 @given(st.integers(-9, 9), st.integers(1, 9), BRACKETS, BRACKETS)
 @bounded(40)
+@pytest.mark.slow
 def test_intervals_are_equal_only_with_the_same_ends(start, length, ends, others):
     known = f"{ends[0]}{start}, {start + length}{ends[1]}"
     shown = rf"\left{others[0]}{start},\,{start + length}\right{others[1]}".replace("-", "−")
@@ -174,6 +179,7 @@ LETTERS = [
     st.sampled_from(LETTERS),
 )
 @bounded(30)
+@pytest.mark.slow
 def test_a_choice_is_its_letter_and_its_value(letter, value, other, another, form, alone):
     choice = form.format(letter=letter, value=value)
     for answer, is_right in (
@@ -199,6 +205,7 @@ CORRECTIONS = st.sampled_from(
 
 @given(st.lists(st.integers(-99, 99), min_size=2, max_size=4, unique=True), JOINTS, CORRECTIONS)
 @bounded(20)
+@pytest.mark.slow
 def test_joined_boxes_count_together_and_corrected_ones_do_not(values, joint, correction):
     reference = ", ".join(map(str, sorted(values)))
     for form in (r"\boxed{{{}}}", r"$x=\boxed{{{}}}$", r"$\fbox{{{}}}$", r"$\boxed {}$"):
@@ -215,6 +222,7 @@ def test_joined_boxes_count_together_and_corrected_ones_do_not(values, joint, co
 
 @given(st.integers(1, 999), st.integers(1, 999), st.integers(-80, 80))
 @bounded(40)
+@pytest.mark.slow
 def test_exact_numbers_are_equal_only_if_they_are(one, other, exponent):
     assert judged(rf"\frac{{{one}}}{{10^{{{-exponent}}}}}", rf"{one} \cdot 10^{{{exponent}}}")
     verdict = judged(rf"{one}\times 10^{{{exponent}}}", rf"\frac{{{other}}}{{10^{{{-exponent}}}}}")

@@ -77,6 +77,7 @@ class Killed(BaseException):
 
 @settings(max_examples=60, deadline=None)
 @given(starts=st.lists(st.tuples(st.sampled_from([OLD, NEW]), st.integers(0, 6)), max_size=6))
+@pytest.mark.slow
 def test_a_kill_between_two_steps_loses_nothing(tmp_path_factory, starts):
     folder = tmp_path_factory.mktemp("state")
     made = begin(folder, OLD, "update-04", "update-08")

@@ -15,7 +15,7 @@ from online_il.models import byte_tokenizer
 from online_il.records import Prompts
 from online_il.tasks import gsm8k, mmlu, problems
 from online_il.tasks.asked import Asked, question
-from online_il.tasks.countdown import chat_messages
+from online_il.tasks.countdown_prompts import chat_messages
 
 INSTANCES = [((19, 36, 55, 7), 65), ((3, 44, 8), 55), ((5, 5, 9), 81), ((61, 2, 90, 14), 30)]
 REASON = "Please reason step by step."

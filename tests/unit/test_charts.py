@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fake_study import RUNS, fake_study
 
+from online_il.charts import style
 from online_il.charts.curves import AXES, figure1, figure2
 from online_il.charts.style import KNOWN, save, styles
 from online_il.errors import InputError
@@ -143,7 +144,11 @@ def test_labels_of_close_levels_keep_apart(study: Path) -> None:
         assert pixels[-1] <= panel["height"]
 
 
-def test_two_tasks_one_seed_and_a_run_of_another_name(odd: Path, tmp_path: Path) -> None:
+def test_two_tasks_one_seed_and_a_run_of_another_name(
+    odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only the picture is looked at; a page takes seconds.
+    monkeypatch.setattr(style.vl_convert, "vegalite_to_html", lambda *_, **__: "")
     spec = figure1(odd).to_dict()
     assert [row["title"]["text"] for row in spec["vconcat"]] == (
         ["countdown, in distribution"] * 2 + ["gsm8k, in distribution"] * 2

@@ -187,6 +187,7 @@ ODD += ["12", "solver", [], [1], [1, 1], [[]], [None], ["a", 2], {}, {"a": 1}, {
         max_size=6,
     )
 )
+@pytest.mark.slow
 def test_no_config_raises_anything_but_a_config_error(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[tuple[str | int, ...], object]]
 ) -> None:

@@ -149,6 +149,7 @@ def laid(below: object, above: object) -> object:
 
 @given(VALUES, VALUES)
 @settings(max_examples=150, deadline=None, derandomize=True)
+@pytest.mark.slow
 def test_a_value_over_itself_or_over_nothing_is_that_value(below, above):
     assert laid(above, above) == above
     assert laid(None, above) == above

@@ -18,6 +18,7 @@ from online_il.config.data import CountdownHub, DeepScaler, Gsm8k
 from online_il.errors import InputError
 from online_il.records import Prompts, provenance, read_table
 from online_il.tasks import countdown, countdown_hub, gsm8k, mmlu, problems
+from online_il.tasks.countdown_prompts import PRIMER
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "workflow" / "fixtures"
@@ -147,7 +148,7 @@ def test_countdown_prompts_are_the_papers_chat_with_the_primed_answer(tables):
         assert [message["role"] for message in messages] == ["system", "user", "assistant"]
         assert f"{row['nums']}" in messages[1]["content"]
         assert f"equals {row['target']}" in messages[1]["content"]
-        assert messages[2]["content"] == countdown.PRIMER
+        assert messages[2]["content"] == PRIMER
         expected = {"grader": "countdown", "numbers": row["nums"], "target": row["target"]}
         assert json.loads(answer) == expected
 

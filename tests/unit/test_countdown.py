@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from online_il.tasks.countdown import (
     MAX_FRUITLESS_DRAWS,
     Instance,
-    chat_messages,
-    compact_prompt,
     generate,
     key,
     reachable,
@@ -22,6 +20,7 @@ from online_il.tasks.countdown import (
     score_tinyzero,
     solve,
 )
+from online_il.tasks.countdown_prompts import chat_messages, compact_prompt
 
 PAPER = ((5, 94, 9, 44), 93)
 
@@ -118,10 +117,12 @@ def test_solver_matches_brute_force(numbers, operators, value_range):
 @example([0, 0, 1, 1], "+-*/", None)
 @example([2, 2, 2, 2], "+-*/", None)
 @quick(30)
+@pytest.mark.slow
 def test_solver_matches_brute_force_on_four_numbers(numbers, operators, value_range):
     check_solver(numbers, operators, value_range)
 
 
+@pytest.mark.slow
 def test_reachable_is_where_solve_finds_something():
     for numbers in product(range(4), repeat=3):
         for value_range in (None, (0, 9)):
@@ -221,6 +222,7 @@ def small(count=40, **changes):
     st.integers(0, 10**6),
 )
 @quick(40)
+@pytest.mark.slow
 def test_generated_instances_hold_their_promises(operands, operators, value_range, seed):
     arguments = {
         "operands": operands,
@@ -267,6 +269,7 @@ def test_generate_finds_the_last_instance_and_says_when_there_are_no_more():
     assert {each.target for each in rest} == {1, 3}
 
 
+@pytest.mark.slow
 def test_generate_needs_a_solvable_instance():
     with pytest.raises(ValueError, match=r"asked for 1 .*found 0 .*widen target_range"):
         generate(1, operands=[2], number_range=(1, 2), target_range=(100, 200), seed=0)

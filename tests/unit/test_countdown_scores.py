@@ -83,6 +83,7 @@ def test_expression_length_cap():
 
 @given(st.text(alphabet="0123456789+-*/() ", max_size=14))
 @quick(1500)
+@pytest.mark.slow
 def test_grammar_is_what_python_reads_less_its_extras(content):
     evaluated = evaluate_expression(content)
     try:
@@ -254,6 +255,7 @@ EXPRESSIONS = st.recursive(
 
 @given(ARITHMETIC | EXPRESSIONS, st.integers(-3, 30))
 @quick(1500)
+@pytest.mark.slow
 def test_tinyzero_evaluates_as_python_does(content, target):
     text = f"<answer>{content}</answer>"
     numbers = numbers_in(content)
@@ -272,6 +274,7 @@ def test_tinyzero_evaluates_as_python_does(content, target):
 
 @given(st.lists(st.sampled_from([*TAGS, "3 + 4", "3 * 4", *TAGS[:2] * 6]), max_size=12))
 @quick(1500)
+@pytest.mark.slow
 def test_answers_are_found_as_the_regular_expression_finds_them(pieces):
     text = "".join(pieces)
     assert score_tinyzero(text, (3, 4), 7) == reference_tinyzero(text, (3, 4), 7)
@@ -290,6 +293,7 @@ ANY_TEXT = st.lists(st.integers(0, 0x10FFFF).map(chr), max_size=40).map("".join)
 @example("\ud800<answer>\udfff</answer>")
 @example("<answer>\x00</answer>")
 @quick(800)
+@pytest.mark.slow
 def test_any_text_gets_one_of_three_scores(text):
     for completion in (text, f"<answer>{text}</answer>"):
         for numbers in ((3, 4), numbers_in(text)):

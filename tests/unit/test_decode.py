@@ -151,6 +151,7 @@ def test_responses_end_at_different_lengths_and_only_at_the_end_token(sampled):
         assert len(response) == 25 or response[-1] == EOS
 
 
+@pytest.mark.slow
 def test_responses_are_those_of_whole_forward_passes(qwen, sampled):
     prompts, keys, _, responses = sampled
     for prompt, key, response in list(zip(prompts, keys, responses, strict=True))[:16]:
@@ -158,6 +159,7 @@ def test_responses_are_those_of_whole_forward_passes(qwen, sampled):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7])
+@pytest.mark.slow
 def test_a_response_does_not_depend_on_the_size_of_the_batch(qwen, sampled, batch_size):
     prompts, keys, options, responses = sampled
     again = decode.generate(loop(qwen), prompts, keys, batch_size=batch_size, **options)

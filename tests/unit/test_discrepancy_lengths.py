@@ -38,6 +38,7 @@ def compared(folder: Path, expert: list[int], student: list[int], **more):
     return measures.compare(*both, **options)
 
 
+@pytest.mark.slow
 def test_a_long_response_costs_no_square_of_its_length(tmp_path):
     expert = [LONG, *range(10, 21)]
     student = list(range(20, 32))
@@ -66,6 +67,7 @@ def test_a_long_response_costs_no_square_of_its_length(tmp_path):
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=2, max_size=8), st.data()
 )
+@pytest.mark.slow
 def test_measures_of_length_are_those_of_the_dense_histograms(tmp_path_factory, pairs, data):
     width = data.draw(st.integers(1, 7))
     expert, student = ([max(1, pair[side]) for pair in pairs] for side in (0, 1))
@@ -86,6 +88,7 @@ def test_measures_of_length_are_those_of_the_dense_histograms(tmp_path_factory, 
     assert estimates["length, TV within a prompt"] == pytest.approx(within)
 
 
+@pytest.mark.slow
 def test_the_figure_of_a_long_response_is_drawn(tmp_path):
     found = compared(tmp_path, [LONG, 1, 3], [1, 2, 3])
     rows = pd.DataFrame([one._asdict() | {"measure": one.name} for one in found.measures])

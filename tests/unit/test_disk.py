@@ -47,6 +47,7 @@ def du(folder: Path) -> int:
     return sum(found.values())
 
 
+@pytest.mark.slow
 def test_the_disk_that_is_said_is_the_disk_that_is_written(tmp_path, monkeypatch):
     study, results = study_of(seeds=[1]), tmp_path / "results"
     (task,) = study.tasks

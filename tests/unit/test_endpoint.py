@@ -125,6 +125,7 @@ def test_seeds_of_samples_are_31_bits_and_all_different():
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_every_sample_arrives_once_and_unharmed_through_a_faulty_network(tmp_path, seed):
     with Upstream() as upstream, Proxy(upstream, seed) as proxy:
         endpoint = endpoint_at(proxy, concurrency=12, retries=60, timeout_seconds=0.7)
@@ -137,6 +138,7 @@ def test_every_sample_arrives_once_and_unharmed_through_a_faulty_network(tmp_pat
     assert answers == {request.name: 1 for request in requests}
 
 
+@pytest.mark.slow
 def test_the_time_out_is_for_the_whole_answer_not_for_a_pause_in_it(tmp_path):
     def respond(handler, body, number):
         """The first time, whole, but a byte every 0.05 s."""
@@ -156,6 +158,7 @@ def test_the_time_out_is_for_the_whole_answer_not_for_a_pause_in_it(tmp_path):
         assert len(server.bodies) >= 2 and entry.text == answer_to(requests[0].body)
 
 
+@pytest.mark.slow
 def test_a_wait_that_the_server_orders_is_kept(tmp_path):
     def respond(handler, body, number):
         return number == 0 and (handler.reply(429, b"", [("Retry-After", "1")]) or True)
@@ -185,6 +188,7 @@ def test_retry_after_is_a_number_or_a_date_or_nothing():
     assert _retry_after({}) is None
 
 
+@pytest.mark.slow
 def test_concurrency_is_bounded_and_requests_are_made_only_as_answers_arrive(tmp_path):
     with Upstream(delay=0.1) as server:
         endpoint = endpoint_at(server, concurrency=3)
@@ -294,6 +298,7 @@ def test_cost_counts_every_billed_token_at_its_price():
     assert usage.dollars(price_input=0.5, price_output=2.0) == pytest.approx(0.0015 + 0.0012)
 
 
+@pytest.mark.slow
 def test_attempts_that_were_billed_in_vain_are_counted_too(tmp_path):
     with Upstream() as upstream, Proxy(upstream, seed=5) as proxy:
         endpoint = endpoint_at(

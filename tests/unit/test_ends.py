@@ -262,6 +262,7 @@ def check_published(base: Path, policy: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["grpo", "grpo, generate", "distill"])
+@pytest.mark.slow
 def test_rollouts_end_with_any_end_and_the_others_are_cut_off(
     two_ends, tmp_path, monkeypatch, method
 ):
@@ -293,6 +294,7 @@ def test_rollouts_end_with_any_end_and_the_others_are_cut_off(
     check_published(two_ends, tmp_path / "saved" / "published" / "step1")
 
 
+@pytest.mark.slow
 def test_sft_learns_the_end_where_it_is_the_padding_and_publishes_the_bases_configs(
     two_ends, tmp_path, monkeypatch
 ):

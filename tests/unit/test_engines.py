@@ -77,6 +77,7 @@ def test_both_engines_answer_alike_when_greedy(policy):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.slow
 def test_a_response_tells_its_length_and_why_it_ended(policy, engine):
     tokenizer = load_tokenizer(policy)
     sampling = Sampling(temperature=4.0, max_new_tokens=30)

@@ -127,6 +127,7 @@ def test_the_environment_of_a_gpu_has_all_of_the_other_but_checks_and_submission
     assert gpu - cpu == GPU_ALONE
 
 
+@pytest.mark.slow
 def test_both_environments_name_every_library_that_the_programs_import():
     libraries = imported()
     assert {"torch", "pyyaml", "scikit-learn"} <= libraries

@@ -233,7 +233,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-@pytest.mark.parametrize("grader", ["gsm8k", "math"])
+@pytest.mark.parametrize("grader", ["gsm8k", pytest.param("math", marks=pytest.mark.slow)])
 def test_hostile_text_is_wrong(grader, name):
     found = grade(TEXTS[name], {"grader": grader, "reference": "5"})
     assert (found.reward, found.correct) == (0.0, False)
@@ -250,6 +250,7 @@ def impatient(monkeypatch):
 
 
 @pytest.mark.parametrize("box", ["9^{9^{9^9}}", "999999999!", r"\sum_{n=1}^{10000000} n^{1/3}"])
+@pytest.mark.slow
 def test_an_answer_that_takes_too_long_is_wrong_and_the_next_one_is_graded(box, impatient):
     start = time.monotonic()
     assert not maths(rf"\boxed{{{box}}}", "5").correct
@@ -257,6 +258,7 @@ def test_an_answer_that_takes_too_long_is_wrong_and_the_next_one_is_graded(box, 
     assert time.monotonic() - start < 60, "neither question hangs"
 
 
+@pytest.mark.slow
 def test_a_killed_verifier_is_replaced(impatient):
     assert impatient.equal("5", "5")
     first = impatient._process.pid
@@ -280,6 +282,7 @@ def test_grading_works_in_several_threads_at_once():
     assert found == {number: [n == number for n in range(4)] for number in range(4)}
 
 
+@pytest.mark.slow
 def test_a_forked_process_asks_a_verifier_of_its_own():
     assert verifier.equal("5", "5")
     before = verifier._verifier._process.pid

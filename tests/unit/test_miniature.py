@@ -7,7 +7,8 @@ from itertools import permutations, product
 
 import pytest
 
-from online_il.tasks.countdown import Instance, compact_prompt, score
+from online_il.tasks.countdown import Instance, score
+from online_il.tasks.countdown_prompts import compact_prompt
 from online_il.tasks.miniature import (
     LARGEST,
     VOCABULARY,
@@ -119,6 +120,7 @@ def test_a_trace_is_rewarded_exactly_when_its_last_check_says_ok():
     assert outcomes == {True, False}
 
 
+@pytest.mark.slow
 def test_check_rate_finds_every_attempt_of_a_searcher_honest():
     rng = random.Random(4)
     for instance in instances(200, seed=5):

@@ -106,6 +106,7 @@ def harness(policy) -> HFLM:
 
 
 @pytest.mark.parametrize("made", TOKENIZERS)
+@pytest.mark.slow
 def test_the_tokens_asked_for_are_those_of_the_harness(made, tmp_path):
     made().save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "config.json").write_text('{"eos_token_id": 1}')

@@ -66,6 +66,7 @@ def refused(options: type[ProgramOptions], words: list[str], capsys) -> str:
     ),
     st.floats(0.1, 2),
 )
+@pytest.mark.slow
 def test_what_a_rule_writes_is_what_its_program_reads(values, temperature):
     sampling = Sampling(temperature=temperature, max_new_tokens=4)
     text = str(Flags.of(values | {"sampling": sampling}))

@@ -59,6 +59,7 @@ def test_quantised_weights_are_refused_by_the_loop_not_read_as_numbers():
 
 
 @pytest.mark.parametrize("method", ["sft", "grpo", "distill"])
+@pytest.mark.slow
 def test_a_half_precision_base_trains_in_single_precision(tmp_path, monkeypatch, method):
     """One update at 1e-6 moves nearly all weights; in bfloat16 it would round most of them back."""
     monkeypatch.setattr(grpo_training, "resume", Peek(grpo_training.resume))

@@ -101,12 +101,14 @@ def test_what_is_no_error_is_not_taken_for_one(body):
         (500, "HTTP 500, 'slow down' (3 attempts)", 15),
     ],
 )
+@pytest.mark.slow
 def test_an_error_in_a_200_is_handled_as_its_status(tmp_path, monkeypatch, code, said, asked):
     body = {"error": {"message": "slow down", "code": code}}
     text, number = refused(tmp_path, monkeypatch, 200, body, requests=5, retries=2)
     assert said in text and (number == asked if asked > 2 else number <= asked)
 
 
+@pytest.mark.slow
 def test_an_error_in_a_200_passes_and_its_bill_is_kept(tmp_path):
     def respond(handler, body, number):
         said = {"error": {"message": "slow down", "code": 429}, "usage": body_of("")["usage"]}

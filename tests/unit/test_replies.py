@@ -90,6 +90,7 @@ def test_an_answer_with_any_end_is_taken(reason):
 
 
 @pytest.mark.parametrize("reason", ["eos", "end_turn", "eos_token", "STOP", "max_tokens", "odd"])
+@pytest.mark.slow
 def test_an_answer_is_asked_for_once_and_billed_once_whatever_its_end(tmp_path, reason, caplog):
     def respond(handler, body, _):
         return handler.reply(200, body_of("whole", reason)) or True
@@ -243,6 +244,7 @@ NAMES = ("choices", "message", "content", "finish_reason", "usage", "error", "co
 
 @settings(max_examples=300)
 @given(st.data())
+@pytest.mark.slow
 def test_no_json_ends_in_a_traceback(data):
     body = body_of([{"type": "text", "text": "7"}], usage={"prompt_tokens": 1, "error": None})
     for _ in range(2):

@@ -85,6 +85,7 @@ def test_grouping_trims_prompts_as_wide_as_responses_on_their_left():
     assert trimmed["completion_mask"].tolist() == [[1, 0], [1, 1]]
 
 
+@pytest.mark.slow
 def test_trainers_read_the_grouped_batches_in_order(grpo_run, distill_run):
     for run in (grpo_run, distill_run):
         grouped = [batch for _, after in run.cuts for batch in after]
@@ -105,6 +106,7 @@ def summed_gradient(trainer, batches) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("fixture", ["grpo_run_without_entropy", "distill_run"])
+@pytest.mark.slow
 def test_grouping_leaves_the_gradient_of_an_update_as_it_is(fixture, request):
     run = request.getfixturevalue(fixture)
     before, after = run.cuts[0]
@@ -149,6 +151,7 @@ def test_scoring_with_entropies_is_left_to_trl(grpo_run):
 
 
 @pytest.mark.parametrize("method", ["grpo", "distill"])
+@pytest.mark.slow
 def test_the_transformers_engine_trains_too(method, tmp_path):
     run = {
         "grpo": lambda: run_grpo(tmp_path, steps=1, generation=TRANSFORMERS),
@@ -160,6 +163,7 @@ def test_the_transformers_engine_trains_too(method, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["grpo", "distill"])
+@pytest.mark.slow
 def test_rollouts_come_in_batches_as_large_as_set_and_read_a_prompt_once(
     method, tmp_path, monkeypatch
 ):

@@ -68,6 +68,7 @@ def text_of(study: Path) -> str:
     return str(pd.read_parquet(study / "prompts.parquet")["text"][0])
 
 
+@pytest.mark.slow
 def test_sampled_ids_are_learned_as_they_were_drawn(study, monkeypatch):
     expert = study / "expert" / "step0"
     sampled(study, expert)
@@ -86,6 +87,7 @@ def test_sampled_ids_are_learned_as_they_were_drawn(study, monkeypatch):
     assert len(other) > COUNT / 4
 
 
+@pytest.mark.slow
 def test_an_end_of_the_expert_alone_becomes_the_students(study, monkeypatch):
     changed(study / "base" / "step0" / "generation_config.json", eos_token_id=[BYTE_END])
     (study / "base" / "step0" / "chat_template.jinja").unlink(missing_ok=True)
@@ -98,6 +100,7 @@ def test_an_end_of_the_expert_alone_becomes_the_students(study, monkeypatch):
     assert [row.response for row in learned(monkeypatch, study)] == expected
 
 
+@pytest.mark.slow
 def test_ids_of_another_vocabulary_are_not_learned(study, monkeypatch):
     path = study / "expert" / "step0" / "tokenizer.json"
     content = json.loads(path.read_text())
@@ -116,6 +119,7 @@ def check_encoded(study: Path, rows, table) -> None:
         assert row.response == [*tokenizer.encode(text, add_special_tokens=False), *end]
 
 
+@pytest.mark.slow
 def test_a_table_of_before_is_read_and_its_text_encoded(study, monkeypatch):
     sampled(study, study / "expert" / "step0")
     path = study / "samples.parquet"

@@ -75,6 +75,7 @@ questions = st.lists(
 @pytest.mark.parametrize("name", ENGINES)
 @settings(max_examples=25, deadline=None)
 @given(asked=questions, batch_size=st.integers(1, 7))
+@pytest.mark.slow
 def test_scores_of_any_questions_are_sums_of_log_softmax(small, name, asked, batch_size):
     rows = [(context, choice) for context, choices in asked for choice in choices]
     scores = scoring.loglikelihoods(reader(name, small), rows, batch_size)

@@ -33,6 +33,7 @@ def by_prompt(completions, prompts, **_) -> list[float]:
     "rewarded", [lambda completions, **_: [0.1] * len(completions), by_prompt], ids=["0.1", "group"]
 )
 @pytest.mark.parametrize("generation", ["loop", "transformers"])
+@pytest.mark.slow
 def test_updates_without_spread_change_nothing(tmp_path, caplog, rewarded, generation):
     options = {"generation": TRANSFORMERS} if generation == "transformers" else {}
     with caplog.at_level(logging.INFO):
@@ -46,6 +47,7 @@ def test_updates_without_spread_change_nothing(tmp_path, caplog, rewarded, gener
     assert "changed_nothing=2 of=2" in caplog.text
 
 
+@pytest.mark.slow
 def test_an_update_with_spread_moves_the_weights_and_the_next_without_it_does_not(
     tmp_path, monkeypatch
 ):
@@ -71,6 +73,7 @@ def test_an_update_with_spread_moves_the_weights_and_the_next_without_it_does_no
     assert all(math.isfinite(row["loss"]) for row in recorder.rows)
 
 
+@pytest.mark.slow
 def test_one_response_that_differs_is_a_spread(tmp_path):
     def one(completions, **_):
         return [0.0] * (len(completions) - 1) + [0.1]

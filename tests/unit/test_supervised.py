@@ -106,6 +106,7 @@ def plain_sft():
 
 
 @pytest.mark.parametrize("micro", [2, 8])
+@pytest.mark.slow
 def test_two_supervised_updates_are_those_of_a_plain_loop(micro, sft_runs, plain_sft):
     weights, recorder, _ = sft_runs[micro]
     for name, tensor in plain_sft[-1][0].items():
@@ -173,12 +174,14 @@ def test_checkpoints_hold_the_weights_of_their_step_and_their_hash(sft_runs, pla
             torch.testing.assert_close(tensor, weights[name], atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_only_the_steps_asked_for_are_published(tmp_path):
     _, recorder = run_sft(tmp_path, 8, checkpoints=[2])
     assert [c.step for c in recorder.checkpoints] == [2]
     assert [path.name for path in recorder.folder.iterdir()] == ["step2"]
 
 
+@pytest.mark.slow
 def test_training_again_gives_the_same_weights(sft_runs, tmp_path):
     again, recorder = run_sft(tmp_path, 2)
     assert all(torch.equal(again[name], tensor) for name, tensor in sft_runs[2][0].items())
@@ -186,6 +189,7 @@ def test_training_again_gives_the_same_weights(sft_runs, tmp_path):
     assert hashes == [c.weights_hash for c in sft_runs[2][1].checkpoints]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_the_run_with_the_remedy(tmp_path):
     with pytest.raises(FloatingPointError, match="lower the learning rate"):
         run_sft(tmp_path, 8, updates=UPDATES * 2, checkpoints=(), learning_rate=1e25)

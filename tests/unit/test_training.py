@@ -33,6 +33,7 @@ from online_il.training import common, grpo
 # ---- GRPO ----
 
 
+@pytest.mark.slow
 def test_advantages_are_scaled_by_the_unbiased_deviation_of_the_group(grpo_run):
     tokenizer = word_tokenizer(WORDS)
     for before, _ in grpo_run.cuts:
@@ -50,6 +51,7 @@ def test_advantages_are_scaled_by_the_unbiased_deviation_of_the_group(grpo_run):
             torch.testing.assert_close(advantages, plain_advantages(rewards), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_group_with_equal_rewards_has_no_advantage(tmp_path, monkeypatch):
     def flat(completions, **_):
         return [0.1] * len(completions)
@@ -153,6 +155,7 @@ def test_the_grpo_checkpoint_of_step_one_holds_the_weights_after_two_updates(grp
     assert [p.name for p in grpo_run.recorder.folder.iterdir()] == ["step1"]
 
 
+@pytest.mark.slow
 def test_each_rollout_batch_has_random_numbers_of_its_own(tmp_path, monkeypatch):
     # The policy stands still and the prompts repeat, so random numbers alone can tell them apart.
     run = recorded(monkeypatch, grpo, lambda: run_grpo(tmp_path, rate=0.0))
@@ -175,6 +178,7 @@ def plain_reverse_kl(rows, student, teacher, temperature) -> torch.Tensor:
     return total
 
 
+@pytest.mark.slow
 def test_the_distillation_loss_is_the_reverse_kl_averaged_over_all_tokens(distill_run):
     seen, teacher = distill_run.trainer.seen, tiny(seed=1)
     assert [s.update for s in seen] == [0] * 4 + [1] * 4

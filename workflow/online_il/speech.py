@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 UNCOUNTED = (
     "online_il.program",
+    "online_il.config.partial",
     "online_il.config.problem",
     "online_il.errors",
     "online_il.files",

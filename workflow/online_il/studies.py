@@ -3,13 +3,15 @@
 The config knows neither, and a job that gets its settings from such a study checks no more.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from online_il.config import study, theory
 from online_il.config.checking import Checks
 from online_il.config.miniature import MiniatureData
+from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import ABSENT, Problem
 from online_il.config.tasks import Task
 from online_il.errors import ParameterError
@@ -24,12 +26,13 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> study.
 def _panel(settings: theory.Panel) -> Iterator[Problem]:
     from online_il.theory.gaussian import problem
 
-    try:
-        problem(settings.expert_mean, settings.expert_weight, settings.class_direction)
-    except ParameterError as error:
-        yield _refused(error)
-        return
-    if len(settings.expert_mean[0]) != 2:
+    # Numbers all: what is refused must not come so far.
+    weights = settings.expert_weight and [*map(float, settings.expert_weight)]
+    means = [[*map(float, mean)] for mean in settings.expert_mean]
+    directions = [[*map(float, direction)] for direction in settings.class_direction]
+    if found := list(_parameter_problems(lambda: problem(means, weights, directions))):
+        yield from found
+    elif len(means[0]) != 2:
         message = "a panel of the figure has two dimensions"
         yield Problem(("expert_mean",), settings.expert_mean, message, "give each mean two numbers")
 
@@ -37,29 +40,32 @@ def _panel(settings: theory.Panel) -> Iterator[Problem]:
 def _offline_bound(settings: theory.OfflineBound) -> Iterator[Problem]:
     from online_il.theory.theorem1 import HardInstance, check
 
-    centre = HardInstance(settings.contexts[0], settings.coverage[0], settings.samples[0])
-    swept = [centre._replace(contexts=value) for value in settings.contexts]
-    swept += [centre._replace(coverage=value) for value in settings.coverage]
-    swept += [centre._replace(samples=value) for value in settings.samples]
-    try:
-        for instance in swept:
-            check(instance, settings.replicates, settings.log_floor)
-    except ParameterError as error:
-        yield _refused(error)
+    # Each number has a range of its own; replicates and log_floor have theirs in the class.
+    for key in ("contexts", "coverage", "samples"):
+        for _, value in readable(if_known(settings, key) or []):
+            instance = HardInstance(1, 1, 1)._replace(**{key: value})
+            yield from _parameter_problems(partial(check, instance, 2, 0.5))
 
 
 def _pessimism(settings: theory.Pessimism) -> Iterator[Problem]:
     from online_il.theory.theorem5 import BanditInstance, check
 
-    instance = BanditInstance(settings.rare, settings.coverage, settings.signal_bad)
+    right = BanditInstance(1, 1, 0)
+    yield from _parameter_problems(lambda: check(right, settings.samples, [], 2))
+    yield from _parameter_problems(lambda: check(right, [], settings.beta, 2))
+    yield from _parameter_problems(
+        lambda: check(
+            BanditInstance(settings.rare, settings.coverage, settings.signal_bad), [], [], 2
+        )
+    )
+
+
+@spared
+def _parameter_problems(check: Callable[[], object]) -> Iterator[Problem]:
     try:
-        check(instance, settings.samples, settings.beta, settings.replicates)
+        check()
     except ParameterError as error:
-        yield _refused(error)
-
-
-def _refused(error: ParameterError) -> Problem:
-    return Problem((), ABSENT, str(error), "correct this value")
+        yield Problem((), ABSENT, str(error), "correct this value")
 
 
 CHECKS: Checks = {

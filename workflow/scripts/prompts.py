@@ -11,7 +11,7 @@ from online_il.program.cli import ProgramOptions, main
 from online_il.provenance import versions
 from online_il.records import Prompts
 from online_il.tasks import miniature
-from online_il.tasks.countdown import compact_prompt
+from online_il.tasks.countdown_prompts import compact_prompt
 from online_il.tasks.miniature_splits import splits
 
 

@@ -1,20 +1,23 @@
 """Everything that is wrong with a config, told at once: what classes refuse, what keys contradict.
 
-Keys are checked against each other in every part whose class accepts it (`Settings.problems`), also
-where the classes refuse a key elsewhere. The one translator of pydantic's errors is here.
+Keys are checked against each other (`Settings.problems`) also where the classes refuse some: of
+these only what needs a refused one is left out. The one translator of pydantic's errors is here.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 
-from online_il.config.problem import ABSENT, Keys, Problem, closest, value_at
+from online_il.config.partial import PARTIAL, Stub, spared
+from online_il.config.problem import ABSENT, Keys, Problem, closest, similar, value_at
 from online_il.config.settings import Settings
 
 UNKNOWN = "unknown key"
+NO_KIND = "there is no such kind"
 Checks = Mapping[type[Settings], Callable[[Any], Iterator[Problem]]]
 """Further checks of a class's parts, by code that the config does not know."""
 
@@ -22,6 +25,10 @@ Checks = Mapping[type[Settings], Callable[[Any], Iterator[Problem]]]
 def refusals(kind: type[Settings], raw: Any) -> list[Problem]:
     """Tell what the class `kind` and those of its parts refuse in a raw value."""
     found = [_refusal(kind, raw, detail) for detail in _errors(kind, raw)]
+    meant = _with_kinds(kind, raw, found)
+    if meant != raw:  # What is wrong in these parts besides?
+        misspelt = [one for one in found if value_at(meant, *one.keys) != value_at(raw, *one.keys)]
+        return [*misspelt, *refusals(kind, meant)]
     refused = {problem.keys for problem in found}
     # The classes take true for 1.
     for keys, flag in _booleans(raw):
@@ -34,22 +41,16 @@ def refusals(kind: type[Settings], raw: Any) -> list[Problem]:
 def contradictions(
     kind: type[Settings], raw: Any, refused: list[Problem], checks: Checks | None = None
 ) -> list[Problem]:
-    """Tell where keys contradict each other, in every part that holds nothing `refused`."""
-    # An unknown key is nothing that another one could contradict.
-    unknown = {problem.keys for problem in refused if problem.message == UNKNOWN}
-    places = {problem.keys for problem in refused} - unknown
-    known = without(raw, unknown)
-    parts: dict[int, Settings] = {}
-    _errors(kind, known, parts)
+    """Tell where keys contradict each other, as far as that hangs on nothing `refused`."""
+    places = {problem.keys for problem in refused}
+    readable = _with_keys(kind, _numbers(_with_kinds(kind, raw, refused)), refused)
     found = []
-    for keys, value in _mappings(known):
-        part = parts.get(id(value))
-        if part is None or any(place[: len(keys)] == keys for place in places):
-            continue
+    for keys, part in _parts(kind.model_validate(readable, context=PARTIAL)):
         more = checks.get(type(part)) if checks else None
-        found += [problem.below(*keys) for problem in part.problems()]
-        found += [problem.below(*keys) for problem in (more(part) if more else ())]
-    return found
+        for check in (part.problems(), more(part) if more else ()):
+            found += [problem.below(*keys) for problem in _spared(check)]
+    # What is refused is told already.
+    return [one for one in found if not any(one.keys[: len(at)] == at for at in places)]
 
 
 def problems_of(kind: type[Settings], raw: Any) -> list[Problem]:
@@ -76,25 +77,52 @@ def schema_of(kind: type[Settings], extends: str = "") -> str:
 # ---- parts ----
 
 
-def without(raw: Any, dropped: set[Keys], keys: Keys = ()) -> Any:
-    """Copy a raw value without some keys; no two parts of the copy are one object."""
-    if isinstance(raw, dict):
-        kept = {key: value for key, value in raw.items() if (*keys, key) not in dropped}
-        return {key: without(value, dropped, (*keys, key)) for key, value in kept.items()}
-    if isinstance(raw, list):
-        return [without(value, dropped, (*keys, index)) for index, value in enumerate(raw)]
+def _with_kinds(kind: type[Settings], raw: Any, refused: list[Problem]) -> Any:
+    """Copy a raw value with misspelt kinds put right, where that can be guessed."""
+    misspelt = [problem for problem in refused if problem.message == NO_KIND]
+    copy = deepcopy(raw) if misspelt else raw
+    for problem in misspelt:
+        at = problem.keys[:-1]
+        meant = similar(problem.value, _kinds(_schema_at(kind, at, raw)))
+        value_at(copy, *at)["kind"] = meant or problem.value
+    return copy
+
+
+def _with_keys(kind: type[Settings], raw: Any, refused: list[Problem]) -> Any:
+    """Take unknown keys out of a raw value, which is changed; what they may mean is refused."""
+    for problem in refused:
+        *at, key = problem.keys or ("",)
+        if problem.message == UNKNOWN:
+            part = value_at(raw, *at)
+            value = part.pop(key, ABSENT)
+            meant = similar(key, _schema_at(kind, tuple(at), raw).get("properties", {}))
+            if meant:
+                part.setdefault(meant, Stub(value))
     return raw
 
 
-def _mappings(raw: Any, keys: Keys = ()) -> Iterator[tuple[Keys, dict[Any, Any]]]:
-    """List all mappings in a raw value, with the keys that lead there."""
+def _numbers(raw: Any) -> Any:
+    """Copy a raw value in which true and false are refused, which the classes take for 1 and 0."""
     if isinstance(raw, dict):
-        yield keys, raw
-        for key, value in raw.items():
-            yield from _mappings(value, (*keys, key))
-    elif isinstance(raw, list):
-        for index, value in enumerate(raw):
-            yield from _mappings(value, (*keys, index))
+        return {key: _numbers(value) for key, value in raw.items()}
+    if isinstance(raw, list):
+        return [_numbers(value) for value in raw]
+    return Stub(raw) if isinstance(raw, bool) else raw
+
+
+def _parts(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Settings]]:
+    """List all parts in a partial part, with the keys that lead there."""
+    if isinstance(value, Settings):
+        yield keys, value
+        value = value.__dict__
+    if isinstance(value, dict | list):
+        for key, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _parts(below, (*keys, key))
+
+
+@spared
+def _spared(check: Iterable[Problem]) -> Iterator[Problem]:
+    yield from check
 
 
 def _booleans(raw: Any, keys: Keys = ()) -> Iterator[tuple[Keys, bool]]:
@@ -112,12 +140,10 @@ _EXTRA = ("extra_forbidden", "invalid_key")
 _NO_KIND = ("union_tag_invalid", "union_tag_not_found")
 
 
-def _errors(
-    kind: type[Settings], raw: Any, parts: dict[int, Settings] | None = None
-) -> list[dict[str, Any]]:
-    """List what pydantic refuses; `parts` takes in what it accepts, by its raw mapping's id."""
+def _errors(kind: type[Settings], raw: Any) -> list[dict[str, Any]]:
+    """List what pydantic refuses."""
     try:
-        kind.model_validate(raw, context=parts)
+        kind.model_validate(raw)
     except ValidationError as error:
         return list(map(dict, error.errors(include_url=False)))
     return []
@@ -134,7 +160,7 @@ def _refusal(kind: type[Settings], raw: Any, detail: dict[str, Any]) -> Problem:
     schema = _schema_at(kind, keys, raw)
     if meant in _NO_KIND:
         found, kinds = value_at(value, "kind"), sorted(_kinds(schema))
-        message = "a required key is missing" if found is ABSENT else "there is no such kind"
+        message = "a required key is missing" if found is ABSENT else NO_KIND
         remedy = f"{closest(found, kinds)}there are: {', '.join(kinds)}"
         return Problem((*keys, "kind"), found, message, remedy)
     meaning = schema.get("description") or "see config/schema.json"

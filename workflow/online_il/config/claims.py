@@ -11,6 +11,7 @@ from pydantic import Field
 
 from online_il.config.checking import problems_of, schema_of
 from online_il.config.experts import NAME
+from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import Problem
 from online_il.config.reading import read_yaml, refuse
 from online_il.config.settings import Settings
@@ -119,18 +120,23 @@ class Claims(Settings):
     claims: list[AnyClaim] = Field(min_length=1, description="The claims, in the paper's order.")
 
     def problems(self) -> Iterator[Problem]:
-        ids = [claim.id for claim in self.claims]
-        single = {claim.id for claim in self.claims if not isinstance(claim, ConjunctionClaim)}
-        for index, claim in enumerate(self.claims):
-            if claim.id in ids[:index]:
+        ids = [if_known(claim, "id") for claim in self.claims]
+        for index, name in enumerate(ids):
+            if name is not None and name in ids[:index]:
                 message = "this id stands here again"
-                yield Problem(("claims", index, "id"), claim.id, message, "rename one")
-            for place, name in enumerate(
-                claim.claims if isinstance(claim, ConjunctionClaim) else []
-            ):
-                if name not in single:
-                    keys = ("claims", index, "claims", place)
-                    yield Problem(keys, name, "no claim has this id", "name one of the others")
+                yield Problem(("claims", index, "id"), name, message, "rename one")
+        for index, claim in enumerate(self.claims):
+            if isinstance(claim, ConjunctionClaim):
+                for problem in self._conjunction_problems(claim):
+                    yield problem.below("claims", index)
+
+    @spared
+    def _conjunction_problems(self, claim: ConjunctionClaim) -> Iterator[Problem]:
+        single = {one.id for one in self.claims if not isinstance(one, ConjunctionClaim)}
+        for place, name in readable(claim.claims):
+            if name not in single:
+                message = "no claim has this id"
+                yield Problem(("claims", place), name, message, "name one of the others")
 
 
 def load_claims(path: Path) -> Claims:

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from online_il.config.hub import Tokenizer
+from online_il.config.partial import named, names_of, readable, spared
 from online_il.config.problem import Problem, unknown
 from online_il.config.sampling import Sampling
 from online_il.config.settings import Settings
@@ -31,16 +32,21 @@ class Pair(Settings):
             message = "a model is compared with itself"
             yield Problem(("student",), self.student, message, "name another")
 
-    def problems_among(self, tasks: dict[str, Task]) -> Iterator[Problem]:
-        """Tell what is wrong between the pair and the study's tasks, by name."""
-        if self.task not in tasks:
-            yield unknown(("task",), self.task, "no task has this name", sorted(tasks))
+    @spared
+    def problems_among(self, tasks: list[Task]) -> Iterator[Problem]:
+        """Tell what is wrong between the pair and the study's tasks."""
+        task = named(tasks, self.task)
+        if task is None:
+            yield unknown(("task",), self.task, "no task has this name", sorted(names_of(tasks)))
             return
-        experts = [expert.name for expert in tasks[self.task].experts]
         for key in ("expert", "student"):
-            if getattr(self, key) not in experts:
-                message = f"task {self.task} has no expert of this name"
-                yield unknown((key,), getattr(self, key), message, experts)
+            yield from self._expert_problems(task, key)
+
+    @spared
+    def _expert_problems(self, task: Task, key: str) -> Iterator[Problem]:
+        if named(task.experts, getattr(self, key)) is None:
+            message = f"task {self.task} has no expert of this name"
+            yield unknown((key,), getattr(self, key), message, names_of(task.experts))
 
 
 class Discrepancy(Settings):
@@ -57,17 +63,26 @@ class Discrepancy(Settings):
     resamples: int = Field(ge=100, description="Permutations, and bootstrap samples, a pair.")
     seed: int = Field(ge=0, description="Seed of the resamples.")
 
-    def problems_among(self, tasks: dict[str, Task]) -> Iterator[Problem]:
-        """Tell what is wrong between the comparison and the study's tasks, by name."""
-        compared = [task for task in tasks.values() if task.runs]
+    def problems_among(self, tasks: list[Task]) -> Iterator[Problem]:
+        """Tell what is wrong between the comparison and the study's tasks."""
+        yield from self._benchmark_problems(tasks)
+        yield from self._pair_problems(tasks)
+
+    @spared
+    def _benchmark_problems(self, tasks: list[Task]) -> Iterator[Problem]:
+        compared = [task for task in tasks if task.runs]
         evaluated = {name for task in compared for name in task.benchmarks}
         if self.benchmark is not None and compared and self.benchmark not in evaluated:
+            tasks_named = ", ".join(names_of(compared)) or "(without a name)"
             yield Problem(
                 ("benchmark",),
                 self.benchmark,
-                f"task {', '.join(task.name for task in compared)} is not evaluated on it",
+                f"task {tasks_named} is not evaluated on it",
                 "add it to the task's benchmarks, or name one of those",
             )
-        for index, pair in enumerate(self.models):
+
+    @spared
+    def _pair_problems(self, tasks: list[Task]) -> Iterator[Problem]:
+        for index, pair in readable(self.models):
             for problem in pair.problems_among(tasks):
                 yield problem.below("models", index)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from online_il.benchmarks import WITH_EXAMPLES
+from online_il.config.partial import if_known, named, names_of, readable, spared
 from online_il.config.problem import ABSENT, Keys, Problem, unknown
 from online_il.config.settings import Settings
 from online_il.config.tasks import Task
@@ -81,29 +82,54 @@ class Plan(Settings):
         None, min_length=1, description="Seeds to plan for; all when left out."
     )
 
-    def problems_among(self, tasks: dict[str, Task]) -> Iterator[Problem]:
-        """Tell what is wrong between the plan and the study's tasks, by name."""
-        named: list[tuple[Keys, str]] = [(("tokens", name), name) for name in self.tokens]
-        named += [(("tasks", index), name) for index, name in enumerate(self.tasks or [])]
-        for keys, name in named:
-            if name not in tasks:
-                yield unknown(keys, name, "no task has this name", list(tasks))
-        seeds = sorted({seed for task in tasks.values() for seed in task.seeds})
-        for index, seed in enumerate(self.seeds or []):
+    def problems_among(self, tasks: list[Task]) -> Iterator[Problem]:
+        """Tell what is wrong between the plan and the study's tasks."""
+        yield from self._name_problems(tasks)
+        yield from self._seed_problems(tasks)
+        for _, task in readable(tasks):
+            yield from self._finetuning_problems(task)
+            yield from self._length_problems(task)
+
+    def _name_problems(self, tasks: list[Task]) -> Iterator[Problem]:
+        places: list[tuple[Keys, str]] = [
+            (("tokens", name), name) for name in if_known(self, "tokens") or {}
+        ]
+        listed = readable(if_known(self, "tasks") or [])
+        for keys, name in [*places, *((("tasks", index), name) for index, name in listed)]:
+            yield from _unnamed(keys, name, tasks)
+
+    @spared
+    def _seed_problems(self, tasks: list[Task]) -> Iterator[Problem]:
+        seeds = sorted({seed for task in tasks for seed in task.seeds})
+        for index, seed in readable(self.seeds or []):
             if seed not in seeds:
                 there = f"there are: {', '.join(map(str, seeds))}"
                 yield Problem(("seeds", index), seed, "no task has this seed", there)
-        for name, task in tasks.items():
-            lengths = self.tokens.get(name)
-            if lengths is None:
-                message = "the lengths of this task are missing"
-                yield Problem(("tokens", name), ABSENT, message, "add prompt and response")
-                continue
-            long = [name for name in task.benchmarks if name in WITH_EXAMPLES]
-            for key, needed, reason in (
-                ("finetuning_tokens", task.finetuning, "the task's base is fine-tuned"),
-                ("choice_tokens", long, f"the task is evaluated on {', '.join(long)}"),
-            ):
-                if needed and getattr(lengths, key) is None:
-                    message = f"{reason}, so the plan needs this length"
-                    yield Problem(("tokens", name, key), ABSENT, message, "add it")
+
+    @spared
+    def _length_problems(self, task: Task) -> Iterator[Problem]:
+        """Tell of lengths that the plan needs of a task and does not have."""
+        if task.name not in self.tokens:
+            message = "the lengths of this task are missing"
+            yield Problem(("tokens", task.name), ABSENT, message, "add prompt and response")
+            return
+        long = [name for _, name in readable(task.benchmarks) if name in WITH_EXAMPLES]
+        if long and self.tokens[task.name].choice_tokens is None:
+            yield _lacking(task, "choice_tokens", f"the task is evaluated on {', '.join(long)}")
+
+    @spared
+    def _finetuning_problems(self, task: Task) -> Iterator[Problem]:
+        missing = task.name in self.tokens and self.tokens[task.name].finetuning_tokens is None
+        if missing and task.finetuning:
+            yield _lacking(task, "finetuning_tokens", "the task's base is fine-tuned")
+
+
+def _lacking(task: Task, key: str, reason: str) -> Problem:
+    message = f"{reason}, so the plan needs this length"
+    return Problem(("tokens", task.name, key), ABSENT, message, "add it")
+
+
+@spared
+def _unnamed(keys: Keys, name: str, tasks: list[Task]) -> Iterator[Problem]:
+    if named(tasks, name) is None:
+        yield unknown(keys, name, "no task has this name", names_of(tasks))

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from online_il.config.partial import readable
+
 Keys = tuple[str | int, ...]
 
 
@@ -53,10 +55,15 @@ def value_at(raw: object, *keys: str | int) -> Any:
     return raw
 
 
+def similar(name: object, known: Iterable[str]) -> str:
+    """Find the name that is probably meant; empty where none is similar."""
+    return next(iter(difflib.get_close_matches(str(name), list(known), 1)), "")
+
+
 def closest(name: object, known: Iterable[str]) -> str:
     """Ask whether a similar name is meant, with a space after it; empty where none is similar."""
-    close = difflib.get_close_matches(str(name), list(known), 1)
-    return f"did you mean '{close[0]}'? " if close else ""
+    meant = similar(name, known)
+    return f"did you mean '{meant}'? " if meant else ""
 
 
 def unknown(keys: Keys, name: str, message: str, known: Sequence[str]) -> Problem:
@@ -67,8 +74,9 @@ def unknown(keys: Keys, name: str, message: str, known: Sequence[str]) -> Proble
 
 def repetitions(listed: Sequence[object], keys: Keys) -> Iterator[Problem]:
     """Tell of values that stand in a list twice."""
-    for index, value in enumerate(listed):
-        if value in listed[:index]:
+    rows = readable(listed)
+    for row, (index, value) in enumerate(rows):
+        if any(value == before for _, before in rows[:row]):
             yield Problem((*keys, index), value, "this is listed twice", "keep one of them")
 
 
@@ -85,11 +93,13 @@ def indivisible(batch: int, micro: int, devices: int = 1) -> Iterator[Problem]:
         yield Problem(("micro_batch_size",), micro, message, remedy)
 
 
-def unreachable(steps: Sequence[int], last: int | None, what: str, keys: Keys) -> Iterator[Problem]:
+def unreachable(
+    steps: Sequence[int], last: float | None, what: str, keys: Keys
+) -> Iterator[Problem]:
     """Tell of checkpoints listed twice, before step 1 or after the `last` step."""
     yield from repetitions(steps, keys)
-    early = [step for step in steps if step < 1]
-    late = [step for step in steps if last is not None and step > last]
+    early = [step for _, step in readable(steps) if step < 1]
+    late = [step for _, step in readable(steps) if last is not None and step > last]
     if early:
         yield Problem(keys, early, "steps count from 1", "drop these checkpoints")
     if late:

@@ -4,20 +4,21 @@
 that is wrong at once, each with file, line, key, value and remedy.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
-from online_il.config.checking import UNKNOWN, Checks, contradictions, refusals, schema_of, without
+from online_il.config.checking import Checks, contradictions, refusals, schema_of
 from online_il.config.discrepancy import Discrepancy
 from online_il.config.evaluation import Evaluation
 from online_il.config.extending import read_extended
 from online_il.config.generation import Generation
 from online_il.config.methods import Methods
 from online_il.config.overrides import lay_over
+from online_il.config.partial import if_known, readable, spared
 from online_il.config.plan import Plan
 from online_il.config.problem import ABSENT, Keys, Problem, indivisible, unreachable, value_at
 from online_il.config.reading import refuse
@@ -62,78 +63,98 @@ class Study(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _inherit(cls, raw: Any, info: ValidationInfo) -> Any:
-        # With a context, `contradictions` looks for parts in a study in which tasks have all.
-        return inherited(raw) if isinstance(raw, dict) and info.context is None else raw
+    def _inherit(cls, raw: Any) -> Any:
+        return inherited(raw) if isinstance(raw, dict) else raw
 
     def problems(self) -> Iterator[Problem]:
-        yield from self._name_problems()
-        yield from self._missing()
+        tasks = readable(if_known(self, "tasks") or [])
+        yield from self._task_name_problems()
+        yield from self._run_name_problems()
+        for index, task in tasks:
+            yield from self._missing(index, task)
         for method in METHODS:
             yield from self._checkpoint_problems(method)
-        if self.hardware == "gpu":
-            yield from self._gpu_problems()
+        if if_known(self, "hardware") == "gpu":
+            yield from self._engine_problems()
+            yield from _without_gpu(self)
+            for index, task in tasks:
+                for problem in (*_without_gpu(task), *_undivided(task)):
+                    yield problem.below("tasks", index)
         yield from self._response_problems()
-        by_name = {task.name: task for task in self.tasks}
-        for key, part in (("discrepancy", self.discrepancy), ("plan", self.plan)):
-            for problem in part.problems_among(by_name) if part else ():
-                yield problem.below(key)
+        for index, task in tasks:
+            yield from self._own_response_problems(index, task)
+        for key in ("discrepancy", "plan"):
+            if if_known(self, key) and if_known(self, "tasks"):
+                for problem in getattr(self, key).problems_among(self.tasks):
+                    yield problem.below(key)
 
-    def _name_problems(self) -> Iterator[Problem]:
-        count = Counter(task.name for task in self.tasks)
-        methods: dict[str, set[str]] = {}
-        for run in (run for task in self.tasks for run in task.runs):
-            methods.setdefault(run.name, set()).add(run.method)
-        for index, task in enumerate(self.tasks):
-            if count[task.name] > 1:
-                keys: Keys = ("tasks", index, "name")
-                yield Problem(keys, task.name, "two tasks have this name", "keep one of them")
-            for row, run in enumerate(task.runs):
-                used = sorted(methods[run.name])
-                if len(used) > 1 and len(self.tasks) > 1:
-                    yield Problem(
-                        ("tasks", index, "runs", row, "name"),
-                        run.name,
-                        f"runs of this name use different methods: {', '.join(used)}",
-                        "figures compare runs by name across tasks, so rename one",
-                    )
+    @spared
+    def _task_name_problems(self) -> Iterator[Problem]:
+        names = [if_known(task, "name") for task in self.tasks]
+        for index, name in enumerate(names):
+            if name is not None and names.count(name) > 1:
+                keys = ("tasks", index, "name")
+                yield Problem(keys, name, "two tasks have this name", "keep one of them")
 
-    def _missing(self) -> Iterator[Problem]:
-        """Tell of methods and rules that some task uses and that have no settings."""
-        for index, task in enumerate(self.tasks):
-            methods = {run.method for run in task.runs}
-            rules = {"sample", "evaluate", *methods}
-            rules |= {"pretrain"} if getattr(task.base, "kind", "") == "scratch" else set()
-            rules |= {"finetune"} if task.finetuning else set()
-            for part, used in (("methods", methods), ("resources", rules)):
-                for name in sorted(used):
-                    if getattr(getattr(task, part), name) is None:
-                        meaning = type(getattr(task, part)).model_fields[name].description
-                        keys: Keys = ("tasks", index, part, name)
-                        message = "a required key is missing"
-                        yield Problem(keys, ABSENT, message, f"add: {meaning}")
+    @spared
+    def _run_name_problems(self) -> Iterator[Problem]:
+        named = [
+            (("tasks", index, "runs", row, "name"), name, if_known(run, "method"))
+            for index, task in readable(self.tasks)
+            for row, run in enumerate(if_known(task, "runs") or [])
+            if (name := if_known(run, "name")) is not None
+        ]
+        for keys, name, _ in named:
+            used = sorted({method for _, other, method in named if other == name and method})
+            if len(used) > 1 and len(self.tasks) > 1:
+                yield Problem(
+                    keys,
+                    name,
+                    f"runs of this name use different methods: {', '.join(used)}",
+                    "figures compare runs by name across tasks, so rename one",
+                )
 
+    def _missing(self, index: int, task: Task) -> Iterator[Problem]:
+        """Tell of methods and rules that a task uses and that have no settings."""
+        runs = if_known(task, "runs") or []
+        methods = {method for run in runs if (method := if_known(run, "method"))}
+        rules = {"sample", "evaluate", *methods}
+        rules |= {"pretrain"} if if_known(if_known(task, "base"), "kind") == "scratch" else set()
+        rules |= {"finetune"} if if_known(task, "finetuning") else set()
+        for part, used in (("methods", methods), ("resources", rules)):
+            for name in sorted(used):
+                for problem in self._missing_settings(task, part, name):
+                    yield problem.below("tasks", index)
+
+    @spared
+    def _missing_settings(self, task: Task, part: str, name: str) -> Iterator[Problem]:
+        shared, own = getattr(self, part), getattr(task, part)
+        if getattr(own, name) is None and getattr(shared, name) is None:
+            meaning = type(own).model_fields[name].description
+            message = "a required key is missing"
+            yield Problem((part, name), ABSENT, message, f"add: {meaning}")
+
+    @spared
     def _checkpoint_problems(self, method: str) -> Iterator[Problem]:
         """Tell of checkpoints that no run reaches of those that follow the list."""
-        lists: dict[Keys, tuple[list[int], list[int]]] = {}
-        shared = getattr(self.methods, method)
-        if shared:
-            lists["methods", method] = (shared.checkpoints, [])
-        for index, task in enumerate(self.tasks):
-            settings = getattr(task.methods, method)
-            if settings is None:
+        lists: dict[Keys, tuple[list[int], list[float]]] = {}
+        shared = if_known(if_known(self.methods, method), "checkpoints")
+        if shared is not None:
+            lists["methods", method] = (shared, [])
+        for index, task in readable(self.tasks):
+            steps = if_known(if_known(if_known(task, "methods"), method), "checkpoints")
+            if steps is None:
                 continue
-            own = shared is None or settings.checkpoints != shared.checkpoints
+            own = shared is None or steps != shared
             at: Keys = ("tasks", index, "methods", method) if own else ("methods", method)
-            _, followers = lists.setdefault(at, (settings.checkpoints, []))
-            followers += [
-                run.steps for run in task.runs if run.method == method and run.checkpoints is None
-            ]
+            _, followers = lists.setdefault(at, (steps, []))
+            followers += _follower_steps(task, method)
         for at, (steps, followers) in lists.items():
             what, longest = f"the longest {method} run", max(followers, default=None)
             yield from unreachable(steps, longest, what, (*at, "checkpoints"))
 
-    def _gpu_problems(self) -> Iterator[Problem]:
+    @spared
+    def _engine_problems(self) -> Iterator[Problem]:
         if self.generation.engine == "loop":
             yield Problem(
                 ("generation", "engine"),
@@ -141,28 +162,20 @@ class Study(Settings):
                 "the decode loop runs on CPUs alone, and hardware is gpu",
                 "set it to vllm or transformers, or hardware to cpu",
             )
-        yield from _without_gpu(self.resources)
-        for index, task in enumerate(self.tasks):
-            here: Keys = ("tasks", index)
-            for problem in _without_gpu(task.resources):
-                yield problem.below(*here)
-            for method in METHODS:
-                settings = getattr(task.methods, method)
-                for problem in _divided(settings, task, method):
-                    yield problem.below(*here, "methods", method)
-            for problem in _divided(task.finetuning, task, "finetune"):
-                yield problem.below(*here, "base", "finetuning")
 
+    @spared
     def _response_problems(self) -> Iterator[Problem]:
         """Tell of counts of responses for benchmarks that nothing is evaluated on."""
         evaluated = [name for task in self.tasks for name in task.benchmarks]
         yield from _unused(self.evaluation, evaluated)
-        for index, task in enumerate(self.tasks):
-            # What is the study's is for its other tasks.
-            own = set(task.evaluation.responses) - set(self.evaluation.responses)
-            for problem in _unused(task.evaluation, task.benchmarks):
-                if problem.keys[-1] in own:
-                    yield problem.below("tasks", index)
+
+    @spared
+    def _own_response_problems(self, index: int, task: Task) -> Iterator[Problem]:
+        # What is the study's is for its other tasks.
+        own = set(task.evaluation.responses) - set(self.evaluation.responses)
+        for problem in _unused(task.evaluation, task.benchmarks):
+            if problem.keys[-1] in own:
+                yield problem.below("tasks", index)
 
 
 def load(
@@ -175,18 +188,16 @@ def load(
     """
     raw, lines, problems = read_extended(path, "a study", "config/mini.yaml")
     changed, wrong = lay_over(raw, overrides or {})
-    refused = list(_own(refusals(Study, raw), raw))
-    # A task is checked for itself, whatever is wrong with the study's settings of a method or rule;
-    # of those with an unknown key the others hold.
-    wrong_parts = {
-        problem.keys if problem.message == UNKNOWN else problem.keys[:2]
-        for problem in refused
-        if problem.keys[:1] and problem.keys[0] in INHERITED
-    }
-    contradicted = contradictions(Study, inherited(without(raw, wrong_parts)), refused, checks)
-    problems += [*wrong, *refused, *_told_once(contradicted, raw)]
+    problems += [*wrong, *problems_of_study(raw, checks)]
     refuse(problems, path, lines, changed)
     return Study.model_validate(raw)
+
+
+def problems_of_study(raw: dict[str, Any], checks: Checks | None = None) -> list[Problem]:
+    """Tell everything that is wrong with a raw study."""
+    refused = refusals(Study, raw)
+    contradicted = contradictions(Study, inherited(raw), refused, checks)
+    return [*_own(refused, raw), *_told_once(contradicted, raw)]
 
 
 def inherited(raw: dict[str, Any]) -> dict[str, Any]:
@@ -209,24 +220,45 @@ def schema() -> str:
     return schema_of(Study, "Another study, relative to this file, that this one is laid over.")
 
 
-def _divided(settings: Any, task: Task, rule: str) -> Iterator[Problem]:
-    """Tell of an update that the GPUs of a rule's jobs cannot share."""
+def _follower_steps(task: Task, method: str) -> Iterator[float]:
+    """List the steps of the runs that follow a method's checkpoints, and of those that may."""
+    for run in if_known(task, "runs") or []:
+        if if_known(run, "method") in (method, None) and if_known(run, "checkpoints") is None:
+            yield if_known(run, "steps") or inf
+
+
+def _undivided(task: Task) -> Iterator[Problem]:
+    """Tell of updates that the GPUs of a rule's jobs cannot share."""
+    parts = [(("methods", name), name) for name in METHODS]
+    for keys, rule in (*parts, (("base", "finetuning"), "finetune")):
+        for problem in _undivided_at(task, keys, rule):
+            yield problem.below(*keys)
+
+
+@spared
+def _undivided_at(task: Task, keys: tuple[str, str], rule: str) -> Iterator[Problem]:
     gpus = getattr(getattr(task.resources, rule), "gpu", 0)
+    settings = getattr(getattr(task, keys[0]), keys[1], None)
     if settings is not None and gpus > 1:
         yield from indivisible(settings.update_size, settings.micro_batch_size, gpus)
 
 
-def _without_gpu(resources: Settings) -> Iterator[Problem]:
+def _without_gpu(part: Study | Task) -> Iterator[Problem]:
     """Tell of rules that train and ask for no GPU."""
     for rule in (*METHODS, "finetune"):
-        asked = getattr(resources, rule)
-        if asked and not asked.gpu:
-            yield Problem(
-                ("resources", rule, "gpu"),
-                asked.given("gpu"),
-                "hardware is gpu, and these jobs ask for none",
-                "ask for at least 1, or set hardware to cpu",
-            )
+        yield from _asks_no_gpu(part, rule)
+
+
+@spared
+def _asks_no_gpu(part: Study | Task, rule: str) -> Iterator[Problem]:
+    asked = getattr(part.resources, rule)
+    if asked and not asked.gpu:
+        yield Problem(
+            ("resources", rule, "gpu"),
+            asked.given("gpu"),
+            "hardware is gpu, and these jobs ask for none",
+            "ask for at least 1, or set hardware to cpu",
+        )
 
 
 def _unused(evaluation: Evaluation, evaluated: list[str]) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from online_il.config.evaluation import Evaluation
 from online_il.config.experts import NAME, Expert, Solver
 from online_il.config.finetuning import Finetuning
 from online_il.config.methods import Methods
+from online_il.config.partial import if_known, named, names_of, readable, spared
 from online_il.config.problem import Problem, closest, repetitions, unknown, unreachable
 from online_il.config.resources import RuleResources
 from online_il.config.run import Run
@@ -65,12 +66,21 @@ class Task(Settings):
         return sorted({step for step in listed if step <= run.steps} | {run.steps})
 
     def problems(self) -> Iterator[Problem]:
-        yield from _seed_problems(self.seeds)
+        yield from _seed_problems(self)
         yield from self._benchmark_problems()
         yield from self._name_problems()
+        yield from self._base_problems()
+        yield from self._solver_problems()
+        yield from self._run_problems()
+
+    @spared
+    def _base_problems(self) -> Iterator[Problem]:
         if self.base is None and self.runs:
             message = "the task has runs, which start from a base"
             yield Problem((BASE,), self.given(BASE), message, "add a base, or remove the runs")
+
+    @spared
+    def _solver_problems(self) -> Iterator[Problem]:
         for index, expert in enumerate(self.experts):
             if isinstance(expert, Solver) and self.data.kind != "miniature":
                 yield Problem(
@@ -79,37 +89,50 @@ class Task(Settings):
                     "the exact solver answers the miniature's prompts alone",
                     "use an endpoint or a model, or data of kind miniature",
                 )
-        for index, run in enumerate(self.runs):
-            steps = unreachable(run.checkpoints or [], run.steps, "this run", ("checkpoints",))
-            checks = (self._expert_problems(run), self._run_seed_problems(run), steps)
+
+    @spared
+    def _run_problems(self) -> Iterator[Problem]:
+        checks = (
+            self._expert_problems,
+            _seed_problems,
+            self._foreign_seed_problems,
+            self._expert_seed_problems,
+            _checkpoint_problems,
+        )
+        for index, run in readable(self.runs):
             for check in checks:
-                for problem in check:
+                for problem in check(run):
                     yield problem.below("runs", index)
 
+    @spared
     def _benchmark_problems(self) -> Iterator[Problem]:
         yield from repetitions(self.benchmarks, ("benchmarks",))
         known = benchmarks.of_data(self.data.kind)
-        for index, name in enumerate(self.benchmarks):
+        for index, name in readable(self.benchmarks):
             if name not in known:
                 message = "the task's data have no such benchmark"
                 yield unknown(("benchmarks", index), name, message, known)
 
     def _name_problems(self) -> Iterator[Problem]:
-        named = [(("runs", index, "name"), run.name) for index, run in enumerate(self.runs)]
-        named += [(("experts", index, "name"), one.name) for index, one in enumerate(self.experts)]
-        count = Counter(name for _, name in named)
-        for keys, name in named:
+        places = [
+            ((part, index, "name"), name)
+            for part in ("runs", "experts")
+            for index, one in enumerate(if_known(self, part) or [])
+            if (name := if_known(one, "name")) is not None
+        ]
+        count = Counter(name for _, name in places)
+        for keys, name in places:
             if name == BASE:
                 yield Problem(keys, name, "'base' is the name of the base model", _RENAME)
             elif count[name] > 1:
                 message = "another run or expert of this task has this name"
                 yield Problem(keys, name, message, _RENAME)
 
+    @spared
     def _expert_problems(self, run: Run) -> Iterator[Problem]:
         keys, given, method = ("expert",), run.given("expert"), METHODS[run.method]
-        with_weights = {BASE, *(one.name for one in self.runs)}
-        with_weights |= {expert.name for expert in self.experts if expert.has_weights}
-        known = sorted(with_weights | {expert.name for expert in self.experts})
+        parts = [*(if_known(self, "runs") or []), *(if_known(self, "experts") or [])]
+        known = sorted({BASE, *names_of(parts)})
         there_are = f"there are: {', '.join(known)}"
         if not method.needs_expert:
             if run.expert is not None:
@@ -118,11 +141,11 @@ class Task(Settings):
         elif run.expert is None:
             message = f"{run.method} needs an expert to imitate"
             yield Problem(keys, given, message, f"name one ({there_are})")
-        elif run.expert not in known:
+        elif run.expert != BASE and named([*self.runs, *self.experts], run.expert) is None:
             close = closest(run.expert, known)
             remedy = f"{close}({there_are})" if close else there_are
             yield Problem(keys, given, "no run or expert has this name", remedy)
-        elif method.learns_from == "probabilities" and run.expert not in with_weights:
+        elif method.learns_from == "probabilities" and not self._has_weights(run.expert):
             offline = [name for name, one in METHODS.items() if one.learns_from == "samples"]
             yield Problem(
                 keys,
@@ -135,30 +158,45 @@ class Task(Settings):
             message = "the run imitates itself in the end"
             yield Problem(keys, given, message, "let one of the runs imitate something else")
 
+    def _has_weights(self, name: str) -> bool:
+        if name in (BASE, *names_of(self.runs)):
+            return True
+        return any(one.has_weights for one in self.experts if if_known(one, "name") == name)
+
     def _imitates_itself(self, run: Run) -> bool:
-        parents = {one.name: one.expert for one in self.runs if METHODS[one.method].needs_expert}
-        above, seen = run.expert, set[str]()
-        while above in parents and above not in seen and above != run.name:
+        runs = {name: one for one in self.runs if (name := if_known(one, "name")) is not None}
+        above, seen = run.expert, set[str | None]()
+        while above in runs and above not in seen and above != run.name:
+            if not METHODS[runs[above].method].needs_expert:
+                return False
             seen.add(above)
-            above = parents[above]
+            above = runs[above].expert
         return above == run.name
 
-    def _run_seed_problems(self, run: Run) -> Iterator[Problem]:
-        """Tell of seeds that a run's expert lacks: seed k imitates the expert of seed k."""
-        given = run.given("seeds")
-        yield from _seed_problems(run.seeds or [])
-        foreign = [seed for seed in run.seeds or [] if seed not in self.seeds]
+    @spared
+    def _foreign_seed_problems(self, run: Run) -> Iterator[Problem]:
+        """Tell of seeds of a run that its task lacks."""
+        foreign = [seed for _, seed in readable(run.seeds or []) if seed not in self.seeds]
         if foreign:
             message = f"the task has no seed {', '.join(map(str, foreign))}"
             remedy = f"add to the task's seeds ({self.seeds}) or remove here"
-            yield Problem(("seeds",), given, message, remedy)
+            yield Problem(("seeds",), run.given("seeds"), message, remedy)
+
+    @spared
+    def _expert_seed_problems(self, run: Run) -> Iterator[Problem]:
+        """Tell of seeds that a run's expert lacks: seed k imitates the expert of seed k."""
+        if not METHODS[run.method].needs_expert or run.expert is None:
+            return
         for other in self.runs:
+            if if_known(other, "name") != run.expert:
+                continue
             theirs = self.seeds_of(other)
-            missing = [s for s in self.seeds_of(run) if s not in [*theirs, *foreign]]
-            if run.expert == other.name and missing and METHODS[run.method].needs_expert:
+            own = [seed for _, seed in readable(self.seeds_of(run)) if seed in self.seeds]
+            missing = [seed for seed in own if seed not in theirs]
+            if missing:
                 yield Problem(
                     ("seeds",),
-                    given,
+                    run.given("seeds"),
                     f"its expert '{other.name}' has no seed {', '.join(map(str, missing))}",
                     f"keep to the expert's seeds ({theirs}), or give the expert more",
                 )
@@ -167,9 +205,17 @@ class Task(Settings):
 _RENAME = "choose another name"
 
 
-def _seed_problems(seeds: list[int]) -> Iterator[Problem]:
+@spared
+def _checkpoint_problems(run: Run) -> Iterator[Problem]:
+    last = if_known(run, "steps")
+    yield from unreachable(run.checkpoints or [], last, "this run", ("checkpoints",))
+
+
+@spared
+def _seed_problems(part: Task | Run) -> Iterator[Problem]:
+    seeds = part.seeds or []
     yield from repetitions(seeds, ("seeds",))
-    for index, seed in enumerate(seeds):
+    for index, seed in readable(seeds):
         if not 0 <= seed <= LARGEST_SEED:
             remedy = f"choose one from 0 to {LARGEST_SEED}"
             yield Problem(("seeds", index), seed, "this is no seed", remedy)

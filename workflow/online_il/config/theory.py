@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from online_il.config.partial import if_known
 from online_il.config.problem import Problem
 from online_il.config.settings import Settings
 
@@ -78,8 +79,8 @@ class Theory(Settings):
     horizon: Horizon = Field(description="Horizon against misspecification (beyond the paper).")
 
     def problems(self) -> Iterator[Problem]:
-        names = [panel.name for panel in self.gaussian]
+        names = [if_known(panel, "name") for panel in self.gaussian]
         for index, name in enumerate(names):
-            if name in names[:index]:
+            if name is not None and name in names[:index]:
                 keys = ("gaussian", index, "name")
                 yield Problem(keys, name, "two panels have this name", "rename one")

@@ -1,14 +1,14 @@
 """Countdown: combine all the given numbers, each once, into an expression equal to a target.
 
-Instances, exact solver, instance generator, prompts (appendix D.1), and two scorers: `score` is
-ours, `score_tinyzero` behaves as TinyZero's public scorer does.
+Instances, exact solver, instance generator, and two scorers: `score` is ours, `score_tinyzero`
+behaves as TinyZero's public scorer does. The prompts stand in `countdown_prompts`.
 
 Departures from the paper: `score` reads the whole completion and only the four operations, exactly,
 where TinyZero's reads the last line and takes what Python evaluates to within 1e-5 (`**`, `//`,
 unary minus and decimals too). Both refuse (0.1) an answer longer than `MAX_ANSWER_CHARS`, and
 `score_tinyzero` one that passes `MAX_INTEGER_BITS` on the way, so that past one linear scan no
-completion can cost much time or memory; TinyZero's own has no such bounds. `compact_prompt` and
-`value_range` serve the miniature, which the paper does not have.
+completion can cost much time or memory; TinyZero's own has no such bounds. `value_range` serves the
+miniature, which the paper does not have.
 """
 
 import ast
@@ -30,12 +30,6 @@ MAX_ANSWER_CHARS = 600
 MAX_INTEGER_BITS = 20_000
 # Draws in a row that add nothing before `generate` gives up.
 MAX_FRUITLESS_DRAWS = 5_000
-
-SYSTEM_PROMPT = (
-    "You are a helpful assistant. You first think about the reasoning process in the mind and then "
-    "provide the user with the answer."
-)
-PRIMER = "Let me solve this step by step.\n<think>"
 
 _EXACT: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
     "+": operator.add,
@@ -385,23 +379,3 @@ def score_tinyzero(text: str, numbers: Sequence[int], target: int) -> float:
         return 1.0 if abs(_python_value(content) - target) < 1e-5 else 0.1
     except (SyntaxError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError):
         return 0.1
-
-
-def chat_messages(numbers: Sequence[int], target: int) -> list[dict[str, str]]:
-    """Write the paper's prompt (D.1): system, user, and the start of the assistant's turn."""
-    question = (
-        f"Using the numbers {list(numbers)}, create an equation that equals {target}. You can use "
-        "basic arithmetic operations (+, -, *, /) and each number can only be used once. Show your "
-        "work in <think> </think> tags. And return the final answer in <answer> </answer> tags, "
-        "for example <answer>(1 + 2) / 3</answer>."
-    )
-    return [
-        {"role": "system", "content": SYSTEM_PROMPT},
-        {"role": "user", "content": question},
-        {"role": "assistant", "content": PRIMER},
-    ]
-
-
-def compact_prompt(numbers: Sequence[int], target: int) -> str:
-    """Write the miniature's prompt, one token per word: `<bos> 3 12 4 T 19 :`."""
-    return " ".join(["<bos>", *map(str, numbers), "T", str(target), ":"])

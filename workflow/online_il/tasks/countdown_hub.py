@@ -14,7 +14,8 @@ from online_il.chat import as_text
 from online_il.config.data import CountdownHub
 from online_il.errors import InputError
 from online_il.program.cli import log
-from online_il.tasks.countdown import Instance, chat_messages, generate, key, reachable
+from online_il.tasks.countdown import Instance, generate, key, reachable
+from online_il.tasks.countdown_prompts import chat_messages
 from online_il.tasks.prompt import Converted, Prompt, without_tests
 
 CHECKED = 1_000

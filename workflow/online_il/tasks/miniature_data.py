@@ -12,10 +12,13 @@ from typing import NamedTuple
 
 from online_il.config.bases import Scratch
 from online_il.config.miniature import Bounds, Instances, MiniatureData
+from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import ABSENT, Keys, Problem
 from online_il.config.tasks import Task
+from online_il.methods import METHODS
 from online_il.tasks import miniature
-from online_il.tasks.countdown import compact_prompt, reachable
+from online_il.tasks.countdown import reachable
+from online_il.tasks.countdown_prompts import compact_prompt
 
 OPERANDS = (2, 5)  # One number leaves nothing to combine; solving six takes minutes.
 MAX_COUNTED = 3_000  # Sets of numbers that are solved to count instances: some 0.1 s.
@@ -33,58 +36,58 @@ class Ranges(NamedTuple):
 
 def data_problems(data: MiniatureData) -> Iterator[Problem]:
     """Tell what is wrong with a miniature's data."""
-    language = list(_language_problems(data))
-    inside = list(_range_problems(data.in_distribution, "in_distribution"))
-    outside = list(_range_problems(data.out_of_distribution, "out_of_distribution"))
+    language = [*_operator_problems(data), *_value_range_problems(data)]
+    inside = list(_range_problems(data, "in_distribution"))
+    outside = list(_range_problems(data, "out_of_distribution"))
     yield from [*_fact_problems(data), *language, *inside, *outside]
-    common, other = _ranges(data.in_distribution), _ranges(data.out_of_distribution)
     # Where these are wrong, count with what allows the most: too few of those are too few anyway.
-    operators, value_range = data.operators, data.value_range
-    if language or value_range is None:
+    operators, value_range = if_known(data, "operators"), if_known(data, "value_range")
+    if language or operators is None or value_range is None:
         operators, value_range = miniature.OPERATORS, (0, miniature.LARGEST)
     if not inside:
-        yield from _count_problems(
-            ("in_distribution",),
-            "solvable instances",
-            "train + validation + id",
-            data.train + data.validation + data.id,
-            solvable(common, operators, value_range),
-        )
+        yield from _inside_count_problems(data, operators, value_range)
     if not inside and not outside:
-        yield from _count_problems(
-            ("out_of_distribution",),
-            "solvable instances that leave the in-distribution ranges",
-            "pretraining + ood",
-            data.pretraining + data.ood,
-            solvable(other, operators, value_range, common),
-        )
+        yield from _outside_count_problems(data, operators, value_range)
 
 
+@spared
+def _inside_count_problems(
+    data: MiniatureData, operators: str, value_range: Bounds
+) -> Iterator[Problem]:
+    yield from _count_problems(
+        ("in_distribution",),
+        "solvable instances",
+        "train + validation + id",
+        data.train + data.validation + data.id,
+        solvable(_ranges(data.in_distribution), operators, value_range),
+    )
+
+
+@spared
+def _outside_count_problems(
+    data: MiniatureData, operators: str, value_range: Bounds
+) -> Iterator[Problem]:
+    common, other = _ranges(data.in_distribution), _ranges(data.out_of_distribution)
+    yield from _count_problems(
+        ("out_of_distribution",),
+        "solvable instances that leave the in-distribution ranges",
+        "pretraining + ood",
+        data.pretraining + data.ood,
+        solvable(other, operators, value_range, common),
+    )
+
+
+@spared
 def length_problems(task: Task) -> Iterator[Problem]:
     """Tell of prompts and responses that do not fit into the base's `max_length` positions."""
     data, base = task.data, task.base
     if not isinstance(data, MiniatureData) or not isinstance(base, Scratch):
         return
-    common, other = data.in_distribution.operands, data.out_of_distribution.operands
-    prompt, longest = _prompt_tokens(common), _prompt_tokens(common + other)
-    limits: list[tuple[Keys, object, int]] = [
-        (("methods", name), getattr(task.methods, name), prompt)
-        for name in type(task.methods).model_fields
-    ]
-    limits += [
-        (("evaluation", name), getattr(task.evaluation, name), longest)
-        for name in ("policy", "paper")
-    ]
-    for keys, settings, before in limits:
-        value = getattr(settings, "max_new_tokens", None)
-        if value is not None and before + value > base.max_length:
-            yield Problem(
-                (*keys, "max_new_tokens"),
-                value,
-                f"with a prompt of {before} tokens this passes base.max_length {base.max_length}",
-                f"choose at most {base.max_length - before}, or raise base.max_length",
-            )
-    numbers = max(common)
+    keys = [("methods", name) for name in METHODS]
+    for part in (*keys, ("evaluation", "policy"), ("evaluation", "paper")):
+        yield from _limit_problems(task, data, base.max_length, *part)
+    common = data.in_distribution.operands
+    prompt, numbers = _prompt_tokens(common), max(common)
     # An attempt `3 * 12 = 36 - 4 = 32 no`, and four tags, the answer and the end after the last.
     trace = prompt + base.max_attempts * (4 * numbers - 2) + 4 * numbers
     if trace > base.max_length:
@@ -96,16 +99,36 @@ def length_problems(task: Task) -> Iterator[Problem]:
         )
 
 
+@spared
+def _limit_problems(
+    task: Task, data: MiniatureData, max_length: int, part: str, key: str
+) -> Iterator[Problem]:
+    """Tell of a `max_new_tokens` for which no room is left after the longest prompt."""
+    value = getattr(getattr(getattr(task, part), key), "max_new_tokens", None)
+    operands = data.in_distribution.operands
+    if part == "evaluation":
+        operands = operands + data.out_of_distribution.operands
+    before = _prompt_tokens(operands)
+    if value is not None and before + value > max_length:
+        yield Problem(
+            (part, key, "max_new_tokens"),
+            value,
+            f"with a prompt of {before} tokens this passes base.max_length {max_length}",
+            f"choose at most {max_length - before}, or raise base.max_length",
+        )
+
+
 def _fact_problems(data: MiniatureData) -> Iterator[Problem]:
     numbers = miniature.LARGEST + 1
     for key, largest in (("count", numbers**2), ("choices", numbers)):
-        value = getattr(data.facts, key)
-        if value > largest:
+        value = if_known(if_known(data, "facts"), key)
+        if value is not None and value > largest:
             message = f"the miniature's language can write {largest} at most"
             yield Problem(("facts", key), value, message, f"choose at most {largest}")
 
 
-def _language_problems(data: MiniatureData) -> Iterator[Problem]:
+@spared
+def _operator_problems(data: MiniatureData) -> Iterator[Problem]:
     unknown = sorted(set(data.operators) - set(miniature.OPERATORS))
     if unknown:
         yield Problem(
@@ -114,6 +137,10 @@ def _language_problems(data: MiniatureData) -> Iterator[Problem]:
             f"the miniature's language cannot write {' '.join(unknown)}",
             f"choose from {' '.join(miniature.OPERATORS)}",
         )
+
+
+@spared
+def _value_range_problems(data: MiniatureData) -> Iterator[Problem]:
     if data.value_range is None:
         remedy = f"write [0, {miniature.LARGEST}]"
         yield Problem(("value_range",), data.given("value_range"), WRITABLE, remedy)
@@ -121,17 +148,20 @@ def _language_problems(data: MiniatureData) -> Iterator[Problem]:
         yield from _bound_problems(data.value_range, ("value_range",))
 
 
-def _range_problems(instances: Instances, key: str) -> Iterator[Problem]:
+def _range_problems(data: MiniatureData, key: str) -> Iterator[Problem]:
     low, high = OPERANDS
-    for index, count in enumerate(instances.operands):
+    instances = if_known(data, key)
+    for index, count in readable(if_known(instances, "operands") or []):
         if not low <= count <= high:
             message = f"the miniature's instances have {low} to {high} numbers"
             remedy = f"choose from {low} to {high}"
             yield Problem((key, "operands", index), count, message, remedy)
-    yield from _bound_problems(instances.numbers, (key, "numbers"))
-    yield from _bound_problems(instances.answers, (key, "answers"))
+    for name in ("numbers", "answers"):
+        if (bounds := if_known(instances, name)) is not None:
+            yield from _bound_problems(bounds, (key, name))
 
 
+@spared
 def _bound_problems(bounds: Bounds, keys: Keys) -> Iterator[Problem]:
     if bounds[0] > bounds[1]:
         yield Problem(keys, list(bounds), "the range is empty", "write [smallest, largest]")

@@ -7,7 +7,8 @@ from pathlib import Path
 from online_il.config.pretraining import Pretraining
 from online_il.records import Prompts, read_table
 from online_il.tasks import miniature
-from online_il.tasks.countdown import Instance, compact_prompt
+from online_il.tasks.countdown import Instance
+from online_il.tasks.countdown_prompts import compact_prompt
 from online_il.training.supervised import Demonstration
 
 
