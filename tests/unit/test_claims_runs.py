@@ -1,4 +1,4 @@
-"""Claims about runs on tables made by hand: what is paired, what a run that ends early decides; files that hold none."""
+"""Claims about runs on tables made by hand: what is paired, where a run ends; no claims at all."""
 
 import numpy as np
 import pytest
