@@ -1,6 +1,5 @@
-# online-il: one DAG for all scales. This file is the map: it checks the whole config, includes the
-# rules in the order in which they run, and names the targets. A local rule takes seconds or needs
-# the network: on a cluster it runs on the machine that submits.
+# online-il: one DAG for all scales. This file checks the whole config and includes the rules in the order
+# in which they run. A local rule takes seconds or needs the network: it runs on the machine that submits.
 
 import json
 import os
@@ -48,12 +47,6 @@ prepare(ROOT, STUDY.hardware)
 
 
 include: "rules/common.smk"
-include: "rules/resources.smk"
-include: "rules/names.smk"
-include: "rules/settings.smk"
-include: "rules/policies.smk"
-include: "rules/targets.smk"
-include: "rules/arms.smk"
 include: "rules/checks.smk"
 include: "rules/preflight.smk"
 include: "rules/plan.smk"

@@ -84,3 +84,13 @@ def progress(rule):
 def sources(pattern):
     """List files of the repository that are inputs, from the working directory as in a copy."""
     return sorted(os.path.relpath(path) for path in ROOT.glob(pattern))
+
+
+# Functions of the config that the rules share, by theme.
+include: "resources.smk"
+include: "names.smk"
+include: "settings.smk"
+include: "policies.smk"
+include: "targets.smk"
+include: "arms.smk"
+include: "measured.smk"

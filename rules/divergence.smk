@@ -1,42 +1,5 @@
-# Input: the checkpoints of a run, of its expert and of the base, and their evaluations. Output: KLs,
+# Input: the checkpoints of a run, of its expert and of its base, and their evaluations. Output: KLs,
 # log-ratios, Assumption 1 and Theorem 2 of every run that imitates probabilities or could; one table.
-
-import math
-
-MEASURED = [(t.name, run.name) for t in STUDY.tasks for run in STUDY.divergence.students(t)]
-
-
-def place(task, name, seed):
-    """Say where a policy and its evaluations lie; None of what is not evaluated."""
-    if name != "base" and (task, name) not in RUNS and not is_mixture(task, name):
-        return None
-    own = TASKS[task].base.seed if name == "base" else seed
-    return {
-        "name": name,
-        "checkpoints": str(checkpoints_of_policy(task, name, own)),
-        "evaluations": str(LAYOUT.evaluations(task, name, own)),
-    }
-
-
-def put_before_each_other(wildcards):
-    """Give the policies by role, by seed: of the class is also what the expert holds of it."""
-    task, run = wildcards.task, RUNS[wildcards.task, wildcards.run]
-    mixture = EXPERTS.get((task, run.expert))
-    best = mixture.learnable if mixture else run.expert
-    weight = (mixture.parts[best] if best else None) if mixture else 1.0
-    names = {"student": run.name, "expert": run.expert, "base": "base", "best": best}
-    return {
-        seed: {role: place(task, name, seed) for role, name in names.items()}
-        | {"log_coverage": math.log(1 / weight) if weight else None}
-        for seed in TASKS[task].seeds_of(run)
-    }
-
-
-def folders_of_these(wildcards):
-    """List the folders of these policies."""
-    roles = [by_role.values() for by_role in put_before_each_other(wildcards).values()]
-    places = [one for named in roles for one in named if isinstance(one, dict)]
-    return sorted({one[key] for one in places for key in ("checkpoints", "evaluations")})
 
 
 rule divergence:

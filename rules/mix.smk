@@ -2,17 +2,6 @@
 # policy: step 0 of a run of its name, which is sampled, evaluated and imitated as any other.
 
 
-def policies_of_mixture(wildcards):
-    """Give the folder of each policy that a mixture is made of, by name; the solver has none."""
-    task, seed = wildcards.task, wildcards.seed
-    mixture = EXPERTS[task, wildcards.run]
-    return {
-        name: str(checkpoints_of_policy(task, name, seed))
-        for name in mixture.made_of.values()
-        if getattr(EXPERTS.get((task, name)), "kind", "") != "solver"
-    }
-
-
 rule mix:
     input:
         prompts=LAYOUT.prompts(),

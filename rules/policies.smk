@@ -75,3 +75,14 @@ def say_how_to_see_what_exists():
             f" --config partial=true --configfile {os.path.relpath(CONFIG)}",
             file=sys.stderr,
         )
+
+
+def policies_of_mixture(wildcards):
+    """Give the folder of each policy that a mixture is made of, by name; the solver has none."""
+    task, seed = wildcards.task, wildcards.seed
+    mixture = EXPERTS[task, wildcards.run]
+    return {
+        name: str(checkpoints_of_policy(task, name, seed))
+        for name in mixture.made_of.values()
+        if getattr(EXPERTS.get((task, name)), "kind", "") != "solver"
+    }

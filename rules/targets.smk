@@ -35,6 +35,12 @@ def theory_panels():
     return [theory_panel(LAYOUT.theory, panel.name) for panel in STUDY.theory.gaussian]
 
 
+def panel_settings(wildcards):
+    """Give the instance of a panel of Figure 4, as options."""
+    (panel,) = [one for one in STUDY.theory.gaussian if one.name == wildcards.panel]
+    return Flags.of(panel.model_dump(exclude={"name", "title"}))
+
+
 def theory_tables():
     """List the theory's tables that claims are about."""
     if STUDY.theory is None:
@@ -74,13 +80,6 @@ def discrepancy_outputs():
         return []
     tables = [LAYOUT.table("table1", kind) for kind in ("parquet", "md", "tex")]
     return [*figure("figure3"), *tables]
-
-
-def divergence_outputs():
-    """List the table of divergences; a study without them has none."""
-    if STUDY.divergence is None:
-        return []
-    return [LAYOUT.table("divergence", kind) for kind in ("parquet", "md")]
 
 
 def theory_outputs():

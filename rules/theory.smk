@@ -2,12 +2,6 @@
 # Steps: one program a theorem, with the config's instances and sweeps as its options.
 
 
-def panel_settings(wildcards):
-    """Give the instance of a panel of Figure 4, as options."""
-    (panel,) = [one for one in STUDY.theory.gaussian if one.name == wildcards.panel]
-    return Flags.of(panel.model_dump(exclude={"name", "title"}))
-
-
 rule theory_gaussian:
     output:
         theory_panel(LAYOUT.theory, "{panel}"),

@@ -1,0 +1,48 @@
+# Which policies are put before each other, and where they lie.
+
+import math
+
+STUDENTS = STUDY.divergence.students if STUDY.divergence else lambda task: []
+MEASURED = [(task.name, run.name) for task in STUDY.tasks for run in STUDENTS(task)]
+
+
+def place(task, name, seed):
+    """Say where a policy and its evaluations lie; None of what is not evaluated."""
+    bases = TASKS[task].named_bases
+    if name not in bases and (task, name) not in RUNS and not is_mixture(task, name):
+        return None
+    own = bases[name].seed if name in bases else seed
+    return {
+        "name": name,
+        "checkpoints": str(checkpoints_of_policy(task, name, own)),
+        "evaluations": str(LAYOUT.evaluations(task, name, own)),
+    }
+
+
+def put_before_each_other(wildcards):
+    """Give the policies by role, by seed: of the class is also what the expert holds of it."""
+    task, run = wildcards.task, RUNS[wildcards.task, wildcards.run]
+    mixture = EXPERTS.get((task, run.expert))
+    best = mixture.learnable if mixture else run.expert
+    weight = (mixture.parts[best] if best else None) if mixture else 1.0
+    base = TASKS[task].base_of(run.name)
+    names = {"student": run.name, "expert": run.expert, "base": base, "best": best}
+    return {
+        seed: {role: place(task, name, seed) for role, name in names.items()}
+        | {"log_coverage": math.log(1 / weight) if weight else None}
+        for seed in TASKS[task].seeds_of(run)
+    }
+
+
+def folders_of_these(wildcards):
+    """List the folders of these policies."""
+    roles = [by_role.values() for by_role in put_before_each_other(wildcards).values()]
+    places = [one for named in roles for one in named if isinstance(one, dict)]
+    return sorted({one[key] for one in places for key in ("checkpoints", "evaluations")})
+
+
+def divergence_outputs():
+    """List the table of divergences; a study without them has none."""
+    if STUDY.divergence is None:
+        return []
+    return [LAYOUT.table("divergence", kind) for kind in ("parquet", "md")]
