@@ -23,9 +23,10 @@ def put_before_each_other(wildcards):
     """Give the policies by role, by seed: of the class is also what the expert holds of it."""
     task, run = wildcards.task, RUNS[wildcards.task, wildcards.run]
     mixture = EXPERTS.get((task, run.expert))
-    best = mixture.learnable if mixture else run.expert
-    weight = (mixture.parts[best] if best else None) if mixture else 1.0
-    base = TASKS[task].base_of(run.name)
+    base, best = TASKS[task].base_of(run.name), mixture.learnable if mixture else run.expert
+    if best and TASKS[task].base_of(best) != base:  # Of another class.
+        best = None
+    weight = (mixture.parts[best] if mixture else 1.0) if best else None
     names = {"student": run.name, "expert": run.expert, "base": base, "best": best}
     return {
         seed: {role: place(task, name, seed) for role, name in names.items()}
