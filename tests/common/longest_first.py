@@ -1,4 +1,8 @@
-"""The order of all tests: the longest first, so that two workers end at the same time."""
+"""The order of all tests: the longest first, so that two workers end at the same time.
+
+A plugin and no conftest.py beside the folders of tests, for that would make each of them a package
+of its name, `vllm` among them.
+"""
 
 import pytest
 
