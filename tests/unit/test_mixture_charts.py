@@ -109,7 +109,7 @@ def test_figure5_puts_the_unrealizable_expert_left(study):
             expected = truth.loc[(row["run"], row["step"])]
             for key in ("accuracy", "band_low", "band_high", "samples"):
                 assert row[key] == pytest.approx(expected[key])
-        assert {row["step"] for row in drawn} == {0, 40, 80, 160}
+        assert {row["step"] for row in drawn} == {0, 5, 10, 20, 40, 80, 120, 160}
     found = {name: row["accuracy"] for name, row in labels(spec, left).items()}
     named = {"the expert": "mixture", "learnable part": "expert", "base": "base"}
     assert found == pytest.approx({label: last[run] for label, run in named.items()})

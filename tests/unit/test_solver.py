@@ -17,7 +17,8 @@ from online_il.errors import InputError, ParameterError
 from online_il.experts.mixture import Mixture, Part
 from online_il.experts.policy import batch_of
 from online_il.experts.solver import Solver
-from online_il.tasks.countdown import Instance, compact_prompt, generate
+from online_il.tasks.countdown import Instance, generate
+from online_il.tasks.countdown_prompts import compact_prompt
 from online_il.tasks.miniature import OPERATORS, VOCABULARY, solver_response, solver_responses
 
 IDS = {word: index for index, word in enumerate(VOCABULARY)}
