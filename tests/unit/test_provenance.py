@@ -51,7 +51,7 @@ def library(tmp_path, monkeypatch):
 
 def clear() -> None:
     """Forget the files that were read: a process reads each once."""
-    for function in (provenance._tree, provenance._hash, provenance._imported):
+    for function in (provenance._hash, provenance._imported, provenance._remembered):
         function.cache_clear()
 
 
@@ -150,6 +150,28 @@ def _modules(script: Path) -> set[Path]:
             seen.add(path)
             waiting += provenance._imported(path)
     return seen
+
+
+def test_a_text_that_was_read_once_is_read_by_no_later_start(library, monkeypatch):
+    before = hashed(library)
+    known = provenance._remembered()
+    path = library.parent / ".snakemake" / "modules.json"
+    provenance._remember(known, path, 0)
+    parse, parsed = provenance._parsed, []
+    monkeypatch.setattr(provenance, "_parsed", lambda text: parsed.append(text) or parse(text))
+    assert hashed(library) == before and not parsed
+    # Another text of one module: that one alone is read.
+    edit(library / "script.py", '"""Runs."""', '"""Runs it."""')
+    assert hashed(library) == before and parsed == [(library / "script.py").read_bytes()]
+    # Read by other rules, or damaged: all of it is read again.
+    parsed.clear()
+    with monkeypatch.context() as other:
+        other.setattr(provenance, "_reader", lambda: b"other")
+        assert hashed(library) == before and len(parsed) == len(known)
+    for damage in ("", "[]", "{", '{"a": 1}', "null"):
+        parsed.clear()
+        path.write_text(damage)
+        assert hashed(library) == before and len(parsed) == len(known)
 
 
 def test_a_file_hash_is_its_sha256(tmp_path):

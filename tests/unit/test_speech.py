@@ -2,9 +2,7 @@
 
 import ast
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -232,22 +230,10 @@ def project(tmp_path_factory):
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(provenance, "LIBRARY", folder / "online_il")
-        for name in ("_tree", "_hash", "_imported"):
-            patch.setattr(provenance, name, by_content(getattr(provenance, name).__wrapped__))
+        # Files change here while the process runs.
+        for name in ("_hash", "_imported"):
+            patch.setattr(provenance, name, getattr(provenance, name).__wrapped__)
         yield folder
-
-
-def by_content(function: Callable[[Path], Any]) -> Callable[[Path], Any]:
-    """A function of a file that is computed again only when the file changes."""
-    known: dict[tuple[Path, bytes], Any] = {}
-
-    def of(path: Path) -> Any:
-        key = path, path.read_bytes()
-        if key not in known:
-            known[key] = function(path)
-        return known[key]
-
-    return of
 
 
 def hashes(project: Path) -> dict[str, str]:

