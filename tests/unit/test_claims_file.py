@@ -79,6 +79,11 @@ def test_the_titles_question_is_asked_with_the_margins_that_were_fixed(claim, ki
         assert found.expect == ("at-most" if claim == "noise-no-interaction" else "at-least")
 
 
+def test_the_abstracts_online_half_is_about_runs_too():
+    (answer,) = (one for one in load_claims(CLAIMS).claims if one.id == "abstract-misspecified")
+    assert {"mixture-online-ahead", "mixture-online-reaches-learnable"} < set(answer.claims)
+
+
 def test_every_run_of_a_claim_is_one_of_a_study_that_is_shipped():
     named = set()
     for path in CLAIMS.parent.glob("*.yaml"):
