@@ -1,9 +1,14 @@
 """The plan's arithmetic for the ways to imitate, and for experts that are mixtures."""
 
+from pathlib import Path
+
+import networkx as nx
 from test_cost import small_study, study_of
 
-from online_il.cost.jobs import cost_of
-from online_il.cost.rules import Work
+from online_il.config.study import load
+from online_il.cost.jobs import cost_of, costs_of
+from online_il.cost.rules import Policy, Work
+from online_il.cost.totals import rows_of, totals
 from online_il.program.dag import Job
 
 
@@ -42,3 +47,26 @@ def test_ways_to_imitate_and_mixtures_are_as_worked_by_hand():
     plain, shared = (work("evaluate", run) for run in ("distill-realizable", "distill-mixture"))
     assert shared.compute - plain.compute == 2 * 120 * one
     assert work("mix", "mixture") == Work()
+
+
+def test_a_further_base_has_its_own_shape_and_serves_all_seeds():
+    study = load(Path(__file__).parents[2] / "config" / "mixture.yaml")
+    plan = small_study()[1].model_copy(update={"seeds": [2]})
+    [task] = study.tasks
+
+    def hidden(name: str) -> int:
+        return Policy(study, plan, task, name).shape.hidden
+
+    names = ("base", "expert", "distill-mixture-warm", "narrow", "sft-narrow", "distill-narrow")
+    assert [hidden(name) for name in names] == [64, 64, 64, 32, 32, 32]
+    graph = nx.DiGraph()
+    made = [("pretrain", "base", 1), ("pretrain", "narrow", 1), ("evaluate", "narrow", 1)]
+    graph.add_nodes_from(Job(rule, "countdown", run, seed) for rule, run, seed in made)
+    graph.add_nodes_from(Job("sft", "countdown", "sft-narrow", seed) for seed in (1, 2))
+    costs = costs_of(study, plan, graph)
+    wide, narrow = (costs[Job("pretrain", "countdown", n, 1)].work for n in ("base", "narrow"))
+    assert narrow.trained == wide.trained == 3000 * 64 * 256
+    assert 0.25 < narrow.compute / wide.compute < 0.5
+    rows = [(row["run"], row["method"], row["seed"]) for row in rows_of(study, costs, {})]
+    assert rows == [("base", "base", 1), ("narrow", "base", 1), ("sft-narrow", "sft", 2)]
+    assert totals(study, costs, {})["seed"]["bases"]["jobs"] == 3
