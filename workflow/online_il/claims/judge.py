@@ -217,18 +217,13 @@ def _measure_runs(
             for name in claim.runs
         }
         # A curve begins with what its run starts from.
-        begun = {}
+        curves = {}
         for name in claim.runs:
             before, _, step = measured[name].start.partition("@")
             column = measured[before].steps.index(int(step)) if step else 0
-            begun[name] = table(before)[:, [column]]
+            points = np.concatenate([table(before)[:, [column]], table(name)], axis=1)
+            curves[name] = Curve(points, np.append(0.0, costs[name]))
         base = table(own_base(EXPERT, measured))[0, 0]
-        curves = {
-            name: Curve(
-                np.concatenate([begun[name], table(name)], axis=1), np.append(0.0, costs[name])
-            )
-            for name in claim.runs
-        }
         _measure_speed(draft, claim, curves, table(EXPERT)[:, -1], base, resamples, rng)
     elif isinstance(claim, DegradationClaim):
         run, base = table(claim.runs[0]), table(own_base(claim.runs[0], measured))
