@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import networkx as nx
 import pytest
 from test_cost import SMALL, small_study, study_of
 
 from online_il.config.study import load
 from online_il.cost import memory, shape
-from online_il.cost.jobs import cost_of
-from online_il.cost.rules import Work
+from online_il.cost.jobs import cost_of, costs_of
+from online_il.cost.rules import Policy, Work
+from online_il.cost.totals import rows_of, totals
 from online_il.preflight.memory import too_large, training_memory
 from online_il.program.dag import Job
 
@@ -152,3 +154,26 @@ def test_a_teacher_that_does_not_fit_beside_its_student_gets_more_gpus():
     # What no node has room for is said to fit none.
     small = larger.model_copy(update={"gpu_memory_gib": 1.0})
     assert {enough for _, enough in too_large(study, small, task).values()} == {None}
+
+
+def test_a_further_base_has_its_own_shape_and_serves_all_seeds():
+    study = load(Path(__file__).parents[2] / "config" / "mixture.yaml")
+    plan = small_study()[1].model_copy(update={"seeds": [2]})
+    [task] = study.tasks
+
+    def hidden(name: str) -> int:
+        return Policy(study, plan, task, name).shape.hidden
+
+    names = ("base", "expert", "distill-mixture-warm", "narrow", "sft-narrow", "distill-narrow")
+    assert [hidden(name) for name in names] == [64, 64, 64, 32, 32, 32]
+    graph = nx.DiGraph()
+    made = [("pretrain", "base", 1), ("pretrain", "narrow", 1), ("evaluate", "narrow", 1)]
+    graph.add_nodes_from(Job(rule, "countdown", run, seed) for rule, run, seed in made)
+    graph.add_nodes_from(Job("sft", "countdown", "sft-narrow", seed) for seed in (1, 2))
+    costs = costs_of(study, plan, graph)
+    wide, narrow = (costs[Job("pretrain", "countdown", n, 1)].work for n in ("base", "narrow"))
+    assert narrow.trained == wide.trained == 3000 * 64 * 256
+    assert 0.25 < narrow.compute / wide.compute < 0.5
+    rows = [(row["run"], row["method"], row["seed"]) for row in rows_of(study, costs, {})]
+    assert rows == [("base", "base", 1), ("narrow", "base", 1), ("sft-narrow", "sft", 2)]
+    assert totals(study, costs, {})["seed"]["bases"]["jobs"] == 3

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from online_il.config.checking import problems_of
 from online_il.config.mixture import MixtureExpert
-from online_il.config.study import inherited
+from online_il.config.study import Study, inherited
 from online_il.config.tasks import Task
 
 MIXTURE = {
@@ -338,3 +338,16 @@ def test_a_policy_goes_back_to_the_base_that_it_was_first_trained_from():
     ]
     assert [model.architecture.hidden_size for model in task.models_behind("second")] == [8]
     assert [model.architecture.hidden_size for model in task.models_behind("expert")] == [16]
+
+
+def test_a_base_has_the_name_of_no_run_of_another_task():
+    """A rule knows by its name alone whether it makes a policy."""
+    raw = copy.deepcopy(SMOKE)
+    raw |= {"theory": None}
+    del raw["extends"]
+    other, *_ = [task for task in raw["tasks"] if task["name"] != "countdown" and task.get("runs")]
+    other["runs"].append(other["runs"][0] | {"name": "narrow"})
+    index = [task["name"] for task in raw["tasks"]].index("countdown")
+    raw["tasks"][index]["bases"] = [NARROW]
+    told = {problem.keys: problem.message for problem in problems_of(Study, raw)}
+    assert "of another task" in told["tasks", index, "bases", 0, "name"]

@@ -332,22 +332,6 @@ def test_what_a_run_is_made_of_costs_once(results: Path, tmp_path: Path, change:
     assert rows["expert"].with_expert == pytest.approx(3 / 3600)
 
 
-def test_a_gain_is_one_over_the_base_that_a_run_goes_back_to(results: Path, tmp_path: Path):
-    database = tmp_path / "measurements.duckdb"
-    shutil.copy(results / "measurements.duckdb", database)
-    mean = "SELECT avg(accuracy) FROM evaluations WHERE benchmark='id' AND sampling='policy'"
-    with duckdb.connect(str(database)) as connection:
-        # The expert stands for another base.
-        connection.execute("UPDATE runs SET method = 'pretrain' WHERE run = 'expert'")
-        connection.execute("UPDATE runs SET start = 'expert' WHERE run = 'sft-realizable'")
-        (base,) = connection.execute(f"{mean} AND run='expert' AND step=6").fetchone()
-        (last,) = connection.execute(f"{mean} AND run='sft-realizable' AND step=24").fetchone()
-    rows = {row.run: row for row in spent(database, results)}
-    assert rows["sft-realizable"].gained == pytest.approx(100 * (last - base))
-    assert rows["expert"].gained is None and rows["base"].gained is None
-    assert rows["sft-realizable"].with_expert == rows["sft-realizable"].hours
-
-
 def test_times_of_jobs_by_hand(results: Path, tmp_path: Path) -> None:
     (grpo,) = jobs(results)
     assert (grpo.rule, grpo.jobs, grpo.wall_hours, grpo.cpu_hours) == ("grpo", 2, 3.0, 1.0)

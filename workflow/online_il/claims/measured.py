@@ -3,6 +3,7 @@
 Letters in the names: S seeds, P prompts, K checkpoints.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,21 @@ class Measured(NamedTuple):
     accuracy_S_K_P: Array
     start: str = BASE
     """What it was trained from, a base or `<run>@<step>`; empty for a base."""
+
+
+def own_base(run: str, measured: Mapping[str, Measured]) -> str:
+    """Name the base that a run was first trained from, through all that it starts from."""
+    if run not in measured:
+        return BASE
+    for _ in measured:
+        if run in measured and not is_base(run, measured):
+            run = measured[run].start.partition("@")[0]
+    return run
+
+
+def is_base(run: str, measured: Mapping[str, Measured]) -> bool:
+    """Say whether a measured policy is a base, which starts from nothing."""
+    return run == BASE or not measured[run].start
 
 
 class Measurements:
