@@ -122,8 +122,10 @@ def test_a_narrower_student_is_trained_from_its_own_base(study):
         for key in ("accuracy", "mean_length", "truncation_rate"):
             assert curves.loc[(run, 0), key] == curves.loc[("narrow", 0), key]
     summary = (study / "summary.txt").read_text()
-    assert re.search(r"response length +cut off", summary)
-    assert re.search(r"distill-narrow .* [0-9.]+ +[0-9.]+%", summary)
+    assert re.search(r"response length +cut off +direct", summary)
+    assert re.search(r"distill-narrow .* [0-9.]+ +[0-9.]+%$", summary, re.MULTILINE)
+    direct = curves.loc[("distill-mixture", 2), "direct"]
+    assert re.search(rf"distill-mixture .*% +{direct:.1%}$", summary, re.MULTILINE)
 
 
 def test_each_response_has_its_shares(study):
