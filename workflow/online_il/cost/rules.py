@@ -6,6 +6,7 @@ Time on GPUs, in GPU-hours:
   With F the operations of a forward pass over prompts and responses, training takes 3·F, and F more
   with gradient checkpointing; GRPO takes F more for the old policy's probabilities, where a step
   has several updates, and F for the reference; distillation takes the teacher's forward pass.
+  What puts a student before its expert and base reads the responses that evaluation drew.
 - generated tokens · (parameters / 1e9) / decode_tokens_per_second / 3600 for responses; in training
   at least batches of rollouts · longest response · decode_step_seconds · GPUs / 3600, for a batch
   waits for its longest response, and all GPUs with it.
