@@ -149,6 +149,9 @@ def test_pages_fit_and_nobody_is_shut_out(
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true })")
     assert page.locator(".chart svg").count() == page.locator(".chart").count()
+    drawn = {name: (marks, wrong) for name, _, marks, wrong in page.evaluate(DRAWN)}
+    assert set(drawn) == set(PANELS)
+    assert all(marks > 5 and wrong == 0 for marks, wrong in drawn.values()), drawn
     page.screenshot(path=tmp_path / f"report-{width}-{scheme}.png", full_page=True)
     found = Axe().run(page).response["violations"]
     wrong = [
