@@ -67,7 +67,7 @@ def test_every_chart_draws_and_nothing_is_asked_of_the_network(opened: Open, rep
     page, console, requests = opened()
     drawn = page.evaluate(DRAWN)
     assert {name: panels for name, panels, *_ in drawn} == PANELS
-    assert all(marks > 5 and wrong == 0 for *_, marks, wrong in drawn), drawn
+    assert [chart for chart in drawn if chart[2] <= 5 or chart[3]] == []
     assert console == []
     assert requests == [report.as_uri()]
     assert report.stat().st_size < 8_000_000
@@ -149,9 +149,9 @@ def test_pages_fit_and_nobody_is_shut_out(
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true })")
     assert page.locator(".chart svg").count() == page.locator(".chart").count()
-    drawn = {name: (marks, wrong) for name, _, marks, wrong in page.evaluate(DRAWN)}
-    assert set(drawn) == set(PANELS)
-    assert all(marks > 5 and wrong == 0 for marks, wrong in drawn.values()), drawn
+    drawn = page.evaluate(DRAWN)
+    assert {name for name, *_ in drawn} == set(PANELS)
+    assert [chart for chart in drawn if chart[2] <= 5 or chart[3]] == []
     page.screenshot(path=tmp_path / f"report-{width}-{scheme}.png", full_page=True)
     found = Axe().run(page).response["violations"]
     wrong = [
