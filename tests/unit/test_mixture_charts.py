@@ -187,6 +187,10 @@ def test_figure7_has_a_table_a_start_with_the_base_first(study):
             assert row["shown"] == f"{last[row['run']]:.2f}"
             assert row["direct"] == f"direct {direct[row['run']]:.2f}"
         assert cells[own, "reverse KL"]["name"] == "on-policy distillation"
+        # Words lie over the cell: who points at one points at the cell.
+        (cell,) = marked(table, "rect")
+        words = [word["encoding"]["tooltip"] for word in marked(table, "text")]
+        assert len(words) == 4 and all(told == cell["encoding"]["tooltip"] for told in words)
     assert len({place_of(way) for way in CELLS}) == len(CELLS)
 
 
@@ -199,6 +203,8 @@ def test_a_cell_that_nobody_ran_says_so(study):
     assert (empty["row"], empty["column"]) == ("own prefixes (online)", "forward KL")
     assert empty["accuracy"] is None or math.isnan(empty["accuracy"])
     assert not {"nan", "NaN"} & {str(row.get("shown")) for row in cells}
+    silent = [w for w in marked(layers(spec)[0], "text") if "tooltip" not in w["encoding"]]
+    assert [word["encoding"]["text"]["field"] for word in silent] == ["name"]
 
 
 def test_settings_that_older_records_lack_are_the_defaults(study, tmp_path):
