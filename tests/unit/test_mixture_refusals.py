@@ -1,9 +1,11 @@
 """What no study of mixtures can be made of is told at its key: never a traceback, never at sampling."""
 
+import copy
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from online_il.config.reading import ConfigError
 from online_il.studies import load_study
@@ -91,4 +93,41 @@ def test_a_mixture_needs_a_benchmark_that_is_sampled(tmp_path):
     changed = path.read_text().replace("    experts:", "    benchmarks: [forgetting]\n    experts:")
     path.write_text(changed)
     with pytest.raises(ConfigError, match="none of these is sampled, and the mixture m"):
+        load_study(path)
+
+
+@pytest.mark.parametrize(
+    "expert",
+    [
+        {"name": "expert", "kind": "mixture", "parts": {"rl": 1}},  # There it is a run.
+        {"name": "solver", "kind": "mixture", "parts": {"rl": 1}},
+        {"name": "expert", "kind": "solver"},
+    ],
+)
+def test_a_name_says_in_all_tasks_how_a_policy_is_made(tmp_path, expert):
+    """Two rules would make it: Snakemake's AmbiguousRuleException."""
+    raw = yaml.safe_load(MINI.read_text())
+    (task,) = raw["tasks"]
+    run = task["runs"][0]
+    other = copy.deepcopy(task) | {"name": "second", "experts": [expert]}
+    other["runs"] = [run | {"name": "rl"}]
+    raw |= {"extends": str(MINI), "discrepancy": None, "tasks": [task, other]}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigError, match="is made otherwise; rename one") as error:
+        load_study(path)
+    assert f'tasks[1].experts[0].name = "{expert["name"]}"' in str(error.value)
+
+
+def test_a_part_of_a_task_without_a_base_is_not_the_base(tmp_path):
+    raw = yaml.safe_load(MINI.read_text())
+    (task,) = raw["tasks"]
+    mixture = {"name": "m", "kind": "mixture", "parts": {"base": 1}}
+    other = copy.deepcopy(task) | {"name": "second", "experts": [mixture], "runs": []}
+    del other["base"]
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw | {"extends": str(MINI), "tasks": [task, other]}))
+    with pytest.raises(
+        ConfigError, match=r"tasks\[1\].experts\[0\].parts.base = 1.0: the task has"
+    ):
         load_study(path)

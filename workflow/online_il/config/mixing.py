@@ -125,6 +125,10 @@ def _twice_problems(task: Task, mixture: MixtureExpert) -> Iterator[Problem]:
 @spared
 def _part_problems(task: Task, mixture: MixtureExpert, keys: Keys, name: str) -> Iterator[Problem]:
     """Tell of a part or a fallback that is no policy with next-token probabilities."""
+    if name == BASE and task.base is None:
+        message, remedy = "the task has no base", "add a base, or name another policy"
+        yield Problem(keys, _value(mixture, keys), message, remedy)
+        return
     if name in (BASE, *names_of(listed(task, "bases", "runs"))):
         return
     policy = policy_of(task, name)
