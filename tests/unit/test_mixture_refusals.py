@@ -1,4 +1,4 @@
-"""What no study of mixtures can be made of is told at its key: never a traceback, never at sampling."""
+"""What no study of mixtures can be made of is told at its key, before anything is sampled."""
 
 import copy
 import re
@@ -12,8 +12,11 @@ from online_il.studies import load_study
 
 MINI = Path(__file__).parents[2] / "config" / "mini.yaml"
 MIXTURE = """
-      - {{name: {name}, kind: mixture, parts: {{{parts}}}, learnable: expert, fallback: expert{more}}}"""
-RUN = "\n      - {{name: student, method: distill, expert: m, steps: 160, learning_rate: 0.001{more}}}"
+      - {{name: {name}, kind: mixture, parts: {{{parts}}}, learnable: expert,
+         fallback: expert{more}}}"""
+RUN = """
+      - {{name: student, method: distill, expert: m, steps: 160,
+         learning_rate: 0.001{more}}}"""
 
 
 def told(folder, *, parts="expert: 0.5, solver: 0.5", more="", experts="", run="", study="") -> str:
