@@ -10,6 +10,7 @@ from fake_mixtures import made_up
 from online_il.charts.arms import LOOKS, arms_of
 from online_il.charts.cells import figure7, place_of
 from online_il.charts.mixtures import figure5, figure6
+from online_il.claims.measured import Measurements, is_base, own_base
 from online_il.config.arms import CELLS, FIGURES, ON_POLICY, main_mixture, measured_for
 from online_il.errors import InputError
 from online_il.store import learning_curves
@@ -232,3 +233,11 @@ def test_part_of_the_arms_is_drawn_too(study):
     spec = figure5(database, {"countdown": ["sft-mixture"]}).to_dict()
     assert [panel["title"] for panel in layers(spec)] == ["unrealizable: mixture, C = 16"]
     assert "NaN" not in json.dumps(spec)
+
+
+def test_claims_take_a_mixture_seed_by_seed_and_for_no_base(study):
+    """A base serves all seeds with the accuracies of one; a mixture has a policy of each."""
+    task, database, _ = study
+    measured = Measurements(database).runs(task.name, "id")
+    assert is_base("base", measured) and not is_base("mixture", measured)
+    assert own_base("mixture", measured) == "base" and measured["mixture"].seeds == task.seeds

@@ -22,7 +22,7 @@ from online_il.claims.drafts import (
     region,
     side_of,
 )
-from online_il.claims.measured import Measured, Measurements
+from online_il.claims.measured import Measured, Measurements, is_base, own_base
 from online_il.claims.pairs import pair_drafts
 from online_il.claims.records import ClaimVerdict
 from online_il.claims.theory import theory_number
@@ -141,21 +141,6 @@ def statistic_in_words(claim: RunClaim, benchmark: str, base: str = BASE) -> str
 
 def _group_in_words(group: str) -> str:
     return {"forgetting": "of forgetting"}.get(group, group.replace("-", " "))
-
-
-def own_base(run: str, measured: Mapping[str, Measured]) -> str:
-    """Name the base that a run was first trained from, through all that it starts from."""
-    if run not in measured:
-        return BASE
-    for _ in measured:
-        if run in measured and not is_base(run, measured):
-            run = measured[run].start.partition("@")[0]
-    return run
-
-
-def is_base(run: str, measured: Mapping[str, Measured]) -> bool:
-    """Say whether a measured policy is a base, which starts from nothing."""
-    return run == BASE or not measured[run].start
 
 
 def _needed(claim: RunClaim, measured: Mapping[str, Measured]) -> list[str]:
