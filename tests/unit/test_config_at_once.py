@@ -25,6 +25,9 @@ MINI = yaml.safe_load((ROOT / "config" / "mini.yaml").read_text()) | {
 PAPER = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
 for _raw in (MINI, PAPER):
     _raw.pop("extends", None)
+# Mixtures have a study of their own here.
+MINI["tasks"][0]["experts"] = MINI["tasks"][0]["experts"][:1]
+MINI["tasks"][0]["runs"] = MINI["tasks"][0]["runs"][:5]
 MIXED, *_ = read_extended(ROOT / "config" / "mixture.yaml", "a study", "")
 _RUNS = "expert sft-mixture learnable-mixture distill-mixture soft-forward-mixture"
 _RUNS += " response-mixture habits sft-mixture-warm gap-mixture"
