@@ -114,7 +114,9 @@ def measured_for(task: Task, students: list[str]) -> set[str]:
 
 
 def _students(task: Task, expert: str) -> list[Run]:
-    return [run for run in task.runs if ("expert",) in run.made_of and run.expert == expert]
+    """List who imitates an expert, but for runs with demonstrations of their own."""
+    found = [run for run in task.runs if ("expert",) in run.made_of and run.expert == expert]
+    return [run for run in found if run.demonstrations is None]
 
 
 def _parts(mixture: MixtureExpert) -> tuple[object, ...]:
