@@ -25,6 +25,9 @@ rule divergence:
             task=attrgetter("task"),
             seeds=lambda wildcards: json.dumps(put_before_each_other(wildcards)),
             responses_to=STUDY.divergence.benchmark,
+            responses=lambda wildcards: TASKS[wildcards.task].evaluation.count(
+                STUDY.divergence.benchmark, last=False
+            ),
             quantiles=STUDY.divergence.quantiles,
             density_clip=STUDY.divergence.density_clip,
             forgetting=lambda wildcards: ",".join(

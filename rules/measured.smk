@@ -8,14 +8,14 @@ MEASURED = [(task.name, run.name) for task in STUDY.tasks for run in STUDENTS(ta
 
 def place(task, name, seed):
     """Say where a policy and its evaluations lie; None of what is not evaluated."""
-    bases = TASKS[task].named_bases
+    own, bases = TASKS[task], TASKS[task].named_bases
     if name not in bases and (task, name) not in RUNS and not is_mixture(task, name):
         return None
-    own = bases[name].seed if name in bases else seed
+    seed = own.seed_of_base(name, seed) if name in bases else seed
     return {
         "name": name,
-        "checkpoints": str(checkpoints_of_policy(task, name, own)),
-        "evaluations": str(LAYOUT.evaluations(task, name, own)),
+        "checkpoints": str(checkpoints_of_policy(task, name, seed)),
+        "evaluations": str(LAYOUT.evaluations(task, name, seed)),
     }
 
 

@@ -59,7 +59,7 @@ def tokenizer_of(wildcards):
     """Say whose tokenizer counts the tokens of both: the base's, the student's or a named one."""
     task, pair = wildcards.task, (wildcards.task, wildcards.expert, wildcards.student)
     if pair not in MODELS:
-        return checkpoints_of_policy(task, "base", None)
+        return checkpoints_of_policy(task, "base", TASKS[task].seeds[0])
     if MODELS[pair].tokenizer is None:
         return checkpoints_of_policy(task, wildcards.student, None)
     return LAYOUT.tokenizer(*pair)

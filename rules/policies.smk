@@ -4,11 +4,13 @@
 
 
 def checkpoints_of_policy(task, run, seed):
-    """Give the folder of a policy's checkpoints; a base serves all seeds, and so does a model."""
+    """Give the folder of a policy's checkpoints; a model serves all seeds, and so may a base."""
     if (task, run) in EXPERTS and not is_mixture(task, run):
         return LAYOUT.model(task, run)
-    bases = TASKS[task].named_bases
-    return LAYOUT.checkpoints(task, run, bases[run].seed if run in bases else seed)
+    own = TASKS[task]
+    return LAYOUT.checkpoints(
+        task, run, own.seed_of_base(run, seed) if run in own.named_bases else seed
+    )
 
 
 def is_mixture(task, name):
@@ -55,7 +57,12 @@ def existing(files):
 
 def policies(tasks):
     """List every trained policy of some tasks: (task, run, seed), bases included."""
-    bases = [(t, name, base.seed) for t in tasks for name, base in TASKS[t].named_bases.items()]
+    bases = [
+        (t, name, seed)
+        for t in tasks
+        for name in TASKS[t].named_bases
+        for seed in TASKS[t].seeds_of_base(name)
+    ]
     runs = [(t, run.name, seed) for (t, _), run in RUNS.items() for seed in TASKS[t].seeds_of(run)]
     runs += [
         (t.name, m.name, seed)

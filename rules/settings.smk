@@ -23,7 +23,8 @@ def base_settings(wildcards):
 def pretraining_settings(wildcards):
     """Give the training from scratch of one of a task's bases."""
     base = TASKS[wildcards.task].named_bases[wildcards.run]
-    return base.model_dump_json(exclude={"kind", "name"})
+    own = base.model_copy(update={"seed": int(wildcards.seed)})
+    return own.model_dump_json(exclude={"kind", "name"})
 
 
 def finetuning_settings(wildcards):

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from online_il.config.extending import lay_over
+from online_il.config.inheriting import inherited
 from online_il.config.reading import ConfigError
-from online_il.config.study import inherited
 from online_il.studies import load_study
 
 MINI = shipped("mini")

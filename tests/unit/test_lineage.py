@@ -9,8 +9,9 @@ from configs import shipped
 from pydantic import ValidationError
 
 from online_il.config.checking import problems_of
+from online_il.config.inheriting import inherited
 from online_il.config.mixture import MixtureExpert
-from online_il.config.study import Study, inherited
+from online_il.config.study import Study
 from online_il.config.tasks import Task
 
 MIXTURE = {

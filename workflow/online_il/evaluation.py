@@ -1,8 +1,9 @@
 """Evaluating the checkpoints of a run: responses are drawn and graded, choices are scored.
 
 Every benchmark is sampled from the policy itself and, where the settings name it, by the paper's
-validation sampling; the same random numbers serve all policies, prompt by prompt. A benchmark of
-choices is scored as MMLU is: the likeliest of a question's choices counts.
+validation sampling. The same random numbers serve all policies of a seed, prompt by prompt, so that
+what is paired differs by less; each seed has its own, so that their noise averages out. A benchmark
+of choices is scored as MMLU is: the likeliest of a question's choices counts.
 """
 
 import json
@@ -59,6 +60,8 @@ class Planned(NamedTuple):
     benchmark: str
     sampling: str
     """`policy` or `paper`."""
+    responses: int
+    """Responses a prompt."""
 
 
 def planned(
@@ -70,13 +73,25 @@ def planned(
 
     `prompts` holds the prompts of every benchmark.
     """
-    both = ("policy", "paper") if settings.paper else ("policy",)
-    return [
-        Planned(checkpoint, benchmark, sampling)
-        for checkpoint in checkpoints
-        for benchmark, rows in prompts.items()
-        for sampling in (("policy",) if _grader(rows) == "choice" else both)
-    ]
+    last = max(checkpoint.step for checkpoint in checkpoints)
+    found = []
+    for checkpoint in checkpoints:
+        is_last = checkpoint.step == last
+        for benchmark, rows in prompts.items():
+            if _grader(rows) == "choice":
+                found.append(Planned(checkpoint, benchmark, "policy", 1))
+                continue
+            drawn = settings.count(benchmark, last=is_last)
+            found.append(Planned(checkpoint, benchmark, "policy", drawn))
+            if settings.paper and (is_last or settings.paper_checkpoints == "all"):
+                drawn = settings.count(benchmark, last=False)
+                found.append(Planned(checkpoint, benchmark, "paper", drawn))
+    return found
+
+
+def seed_of_samples(seed: int, policy_seed: int) -> int:
+    """Derive the seed of the samples of all policies of one seed: 32 bits."""
+    return int(np.random.SeedSequence([seed, policy_seed]).generate_state(1)[0])
 
 
 def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> EvaluationRecord:
@@ -84,11 +99,10 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
 
     After a kill, the same call goes on after the last batch that was written in full.
     """
-    checkpoint, benchmark, sampling = plan
+    checkpoint, benchmark, sampling, count = plan
     settings: Sampling = getattr(job.settings, sampling)
     is_choice = _grader(prompts) == "choice"
-    count = job.settings.responses.get(benchmark, job.settings.samples_per_prompt)
-    count = 1 if is_choice else count
+    seed = seed_of_samples(job.settings.seed, job.names["seed"])
     place = evaluation(job.output, checkpoint.step, benchmark, sampling)
     checkpoint_name = place.parent.name
     own, *accepted = identities(
@@ -100,7 +114,7 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
         benchmark=benchmark,
         sampling=settings.model_dump(),
         count=count,
-        seed_of_samples=job.settings.seed,
+        seed_of_samples=seed,
         generation=job.generation.model_dump(),
     )
     state = job.state / f"{checkpoint_name}.{place.stem}.jsonl"
@@ -109,7 +123,7 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
     if is_choice:
         rows = likeliest_choices(engine, prompts, resume, **policy)
     else:
-        rows = _responses(engine, prompts, resume, settings, count, job.settings.seed, **policy)
+        rows = _responses(engine, prompts, resume, settings, count, seed, **policy)
         if job.add_shares:
             job.add_shares(rows, prompts)
     honest_share, attempts = _checks(rows, prompts)
@@ -182,7 +196,7 @@ def _responses(
     resume: Resume,
     sampling: Sampling,
     count: int,
-    seed_of_samples: int,
+    drawn_from: int,
     *,
     policy: str,
     seed: int,
@@ -190,7 +204,7 @@ def _responses(
     """Draw and grade `count` responses to each prompt."""
     keys = [(p, s) for p in range(len(prompts)) for s in range(count)]
     texts = [prompts["text"][prompt] for prompt, _ in keys]
-    responses = respond(engine, texts, keys, sampling=sampling, seed=seed_of_samples, resume=resume)
+    responses = respond(engine, texts, keys, sampling=sampling, seed=drawn_from, resume=resume)
     return graded_samples(prompts, keys, responses, policy=policy, seed=seed)
 
 

@@ -53,6 +53,7 @@ class Options(ProgramOptions):
     task: str = Field(description="name of the task")
     seeds: Json[dict[int, Seed]] = Field(description="policies of every seed, JSON")
     responses_to: str = Field(description="benchmark whose responses are read")
+    responses: int = Field(description="responses a prompt that are read")
     quantiles: list[float] = Field(description="quantiles of log-ratios, 1 is the largest")
     density_clip: float = Field(description="nats below 1 at which a density is clipped")
     forgetting: str = Field("", description="benchmarks of what is forgotten, commas between")
@@ -81,7 +82,7 @@ def measured(
     seed: Seed, options: Options, texts: dict[str, str]
 ) -> tuple[list[Measure], dict[str, int]]:
     """Measure one seed; return what it found, and counts that a reader must know."""
-    benchmark = options.responses_to
+    asked = options.responses_to, options.responses
     folder = newest_step(seed.student.checkpoints)
     opened = {}
     for role in ("student", "expert", "base"):
@@ -92,9 +93,9 @@ def measured(
                 f"and {seed.student.name} differ; imitate an expert of the student's vocabulary, "
                 "or set divergence to null"
             )
-        answered = answers(place.evaluations, last_step(place.evaluations), benchmark)
+        answered = answers(place.evaluations, last_step(place.evaluations), *asked)
         opened[role] = Opened(policy_in(newest_step(place.checkpoints), options), answered)
-    family = family_of(seed, opened, benchmark)
+    family = family_of(seed, opened, *asked)
     check_same_prompts([*family, (seed.expert.name, opened["expert"].answers)])
     tokens = Tokens(folder)
     found = measures_of_seed(
@@ -122,19 +123,21 @@ def measured(
     }
 
 
-def family_of(seed: Seed, opened: dict[str, Opened], benchmark: str) -> list[tuple[str, Answers]]:
+def family_of(
+    seed: Seed, opened: dict[str, Opened], benchmark: str, count: int
+) -> list[tuple[str, Answers]]:
     """List policies of the student's class with their answers, the student first."""
     folder = seed.student.evaluations
     numbers = [int(path.name.removeprefix("step")) for path in existing_steps(folder)]
     earlier = [
-        (f"{seed.student.name}@{number}", answers(folder, number, benchmark))
+        (f"{seed.student.name}@{number}", answers(folder, number, benchmark, count))
         for number in numbers[:-1]
     ]
     found = [(f"{seed.student.name}@{numbers[-1]}", opened["student"].answers), *earlier]
     found.append((seed.base.name, opened["base"].answers))
     if seed.best is not None and seed.best.name != seed.base.name:
         place = seed.best.evaluations
-        found.append((seed.best.name, answers(place, last_step(place), benchmark)))
+        found.append((seed.best.name, answers(place, last_step(place), benchmark, count)))
     return found
 
 

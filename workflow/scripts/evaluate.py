@@ -2,7 +2,7 @@
 
 Writes, for each checkpoint, `step<n>/<benchmark>.json` (sampled from the policy itself) and
 `step<n>/<benchmark>.paper.json` (the paper's validation sampling), each with its responses as
-Parquet beside it. The same random numbers serve all policies, prompt by prompt.
+Parquet beside it. The same random numbers serve all policies of a seed, prompt by prompt.
 The forgetting benchmark is scored as MMLU is: the likeliest of a question's choices counts.
 After a kill, the same command goes on after the last batch that was written in full.
 """

@@ -12,7 +12,12 @@ from online_il.config.settings import Settings
 class Pretraining(Settings):
     """The base model of the miniature: a transformer trained on traces of an imperfect searcher."""
 
-    seed: int = Field(ge=0, description="Seed; one base serves the runs of all seeds.")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        description="Seed; one base serves the runs of all seeds. Left out: each seed trains a "
+        "base of its own, and the two are a block.",
+    )
     architecture: Architecture = Field(description="Shape of the model.")
     updates: int = Field(gt=0, description="Optimizer updates.")
     batch_size: int = Field(gt=0, description="Sequences an update.")

@@ -17,11 +17,12 @@ from online_il.config.divergence import Divergences
 from online_il.config.evaluation import Evaluation
 from online_il.config.extending import read_extended
 from online_il.config.generation import Generation
+from online_il.config.inheriting import inherited, of_blocks, own, told_once
 from online_il.config.methods import Methods
 from online_il.config.overrides import lay_over
 from online_il.config.partial import if_known, names_of, readable, spared
 from online_il.config.plan import Plan
-from online_il.config.problem import ABSENT, Keys, Problem, indivisible, unreachable, value_at
+from online_il.config.problem import ABSENT, Keys, Problem, indivisible, unreachable
 from online_il.config.reading import refuse
 from online_il.config.resources import RuleResources
 from online_il.config.run import Run
@@ -29,9 +30,6 @@ from online_il.config.settings import Settings
 from online_il.config.tasks import Task
 from online_il.config.theory import Theory
 from online_il.methods import METHODS
-
-INHERITED = ("methods", "evaluation", "resources")
-"""Parts of a task that are laid over the study's, key by key."""
 
 
 class Study(Settings):
@@ -47,6 +45,16 @@ class Study(Settings):
     )
     save_minutes: float = Field(
         10, ge=0, description="Longest time between two checkpoints that a training goes on from."
+    )
+    blocks: int | None = Field(
+        None,
+        gt=0,
+        description="How many seeds of each task are run, its first ones; all when left out.",
+    )
+    looks: list[int] | None = Field(
+        None,
+        description="Numbers of blocks (seeds) at which claims are looked at, all planned before "
+        "the first; when left out, they are looked at once.",
     )
     generation: Generation = Field(description="The generation engine.")
     evaluation: Evaluation = Field(description="How checkpoints are evaluated.")
@@ -69,10 +77,12 @@ class Study(Settings):
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, raw: Any) -> Any:
-        return inherited(raw) if isinstance(raw, dict) else raw
+        return of_blocks(inherited(raw)) if isinstance(raw, dict) else raw
 
     def problems(self) -> Iterator[Problem]:
         tasks = readable(if_known(self, "tasks") or [])
+        yield from self._block_problems()
+        yield from self._look_problems()
         yield from self._task_name_problems()
         yield from self._run_name_problems()
         yield from self._policy_name_problems()
@@ -93,6 +103,22 @@ class Study(Settings):
             if if_known(self, key) and if_known(self, "tasks"):
                 for problem in getattr(self, key).problems_among(self.tasks):
                     yield problem.below(key)
+
+    @spared
+    def _block_problems(self) -> Iterator[Problem]:
+        """Tell of more blocks than a task has seeds, and of looks that do not grow."""
+        for _, task in readable(self.tasks if self.blocks else []):
+            count = len(if_known(task, "seeds") or [])
+            if if_known(task, "runs") and 0 < count < (self.blocks or 0):
+                message = f"{task.name} has {count} seeds, one a block"
+                yield Problem(("blocks",), self.blocks, message, "lower it, or add seeds")
+
+    @spared
+    def _look_problems(self) -> Iterator[Problem]:
+        looks = self.looks
+        if looks is not None and (not looks or looks[0] < 2 or looks != sorted(set(looks))):
+            message = "looks are growing numbers of blocks, the first at least 2"
+            yield Problem(("looks",), looks, message, "write them so, or remove the key")
 
     @spared
     def _task_name_problems(self) -> Iterator[Problem]:
@@ -219,22 +245,7 @@ def problems_of_study(raw: dict[str, Any], checks: Checks | None = None) -> list
     """Tell everything that is wrong with a raw study."""
     refused = refusals(Study, raw)
     contradicted = contradictions(Study, inherited(raw), refused, checks)
-    return [*_own(refused, raw), *_told_once(contradicted, raw)]
-
-
-def inherited(raw: dict[str, Any]) -> dict[str, Any]:
-    """Give each task all settings: its own laid over the study's, key by key."""
-    tasks = raw.get("tasks")
-    if not isinstance(tasks, list):
-        return raw
-    return raw | {
-        "tasks": [
-            task | {part: _laid_over(raw.get(part, {}), task.get(part)) for part in INHERITED}
-            if isinstance(task, dict)
-            else task
-            for task in tasks
-        ]
-    }
+    return [*own(refused, raw), *told_once(contradicted, raw)]
 
 
 def schema() -> str:
@@ -338,46 +349,3 @@ def _unused(evaluation: Evaluation, evaluated: list[str]) -> Iterator[Problem]:
                 "nothing is evaluated on this benchmark",
                 "remove it, or add it to the benchmarks",
             )
-
-
-# ---- what a task has from the study ----
-
-
-def _laid_over(below: Any, above: Any) -> Any:
-    """Lay a task's part over the study's, which stands where the task has none, or null."""
-    return below if above is None else _merged(below, above)
-
-
-def _merged(below: Any, above: Any) -> Any:
-    if not (isinstance(below, dict) and isinstance(above, dict)):
-        return above
-    return below | {key: _merged(below.get(key), value) for key, value in above.items()}
-
-
-def _shared(keys: Keys, raw: dict[str, Any]) -> Keys:
-    """Find the study's keys behind a task's inherited ones; none where the task has its own."""
-    inherits = len(keys) > 2 and keys[0] == "tasks" and keys[2] in INHERITED
-    return keys[2:] if inherits and value_at(raw, *keys) is ABSENT else ()
-
-
-def _own(refused: list[Problem], raw: dict[str, Any]) -> Iterator[Problem]:
-    """Leave out of what the classes refuse what a task only has from the study."""
-    places = {problem.keys for problem in refused}
-    for problem in refused:
-        shared = _shared(problem.keys, raw)
-        if not any(shared[:length] in places for length in range(1, len(shared) + 1)):
-            yield problem
-
-
-def _told_once(problems: list[Problem], raw: dict[str, Any]) -> list[Problem]:
-    """Tell contradictions in what tasks have from the study once, of the study."""
-    once: list[Problem] = []
-    for problem in problems:
-        keys = problem.keys
-        if _shared(keys, raw) and value_at(raw, *keys[:4]) is ABSENT:
-            problem = problem._replace(keys=keys[2:])
-        elif _shared(keys, raw) and problem._replace(keys=keys[2:]) in problems:
-            continue
-        if problem not in once:
-            once.append(problem)
-    return once

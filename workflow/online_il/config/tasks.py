@@ -37,7 +37,8 @@ class Task(Settings):
         min_length=1, description="What every checkpoint is evaluated on, by name."
     )
     seeds: list[int] = Field(
-        min_length=1, description="Seeds of every run; one base serves them all."
+        min_length=1,
+        description="Seeds of every run, in the order in which `blocks` takes them.",
     )
     methods: Methods = Field(description="Settings of methods, where they differ from the study's.")
     evaluation: Evaluation = Field(
@@ -73,6 +74,17 @@ class Task(Settings):
     def seeds_of(self, run: Run) -> list[int]:
         """Give the seeds of a run: its own, or those of the task."""
         return self.seeds if run.seeds is None else run.seeds
+
+    def seeds_of_base(self, name: str) -> list[int]:
+        """Give the seeds of a base: the one that it is trained with, or those of all runs."""
+        own = self.named_bases[name].seed
+        of_runs = [seed for run in self.runs for seed in self.seeds_of(run)]
+        return [*dict.fromkeys([*self.seeds, *of_runs])] if own is None else [own]
+
+    def seed_of_base(self, name: str, seed: int) -> int:
+        """Give the seed of the base that serves the runs of a seed."""
+        own = self.named_bases[name].seed
+        return seed if own is None else own
 
     @property
     def mixtures(self) -> list[MixtureExpert]:

@@ -76,10 +76,15 @@ def costs_of(study: Study, plan: Plan, graph: nx.DiGraph) -> dict[Job, Cost]:
 
 def _is_planned(job: Job, study: Study, plan: Plan) -> bool:
     is_of_task = plan.tasks is None or job.task in plan.tasks
-    serves_all_seeds = (job.task, job.run) in bases_of(study) and job.rule != "sample"
+    serves_all_seeds = _serves_all_seeds(job, study) and job.rule != "sample"
     if not is_of_task or plan.seeds is None or serves_all_seeds:
         return is_of_task
     return bool(_seeds(job, study) & set(plan.seeds))
+
+
+def _serves_all_seeds(job: Job, study: Study) -> bool:
+    bases = next(task for task in study.tasks if task.name == job.task).named_bases
+    return job.run in bases and bases[job.run].seed is not None
 
 
 def _seeds(job: Job, study: Study) -> set[int]:

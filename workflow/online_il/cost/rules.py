@@ -269,11 +269,15 @@ def evaluate(policy: Policy) -> Work:
             length = lengths.choice_tokens or lengths.prompt_tokens
             compute += forward_flops(policy.shape, checkpoints * prompts * length, length)
             continue
-        samplings = 2 if settings.paper and not is_mixture else 1
-        each = settings.responses.get(benchmark, settings.samples_per_prompt)
-        read = checkpoints * samplings * prompts * lengths.prompt_tokens
+        each = settings.count(benchmark, last=False)
+        drawn = (checkpoints - 1) * each + settings.count(benchmark, last=True)
+        evaluated = checkpoints
+        if settings.paper and not is_mixture:
+            by_paper = checkpoints if settings.paper_checkpoints == "all" else 1
+            drawn, evaluated = drawn + by_paper * each, evaluated + by_paper
+        read = evaluated * prompts * lengths.prompt_tokens
         compute += forward_flops(policy.shape, read, lengths.prompt_tokens)
-        generated += checkpoints * samplings * prompts * each * lengths.response_tokens
+        generated += drawn * prompts * lengths.response_tokens
     expert = policy.name if is_mixture else policy.run.expert if trained else None
     if expert in mixtures:
         length = lengths.prompt_tokens + lengths.response_tokens
@@ -297,7 +301,7 @@ def divergence(policy: Policy) -> Work:
     best = mixtures[run.expert].learnable if run.expert in mixtures else run.expert
     stands = best is not None and best != base and task.base_of(best) == base
     family = len(task.checkpoints_of(run)) + 1 + stands
-    each = task.evaluation.responses.get(benchmark, task.evaluation.samples_per_prompt)
+    each = task.evaluation.count(benchmark, last=False)
     seeds = [s for s in task.seeds_of(run) if policy.plan.seeds is None or s in policy.plan.seeds]
     length = lengths.prompt_tokens + lengths.response_tokens
     tokens = len(seeds) * _prompts(task, benchmark) * each * length

@@ -30,8 +30,8 @@ class Answers(NamedTuple):
     """How many responses are cut off."""
 
 
-def answers(evaluations: Path, step: int, benchmark: str) -> Answers:
-    """Read the responses of a checkpoint to a benchmark, drawn from the policy itself.
+def answers(evaluations: Path, step: int, benchmark: str, count: int) -> Answers:
+    """Read `count` responses a prompt of a checkpoint to a benchmark, drawn from the policy itself.
 
     Raises `InputError` where there are none, or none with their tokens.
     """
@@ -40,6 +40,8 @@ def answers(evaluations: Path, step: int, benchmark: str) -> Answers:
     if not path.is_file():
         raise InputError(f"{path}: no such file; {again}")
     rows = read_table(path, Samples).sort_values(["prompt_id", "sample_index"])
+    # The last checkpoint may have more than the others, which it is put before.
+    rows = rows[rows["sample_index"] < count]
     if "token_ids" not in rows or rows["token_ids"].isna().any():
         raise InputError(f"{path}: responses without the tokens that were sampled; {again}")
     if empty := int((rows["token_ids"].map(len) == 0).sum()):
