@@ -26,8 +26,11 @@ class Tables:
     def runs(self, task, benchmark):
         return self._runs
 
-    def cost(self, task, run, unit, steps):
+    def cost(self, task, run, unit, steps, seeds):
         return np.array(self._costs[run])
+
+    def machine_noise(self, task, seeds):
+        return None
 
 
 def measured(levels: list[float], seeds: list[int], rng: np.random.Generator) -> Measured:

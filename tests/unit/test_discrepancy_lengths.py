@@ -97,7 +97,11 @@ def test_the_figure_of_a_long_response_is_drawn(tmp_path):
     )
     rows["above_gap"] = rows["above_gap"].astype("boolean")
     rows = rows.drop(columns="name").astype(
-        dict.fromkeys(("excess", "excess_stderr", "expert_value", "student_value"), float)
+        dict.fromkeys(
+            ("excess", "excess_stderr", "excess_stderr_seeds", "expert_value", "student_value")
+            + ("off_common",),
+            float,
+        )
     )
     facts = {
         "bins": {key: value.tolist() for key, value in found.bins._asdict().items()},

@@ -34,13 +34,12 @@ def kept(rows_by_look: Mapping[int, Sequence[ClaimVerdict]]) -> list[ClaimVerdic
         for row in rows_by_look[look]:
             if row.verdict in (SUPPORTED, CONTRADICTED):
                 first.setdefault(row.id, (look, row))
-    return [
-        _kept(row, *first.get(row.id, (None, row)), looks[-1]) for row in rows_by_look[looks[-1]]
-    ]
-
-
-def _kept(row: ClaimVerdict, look: int | None, decided: ClaimVerdict, last: int) -> ClaimVerdict:
-    note = row.note
-    if look is not None and look != last:
-        note = f"{note} Decided at the look of {look} blocks.".strip()
-    return row.model_copy(update={"verdict": decided.verdict, "note": note, "decided_at": look})
+    issued = []
+    for row in rows_by_look[looks[-1]]:
+        if found := first.get(row.id):
+            look, decided = found
+            note = "" if look == looks[-1] else f"Decided at the look of {look} blocks."
+            new = {"verdict": decided.verdict, "note": f"{row.note} {note}".strip()}
+            row = row.model_copy(update=new | {"decided_at": look})
+        issued.append(row)
+    return issued
