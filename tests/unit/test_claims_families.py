@@ -81,7 +81,7 @@ def test_holm_over_numbers_keeps_its_level():
 
 
 def whole_of(parts: dict[str, list[tuple[float, float]]]) -> ClaimVerdict:
-    """A conjunction of claims below 0.05; each row is an effect and its p. A claim without a row was not run."""
+    """A conjunction of claims below 0.05, a row an effect and its p. None: it was not run."""
     claim = ConjunctionClaim(
         id="x", title="T", family="f", source="S", kind="conjunction", claims=list(parts)
     )
