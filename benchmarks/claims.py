@@ -2,8 +2,8 @@
 
     PYTHONPATH=workflow python benchmarks/claims.py --studies 1000
 
-Each study has the miniature's noise: `benchmarks/components.py` estimates from a study's answers how
-blocks, prompts and responses differ (`--components results/mini`; without it the values are those
+Each study has the miniature's noise: `benchmarks/components.py` estimates from a study's answers
+how blocks, prompts and responses differ (`--components results/mini`; without it the values are those
 that it recorded of the study that it names). All true effects of a study are the same multiple of
 their claims' margins, from twice the margin in the other direction to twice the margin; for times
 the factor is the margin to that power. Curves of accuracies stay level at all checkpoints, where
@@ -15,8 +15,8 @@ at the margin itself both are. The last columns are the plain percentile bootstr
 prompts, without Holm, for claims of two runs' accuracies. The families are whole. Times come from
 answers of their own, for a student that is truly worse than its expert never gets there.
 
-With `--looks 3 6 10` a study grows to ten blocks, and is judged at each look by the plan; instead of
-the plain bootstrap it says what the same looks would without one, each at its own 5 %, and at how
+With `--looks 3 6 10` a study grows to ten blocks, and is judged at each look by the plan; instead
+of the plain bootstrap it says what the same looks would without one, each at its own 5 %, and at how
 many blocks the plan decides on average.
 
 A second table is of runs that truly stop just short of 90 % of the expert's gain and get there by
@@ -48,7 +48,7 @@ from online_il.claims.drafts import (
 )
 from online_il.claims.looks import carry_over, kept
 from online_il.claims.measured import Measured
-from online_il.claims.runs import Look, run_drafts
+from online_il.claims.runs import ALL, Look, run_drafts
 from online_il.config.claims import load_claims
 from online_il.statistics.effects import Part
 from online_il.statistics.resampling import resampled
@@ -205,7 +205,7 @@ def times(
 
 
 def measured(
-    names: Sequence[str], whole: Simulated, rng: np.random.Generator, look: Look = Look()
+    names: Sequence[str], whole: Simulated, rng: np.random.Generator, look: Look = ALL
 ) -> list[Draft]:
     """The claims' effects in a study, not yet judged."""
     return [
@@ -238,7 +238,7 @@ def judged_at_looks(
     names: Sequence[tuple[str, Simulated]], looks: tuple[int, ...], rng: np.random.Generator
 ) -> Iterator[tuple[str, str, str]]:
     """The same of a study that is looked at by a plan, and "peeking" where there is none."""
-    for way, planned in (("plan", len(looks)), ("peeking", 1)):
+    for planned in (len(looks), 1):
         rows, before = {}, []
         for blocks in looks:
             drafts = [

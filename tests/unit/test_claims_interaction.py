@@ -223,7 +223,7 @@ def test_a_range_is_supported_and_contradicted_by_hand():
 
 def test_few_answers_could_never_have_shown_a_small_range():
     found = only(four([0.5] * 4, np.random.default_rng(9)), **RANGE)
-    assert found.verdict == "undecided" and "no result could have supported" in found.note
+    assert found.verdict == "undecided" and "No result could have supported" in found.note
 
 
 def test_a_range_at_its_margin_is_rarely_decided():

@@ -99,11 +99,11 @@ def test_rare_differences_are_no_more_often_missed_than_others(rare):
 
 
 def test_over_blocks_is_students_t_of_their_means():
-    table = np.random.default_rng(22).normal(0.1, 0.3, (10, 40))
-    test = stats.ttest_1samp(table.mean(1), 0.05)
+    table = np.random.default_rng(22).normal(0.1, 0.3, (10, 4000)) + np.linspace(-1, 1, 10)[:, None]
+    test = stats.ttest_1samp(table.mean(1), 0.5)
     found = over_blocks(table)
-    assert found.p_value(found.value - 0.05) == pytest.approx(test.pvalue, rel=0.01)
-    assert found.interval() == pytest.approx(tuple(test.confidence_interval(0.95)), rel=0.01)
+    assert found.p_value(found.value - 0.5) == pytest.approx(test.pvalue, rel=1e-4)
+    assert found.interval() == pytest.approx(tuple(test.confidence_interval(0.95)), rel=1e-4)
 
 
 def test_the_prompts_do_not_matter_to_blocks():

@@ -64,9 +64,9 @@ def test_with_students_t_the_plan_keeps_the_error_and_peeking_does_not():
         assert low < np.any(beyond, axis=0).mean() < high
 
 
-def test_an_equivalence_is_decided_at_six_blocks_of_seeds_that_differ_by_three_hundredths_half():
-    """Nothing differs; margins of 0.05 and seeds that differ by 0.015."""
-    means = blocks(4000, 0.0, 0.015)
+def test_an_equivalence_is_decided_at_some_six_blocks():
+    """Nothing differs; margins of 0.05, runs of a block that each differ by 0.015."""
+    means = blocks(4000, 0.0, 0.015 * math.sqrt(2))
     at = np.full(len(means), 0)
     for look in reversed(PLAN.looks):
         reach = stats.t.isf(PLAN.tail, look - 1) * means[:, :look].std(1, ddof=1) / look**0.5
