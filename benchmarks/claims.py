@@ -3,8 +3,8 @@
     PYTHONPATH=workflow python benchmarks/claims.py --studies 1000
 
 Each study has the miniature's noise: `benchmarks/components.py` estimates from a study's answers
-how blocks, prompts and responses differ (`--components results/mini`; without it the values are those
-that it recorded of the study that it names). All true effects of a study are the same multiple of
+how blocks, prompts and responses differ (`--components results/mini`; without it the values are
+those that it recorded of the study that it names). All true effects of a study are the same multiple of
 their claims' margins, from twice the margin in the other direction to twice the margin; for times
 the factor is the margin to that power. Curves of accuracies stay level at all checkpoints, where
 luck has most to choose from. Prompts of forgetting are all that there are.
@@ -16,8 +16,8 @@ prompts, without Holm, for claims of two runs' accuracies. The families are whol
 answers of their own, for a student that is truly worse than its expert never gets there.
 
 With `--looks 3 6 10` a study grows to ten blocks, and is judged at each look by the plan; instead
-of the plain bootstrap it says what the same looks would without one, each at its own 5 %, and at how
-many blocks the plan decides on average.
+of the plain bootstrap it says what the same looks would without one, each at its own 5 %, and at
+how many blocks the plan decides on average.
 
 A second table is of runs that truly stop just short of 90 % of the expert's gain and get there by
 luck in part of the studies. Their true time is without end, and what is measured a lower bound.

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import recomputed
+import recomputed_effects
 from fake_study import RUNS, fake_study
 from test_claims import CLAIMS, pair, run_claims
 
@@ -58,16 +59,12 @@ def test_a_wrong_verdict_and_a_wrong_effect_are_found(study, tmp_path):
     assert len(found) == 2 and np.all([line.startswith("countdown-sft-") for line in found])
 
 
-def test_it_shares_nothing_with_the_package():
-    tree = ast.parse(Path(recomputed.__file__).read_text())
-    names = {
-        alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        for alias in node.names
-    }
-    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not any(name.startswith("online_il") for name in names)
+@pytest.mark.parametrize("module", [recomputed, recomputed_effects])
+def test_it_shares_nothing_with_the_package(module):
+    nodes = list(ast.walk(ast.parse(Path(module.__file__).read_text())))
+    names = {each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert names and not any(name.startswith("online_il") for name in names)
 
 
 @pytest.mark.slow
