@@ -89,7 +89,7 @@ def off_the_common(pool: Pool, expert_F: Array, student_F: Array) -> dict[str, f
 
     def off(expert: NDArray[np.floating], student: NDArray[np.floating]) -> float:
         common = int((expert + student).argmax())
-        return 1 - min(float(expert[common]), float(student[common]))
+        return max(0.0, 1 - min(float(expert[common]), float(student[common])))
 
     found = {
         name: off(expert_F[pool.columns[part]], student_F[pool.columns[part]])
