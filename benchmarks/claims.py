@@ -6,8 +6,8 @@ Each study has the miniature's noise: `benchmarks/components.py` estimates from 
 how blocks, prompts and responses differ (`--components results/mini`; without it the values are
 those that it recorded of the study that it names). All true effects of a study are the same
 multiple of their claims' margins, from twice the margin in the other direction to twice the margin;
-for times the factor is the margin to that power. Curves of accuracies stay level at all checkpoints, where
-luck has most to choose from. Prompts of forgetting are all that there are.
+for times the factor is the margin to that power. Curves of accuracies stay level at all
+checkpoints, where luck has most to choose from. Prompts of forgetting are all that there are.
 
 Prints for each claim and truth how often it was supported and contradicted: alone, and after Holm
 within its family of config/claims.yaml, as verdicts are issued. A star marks what is wrong there;
