@@ -42,6 +42,7 @@ smoke: setup
 mixture: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/mixture -- \
 	  $(BIN)/snakemake --cores $(CORES) --configfile config/mixture.yaml
+	$(BIN)/python workflow/scripts/results.py --results results/mixture --output docs/mixture.md
 
 # The learning rates of the miniature, and of its mixtures.
 sweep mixture-sweep: setup

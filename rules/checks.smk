@@ -3,6 +3,7 @@
 import subprocess
 
 from online_il.program.dag import graph_of, pending_jobs, write_start
+from online_il.program.scheduling import look_once_a_timespan
 
 CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan"}
 
@@ -19,6 +20,7 @@ def check():
     if failed:
         raise WorkflowError(f"nothing was started: see above what {', '.join(failed)} needs")
     write_start(graph, LAYOUT.results)
+    look_once_a_timespan()
 
 
 def has_what_it_needs(task, graph):

@@ -35,7 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of three runs and three seeds: all figures, claims and a hostile response."""
     import duckdb
     from fake_study import fake_study
-    from figures import draw_discrepancy, draw_theory
+    from figures import draw_discrepancy, draw_mixtures, draw_theory
     from test_report import CLAIM, HOSTILE, NOTHING, write_claims
 
     from online_il.config.study import load
@@ -59,6 +59,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     draw_theory(results)
     draw_discrepancy(results)
+    draw_mixtures(results)
     ran = ("pretrain", "grpo", "evaluate", "aggregate")
     write_text(json.dumps(list(pairwise(ran))), Layout(results).rule_edges)
     for rule in ran:

@@ -1,7 +1,7 @@
 """The finished figures and tables of a report, made by the project's own programs.
 
 The theory's programs get the theorems of the smoke config and the four panels of the mini config.
-Responses are random words, for no study was trained.
+Responses are random words, for no study was trained; the mixtures' study is made up, too.
 """
 
 import json
@@ -11,10 +11,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from fake_mixtures import made_up
 from test_discrepancy import models, write
+from test_pair_tables import frame, kl, rows_of
 
+from online_il.config.arms import FIGURES
 from online_il.config.study import load
+from online_il.files import write_table
+from online_il.layout import Layout
+from online_il.pairs.tables import DivergenceTable
 
 ROOT = Path(__file__).parents[2]
 # The key of the config that holds each theorem's settings.
@@ -91,3 +98,16 @@ def draw_discrepancy(results: Path) -> None:
     draw("figure3", found, results / "figures")
     tables = [results / "tables" / f"table1.{kind}" for kind in ("parquet", "md", "tex")]
     run("table1", "--tables", *found, "--output", *tables)
+
+
+def draw_mixtures(results: Path) -> None:
+    """Figures 5 to 7 of a made-up study, and the table of divergences of two of its pairs."""
+    folder = results / "mixtures"
+    folder.mkdir()
+    study, database = made_up(folder)
+    for figure, students in FIGURES.items():
+        shown = {task.name: students(task) for task in study.tasks}
+        draw(figure, [database], results / "figures", shown=shown)
+    infinite = kl(np.inf, np.nan, "kl_student_expert", "3 of 256 responses have no probability")
+    rows = frame(rows_of("sft-mixture", kl(3.0, 0.1)), rows_of("distill-mixture", infinite))
+    write_table(rows, DivergenceTable, Layout(results).table("divergence", "parquet"), {})

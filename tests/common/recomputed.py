@@ -51,7 +51,7 @@ def read(results):
     for file in files:
         facts = json.loads(file.with_suffix(".json").read_text())
         facts["device-seconds"] = facts["device_seconds"]
-        rootless = facts["run"] == "base" or facts["method"] in ("pretrain", "mixture")
+        rootless = facts["run"] == "base" or facts["method"] == "pretrain"
         facts["start"] = "" if rootless else facts.get("start") or "base"
         costs.append(facts)
     return found, pd.DataFrame(costs).drop_duplicates(["task", "run", "seed", "step"])

@@ -4,13 +4,10 @@ Needs one GPU of 80 GB and the packages of envs/gpu.txt (`make setup-gpu`):
 `.venv-gpu/bin/pytest tests/gpu`. Weights are random, at Qwen2.5-3B's architecture.
 """
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import ROOT, most_held, write_prompts
 
 from online_il.config.study import Study, load
 from online_il.preflight.memory import training_memory
@@ -18,7 +15,6 @@ from online_il.preflight.memory import training_memory
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
-ROOT = Path(__file__).parents[2]
 TOLERANCE = 0.2
 """How far the peak may be from the preflight's estimate, as a share of it."""
 
@@ -28,9 +24,7 @@ def policies(tmp_path_factory) -> Path:
     """Two random models of Qwen2.5-3B's shape, and prompts."""
     from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
 
-    from online_il.files import write_table
     from online_il.models import byte_tokenizer, save_policy
-    from online_il.records import Prompts
 
     folder = tmp_path_factory.mktemp("policies")
     tokenizer = byte_tokenizer()
@@ -52,19 +46,7 @@ def policies(tmp_path_factory) -> Path:
         set_seed(seed)
         model = Qwen2ForCausalLM(config).to(torch.bfloat16)
         save_policy(model, tokenizer, folder / name / "step0")
-    rows = [
-        {
-            "prompt_id": f"train-{number:05d}",
-            "task": "countdown",
-            "split": "train",
-            "text": f"Make {number} from 1 and {number - 1}.",
-            "answer": json.dumps({"numbers": [1, number - 1], "target": number}),
-            "source": "made here",
-            "revision": "1",
-        }
-        for number in range(2, 402)
-    ]
-    write_table(rows, Prompts, folder / "prompts.parquet", {})
+    write_prompts(folder / "prompts.parquet")
     return folder
 
 
@@ -86,11 +68,5 @@ def test_two_steps_with_the_papers_batch_take_the_memory_that_was_estimated(
     if estimate > there:
         pytest.skip(f"needs {estimate / 2**30:.0f} GiB, and the GPU has {there / 2**30:.0f}")
     settings = getattr(task.methods, method).model_copy(update={"checkpoints": [2]})
-    program = Path(__file__).with_name("train_and_measure.py")
-    command = [sys.executable, program, method, policies, tmp_path]
-    command += [settings.model_dump_json(), study.generation.model_dump_json()]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-5000:]
-    peak = json.loads((tmp_path / "peak.json").read_text())["bytes"]
+    peak = most_held(method, policies, tmp_path, settings, study.generation)
     assert peak == pytest.approx(estimate, rel=TOLERANCE)

@@ -19,6 +19,12 @@ def shipped(name: str) -> str:
     return re.sub(r"(?m)^extends: (.+)$", rf"extends: {ROOT}/config/\1", text)
 
 
+def without_mixtures(text: str) -> str:
+    """The text of the miniature without its mixture and the runs that imitate it."""
+    text = re.sub(r"(?ms)^      - name: mixture\n.*?(?=^    runs:)", "", text)
+    return re.sub(r"(?ms)^      - name: \w+-mixture\n.*?(?=^      - name|\Z)", "", text)
+
+
 def put(text: str, after: str, key: str, value: str) -> tuple[str, int]:
     """`text` with the first value of `key` past `after` replaced, and the line of the key."""
     found = re.compile(rf"\b{key}: {VALUE}").search(text, text.index(after))

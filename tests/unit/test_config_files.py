@@ -85,12 +85,12 @@ def test_an_override_is_checked_and_named_as_such(tmp_path: Path) -> None:
         ("tasks.countdown.seeds=[1, 2]", lambda s: s.tasks[0].seeds, [1, 2]),
         ("tasks.0.seeds=[3]", lambda s: s.tasks[0].seeds, [3]),
         ("methods.sft.demonstrations = 64", lambda s: s.methods.sft.demonstrations, 64),
-        ("tasks.countdown.runs.sft-self.steps=7", lambda s: s.tasks[0].runs[-1].steps, 7),
+        ("tasks.countdown.runs.sft-self.steps=7", lambda s: s.tasks[0].runs[4].steps, 7),
         ("theory=null; scale=x", lambda s: (s.theory, s.scale), (None, "x")),
         (["theory.horizon.labels=9", "save_minutes=2"], lambda s: s.theory.horizon.labels, 9),
         # A key that the file does not have, and one that it has only from above.
         ("evaluation.responses.id=2", lambda s: s.evaluation.responses, {"id": 2}),
-        ("tasks.countdown.runs.sft-self.seeds=[2]", lambda s: s.tasks[0].runs[-1].seeds, [2]),
+        ("tasks.countdown.runs.sft-self.seeds=[2]", lambda s: s.tasks[0].runs[4].seeds, [2]),
     ],
 )
 def test_set_reaches_every_key(tmp_path: Path, assignments, reads, value) -> None:

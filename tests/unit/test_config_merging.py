@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from configs import ROOT, error, put, shipped
+from configs import ROOT, error, put, shipped, without_mixtures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -230,7 +230,7 @@ def test_a_problem_of_a_shared_setting_is_told_once_where_it_stands(tmp_path, te
 
 
 def test_a_method_that_no_run_uses_needs_no_settings(tmp_path):
-    text = re.sub(r"(?m)^  distill: \{mem.*\n", "", NO_DISTILL)
+    text = re.sub(r"(?m)^  distill: \{mem.*\n", "", without_mixtures(NO_DISTILL))
     text = re.sub(r"(?ms)^      - name: distill-realizable\n.*?(?=^      - name)", "", text)
     assert load_study(written(tmp_path, study=text)).methods.distill is None
 

@@ -87,7 +87,9 @@ def test_a_wrong_setting_of_the_paper_is_named_with_its_place(
 def test_runs_need_a_base_and_the_solver_needs_the_miniature(tmp_path: Path) -> None:
     raw = yaml.safe_load(PAPER)
     del raw["tasks"][0]["base"]
-    raw["tasks"][1]["experts"] = [{"name": "deepseek-v3.2-exp", "kind": "solver"}]
+    raw["tasks"][1]["experts"] = [{"name": "exact", "kind": "solver"}]
+    (student,) = [run for run in raw["tasks"][1]["runs"] if run["name"] == "sft-unrealizable"]
+    student["expert"] = "exact"
     message = error(tmp_path, yaml.safe_dump(raw, sort_keys=False))
     assert message.startswith("2 problems")
     assert "tasks[0].base: the task has runs, which start from a base; add a base" in message

@@ -6,13 +6,18 @@ import networkx as nx
 import pytest
 from test_cost import SMALL, small_study, study_of
 
+from online_il.config.divergence import Divergences
 from online_il.config.study import load
-from online_il.cost import memory, shape
+from online_il.cost import memory, page, shape
 from online_il.cost.jobs import cost_of, costs_of
 from online_il.cost.rules import Policy, Work
-from online_il.cost.totals import rows_of, totals
+from online_il.cost.totals import PlannedRuns, rows_of, totals
+from online_il.files import write_table
 from online_il.preflight.memory import too_large, training_memory
 from online_il.program.dag import Job
+from online_il.records import read_table
+
+DIVERGENCE = {"benchmark": "id", "quantiles": [1], "density_clip": 30}
 
 
 def test_ways_to_imitate_and_mixtures_are_as_worked_by_hand():
@@ -50,6 +55,67 @@ def test_ways_to_imitate_and_mixtures_are_as_worked_by_hand():
     plain, shared = (work("evaluate", run) for run in ("distill-realizable", "distill-mixture"))
     assert shared.compute - plain.compute == 2 * 120 * one
     assert work("mix", "mixture") == Work()
+
+
+def test_what_is_read_for_the_divergences_is_as_worked_by_hand():
+    study, _ = small_study()
+    raw = study.model_dump(exclude_none=True)
+    raw["divergence"] = DIVERGENCE
+    task = raw["tasks"][0]
+    task["evaluation"]["responses"] = {"id": 3}
+    parts = {"expert": 0.5, "base": 0.5}
+    task["experts"].append({"name": "mixture", "kind": "mixture", "parts": parts})
+    student = next(run for run in task["runs"] if run["name"] == "distill-realizable")
+    task["runs"].append(student | {"name": "distill-mixture", "expert": "mixture"})
+    task["runs"].append(student | {"name": "distill-self", "expert": "base"})
+    study = study_of(raw)
+    assert study.plan is not None
+    names = ("distill-realizable", "distill-mixture", "distill-self")
+    graph = nx.DiGraph()
+    graph.add_nodes_from(Job("divergence", "countdown", name) for name in names)
+    graph.add_nodes_from(Job("distill", "countdown", names[0], seed) for seed in (1, 2))
+    costs = costs_of(study, study.plan, graph)
+    # Ten prompts, three responses each, 40 tokens with the prompt, two seeds.
+    one = 2 * 10 * 3 * 40 * (2_608 + 32 * 40)
+    # The student reads four times, the base two. The expert reads two times, and what the two
+    # checkpoints, the base and the expert itself have answered.
+    readings = {
+        names[0]: 4 + 2 + (2 + 4),
+        # Both parts read; no part is said to be learnable.
+        names[1]: 4 + 2 + 2 * (2 + 3),
+        # Expert and base are one.
+        names[2]: 4 + 4 + 3,
+    }
+    for name, number in readings.items():
+        found = costs[Job("divergence", "countdown", name)]
+        assert found.work == Work(compute=number * one), name
+        assert found.gpus == 1 and found.gpu_hours == pytest.approx(number * one / 500 / 3600)
+    # One seed of two: half of the work, and the other seed's training is left out.
+    half = costs_of(study, study.plan.model_copy(update={"seeds": [2]}), graph)
+    assert [(job.rule, job.seed) for job in half if job.run == names[0]] == [
+        ("distill", 2),
+        ("divergence", None),
+    ]
+    assert (
+        half[Job("divergence", "countdown", names[0])].work.compute == readings[names[0]] * one / 2
+    )
+    assert "all seeds together" in totals(study, costs, {})["seed"]
+    by_seed = sum(part["gpu_hours"] for part in totals(study, costs, {})["seed"].values())
+    assert by_seed == pytest.approx(sum(cost.gpu_hours for cost in costs.values()))
+
+
+def test_a_plan_with_jobs_for_all_seeds_is_written_and_read(tmp_path):
+    study, plan = small_study()
+    study = study.model_copy(update={"divergence": Divergences.model_validate(DIVERGENCE)})
+    graph = nx.DiGraph()
+    graph.add_nodes_from(Job("distill", "countdown", "distill-realizable", n) for n in (1, 2))
+    graph.add_node(Job("divergence", "countdown", "distill-realizable"))
+    rows = rows_of(study, costs_of(study, plan, graph), {})
+    write_table(rows, PlannedRuns, tmp_path / "plan.parquet", {})
+    found = read_table(tmp_path / "plan.parquet", PlannedRuns)
+    assert found["seed"].isna().tolist() == [False, False, True]
+    assert found["seed"].tolist()[:2] == [1, 2]
+    assert [page.cells(row)[page.HEAD.index("seed")] for row in rows] == ["1", "2", "all"]
 
 
 def test_demonstrations_of_a_runs_own_cost_what_as_many_shared_ones_would():

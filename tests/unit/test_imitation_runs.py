@@ -263,6 +263,32 @@ def test_on_the_experts_prefixes_no_engine_is_opened(tmp_path):
     assert not made.use_vllm and distill.trainer_class(settings, vllm) is distill.ExpertTrainer
 
 
+@pytest.mark.parametrize("changes", [{}, RESPONSE, {"prefixes": "expert"}], ids=str)
+@pytest.mark.parametrize("asked", [False, True], ids=["single", "bfloat16"])
+def test_the_student_computes_in_the_precision_that_is_asked_for(changes, asked, tmp_path):
+    """It computed in single precision always: the loss goes past accelerate's autocast."""
+    student, seen = tiny(), []
+
+    def note(module, inputs, out):
+        if torch.is_grad_enabled():
+            seen.append((module.weight.dtype, out.dtype))
+
+    student.model.layers[0].self_attn.q_proj.register_forward_hook(note)
+    distill.train(
+        student,
+        tiny(seed=1).to(torch.bfloat16),
+        word_tokenizer(WORDS),
+        (DEMONSTRATIONS * 2)[:8],
+        ways(**changes),
+        generation=LOOP,
+        arguments=arguments(tmp_path, updates=1) | {"bf16": asked},
+        checkpoints=[1],
+        saving=saving(tmp_path),
+        progress=tmp_path / "progress.json",
+    )
+    assert seen and set(seen) == {(torch.float32, torch.bfloat16 if asked else torch.float32)}
+
+
 # ---- the exact gradient of the KL of sequences ----
 
 FOUR, LONGEST = ("<pad>", "<bos>", "<eos>", "a"), 2

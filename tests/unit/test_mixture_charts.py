@@ -10,6 +10,7 @@ from fake_mixtures import made_up
 from online_il.charts.arms import LOOKS, arms_of
 from online_il.charts.cells import figure7, place_of
 from online_il.charts.mixtures import figure5, figure6
+from online_il.claims.measured import Measurements, is_base, own_base
 from online_il.config.arms import CELLS, FIGURES, ON_POLICY, main_mixture, measured_for
 from online_il.errors import InputError
 from online_il.store import learning_curves
@@ -187,6 +188,10 @@ def test_figure7_has_a_table_a_start_with_the_base_first(study):
             assert row["shown"] == f"{last[row['run']]:.2f}"
             assert row["direct"] == f"direct {direct[row['run']]:.2f}"
         assert cells[own, "reverse KL"]["name"] == "on-policy distillation"
+        # Words lie over the cell: who points at one points at the cell.
+        (cell,) = marked(table, "rect")
+        words = [word["encoding"]["tooltip"] for word in marked(table, "text")]
+        assert len(words) == 4 and all(told == cell["encoding"]["tooltip"] for told in words)
     assert len({place_of(way) for way in CELLS}) == len(CELLS)
 
 
@@ -199,6 +204,8 @@ def test_a_cell_that_nobody_ran_says_so(study):
     assert (empty["row"], empty["column"]) == ("own prefixes (online)", "forward KL")
     assert empty["accuracy"] is None or math.isnan(empty["accuracy"])
     assert not {"nan", "NaN"} & {str(row.get("shown")) for row in cells}
+    silent = [w for w in marked(layers(spec)[0], "text") if "tooltip" not in w["encoding"]]
+    assert [word["encoding"]["text"]["field"] for word in silent] == ["name"]
 
 
 def test_settings_that_older_records_lack_are_the_defaults(study, tmp_path):
@@ -226,3 +233,11 @@ def test_part_of_the_arms_is_drawn_too(study):
     spec = figure5(database, {"countdown": ["sft-mixture"]}).to_dict()
     assert [panel["title"] for panel in layers(spec)] == ["unrealizable: mixture, C = 16"]
     assert "NaN" not in json.dumps(spec)
+
+
+def test_claims_take_a_mixture_seed_by_seed_and_for_no_base(study):
+    """A base serves all seeds with the accuracies of one; a mixture has a policy of each."""
+    task, database, _ = study
+    measured = Measurements(database).runs(task.name, "id")
+    assert is_base("base", measured) and not is_base("mixture", measured)
+    assert own_base("mixture", measured) == "base" and measured["mixture"].seeds == task.seeds

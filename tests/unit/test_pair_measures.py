@@ -95,23 +95,38 @@ def test_the_learnable_part_pays_its_share(found):
 
 
 def test_quantiles_are_those_of_the_log_ratios(found):
-    """The largest seen is the largest of all responses that a thousand draws are likely to hold."""
-    ratios = sorted(math.log(own(y) / mixed(y)) for y in responses(WIDTH))
-    assert min(abs(found["log_student_expert_q1"].estimate - r) for r in ratios) < 1e-9
-    assert found["log_student_expert_q0.5"].estimate < found["log_student_expert_q1"].estimate
+    """Of the thousand responses, the one of rank 500 and the last."""
+    rows = [tuple(row) for row in drawn(Tabular(OWN), 1).responses]
+    for other, chance_of in (("expert", mixed), ("base", base)):
+        ratios = sorted(math.log(own(row) / chance_of(row)) for row in rows)
+        for quantile, ratio in (("0.5", ratios[499]), ("1", ratios[999])):
+            estimate = found[f"log_student_{other}_q{quantile}"].estimate
+            assert estimate == pytest.approx(ratio, abs=1e-9)
     assert found["log_coverage"].estimate == math.log(4)
 
 
-def test_log_densities_and_alignment_of_the_clipped_signal(found):
-    student = drawn(Tabular(OWN), 1)
+def test_log_densities_and_alignment_of_both_signals(found):
+    """The slope of f on reward within prompts, and what J and V of three policies differ by."""
+    family = [drawn(Tabular(policy), n) for policy, n in ((OWN, 1), (BASE, 3), (LEARNABLE, 4))]
+    student = family[0]
     found_N = log_density(EXPERT, [[1]] * 1000, student.responses, 300)
     assert found_N.tolist() == pytest.approx([math.log(mixed(tuple(r))) for r in student.responses])
-    # f is at most 1 and its largest mean at most 1, so that epsilon is, too.
-    assert 0 <= found["epsilon_density"].estimate <= 1
+    chance_K_N = np.array([[mixed(tuple(row)) for row in one.responses] for one in family])
+    reward_K_N = np.array([one.reward_N for one in family])
+    value_K = reward_K_N.mean(1)
+    centred_r = reward_K_N.reshape(3, PROMPTS, EACH)
+    centred_r = centred_r - centred_r.mean((0, 2), keepdims=True)
+    clipped_K_N = np.minimum(1, math.e * chance_K_N)  # One nat.
+    for name, signal_K_N in (("log", np.log(chance_K_N)), ("density", clipped_K_N)):
+        j_K = signal_K_N.mean(1)
+        alpha = (centred_r * signal_K_N.reshape(3, PROMPTS, EACH)).sum() / (centred_r**2).sum()
+        assert found[f"alpha_{name}"].estimate == pytest.approx(alpha)
+        assert found[f"epsilon_{name}"].estimate == pytest.approx(j_K.max() - j_K[0])
+        assert found[f"loss_{name}"].estimate == pytest.approx(value_K.max() - value_K[0])
+        assert found[f"bound_{name}"].estimate >= found[f"loss_{name}"].estimate - 1e-9
     assert found["alpha_density"].unit == "clipped density a unit of reward"
-    assert found["loss_log"].note.removeprefix("to ") in ("s@2", "base", "learnable")
-    if found["alpha_log"].estimate > 0:
-        assert found["bound_log"].estimate >= found["loss_log"].estimate - 1e-9
+    best = ("s@2", "base", "learnable")[value_K.argmax()]
+    assert found["loss_log"].note == f"to {best}"
 
 
 def test_what_has_no_probability_is_said_in_words():

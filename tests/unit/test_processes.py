@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from online_il.files import write_table
 from online_il.generation.response import Response
 from online_il.grading import graded_sample
 from online_il.models import new_model, save_policy, word_tokenizer
-from online_il.records import Prompts, Samples, read_table
+from online_il.records import Prompts, Samples, Training, read_table
 from online_il.tasks import miniature
 from online_il.tasks.countdown_prompts import compact_prompt
 
@@ -126,24 +127,31 @@ def same_training(start: Path, one: Path, two: Path) -> None:
         torch.testing.assert_close(second[name], first[name], atol=moved / 500, rtol=0, msg=name)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
-def test_two_processes_train_what_one_does(method, inputs, tmp_path):
-    train(method, inputs, tmp_path / "one", 1)
-    train(method, inputs, tmp_path / "two", 2)
-    same_training(inputs / "base" / "step0", tmp_path / "one", tmp_path / "two")
-    record = json.loads((tmp_path / "two" / "run.json").read_text())
+@pytest.fixture(scope="module")
+def trained(inputs, tmp_path_factory):
+    """Gives the folder of a training of two steps; each is made once."""
+
+    @cache
+    def folder_of(method: str, processes: int, expert: str = "expert") -> Path:
+        folder = tmp_path_factory.mktemp(f"{method}-{processes}-{expert}")
+        train(method, inputs, folder, processes, expert)
+        return folder
+
+    return folder_of
+
+
+@pytest.mark.parametrize(
+    ("method", "expert"),
+    # A larger expert is cut over the processes; with whole responses it is asked once more.
+    [("sft", "expert"), ("distill", "expert"), ("distill", "larger"), ("response", "larger")],
+)
+def test_two_processes_train_what_one_does(method, expert, inputs, trained):
+    one, two = (trained(method, processes, expert) for processes in (1, 2))
+    same_training(inputs / "base" / "step0", one, two)
+    record = json.loads((two / "run.json").read_text())
     assert record["settings"]["processes"] == 2
     (kept,) = record["checkpoints"]
     assert (kept["step"], kept["samples"]) == (2, 16)
-
-
-@pytest.mark.parametrize("method", ["distill", "response"])
-def test_an_expert_that_is_cut_over_processes_teaches_what_a_whole_one_does(
-    method, inputs, tmp_path
-):
-    train(method, inputs, tmp_path / "one", 1, "larger")
-    train(method, inputs, tmp_path / "two", 2, "larger")
-    same_training(inputs / "base" / "step0", tmp_path / "one", tmp_path / "two")
 
 
 def two_and_one(method: str, folder: Path, precision: str) -> tuple[list[dict], list[dict]]:
@@ -189,13 +197,11 @@ def test_processes_that_do_not_divide_an_update_are_refused_in_words(inputs, tmp
         train("sft", inputs, tmp_path, 2)
 
 
-def test_the_training_table_counts_all_processes(inputs, tmp_path):
-    from online_il.records import Training
-
-    train("distill", inputs, tmp_path / "one", 1)
-    train("distill", inputs, tmp_path / "two", 2)
-    one = read_table(tmp_path / "one" / "training.parquet", Training)
-    two = read_table(tmp_path / "two" / "training.parquet", Training)
+def test_the_training_table_counts_all_processes(trained):
+    one, two = (
+        read_table(trained("distill", processes) / "training.parquet", Training)
+        for processes in (1, 2)
+    )
     assert list(one["samples"]) == list(two["samples"]) == [8, 16]
     assert list(one["tokens"]) == list(two["tokens"])
 

@@ -14,7 +14,7 @@ from online_il.config.study import load
 from online_il.errors import InputError
 from online_il.files import write_text
 from online_il.layout import Layout
-from online_il.report.figures import finished_chart, rows_of
+from online_il.report.figures import finished_chart, rows_of, training_charts
 from online_il.report.ledger import jobs, spent
 from online_il.report.page import page
 from online_il.report.rulegraph import pictures
@@ -353,3 +353,20 @@ def test_the_picture_leaves_out_what_longer_paths_imply() -> None:
     assert heights == sorted(heights) and len(set(heights)) == 3
     assert [box.name for box in small.boxes] == ["x", "y"]
     assert pictures(edges, set()) == []
+
+
+def test_the_training_of_many_runs_is_drawn(results: Path, tmp_path: Path) -> None:
+    """Runs by the thousand: more rows than Altair takes by itself."""
+    database = tmp_path / "many.duckdb"
+    shutil.copy(results / "measurements.duckdb", database)
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(
+            "CREATE TABLE many AS SELECT t.* REPLACE (t.run || '-' || i AS run, 0.5 AS reward) "
+            "FROM training t, range(1000) r(i)"
+        )
+        connection.execute("DROP TABLE training")
+        connection.execute("ALTER TABLE many RENAME TO training")
+    charts = training_charts(database)
+    assert charts and all(
+        len(rows) > 5000 for chart in charts for rows in chart.spec["datasets"].values()
+    )

@@ -219,6 +219,10 @@ class Layout:
         tables = self._existing(self.samples(task, run, "*"))
         return [path for path in tables if "." not in path.stem]
 
+    def existing_fresh_samples(self, task: str, run: str) -> list[Path]:
+        """List the demonstrations that a run has for itself, a table a seed."""
+        return self._existing(self.samples(task, run, "*", "fresh"))
+
     def existing_tables(self) -> list[Path]:
         """List every Parquet file."""
         return sorted(self.results.glob("**/[!.]*.parquet"))

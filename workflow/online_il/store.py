@@ -137,7 +137,7 @@ def from_start(rows: pd.DataFrame) -> pd.DataFrame:
     own = [*CURVE, "method", "expert", "start"]
     runs = trained[own].drop_duplicates().dropna(subset="start")
     begun = runs["start"].str.split("@", expand=True).reindex(columns=[0, 1])
-    runs = runs.assign(before=begun[0], at=begun[1].fillna(0).astype(int))
+    runs = runs.assign(before=begun[0], at=pd.to_numeric(begun[1]).fillna(0).astype(int))
     before = rows.drop(columns=["method", "expert", "start"]).rename(columns={"run": "before"})
     starts = before.merge(
         runs, left_on=[*CURVE[:-1], "before", "step"], right_on=[*CURVE[:-1], "before", "at"]

@@ -77,8 +77,9 @@ def run(options: Options) -> None:
         console.print(line)
     for row in planned:
         if row["longest_hours"] > row["limit_hours"]:
+            seed = "all seeds" if row["seed"] is None else f"seed {row['seed']}"
             console.print(
-                f"WARNING: {row['task']}/{row['run']}, seed {row['seed']}: a job is expected to "
+                f"WARNING: {row['task']}/{row['run']}, {seed}: a job is expected to "
                 f"take {row['longest_hours']:.0f} h and asks for {row['limit_hours']:.0f} h; raise "
                 "its `runtime` or its `gpu` under `resources`."
             )

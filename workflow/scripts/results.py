@@ -1,7 +1,8 @@
 """Write what a finished study found as one Markdown page: docs/results.md, after `make mini`.
 
 Each claim with its verdict, effect and interval, the final accuracies, and where, when and from
-which commit they come. The page is made anew by every `make mini`; to keep one, commit it.
+which commit they come. The page is made anew by every `make mini` (docs/mixture.md by every `make
+mixture`); to keep one, commit it.
 """
 
 import datetime
@@ -22,6 +23,7 @@ from online_il.report.ledger import jobs
 from online_il.report.verdicts import ANSWER
 
 COLUMNS = ["verdict", "claim", "effect [95 % interval]", "claimed", "in the paper"]
+PAGES = ("docs/results.md", "docs/mixture.md")
 
 
 class Options(ProgramOptions):
@@ -37,7 +39,7 @@ def row(claim: ClaimVerdict) -> list[str]:
 
 
 def commit(folder: Path) -> str:
-    """Name the commit of a folder, and say whether files but this page were changed since."""
+    """Name the commit of a folder, and say whether files but such pages were changed since."""
     command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=7", "--exclude=*"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -49,7 +51,7 @@ def commit(folder: Path) -> str:
         ).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    changed = [line for line in status if not line.endswith("docs/results.md")]
+    changed = [line for line in status if not line.endswith(PAGES)]
     return f"{found}, with changes" if changed else found
 
 

@@ -112,7 +112,6 @@ def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
     y = y.axis(domain=False, ticks=False, labelPadding=8, labelLimit=0)
     colour = alt.Color("accuracy:Q").legend(None)
     colour = colour.scale(domain=[0, top / 2, top], range=[LOW, MIDDLE, HIGH])
-    measured = chart.transform_filter("isValid(datum.accuracy)")
     told = tooltips(
         run=("run", ""),
         accuracy=("accuracy", ".3f"),
@@ -120,13 +119,18 @@ def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
         direct=("", ""),
         seeds=("seeds", ".0f"),
     )
+    # Words lie over their cell, so they answer as it does; what nobody ran has no answer.
+    measured = chart.transform_filter("isValid(datum.accuracy)").encode(x, y, tooltip=told)
+    blank = chart.transform_filter("!isValid(datum.accuracy)").encode(x, y, text="name:N")
+    nobody = [blank.mark_text(dy=-32, fontSize=11, color="#4a4a4a")]
 
     def line(field: str, dy: float, size: float, colour: str = INK, **more: str) -> alt.Chart:
-        text = chart.mark_text(dy=dy, fontSize=size, color=colour, **more)
-        return text.encode(x, y, text=f"{field}:N")
+        text = measured.mark_text(dy=dy, fontSize=size, color=colour, **more)
+        return text.encode(text=f"{field}:N")
 
     return alt.layer(
-        measured.mark_rect(stroke="white", strokeWidth=3).encode(x, y, color=colour, tooltip=told),
+        measured.mark_rect(stroke="white", strokeWidth=3).encode(color=colour),
+        *(nobody if len(known) < len(CELLS) else []),
         line("name", -32, 11, "#4a4a4a"),
         line("shown", -10, 20, fontWeight="bold"),
         line("interval", 10, 11, "#4a4a4a"),

@@ -17,6 +17,9 @@ import vl_convert
 from online_il.files import write_text
 from online_il.methods import METHODS
 
+# Altair refuses more than 5,000 rows; the traces of some forty runs have them.
+alt.data_transformers.disable_max_rows()
+
 INK = "#222222"
 GREY = "#6e6e6e"
 
@@ -113,8 +116,7 @@ def tooltips(**columns: tuple[str, str]) -> list[alt.Tooltip]:
 
 def save(chart: alt.TopLevelMixin, stem: Path, code: str | None) -> None:
     """Write a chart as `<stem>.svg`, `.vl.json` and `.html`, which needs no network."""
-    with alt.data_transformers.disable_max_rows():
-        spec = chart.properties(usermeta={"code_hash": code}).to_dict()
+    spec = chart.properties(usermeta={"code_hash": code}).to_dict()
     version = alt.SCHEMA_VERSION.rpartition(".")[0]  # The minor version, such as v6.1.
     texts = {
         ".svg": vl_convert.vegalite_to_svg(spec, vl_version=version),

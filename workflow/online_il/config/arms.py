@@ -85,9 +85,12 @@ def figure6(task: Task) -> list[str]:
 
 
 def figure7(task: Task) -> list[str]:
-    """List the students of the main mixture that are a cell of prefixes and direction."""
+    """List the students of the main mixture that are a cell of prefixes and direction.
+
+    All learn from the expert's shared demonstrations, or from none.
+    """
     main = main_mixture(task)
-    runs = _students(task, main.name) if main else []
+    runs = [run for run in _students(task, main.name) if not run.demonstrations] if main else []
     return _arms(task, (run for run in runs if way_of(task, run) in CELLS))
 
 

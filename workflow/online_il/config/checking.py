@@ -178,6 +178,8 @@ def _place(raw: object, location: Keys) -> Keys:
         if not named and value_at(here, "kind") == key and value_at(here, key) is ABSENT:
             named = True
             continue
+        if key == "[key]" and value_at(here, key) is ABSENT:  # The key itself is refused.
+            continue
         keys.append(key)
         here, named = value_at(here, key), False
     return tuple(keys)
@@ -200,8 +202,10 @@ def _schema_at(kind: type[Settings], keys: Keys, raw: object = None) -> dict[str
     node = whole
     for key in keys:
         raw = value_at(raw, key)
-        if isinstance(key, int):  # What a list says of itself holds for its items.
-            node = {"description": node.get("description")} | node.get("items", {})
+        # What a list or a mapping says of itself holds for its items.
+        items = node.get("items") or node.get("additionalProperties")
+        if items and key not in node.get("properties", {}):
+            node = {"description": node.get("description")} | items
         else:
             node = node.get("properties", {}).get(key, {})
         for option in node.get("anyOf", []):  # What may be left out is this or null.

@@ -81,6 +81,8 @@ class Divergences(Settings):
     @spared
     def _policy_problems(self, task: Task) -> Iterator[Problem]:
         """Tell of responses that are drawn otherwise than from the policy itself."""
+        if any(isinstance(expert, MixtureExpert) for expert in if_known(task, "experts") or []):
+            return  # Told of the mixture, which is sampled so whatever is measured.
         policy = task.evaluation.policy
         plain = (policy.temperature, policy.top_k, policy.top_p)
         measured = (one for _, run in readable(task.runs) for one in self._if_measured(task, run))

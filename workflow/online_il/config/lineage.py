@@ -7,7 +7,7 @@ unknown while one of a policy cannot be read.
 
 from collections.abc import Iterator
 
-from online_il.config.mixing import mixture_problems
+from online_il.config.mixing import mixture_problems, sampling_problems
 from online_il.config.mixture import MixtureExpert
 from online_il.config.partial import Refused, if_known, named, names_of, readable, spared
 from online_il.config.policies import Task, bases_of, circles, listed, parents_of, policy_of
@@ -29,6 +29,7 @@ def lineage_problems(task: Task) -> Iterator[Problem]:
         if isinstance(expert, MixtureExpert):
             for problem in mixture_problems(task, expert):
                 yield problem.below("experts", index)
+    yield from sampling_problems(task)
 
 
 @spared
@@ -70,7 +71,7 @@ def _has_weights(task: Task, name: str) -> bool:
 def _start_problems(task: Task, run: Run) -> Iterator[Problem]:
     (name, step), is_step = run.begins, "@" in run.start
     bases, runs = bases_of(task), names_of(listed(task, "runs"))
-    if name in bases and step == 0:
+    if name in bases and not is_step:
         return
     kept = _kept(task, name) if name in runs else []
     if name in bases:
@@ -178,7 +179,7 @@ def _missing_seeds(task: Task, run: Run, name: str, what: str) -> Iterator[Probl
 
 @spared
 def _circle_problems(task: Task, run: Run) -> Iterator[Problem]:
-    for keys in circles(run.name, parents_of(task)):
+    for keys in circles(run.name, run.made_of, parents_of(task)):
         does, remedy = _CIRCLES[keys]
         yield Problem(keys, run.given(str(keys[0])), f"the run {does}", remedy)
 

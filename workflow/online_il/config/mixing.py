@@ -5,6 +5,7 @@ Each check ends where it needs what a class refuses (`partial.spared`).
 
 from collections.abc import Iterator
 
+from online_il.benchmarks import FORGETTING
 from online_il.config.experts import Solver
 from online_il.config.mixture import MixtureExpert
 from online_il.config.partial import if_known, names_of, spared
@@ -24,6 +25,38 @@ def mixture_problems(task: Task, mixture: MixtureExpert) -> Iterator[Problem]:
     yield from _solver_problems(task, mixture)
     yield from _twice_problems(task, mixture)
     yield from _mixed_circle_problems(task, mixture)
+
+
+PLAIN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
+"""Sampling from a policy itself; what else would make of a mixture's tokens is no mixture."""
+
+
+def sampling_problems(task: Task) -> Iterator[Problem]:
+    """Tell of what a task evaluates and samples its policies by, and no mixture can be."""
+    mixtures = [one for one in listed(task, "experts") if isinstance(one, MixtureExpert)]
+    if mixtures:
+        name = if_known(mixtures[0], "name") or "(without a name)"
+        for key, plain in PLAIN.items():
+            yield from _plain_problems(task, name, key, plain)
+        yield from _unsampled_problems(task, name)
+
+
+@spared
+def _plain_problems(task: Task, name: str, key: str, plain: float) -> Iterator[Problem]:
+    if (value := getattr(task.evaluation.policy, key)) != plain:
+        yield Problem(
+            ("evaluation", "policy", key),
+            value,
+            f"the mixture {name} is sampled as it is",
+            f"set it to {plain:g}; a mixture's own `temperature` is that of its parts",
+        )
+
+
+@spared
+def _unsampled_problems(task: Task, name: str) -> Iterator[Problem]:
+    if all(one in FORGETTING for one in task.benchmarks):
+        message = f"none of these is sampled, and the mixture {name} scores no choices"
+        yield Problem(("benchmarks",), task.benchmarks, message, "add one that is sampled")
 
 
 def _solvers(task: Task, mixture: MixtureExpert) -> list[str]:
@@ -92,6 +125,10 @@ def _twice_problems(task: Task, mixture: MixtureExpert) -> Iterator[Problem]:
 @spared
 def _part_problems(task: Task, mixture: MixtureExpert, keys: Keys, name: str) -> Iterator[Problem]:
     """Tell of a part or a fallback that is no policy with next-token probabilities."""
+    if name == BASE and task.base is None:
+        message, remedy = "the task has no base", "add a base, or name another policy"
+        yield Problem(keys, _value(mixture, keys), message, remedy)
+        return
     if name in (BASE, *names_of(listed(task, "bases", "runs"))):
         return
     policy = policy_of(task, name)
@@ -130,7 +167,7 @@ def _value(mixture: MixtureExpert, keys: Keys) -> object:
 def _mixed_circle_problems(task: Task, mixture: MixtureExpert) -> Iterator[Problem]:
     # A mixture of mixtures is refused as such.
     runs = names_of(listed(task, "runs"))
-    for keys in circles(mixture.name, parents_of(task)):
+    for keys in circles(mixture.name, mixture.made_of, parents_of(task)):
         name = mixture.made_of[keys]
         if name in runs:
             message = f"{name} imitates this mixture in the end, which would be made of itself"

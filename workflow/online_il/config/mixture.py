@@ -16,6 +16,10 @@ LARGEST_VOCABULARY = 8192
 """Tokens up to which a mixture can be distilled: TRL reads it through a square of them (256 MB)."""
 
 
+LEAST_WEIGHT = 1e-9
+"""Of a part: with less no study samples it, and one over it is soon no number."""
+
+
 class MixtureExpert(Settings):
     """A mixture of policies over whole responses, with exact next-token probabilities.
 
@@ -25,7 +29,7 @@ class MixtureExpert(Settings):
     has_weights: ClassVar[bool] = True
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", description="Name that runs refer to.")
     kind: Literal["mixture"] = Field(description="A mixture of policies.")
-    parts: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+    parts: dict[str, Annotated[float, Field(ge=LEAST_WEIGHT, le=1)]] = Field(
         min_length=1,
         description="Weight of each part, by name: a run, the base, a model or the solver. They "
         "sum to 1.",
@@ -37,7 +41,7 @@ class MixtureExpert(Settings):
     )
     smoothing: float = Field(
         0.001,
-        gt=0,
+        ge=1e-9,
         lt=1,
         description="Probability that a token of the solver's is drawn evenly from all tokens.",
     )
@@ -47,7 +51,10 @@ class MixtureExpert(Settings):
         "answers. One that is also a part costs nothing.",
     )
     temperature: float = Field(
-        1.0, gt=0, description="Softmax temperature of the parts that are runs or models."
+        1.0,
+        ge=0.01,
+        le=100,
+        description="Softmax temperature of the parts that are runs or models.",
     )
 
     @property

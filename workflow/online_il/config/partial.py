@@ -123,7 +123,8 @@ def _accepted(kind: type[BaseModel], key: str, raw: Any) -> Any:
             return [Stub(one) if index in wrong else next(good) for index, one in enumerate(raw)]
         if isinstance(raw, dict) and wrong:
             good = validate({one: value for one, value in raw.items() if one not in wrong})
-            return good | {one: Stub(raw[one]) for one in raw if one in wrong}
+            # A key that YAML takes for a number still names.
+            return good | {str(one): Stub(raw[one]) for one in raw if one in wrong}
     except ValidationError:
         pass  # What is left is too little.
     return Stub(raw)

@@ -23,6 +23,14 @@ class Task(Protocol):
         """What all runs of a method share."""
 
     @property
+    def evaluation(self) -> Any:
+        """How checkpoints are evaluated."""
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """What checkpoints are evaluated on."""
+
+    @property
     def base(self) -> Any:
         """How the base is made."""
 
@@ -90,9 +98,12 @@ def parents_of(task: Task) -> Parents:
     }
 
 
-def circles(name: str, parents: Parents) -> Iterator[Keys]:
-    """Find what leads from a policy back to it."""
-    for keys, parent in parents[name].items():
+def circles(name: str, made_of: Mapping[Keys, str], parents: Parents) -> Iterator[Keys]:
+    """Find what leads from a policy, which is `made_of` others, back to it.
+
+    Of two policies of one name `parents` knows one alone.
+    """
+    for keys, parent in made_of.items():
         pending, reached = [parent], {parent}
         while pending:
             above = set(parents.get(pending.pop(), {}).values()) - reached

@@ -44,7 +44,7 @@ class Run(Settings):
     )
     start: str = Field(
         BASE,
-        pattern=r"^[a-z0-9][a-z0-9-]*(@[0-9]{1,9})?$",
+        pattern=r"^[a-z0-9][a-z0-9-]*(@(0|[1-9][0-9]{0,8}))?$",
         description="What it is trained from: base, another base's name, or <run>@<step> of the "
         "same seed.",
     )

@@ -75,7 +75,7 @@ class Study(Settings):
         tasks = readable(if_known(self, "tasks") or [])
         yield from self._task_name_problems()
         yield from self._run_name_problems()
-        yield from self._base_name_problems()
+        yield from self._policy_name_problems()
         for index, task in tasks:
             yield from self._missing(index, task)
         for method in METHODS:
@@ -121,19 +121,19 @@ class Study(Settings):
                 )
 
     @spared
-    def _base_name_problems(self) -> Iterator[Problem]:
+    def _policy_name_problems(self) -> Iterator[Problem]:
         # A rule knows by a policy's name alone whether it makes it.
-        policies = [
-            {*names_of([*(if_known(task, "runs") or []), *(if_known(task, "experts") or [])])}
-            for task in self.tasks
-        ]
+        made = [_makers(task) for task in self.tasks]
         for index, task in readable(self.tasks):
-            elsewhere = set().union(*policies) - policies[index]
-            for row, base in enumerate(if_known(task, "bases") or []):
-                if (name := if_known(base, "name")) in elsewhere:
-                    message = "a run or expert of another task has this name"
-                    keys = ("tasks", index, "bases", row, "name")
-                    yield Problem(keys, name, message, "rename one")
+            others = [other for at, other in enumerate(made) if at != index]
+            for part in ("bases", "experts"):
+                for row, policy in enumerate(if_known(task, part) or []):
+                    name = if_known(policy, "name")
+                    own = made[index].get(name)
+                    if own and any((other.get(name) or own) != own for other in others):
+                        message = "a policy of another task has this name and is made otherwise"
+                        keys = ("tasks", index, part, row, "name")
+                        yield Problem(keys, name, message, "rename one")
 
     def _missing(self, index: int, task: Task) -> Iterator[Problem]:
         """Tell of methods and rules that a task uses and that have no settings."""
@@ -252,6 +252,15 @@ def learns_from_samples(task: Task, run: Run) -> bool:
 def prefixes_of(settings: Any) -> str:
     """Say on whose responses a method's run learns: the expert's, or its own."""
     return getattr(settings, "prefixes", "own")
+
+
+def _makers(task: Task) -> dict[str | None, str | None]:
+    """Say by name how each policy of a task is made, as far as that can be read."""
+    experts = {
+        if_known(one, "name"): if_known(one, "kind") for one in if_known(task, "experts") or []
+    }
+    bases = dict.fromkeys(names_of(if_known(task, "bases") or []), "base")
+    return experts | bases | dict.fromkeys(names_of(if_known(task, "runs") or []), "run")
 
 
 @spared

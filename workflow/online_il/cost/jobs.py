@@ -62,16 +62,32 @@ def costs_of(study: Study, plan: Plan, graph: nx.DiGraph) -> dict[Job, Cost]:
 
     Raises `InputError` for a model whose shape is unknown.
     """
-    order = _order(study)
+    order, rules = _order(study), list(COSTS)
+
+    def place(job: Job) -> tuple[int, bool, int, int]:
+        """What works for all seeds comes last."""
+        of_all = job.seed is None
+        return order[job.task, job.run], of_all, job.seed or 0, rules.index(job.rule)
+
     jobs = [job for job in graph if job.rule in COSTS and _is_planned(job, study, plan)]
-    jobs.sort(key=lambda job: (order[job.task, job.run], job.seed, list(COSTS).index(job.rule)))
+    jobs.sort(key=place)
     return {job: cost_of(job, study, plan) for job in jobs}
 
 
 def _is_planned(job: Job, study: Study, plan: Plan) -> bool:
     is_of_task = plan.tasks is None or job.task in plan.tasks
     serves_all_seeds = (job.task, job.run) in bases_of(study) and job.rule != "sample"
-    return is_of_task and (plan.seeds is None or serves_all_seeds or job.seed in plan.seeds)
+    if not is_of_task or plan.seeds is None or serves_all_seeds:
+        return is_of_task
+    return bool(_seeds(job, study) & set(plan.seeds))
+
+
+def _seeds(job: Job, study: Study) -> set[int]:
+    """The seeds that a job works for: its own, or all of its run's."""
+    if job.seed is not None:
+        return {job.seed}
+    task = next(task for task in study.tasks if task.name == job.task)
+    return set(task.seeds_of(next(run for run in task.runs if run.name == job.run)))
 
 
 def bases_of(study: Study) -> set[tuple[str, str]]:

@@ -37,7 +37,7 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value or "–"
     if name == "seed":
-        return str(value)
+        return "all" if value is None else str(value)
     return f"{value:,}" if value else "–"
 
 

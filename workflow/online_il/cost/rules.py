@@ -6,6 +6,7 @@ Time on GPUs, in GPU-hours:
   With F the operations of a forward pass over prompts and responses, training takes 3·F, and F more
   with gradient checkpointing; GRPO takes F more for the old policy's probabilities, where a step
   has several updates, and F for the reference; distillation takes the teacher's forward pass.
+  What puts a student before its expert and base reads the responses that evaluation drew.
 - generated tokens · (parameters / 1e9) / decode_tokens_per_second / 3600 for responses; in training
   at least batches of rollouts · longest response · decode_step_seconds · GPUs / 3600, for a batch
   waits for its longest response, and all GPUs with it.
@@ -282,6 +283,30 @@ def evaluate(policy: Policy) -> Work:
     return Work(compute=compute, decode=decode, generated=generated)
 
 
+def divergence(policy: Policy) -> Work:
+    """Estimate what is read to put a run before its expert and its base, all planned seeds.
+
+    For both KLs each reads its own responses and the other's, so that the student reads four times
+    the benchmark's responses, base and expert twice; and the expert reads those of every policy
+    that stands for the student's class: its checkpoints, its base, and what it imitates in the end.
+    """
+    task, run, lengths = policy.task, policy.run, policy.lengths
+    assert policy.study.divergence is not None and run.expert is not None
+    benchmark, base = policy.study.divergence.benchmark, task.base_of(run.name)
+    mixtures = {mixture.name: mixture for mixture in task.mixtures}
+    best = mixtures[run.expert].learnable if run.expert in mixtures else run.expert
+    stands = best is not None and best != base and task.base_of(best) == base
+    family = len(task.checkpoints_of(run)) + 1 + stands
+    each = task.evaluation.responses.get(benchmark, task.evaluation.samples_per_prompt)
+    seeds = [s for s in task.seeds_of(run) if policy.plan.seeds is None or s in policy.plan.seeds]
+    length = lengths.prompt_tokens + lengths.response_tokens
+    tokens = len(seeds) * _prompts(task, benchmark) * each * length
+    readings = {run.name: 4, base: 2, run.expert: 2 + family}
+    if run.expert == base:
+        readings[base] = 4 + family
+    return Work(compute=sum(n * policy.read(name, tokens, length) for name, n in readings.items()))
+
+
 def _prompts(task: Task, benchmark: str) -> int:
     """Count the prompts of a benchmark."""
     if benchmark in PROMPTS:
@@ -308,6 +333,7 @@ COSTS: dict[str, tuple[Callable[[Policy], Work], str | None]] = {
     "adopt": (nothing, None),
     **{name: (BY_TEACHER[method.learns_from], name) for name, method in METHODS.items()},
     "evaluate": (evaluate, "evaluate"),
+    "divergence": (divergence, "evaluate"),
     "sample": (sample, "sample"),
     "sample_fresh": (sample_fresh, "sample"),
     "demonstrate": (demonstrate, None),

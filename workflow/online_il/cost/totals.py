@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
@@ -18,7 +19,9 @@ class PlannedRuns(Table):
     task: Series[str] = pa.Field(description="Name of the task.")
     run: Series[str] = pa.Field(description="Name of the run, expert or base.")
     method: Series[str] = pa.Field(description="Method of a run, base, or kind of an expert.")
-    seed: Series[int] = pa.Field(ge=0, description="Seed.")
+    seed: Series[pd.Int64Dtype] = pa.Field(
+        ge=0, nullable=True, coerce=True, description="Seed; none where a job is for all seeds."
+    )
     jobs: Series[str] = pa.Field(description="The rules of its jobs, with spaces between.")
     gpus: Series[int] = pa.Field(ge=0, description="GPUs of the job that asks for the most.")
     gpu_hours: Series[float] = pa.Field(ge=0, description="GPU-hours of all its jobs.")
@@ -97,6 +100,8 @@ def totals(study: Study, costs: Costs, figures: Figures) -> dict[str, dict[str, 
         f"seed {seed}": total(costs, [job for job in trained if job.seed == seed])
         for seed in sorted({job.seed for job in trained if job.seed is not None})
     }
+    if of_all := [job for job in trained if job.seed is None]:
+        by_seed["all seeds together"] = total(costs, of_all)
     if bases:
         by_seed = {"bases": total(costs, bases)} | by_seed
     return {

@@ -97,12 +97,15 @@ def _row(
     task, run = row["task"], row["run"]
     expert = known[task, run]["expert"]
     imitated = sum(hours.get((task, name), 0.0) for name in _made_of(task, run, known))
-    own = json.loads(known[task, run]["settings"]).get("prefixes", "own") == "own"
+    settings = json.loads(known[task, run]["settings"])
+    own = settings.get("prefixes", "own") == "own"
     if row["method"] in METHODS and METHODS[row["method"]].on_policy and own:
         generated: float | None = row["tokens"]  # Each token of its own is trained on once.
     else:
-        samples = Layout(results).existing_samples(task, expert) if expert else None
-        generated = None if samples is None else _demonstrated(samples)
+        layout, count = Layout(results), settings.get("demonstrations")
+        generated = _demonstrated(layout.existing_fresh_samples(task, run), count)
+        if generated is None and expert:
+            generated = _demonstrated(layout.existing_samples(task, expert))
     hours_with_expert = row["hours"] + imitated
     gained = None
     base = _base_of(task, run, known)
@@ -131,15 +134,19 @@ def _accuracies(database: Path) -> dict[tuple[str, str], float]:
     return {(r["task"], r["run"]): r["accuracy"] for r in rows.to_dict("records")}
 
 
-def _demonstrated(tables: list[Path]) -> float | None:
-    """Count the tokens of an expert's demonstrations, mean over seeds; None without files."""
+def _demonstrated(tables: list[Path], rows: int | None = None) -> float | None:
+    """Count the tokens of demonstrations, mean over seeds; None without files.
+
+    With `rows` those of as many rows alone: others are left from when the run had other settings.
+    """
     counts = []
     for path in tables:
         try:
             lengths = parquet.read_table(path, columns=["n_tokens"])["n_tokens"]
         except (arrow.ArrowException, OSError):
             continue
-        counts.append(sum(lengths.to_pylist()))
+        if rows in (None, len(lengths)):
+            counts.append(sum(lengths.to_pylist()))
     return sum(counts) / len(counts) if counts else None
 
 

@@ -45,22 +45,23 @@ def _accuracies(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
 
 
 def _costs(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
-    """Tabulate what each run took in training, how long its responses are and how many never end.
-
-    A row a run.
-    """
+    """Tabulate what each run took in training, and its responses: lengths, shares, a row a run."""
     table = Table("run", **LOOK, title=f"{task}: training, means over seeds")
     counted = ("seeds", "updates", "samples", "tokens", "device-seconds")
-    for column in (*counted, "response length", "cut off"):
-        table.add_column(column, justify="right")
     inside = rows["benchmark"].isin(INSIDE) & (rows["sampling"] == "policy")
     drawn = rows[inside].drop_duplicates("run").set_index("run")
+    shares = ["cut off", "direct"] if drawn["direct"].notna().any() else ["cut off"]
+    for column in (*counted, "response length", *shares):
+        table.add_column(column, justify="right")
     for run in runs:
         if run in drawn.index:
             r = drawn.loc[run]
             counts = [f"{r[key]:,.0f}" for key in ("seeds", "updates", "samples", "tokens")]
             counts += [f"{r['device_seconds']:,.1f}", f"{r['mean_length']:.1f}"]
-            table.add_row(run, *counts, f"{r['truncation_rate']:.1%}")
+            counts += [f"{r['truncation_rate']:.1%}"]
+            if "direct" in shares:
+                counts += ["" if pd.isna(r["direct"]) else f"{r['direct']:.1%}"]
+            table.add_row(run, *counts)
     return table
 
 
@@ -117,5 +118,7 @@ def summary(database: Path) -> str:
         console.print()
     console.print("Training is that of the run itself, without its expert's.")
     console.print("Cut off: the share of responses that reach the limit of their length.")
+    if rows["direct"].notna().any():
+        console.print("Direct: the solver's share of a response, by the mixture that is imitated.")
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     return "\n".join(lines) + "\n"

@@ -9,6 +9,7 @@ expert's demonstrations: SFT with soft labels.
 """
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,15 @@ from online_il.training.rollouts import (
 
 
 class Trainer(Precision, PromptTokens, LengthGrouping, DistillationTrainer):
-    """TRL's trainer with micro-batches grouped by length."""
+    """TRL's trainer with micro-batches grouped by length, in the precision that it is asked for."""
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:
+        """Let the loss be computed under autocast on one device.
+
+        accelerate puts autocast into the model's `forward`, and this loss goes past that. Several
+        devices have FSDP, which casts by itself.
+        """
+        return self.accelerator.autocast() if processes() == 1 else nullcontext()
 
 
 class LoopTrainer(LoopGeneration, Trainer):
