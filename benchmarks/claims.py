@@ -2,19 +2,22 @@
 
     PYTHONPATH=workflow python benchmarks/claims.py --studies 1000
 
-Each study has 3 seeds, 400 prompts and 2 samples a prompt. Prompts differ in how hard they are, and
-differently so for each run; seeds of a run differ by `--between`, the standard deviation of a
-difference of accuracies (the miniature shows 0 to 0.045). All true effects of a study are the same
+Each study has the miniature's noise: `benchmarks/components.py` estimates from a study's answers
+how blocks, prompts and responses differ (`--components results/mini`; without it the values are
+those that it recorded of the study that it names). All true effects of a study are the same
 multiple of their claims' margins, from twice the margin in the other direction to twice the margin;
 for times the factor is the margin to that power. Curves of accuracies stay level at all
-checkpoints, where luck has most to choose from.
+checkpoints, where luck has most to choose from. Prompts of forgetting are all that there are.
 
 Prints for each claim and truth how often it was supported and contradicted: alone, and after Holm
 within its family of config/claims.yaml, as verdicts are issued. A star marks what is wrong there;
 at the margin itself both are. The last columns are the plain percentile bootstrap of seeds and
 prompts, without Holm, for claims of two runs' accuracies. The families are whole. Times come from
-answers of their own, for a student that is truly worse than its expert never gets there, and
-updates and seconds, which are proportional to samples here, have the p value of samples.
+answers of their own, for a student that is truly worse than its expert never gets there.
+
+With `--looks 3 6 10` a study grows to ten blocks, and is judged at each look by the plan; instead
+of the plain bootstrap it says what the same looks would without one, each at its own 5 %, and at
+how many blocks the plan decides on average.
 
 A second table is of runs that truly stop just short of 90 % of the expert's gain and get there by
 luck in part of the studies. Their true time is without end, and what is measured a lower bound.
@@ -26,11 +29,12 @@ benchmarks/noise.py measures the intervals and the noise floor that they rest on
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from components import MINI, Components, components, draw
 from numpy.typing import NDArray
 
 from online_il.claims.drafts import (
@@ -42,9 +46,11 @@ from online_il.claims.drafts import (
     region,
     side_of,
 )
-from online_il.claims.judge import run_drafts
+from online_il.claims.looks import carry_over, kept
 from online_il.claims.measured import Measured
+from online_il.claims.runs import ALL, Look, run_drafts
 from online_il.config.claims import load_claims
+from online_il.statistics.effects import Part
 from online_il.statistics.resampling import resampled
 from online_il.statistics.speed import SHARE
 
@@ -70,9 +76,11 @@ SAME_CLOCK = ("distill-no-faster-updates", "distill-no-faster-seconds")
 SFT, DISTILL = "sft-realizable", "distill-realizable"
 
 TRUTHS = (-2.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0)
-SEEDS, PROMPTS, SAMPLES = 3, 400, 2
 COSTS = np.array([2.0, 5, 10, 20, 40, 80, 160])
-START, END = 0.1, 0.3
+# Where the miniature's base and expert are; facts are forgotten from here.
+START, GAIN, FACTS = 0.2, 0.4, 0.6
+# Of the logarithm of a training's time on a loaded machine, in the study that `MINI` is of.
+MACHINE = Part(0.156**2, 10)
 # The 10,000 of a real study would take hours. A standard error from 500 is off by 3 %.
 RESAMPLES = 500
 
@@ -90,7 +98,6 @@ class Case(NamedTuple):
 
 # Beyond any margin: the ratio of two times, one of them without end.
 ENDLESS = 1e9
-CASE_GAIN = 0.4
 # The expert is there at 12, a clear run at 1.7, and a short one ends at 2, 1.7 % of the gain below.
 EXPERT = [5.0, 10, 15, 20], [1 / 2, 5 / 6, 1, 1]
 SHORT = [1.0, 1.5, 2], [1 / 2, 3 / 4, 53 / 60]
@@ -105,11 +112,21 @@ CASES = (
 )
 
 
+class Design(NamedTuple):
+    """How large the simulated studies are, and what they vary by."""
+
+    seeds: int
+    prompts: int
+    responses: int
+    looks: tuple[int, ...]
+    components: dict[str, Components]
+
+
 class Simulated:
     """A study without a database: one task, its runs' tables by benchmark and their costs."""
 
-    def __init__(self, tables: Tables, costs: dict[str, Array]) -> None:
-        self._tables, self._costs = tables, costs
+    def __init__(self, tables: Tables, costs: dict[str, Array], pace: dict[str, float]) -> None:
+        self._tables, self._costs, self._pace = tables, costs, pace
 
     def benchmarks(self, task: str, group: str) -> list[str]:
         return [group]
@@ -117,34 +134,45 @@ class Simulated:
     def runs(self, task: str, benchmark: str) -> dict[str, Measured]:
         return self._tables[benchmark]
 
-    def cost(self, task: str, run: str, unit: str, steps: list[int]) -> Array:
-        return self._costs[run]
+    def cost(self, task: str, run: str, unit: str, steps: list[int], seeds: list[int]) -> Array:
+        return self._costs[run] * (self._pace[run] if unit == "device-seconds" else 1.0)
+
+    def machine_noise(self, task: str, seeds: list[int]) -> Part:
+        return MACHINE
 
 
-def tables(rng: np.random.Generator, levels: dict[str, dict[str, Array]], between: float) -> Tables:
-    """Answers of all runs; `levels` are their accuracies at each checkpoint, above the prompts'."""
+def tables(rng: np.random.Generator, levels: dict[str, dict[str, Array]], design: Design) -> Tables:
+    """Answers of all runs; `levels` are their accuracies at each checkpoint."""
     found: Tables = {}
     for benchmark, runs in levels.items():
-        shared_P = 0.05 + 0.3 * rng.beta(0.4, 0.4, PROMPTS)
+        own = design.components[benchmark]
+        count = max(len(level_K) for level_K in runs.values())
+        level_R_K = np.array([np.resize(level_K, count) for level_K in runs.values()])
+        shift_R_S = rng.normal(0, own.block / np.sqrt(2), (len(runs), design.seeds))
+        # A base serves all seeds.
+        shift_R_S[[run == "base" for run in runs]] = 0.0
+        level_R_S_K = np.clip(level_R_K[:, None] + shift_R_S[:, :, None], 0.001, 0.999)
+        whole = benchmark == "forgetting"
+        answers = draw(rng, level_R_S_K, own, design.prompts, design.responses, whole)
         found[benchmark] = {}
-        for run, level_K in runs.items():
-            seeds = 1 if run == "base" else SEEDS
-            seed_S = rng.normal(0, between / np.sqrt(2), seeds) * (run != "base")
-            prompt_P = shared_P + rng.uniform(-0.05, 0.05, PROMPTS)
-            # Levels are 0.1 to 0.5 (a case's 0.54) and prompts 0 to 0.4, which leaves the seeds
-            # 0.1 on each side: nearly five standard deviations, unless `--between` is larger.
-            chance_S_K_P = np.clip(level_K[:, None] + seed_S[:, None, None] + prompt_P, 0, 1)
-            answers = rng.binomial(SAMPLES, chance_S_K_P) / SAMPLES
-            found[benchmark][run] = Measured([*range(seeds)], [*range(len(level_K))], answers)
+        for (run, level_K), table_S_K_P in zip(runs.items(), answers, strict=True):
+            seeds = 1 if run == "base" else design.seeds
+            own_S_K_P = table_S_K_P[:seeds, : len(level_K)]
+            counts = (design.responses,) * len(level_K)
+            start = "" if run == "base" else "base"
+            found[benchmark][run] = Measured(
+                [*range(seeds)], [*range(len(level_K))], own_S_K_P, start, counts
+            )
     return found
 
 
-def accuracies(rng: np.random.Generator, truth: float, between: float) -> Simulated:
+def accuracies(rng: np.random.Generator, truth: float, design: Design) -> Simulated:
     """A study whose accuracies are `truth` margins apart."""
-    level = np.full(len(COSTS), END)
+    level = np.full(len(COSTS), START + GAIN)
     apart = {name: truth * CLAIMS[name].margin for name in (*ACCURACIES, *DROPS)}
     last = COSTS[-1] == COSTS
     sft = level + apart["sft-realizable-matches"]
+    facts = np.full(len(COSTS), FACTS)
     levels = {
         "in-distribution": {
             "expert": level,
@@ -153,47 +181,85 @@ def accuracies(rng: np.random.Generator, truth: float, between: float) -> Simula
             "sft-unrealizable": level - apart["sft-unrealizable-falls-short"],
         },
         "out-of-distribution": {
-            "base": np.full(1, END),
+            "base": level[:1],
             "expert": level,
             "sft-realizable": level + apart["ood-realizable-matches"],
             "sft-unrealizable": level - apart["ood-unrealizable-deteriorates"] * last,
         },
         "forgetting": {
-            "base": np.full(1, END),
-            "sft-realizable": level - apart["forgetting-realizable-stable"],
-            "sft-unrealizable": level - apart["forgetting-unrealizable-drops"],
+            "base": facts[:1],
+            "sft-realizable": facts - apart["forgetting-realizable-stable"],
+            "sft-unrealizable": facts - apart["forgetting-unrealizable-drops"],
         },
     }
-    return Simulated(tables(rng, levels, between), {})
+    return Simulated(tables(rng, levels, design), {}, {})
 
 
 def times(
-    rng: np.random.Generator, levels: dict[str, Array], costs: dict[str, Array], between: float
+    rng: np.random.Generator, levels: dict[str, Array], costs: dict[str, Array], design: Design
 ) -> Simulated:
     """A study of the runs that have costs, and of the base."""
     levels = {"base": np.full(1, START)} | levels
-    return Simulated(tables(rng, {"in-distribution": levels}, between), costs)
+    pace = dict(zip(costs, np.exp(rng.normal(0, MACHINE.variance**0.5, len(costs))), strict=True))
+    return Simulated(tables(rng, {"in-distribution": levels}, design), costs, pace)
 
 
-def measured(names: Sequence[str], whole: Simulated, rng: np.random.Generator) -> list[Draft]:
+def measured(
+    names: Sequence[str], whole: Simulated, rng: np.random.Generator, look: Look = ALL
+) -> list[Draft]:
     """The claims' effects in a study, not yet judged."""
     return [
         draft
         for name in names
-        for draft in run_drafts(CLAIMS[name], whole, "simulated", RESAMPLES, rng)
+        for draft in run_drafts(CLAIMS[name], whole, "simulated", RESAMPLES, rng, look)
     ]
+
+
+def ways(drafts: list[Draft]) -> Iterator[tuple[str, list[Draft]]]:
+    """The drafts within their families, and each claim by itself."""
+    for draft in drafts:
+        # It decides nothing and would take half of the time.
+        draft.detectable = None
+    yield "family", drafts
+    alone = deepcopy(drafts)
+    for draft in alone:
+        draft.fields["family"] = draft.number = draft.claim
+    yield "alone", alone
 
 
 def judged(drafts: list[Draft]) -> Iterator[tuple[str, str, str]]:
     """Claim, way and verdict: within the families, and each claim alone."""
-    for way in ("family", "alone"):
-        for draft in drafts:
-            # It decides nothing and would take half of the time.
-            draft.detectable = None
-            if way == "alone":
-                draft.fields["family"] = draft.claim
-        for draft, row in zip(drafts, finish(drafts), strict=True):
+    for way, ones in ways(drafts):
+        for draft, row in zip(ones, finish(ones), strict=True):
             yield draft.claim, way, row.verdict
+
+
+def judged_at_looks(
+    names: Sequence[tuple[str, Simulated]], looks: tuple[int, ...], rng: np.random.Generator
+) -> Iterator[tuple[str, str, str]]:
+    """The same of a study that is looked at by a plan, and "peeking" where there is none."""
+    for planned in (len(looks), 1):
+        rows, before = {}, []
+        for blocks in looks:
+            drafts = [
+                draft
+                for name, whole in names
+                for draft in measured([name], whole, rng, Look(blocks, planned))
+            ]
+            if planned > 1:
+                carry_over(before, drafts)
+            found = dict(ways(drafts))
+            for kind, ones in found.items():
+                rows.setdefault(kind, {})[blocks] = finish(ones)
+            before = drafts
+        for kind, by_look in rows.items():
+            for draft, row in zip(before, kept(by_look), strict=True):
+                if planned > 1:
+                    yield draft.claim, kind, row.verdict
+                elif kind == "alone":
+                    yield draft.claim, "plain", row.verdict
+                if planned > 1 and kind == "family" and row.decided_at:
+                    yield draft.claim, "blocks", str(row.decided_at)
 
 
 def plain_bootstrap(drawn: tuple[Array, Array], whole: Simulated, name: str) -> str:
@@ -209,28 +275,32 @@ def plain_bootstrap(drawn: tuple[Array, Array], whole: Simulated, name: str) -> 
     return CONTRADICTED if high < holds[0] or low > holds[1] else UNDECIDED
 
 
-def study(rng: np.random.Generator, truth: float, between: float) -> Iterator[tuple[str, str, str]]:
+def study(rng: np.random.Generator, truth: float, design: Design) -> Iterator[tuple[str, str, str]]:
     """Claim, way and verdict of one study whose effects are `truth` margins."""
     sooner, clock = (CLAIMS[name].margin ** truth for name in (SOONER, CLOCK))
     costs = {"expert": COSTS, SFT: COSTS / sooner, DISTILL: COSTS / sooner / clock}
-    curve = START + END * (1 - np.exp(-COSTS / 12))
-    timed = measured((CLOCK, SOONER), times(rng, dict.fromkeys(costs, curve), costs, between), rng)
-    for name in SAME_CLOCK:
-        fields = timed[0].fields | {"family": CLAIMS[name].family}
-        timed.append(replace(timed[0], claim=name, fields=fields))
-    whole = accuracies(rng, truth, between)
-    yield from judged([*measured((*ACCURACIES, *DROPS), whole, rng), *timed])
-    drawn = next(resampled(SEEDS, PROMPTS, RESAMPLES, rng))
+    curve = START + GAIN * (1 - np.exp(-COSTS / 12))
+    timed = times(rng, dict.fromkeys(costs, curve), costs, design)
+    whole = accuracies(rng, truth, design)
+    names = [
+        *((name, whole) for name in (*ACCURACIES, *DROPS)),
+        *((name, timed) for name in (CLOCK, *SAME_CLOCK, SOONER)),
+    ]
+    if design.looks:
+        yield from judged_at_looks(names, design.looks, rng)
+        return
+    yield from judged([draft for name, one in names for draft in measured([name], one, rng)])
+    drawn = next(resampled(design.seeds, design.prompts, RESAMPLES, rng))
     for name in ACCURACIES:
         yield name, "plain", plain_bootstrap(drawn, whole, name)
 
 
-def by_luck(rng: np.random.Generator, case: Case, between: float) -> Iterator[tuple[str, ...]]:
+def by_luck(rng: np.random.Generator, case: Case, design: Design) -> Iterator[tuple[str, ...]]:
     """The same of one study of a case, and "reached" where the short run gets there."""
     curves = {"expert": EXPERT} | case.curves
-    levels = {run: START + CASE_GAIN * np.array(shares) for run, (_, shares) in curves.items()}
+    levels = {run: START + GAIN * np.array(shares) for run, (_, shares) in curves.items()}
     costs = {run: np.array(cost) for run, (cost, _) in curves.items()}
-    whole = times(rng, levels, costs, between)
+    whole = times(rng, levels, costs, design)
     runs = whole.runs("", "in-distribution")
     mean_K = {name: run.accuracy_S_K_P.mean((0, 2)) for name, run in runs.items()}
     gain = mean_K["expert"][-1] - mean_K["base"][-1]
@@ -250,22 +320,41 @@ def cells(counts: Counter[tuple[str, ...]], name: str, way: str, truth: float, o
     )
 
 
+def blocks_of(counts: Counter[tuple[str, ...]], name: str) -> str:
+    """At how many blocks a claim was decided on average, within its family."""
+    at = {int(look): n for (one, way, look), n in counts.items() if (one, way) == (name, "blocks")}
+    mean = sum(look * n for look, n in at.items()) / max(1, sum(at.values()))
+    return f"{mean:8.1f}" if at else ""
+
+
 def main(options: argparse.Namespace) -> None:
-    rng, of, between = np.random.default_rng(options.seed), options.studies, options.between
-    print(f"{of} studies a line, seeds differ by {between}; supported and contradicted")
-    print(f"{'claim':30}{'truth':>6}{'alone':>15}{'Holm':>22}{'plain bootstrap':>31}")
+    own = components(options.components) if options.components else MINI
+    if options.between is not None:
+        own = {name: one._replace(block=options.between) for name, one in own.items()}
+    looks = tuple(options.looks)
+    seeds = max(looks, default=options.seeds)
+    design = Design(seeds, options.prompts, options.responses, looks, own)
+    rng, of = np.random.default_rng(options.seed), options.studies
+    print(f"{of} studies a line, {design}; supported and contradicted")
+    last = "looks without a plan, alone; blocks" if looks else "plain bootstrap"
+    print(f"{'claim':30}{'truth':>6}{'alone':>15}{'Holm':>22}{last:>31}")
     counts = {
-        truth: Counter(said for _ in range(of) for said in study(rng, truth, between))
-        for truth in TRUTHS
+        truth: Counter(said for _ in range(of) for said in study(rng, truth, design))
+        for truth in options.truths
     }
-    for name in (*ACCURACIES, *DROPS, CLOCK, SOONER):
-        ways = ("alone", "family", "plain") if name in ACCURACIES else ("alone", "family")
-        for truth in TRUTHS:
-            shares = "".join(cells(counts[truth], name, way, truth, of) for way in ways)
-            print(f"{name:30}{truth:6.1f}{shares}".rstrip())
+    for name in (*ACCURACIES, *DROPS, CLOCK, *SAME_CLOCK, SOONER):
+        plain = looks or name in ACCURACIES
+        for truth in options.truths:
+            shares = "".join(
+                cells(counts[truth], name, way, truth, of)
+                for way in ("alone", "family", *(["plain"] if plain else []))
+            )
+            print(f"{name:30}{truth:6.1f}{shares}{blocks_of(counts[truth], name)}".rstrip())
+    if looks:
+        return
     print(f"\n{'a run is truly short':46}{'there by luck':>13}{'alone':>15}")
     for case in CASES:
-        said = Counter(one for _ in range(of) for one in by_luck(rng, case, between))
+        said = Counter(one for _ in range(of) for one in by_luck(rng, case, design))
         shares = cells(said, case.claim, "alone", case.truth, of)
         print(f"{case.words:46}{100 * said['reached',] / of:11.1f} %{shares}".rstrip())
 
@@ -275,6 +364,12 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--studies", type=int, default=1000, help="simulated studies a truth")
-    arguments.add_argument("--between", type=float, default=0.03, help="standard deviation")
+    arguments.add_argument("--seeds", type=int, default=3, help="seeds or blocks")
+    arguments.add_argument("--prompts", type=int, default=256)
+    arguments.add_argument("--responses", type=int, default=1, help="to a prompt")
+    arguments.add_argument("--looks", type=int, nargs="+", default=[], help="blocks at each look")
+    arguments.add_argument("--truths", type=float, nargs="+", default=TRUTHS, help="in margins")
+    arguments.add_argument("--components", type=Path, help="a study's results to take noise from")
+    arguments.add_argument("--between", type=float, help="another standard deviation of blocks")
     arguments.add_argument("--seed", type=int, default=1, help="seed of the simulation")
     main(arguments.parse_args())

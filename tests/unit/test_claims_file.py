@@ -31,7 +31,7 @@ def test_all_of_the_papers_claims_are_there():
     assert families["table1"] == 3
     assert {"theorem1", "theorem2", "theorem5", "abstract"} <= families.keys()
     # Ours, of the title's question: a family a question.
-    ours = {"mixture": 3, "coverage": 2, "direction": 2, "habits": 2, "noise": 1}
+    ours = {"mixture": 3, "coverage": 2, "direction": 2, "habits": 2, "noise": 1, "title": 2}
     assert families.items() >= ours.items() and families["table1-online"] == 3
     assert families.keys() == {*FAMILIES, ANSWER}
 

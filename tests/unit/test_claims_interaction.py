@@ -41,9 +41,8 @@ def interval_by_hand(table: list[list[float]], largest: float) -> tuple[float, f
     )
     ms_residual = left_over / (seeds - 1) / (prompts - 1)
     ms_seeds = prompts * sum((x - mean) ** 2 for x in of_seed) / (seeds - 1)
-    more = [*of_prompt, largest, -largest]
-    middle = sum(more) / len(more)
-    ms_prompts = seeds * sum((x - middle) ** 2 for x in more) / (len(more) - 1)
+    more = 2 * (largest / seeds) ** 2
+    ms_prompts = seeds * (sum((x - mean) ** 2 for x in of_prompt) + more) / (prompts - 1)
     seed = (max(ms_seeds, ms_residual) - ms_residual / 2) / seeds / prompts
     prompt = max(ms_prompts - ms_residual / 2, ms_prompts / 2) / seeds / prompts
     t_seed, t_prompt = stats.t.isf(0.025, seeds - 1), stats.t.isf(0.025, prompts - 1)
@@ -74,7 +73,13 @@ def test_an_interaction_is_the_mean_over_seeds_and_prompts_that_all_four_share()
         for seed in SEEDS
     ]
     assert found.effect == pytest.approx(sum(map(sum, table)) / 3 / PROMPTS)
-    assert (found.low, found.high) == pytest.approx(interval_by_hand(table, largest=2.0))
+    # Student's t over seeds; two pairs of responses that differ by 2 are added.
+    blocks = np.mean(table, axis=1)
+    error = math.sqrt((blocks.var() * 3 + 2 * (2 / PROMPTS) ** 2) / 2 / 3)
+    reach = stats.t.isf(0.025, 2) * error
+    assert (found.low, found.high) == pytest.approx((blocks.mean() - reach, blocks.mean() + reach))
+    low, high = interval_by_hand(table, largest=2.0)
+    assert f"with prompts drawn as well the interval is [{low:+.3f}, {high:+.3f}]." in found.note
     assert (found.n_seeds, found.n_prompts, found.runs) == (3, PROMPTS, ["a", "b", "c", "d"])
     assert found.statistic == "final accuracy on id, (a less b) less (c less d)"
 
@@ -92,9 +97,9 @@ def test_twice_the_difference_has_twice_the_width():
     table = rng.normal(0.1, 0.3, (3, 60))
     once, twice = mean_effect(table), mean_effect(2 * table, largest=2.0)
     assert twice.interval() == pytest.approx([2 * end for end in once.interval()])
-    # Two of 402 prompts differ, by 2: variance 8 / 401, over 400 prompts.
+    # Two pairs differ by 2: two prompts' means over three seeds by 2/3.
     flat = mean_effect(np.zeros((3, 400)), largest=2.0)
-    assert flat.stderr == pytest.approx(math.sqrt(8 / 401 / 400))
+    assert flat.stderr == pytest.approx(math.sqrt(8 / 9 / 399 / 400))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +223,7 @@ def test_a_range_is_supported_and_contradicted_by_hand():
 
 def test_few_answers_could_never_have_shown_a_small_range():
     found = only(four([0.5] * 4, np.random.default_rng(9)), **RANGE)
-    assert found.verdict == "undecided" and "no result could have supported" in found.note
+    assert found.verdict == "undecided" and "No result could have supported" in found.note
 
 
 def test_a_range_at_its_margin_is_rarely_decided():

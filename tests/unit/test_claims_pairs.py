@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from online_il.claims.judge import Evidence, judge
 from online_il.claims.records import ClaimVerdict
@@ -45,6 +46,8 @@ def tables(tmp_path_factory) -> list[Path]:
                     "above_noise": True,
                     "excess": excess,
                     "excess_stderr": 0.02,
+                    "excess_stderr_seeds": 0.01,
+                    "off_common": 0.004 if measure.endswith("ok") else 0.3,
                     "above_gap": excess > 0,
                     **dict.fromkeys(("expert_value", "student_value"), math.nan),
                 }
@@ -53,7 +56,7 @@ def tables(tmp_path_factory) -> list[Path]:
         )
         rows["above_gap"] = rows["above_gap"].astype("boolean")
         path = Path(str(layout.discrepancy("task", expert, student)))
-        write_table(rows, DiscrepancyTable, path, {"n_prompts": 200})
+        write_table(rows, DiscrepancyTable, path, {"n_prompts": 200, "n_seeds": 3})
         paths.append(path)
     return paths
 
@@ -77,6 +80,39 @@ def test_each_pair_of_an_expert_that_is_no_run_is_a_row_that_names_it(tables):
     words = judged(tables, **KEYWORD)
     assert len({one.id for one in words}) == len(words) == 4
     assert "Keywords differ (solver / sft-longer: ok)" in {one.title for one in words}
+
+
+def test_a_measure_that_is_constant_in_both_is_not_run(tables):
+    words = judged(tables, **KEYWORD)
+    alike = [one for one in words if one.title.endswith("ok)")]
+    assert {one.verdict for one in alike} == {"not run"} and all(
+        one.effect is None for one in alike
+    )
+    assert "Nearly all responses of both are alike in it" in alike[0].note
+    assert {one.verdict for one in words if one not in alike} == {"contradicted", "supported"}
+
+
+def test_the_seeds_are_in_the_interval(tables):
+    (found,) = judged(tables, **LENGTH, pair=["mixture", "distill-mixture"])
+    quantiles = stats.t.isf(0.025, [199, 2])
+    # Cochran and Cox: the mean of both, weighted by the variances 0.0004 and 0.0001.
+    reach = (0.8 * quantiles[0] + 0.2 * quantiles[1]) * math.sqrt(0.0005)
+    assert found.high - found.effect == pytest.approx(reach)
+    assert found.n_seeds == 3 and "not seeds" not in found.note
+
+
+def test_two_margins_of_one_measure_are_one_number(tables):
+    """Contradicted above 0 and above 0.1: the family has one number, and Holm nothing to do."""
+    rows = [
+        LENGTH | {"id": name, "margin": margin, "family": "f", "source": "S", "kind": "discrepancy"}
+        for name, margin in (("c", 0.0), ("d", 0.1))
+    ]
+    pair = ["mixture", "sft-mixture"]
+    claims = Claims.model_validate(
+        {"resamples": 1000, "seed": 1, "claims": [row | {"pair": pair} for row in rows]}
+    )
+    found = judge(claims, Evidence(STUDY, None, tables))
+    assert [one.p_holm for one in found] == pytest.approx([one.p for one in found])
 
 
 def test_a_claim_that_names_its_pair_is_about_it_alone(tables):

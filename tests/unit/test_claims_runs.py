@@ -1,5 +1,7 @@
 """Claims about runs on tables made by hand: what is paired, where a run ends; no claims at all."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from online_il.claims.measured import Measured
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.config.claims import Claims
 from online_il.errors import InputError
+from online_il.statistics.effects import Part
 
 PROMPTS = 200
 
@@ -26,8 +29,13 @@ class Tables:
     def runs(self, task, benchmark):
         return self._runs
 
-    def cost(self, task, run, unit, steps):
+    def cost(self, task, run, unit, steps, seeds):
         return np.array(self._costs[run])
+
+    def machine_noise(self, task, seeds):
+        return self.noise
+
+    noise = None
 
 
 def measured(levels: list[float], seeds: list[int], rng: np.random.Generator) -> Measured:
@@ -104,6 +112,63 @@ def test_a_run_that_ends_early_decides_only_what_it_bounds(a_never, a_cost, verd
     found = only(Tables(runs, {"a": a_cost, "b": [50.0, 100.0]}), **CLOCK)
     assert found.verdict == verdict
     assert ("a never gets there" in found.note) == a_never
+
+
+def test_device_seconds_carry_the_machines_noise_and_samples_do_not():
+    """Both runs' times: twice the variance, with its own degrees of freedom."""
+    rng = np.random.default_rng(7)
+    runs = {name: measured([0.2, 0.8], [1, 2, 3], rng) for name in ("expert", "a", "b")}
+    tables = Tables(runs | {"base": measured([0.1], [1], rng)}, {"a": [9, 20], "b": [10, 20]})
+    tables.noise = Part(0.15**2, 10)
+    samples = only(tables, **CLOCK)
+    seconds = only(tables, **CLOCK | {"statistic": "device-seconds"})
+    assert seconds.effect == pytest.approx(samples.effect)
+    width = [math.log(one.high / one.effect) for one in (samples, seconds)]
+    assert width[1] > math.hypot(width[0] / 4.31, 0.15 * math.sqrt(2)) * 1.96
+    assert "15% more or less" not in samples.note and "16% more or less" in seconds.note
+
+
+def test_forgetting_rests_on_seeds_alone_and_says_so():
+    rng = np.random.default_rng(8)
+    hard = rng.random((1, 1, PROMPTS)) * 0.9
+    shift = np.array([0.09, 0.1, 0.11])[:, None, None]
+    runs = {
+        "base": Measured([1], [0], np.ones((1, 1, PROMPTS)), ""),
+        "a": Measured([1, 2, 3], [0], 1 - hard - shift),
+    }
+    tables = Tables(runs)
+    tables.benchmarks = lambda task, group: ["forgetting"]
+    found = only(tables, **DROP | {"benchmarks": "forgetting"})
+    drops = (hard + shift).mean((1, 2))
+    # Two pairs more, of one prompt of 200 each.
+    error = math.sqrt((drops.var(ddof=1) + 2 / PROMPTS**2 / 2) / 3)
+    assert found.high - found.effect == pytest.approx(4.3027 * error, rel=1e-4)
+    assert "the interval is of seeds alone" in found.note
+    elsewhere = only(Tables(runs), **DROP)
+    assert elsewhere.high - elsewhere.low > 1.3 * (found.high - found.low)
+    assert "seeds alone" not in elsewhere.note
+
+
+def test_updates_that_are_a_constant_times_samples_are_no_second_test():
+    rng = np.random.default_rng(9)
+    runs = {name: measured([0.2, 0.8], [1, 2, 3], rng) for name in ("expert", "a", "b")}
+    runs["base"] = measured([0.1], [1], rng)
+    tables = Tables(runs)
+    times = {"samples": 64.0, "updates": 1.0, "device-seconds": 1.0}
+    own = {"a": np.array([5.0, 10]), "b": np.array([20.0, 40])}
+    tables.cost = lambda task, run, unit, steps, seeds: (
+        own[run] * times[unit] * (3 if (unit, run) == ("device-seconds", "a") else 1)
+    )
+    rows = [
+        {"id": unit, "title": "T", "family": family, "source": "S"} | CLOCK | {"statistic": unit}
+        for unit, family in (("samples", "f"), ("updates", "g"), ("device-seconds", "g"))
+    ]
+    claims = Claims.model_validate({"resamples": 1000, "seed": 1, "claims": rows})
+    samples, updates, seconds = judge(claims, Evidence(tables, None, []))
+    assert (updates.effect, updates.low) == pytest.approx((samples.effect, samples.low))
+    assert updates.note == "The same number as task-samples, and counted there."
+    assert seconds.p_holm == seconds.p and seconds.note != updates.note
+    assert samples.p_holm == updates.p_holm == pytest.approx(samples.p)
 
 
 def test_a_factor_is_shown_as_a_factor():

@@ -14,6 +14,7 @@ from online_il.charts.discrepancy import figure3
 from online_il.claims.drafts import Draft, measure, measure_curve, region
 from online_il.discrepancy import measures
 from online_il.discrepancy.reading import Responses, read
+from online_il.discrepancy.spread import jackknife
 from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.files import write_table
 from online_il.statistics.effects import mean_effect
@@ -97,7 +98,11 @@ def test_the_figure_of_a_long_response_is_drawn(tmp_path):
     )
     rows["above_gap"] = rows["above_gap"].astype("boolean")
     rows = rows.drop(columns="name").astype(
-        dict.fromkeys(("excess", "excess_stderr", "expert_value", "student_value"), float)
+        dict.fromkeys(
+            ("excess", "excess_stderr", "excess_stderr_seeds", "expert_value", "student_value")
+            + ("off_common",),
+            float,
+        )
     )
     facts = {
         "bins": {key: value.tolist() for key, value in found.bins._asdict().items()},
@@ -149,3 +154,61 @@ def test_the_interval_of_a_claims_difference_stays_within_one():
         curve_S_K_P = sign * gained_S_P[:, None].repeat(3, axis=1)
         measure_curve(draft, curve_S_K_P, 0.1, 200, np.random.default_rng(0))
         assert -1 <= draft.fields["low"] < draft.fields["high"] <= 1
+
+
+# ---- seeds ----
+
+
+def seeded(folder, seed: int, moved: list[int], n_prompts: int = 40) -> list:
+    """Two models of three seeds; a seed of the second one is longer by `moved`."""
+    rng, both = np.random.default_rng(seed), []
+    for name in ("expert", "student"):
+        rows = [
+            {
+                "prompt_id": f"p{p}",
+                "text": "a " * int(rng.integers(1, 9) + (moved[s] if name == "student" else 0)),
+                "correct": True,
+                "policy": name,
+                "seed": s,
+            }
+            for s in range(3)
+            for p in range(n_prompts)
+        ]
+        path = folder / f"{name}-{seed}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        both.append(read([path], keywords=[], tokenizer=None))
+    return both
+
+
+def test_table_1_is_wider_where_seeds_differ(tmp_path):
+    def tv(moved: list[int], known: bool = True):
+        models = seeded(tmp_path, 1, moved)
+        models = [one if known else one._replace(seeds=()) for one in models]
+        options = {"keywords": [], "bin_width": 4, "resamples": 500, "seed": 1}
+        found = measures.compare(*models, **options)
+        return found, next(one for one in found.measures if one.name == "length, TV")
+
+    found, far = tv([0, 4, 8])
+    assert found.n_seeds == 3 and far.excess_stderr_seeds > 0.05
+    _, near = tv([4, 4, 4])
+    assert near.excess_stderr_seeds < far.excess_stderr_seeds / 2
+    unknown, plain = tv([0, 4, 8], known=False)
+    assert unknown.n_seeds == 0 and plain.excess_stderr_seeds == 0
+    assert plain.estimate == far.estimate
+    assert plain.ci_high - plain.ci_low < far.ci_high - far.ci_low
+
+
+def test_the_jackknife_of_a_mean_is_its_variance():
+    values = np.array([0.1, 0.4, 0.7, 0.2])
+    left_out = np.array([np.delete(values, index).mean() for index in range(4)])
+    assert jackknife(left_out) == pytest.approx(values.var(ddof=1) / 4)
+
+
+def test_what_nearly_all_responses_have_is_constant(tmp_path):
+    models = seeded(tmp_path, 2, [0, 0, 0])
+    found = measures.compare(*models, keywords=[], bin_width=1000, resamples=200, seed=1)
+    length = next(one for one in found.measures if one.name == "length, TV")
+    assert (length.off_common, length.estimate) == pytest.approx((0, 0), abs=1e-9)
+    found = measures.compare(*models, keywords=[], bin_width=4, resamples=200, seed=1)
+    length = next(one for one in found.measures if one.name == "length, TV")
+    assert 0.2 < length.off_common < 0.8

@@ -16,6 +16,7 @@ from online_il.statistics.effects import (
     best_of_others,
     independent_effect,
     mean_effect,
+    over_blocks,
     simultaneous_p,
 )
 from online_il.statistics.resampling import largest_moves, simultaneous_tail
@@ -43,8 +44,8 @@ def test_both_parts_are_the_mean_squares_of_the_two_way_analysis_of_variance():
     expected = (squares["C(s)"] - squares["Residual"] / 2) / 150
     assert found.value == pytest.approx(table.mean())
     assert found.parts[0].variance == pytest.approx(expected)
-    # The two added prompts are in the prompts' part alone.
-    added = 3 * np.append(table.mean(0), [1, -1]).var(ddof=1)
+    # Two added pairs move a prompt's mean over 3 seeds by 1/3, in the prompts' part alone.
+    added = squares["C(p)"] + 3 * 2 / 9 / 49
     assert found.parts[1].variance == pytest.approx((added - squares["Residual"] / 2) / 150)
     assert [part.freedom for part in found.parts] == [2, 49]
 
@@ -58,8 +59,74 @@ def test_seeds_that_agree_by_chance_do_not_lower_the_variance_below_the_prompts_
 
 def test_prompts_that_all_agree_still_have_a_width():
     found = mean_effect(np.zeros((3, 400)))
-    # Two of 402 prompts differ: variance 2 / 401, over 400 prompts.
-    assert found.stderr == pytest.approx(math.sqrt(2 / 401 / 400))
+    # Two of 1,200 pairs differ: two prompts' means by 1/3.
+    assert found.stderr == pytest.approx(math.sqrt(2 / 9 / 399 / 400))
+
+
+@pytest.mark.parametrize(("seeds", "responses"), [(3, 16), (10, 16), (3, 8)])
+def test_thirty_problems_can_show_an_equivalence(seeds, responses):
+    """AIME has 30; two prompts of ±1 gave a half-width of 0.091, however many responses."""
+    agree = np.zeros((seeds, 30))
+    for effect in (
+        mean_effect(agree, responses),
+        mean_effect(2 * agree, responses, largest=2.0),
+        over_blocks(agree, responses),
+        independent_effect(agree, agree, responses, paired=True),
+        independent_effect(agree, agree, responses, paired=False),
+    ):
+        assert 0 < effect.interval()[1] < 0.02
+
+
+def test_the_width_without_a_difference_falls_with_every_response():
+    """Two pairs of n: their share of the mean is 2 / n, whichever way the n came about."""
+    tables = [(np.zeros((3, 100)), 8), (np.zeros((6, 100)), 4), (np.zeros((24, 100)), 1)]
+    errors = [mean_effect(table, responses).stderr for table, responses in tables]
+    assert errors == pytest.approx([math.sqrt(2 * 100 / 99) / 2400] * 3)
+
+
+@pytest.mark.parametrize("rare", [0.002, 0.01, 0.05])
+def test_rare_differences_are_no_more_often_missed_than_others(rare):
+    rng = np.random.default_rng(21)
+    missed = 0
+    for _ in range(1000):
+        # Each of 3 x 8 pairs of responses a prompt differs rarely, always in one direction.
+        low, high = mean_effect(rng.binomial(8, rare, (3, 30)) / 8, 8).interval()
+        missed += not low <= rare <= high
+    assert missed / 1000 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1000)
+
+
+# ---- blocks ----
+
+
+def test_over_blocks_is_students_t_of_their_means():
+    table = np.random.default_rng(22).normal(0.1, 0.3, (10, 4000)) + np.linspace(-1, 1, 10)[:, None]
+    test = stats.ttest_1samp(table.mean(1), 0.5)
+    found = over_blocks(table)
+    assert found.p_value(found.value - 0.5) == pytest.approx(test.pvalue, rel=1e-4)
+    assert found.interval() == pytest.approx(tuple(test.confidence_interval(0.95)), rel=1e-4)
+
+
+def test_the_prompts_do_not_matter_to_blocks():
+    rng = np.random.default_rng(23)
+    table = rng.normal(0, 0.02, (5, 1)) + np.zeros((5, 300))
+    hard = rng.normal(0, 0.4, 300)
+    assert over_blocks(table + hard - hard.mean()).stderr == pytest.approx(
+        over_blocks(table).stderr
+    )
+    assert mean_effect(table + hard).stderr > 2 * over_blocks(table + hard).stderr
+
+
+def test_blocks_that_all_agree_still_have_a_width():
+    # Two blocks' means moved by one prompt of 256: 4.3 standard errors.
+    error = math.sqrt(2 / 256**2 / 2 / 3)
+    high = over_blocks(np.zeros((3, 256))).interval()[1]
+    assert high == pytest.approx(stats.t.isf(0.025, 2) * error)
+    assert high < 0.011
+
+
+def test_one_block_says_nothing_of_blocks():
+    table = np.random.default_rng(24).normal(0, 1, (1, 50))
+    assert over_blocks(table) == mean_effect(table)
 
 
 def test_the_quantile_is_the_weighted_mean_of_both_t():
@@ -251,6 +318,22 @@ def test_a_run_that_got_there_by_luck_is_said_so():
     found = speed(barely, good, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
     # All three draws of the mean, of 27, are those without the good seed: 8 of 27 never cross.
     assert 0.2 < found.first_never < 1 and found.second_never == 0
+
+
+def test_a_clock_that_runs_so_many_times_as_fast_is_the_same_clock():
+    """Also of a run that is there from the start, whose time is next to nothing."""
+    rng = np.random.default_rng(25)
+    cost = np.array([0.0, 10, 20])
+    runs = [curve(rng, [0.8, 0.8, 0.8]), curve(rng, [0.1, 0.5, 0.8])]
+    expert, base = curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0]
+    found = [
+        speed(
+            *(Curve(run, cost * unit) for run in runs), expert, base, 1000, np.random.default_rng(1)
+        )
+        for unit in (1, 64)
+    ]
+    assert found[0].effect.value == pytest.approx(found[1].effect.value)
+    assert found[0].effect.interval() == pytest.approx(found[1].effect.interval())
 
 
 def test_an_expert_without_gain_has_no_yardstick():

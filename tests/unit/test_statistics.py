@@ -76,9 +76,17 @@ def test_only_right_or_wrong_answers_leave_wilsons_interval(right: float) -> Non
     found = mean_over_seeds(np.full((3, 50), right))
     assert (found.mean, found.stderr) == (right, 0.0)
     assert (found.low, found.high) == pytest.approx(
-        proportion_confint(50 * right, 50, method="wilson")
+        proportion_confint(150 * right, 150, method="wilson")
     )
-    assert found.high - found.low == pytest.approx(3.8415 / 53.8415, rel=1e-4)
+    assert found.high - found.low == pytest.approx(3.8415 / 153.8415, rel=1e-4)
+
+
+def test_one_right_answer_more_does_not_narrow_an_interval() -> None:
+    """30 problems, 3 seeds, 16 responses: none right or one right of 1,440."""
+    none, one = np.zeros((3, 30)), np.zeros((3, 30))
+    one[0, 0] = 1 / 16
+    found = [mean_over_seeds(table, responses=16) for table in (none, one)]
+    assert found[0].high < found[1].high < 0.01
 
 
 def test_one_answer_has_no_standard_error_and_says_little() -> None:

@@ -104,6 +104,7 @@ def run(options: Options) -> None:
         "n_prompts": found.n_prompts,
         "n_expert": found.n_expert,
         "n_student": found.n_student,
+        "n_seeds": found.n_seeds,
         "truncated_expert": both[0].truncated,
         "truncated_student": both[1].truncated,
         "weights": "all prompts weigh equally",

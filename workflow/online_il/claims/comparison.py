@@ -12,7 +12,6 @@ from online_il.claims.records import read_claims
 from online_il.errors import InputError
 from online_il.layout import DATABASES, Layout, existing_studies
 from online_il.statistics.effects import independent_effect
-from online_il.statistics.intervals import Array
 
 NAMES = DATABASES[:2]
 KEY = ["task", "benchmark", "run"]
@@ -74,13 +73,14 @@ def _accuracies(
     rows = []
     for task, benchmark, run in both.itertuples(index=False):
         sides = [store.runs(task, benchmark)[run] for store in stores]
-        tables: list[Array] = [side.accuracy_S_K_P[:, -1] for side in sides]
+        one_S_P, other_S_P = tables = [side.accuracy_S_K_P[:, -1] for side in sides]
         hashes = [
             set(rows.loc[(rows[KEY] == (task, benchmark, run)).all(axis=1), "prompts_hash"])
             for rows in (last, others)
         ]
         same = hashes[0] == hashes[1] and tables[0].shape[1] == tables[1].shape[1]
-        effect = independent_effect(*tables, paired=same)
+        responses = min(side.responses(last=True) for side in sides)
+        effect = independent_effect(one_S_P, other_S_P, responses, paired=same)
         low, high = (min(max(bound, -1.0), 1.0) for bound in effect.interval())
         rows.append(
             [

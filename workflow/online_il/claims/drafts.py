@@ -4,11 +4,12 @@ A claim holds in a region: within the margin (equivalence), beyond it (superiori
 (non-inferiority). It is supported where the region's complement is refused and contradicted where
 the region is: the 95 % interval lies wholly inside, or wholly outside. Both are one test of the
 distance from the region's nearest end, two-sided at 5 %; for equivalence it is two one-sided tests,
-each at 2.5 %. Within a family Holm corrects the p values; what is neither is undecided.
+each at 2.5 %. Within a family of a task Holm corrects the p values; what is neither is undecided.
+A number that several claims are about, or the same number under another name, counts once.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
@@ -46,6 +47,25 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     detectable: Callable[[float], float] | None = None
     """The distance that such studies would see, of the tail that an interval leaves."""
+    number: Hashable = None
+    """What number it is about, in its task: claims about the same one count once; None: its own."""
+    looks: int = 1
+    """Looks at the data that are planned, which share the error equally."""
+    best_p: float | None = None
+    """Of an equivalence: p if nothing differed at all, with intervals as wide as these."""
+
+    @property
+    def alone(self) -> str:
+        """The verdict of the claim by itself, without the others of its family."""
+        p = self.fields.get("p")
+        if self.side == NOT_RUN:
+            return NOT_RUN
+        decided = self.side not in self.barred and (p is None or p < 1 - LEVEL)
+        return self.side if decided else UNDECIDED
+
+    def corrected_for_looks(self, p: float) -> float:
+        """Multiply p by the planned looks (Bonferroni), at any of which it may be decided."""
+        return min(1.0, p * self.looks)
 
 
 def draft_of(claim: RunClaim | DiscrepancyClaim | TheoryClaim, task: str | None) -> Draft:
@@ -107,16 +127,16 @@ def measure(
 
     A difference that is none is shown within ± `largest`.
     """
-    low, high = effect.interval()
+    low, high = effect.interval(TAIL / draft.looks)
     inside = min(effect.value - holds[0], holds[1] - effect.value)
     draft.side = SUPPORTED if inside > 0 else CONTRADICTED
     draft.detectable = lambda tail: in_unit(effect.detectable(tail), ratio=ratio)
     for name, number in (("effect", effect.value), ("low", low), ("high", high)):
         shown = in_unit(number, ratio=ratio) if ratio else in_range(number, largest)
         draft.fields[name] = shown
-    draft.fields["p"] = effect.p_value(inside)
+    draft.fields["p"] = draft.corrected_for_looks(effect.p_value(inside))
     if math.isfinite(holds[0]) and math.isfinite(holds[1]):
-        _hopeless(draft, effect.value - low, holds[1])
+        draft.best_p = draft.corrected_for_looks(effect.p_value(holds[1]))
     _few_seeds(draft, effect.seeds)
 
 
@@ -126,17 +146,22 @@ def measure_curve(
     margin: float,
     resamples: int,
     rng: np.random.Generator,
+    estimate: Callable[[Array], Effect] = mean_effect,
+    *,
+    whole: bool = False,
 ) -> None:
     """Fill in the largest mean difference over a curve's points, claimed to be below the margin.
 
     It is below where every point is, each by itself; that one is surely above needs an interval
     that holds for all points at once. So the interval's upper end is the largest of the points'
-    own, and its lower end the largest of the simultaneous ones.
+    own, and its lower end the largest of the simultaneous ones. `estimate` makes a point's effect.
+    `whole`: the prompts are all that there are, and are not drawn again.
     """
     points = range(difference_S_K_P.shape[1])
-    effects_K = [mean_effect(difference_S_K_P[:, k]) for k in points]
-    moves_R = largest_moves(difference_S_K_P, resamples, rng)
-    tail = simultaneous_tail(moves_R)
+    effects_K = [estimate(difference_S_K_P[:, k]) for k in points]
+    drawn_S_K_P = difference_S_K_P.mean(2, keepdims=True) if whole else difference_S_K_P
+    moves_R = largest_moves(drawn_S_K_P, resamples, rng)
+    tail = simultaneous_tail(moves_R) / draft.looks
     effect = max(effects_K, key=lambda one: one.value)
     above = [one.p_value(one.value - margin) for one in effects_K if one.value >= margin]
     if above:
@@ -146,15 +171,22 @@ def measure_curve(
     draft.fields |= {
         "effect": effect.value,
         "low": in_range(max(one.interval(tail)[0] for one in effects_K)),
-        "high": in_range(max(one.interval()[1] for one in effects_K)),
-        "p": p,
+        "high": in_range(max(one.interval(TAIL / draft.looks)[1] for one in effects_K)),
+        "p": draft.corrected_for_looks(p),
     }
     draft.detectable = lambda tail: max(one.detectable(tail) for one in effects_K)
     _few_seeds(draft, effect.seeds)
 
 
 def measure_range(
-    draft: Draft, ends_S_K_P: Array, margin: float, resamples: int, rng: np.random.Generator
+    draft: Draft,
+    ends_S_K_P: Array,
+    margin: float,
+    resamples: int,
+    rng: np.random.Generator,
+    estimate: Callable[[Array], Effect] = mean_effect,
+    *,
+    whole: bool = False,
 ) -> None:
     """Fill in the largest difference between any two of K runs' ends, claimed below the margin.
 
@@ -164,10 +196,10 @@ def measure_range(
     """
     two = permutations(range(ends_S_K_P.shape[1]), 2)
     difference_S_K_P = np.stack([ends_S_K_P[:, a] - ends_S_K_P[:, b] for a, b in two], axis=1)
-    measure_curve(draft, difference_S_K_P, margin, resamples, rng)
+    measure_curve(draft, difference_S_K_P, margin, resamples, rng, estimate, whole=whole)
     draft.fields["low"] = max(0.0, draft.fields["low"])
-    effects = [mean_effect(pair_S_P) for pair_S_P in difference_S_K_P.transpose(1, 0, 2)]
-    _hopeless(draft, max(one.value - one.interval()[0] for one in effects), margin)
+    pairs = (estimate(pair_S_P) for pair_S_P in difference_S_K_P.transpose(1, 0, 2))
+    draft.best_p = draft.corrected_for_looks(max(one.p_value(margin) for one in pairs))
 
 
 def in_range(difference: float, largest: float = 1.0) -> float:
@@ -181,14 +213,6 @@ def in_unit(number: float, *, ratio: bool) -> float:
     return math.exp(min(number, LARGEST)) if ratio else number
 
 
-def _hopeless(draft: Draft, reach: float, margin: float) -> None:
-    if reach > margin:
-        draft.notes.append(
-            f"The interval reaches {reach:.3g} to either side: with these seeds and prompts no "
-            "result could have supported this margin."
-        )
-
-
 def _few_seeds(draft: Draft, seeds: int) -> None:
     if seeds == 1:
         draft.barred |= {SUPPORTED, CONTRADICTED}
@@ -196,28 +220,54 @@ def _few_seeds(draft: Draft, seeds: int) -> None:
 
 
 def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
-    """Give the verdicts, p values corrected within each family by Holm's method."""
-    families: dict[str, list[Draft]] = {}
+    """Give the verdicts, p values corrected within each family of a task by Holm's method."""
+    families: dict[Hashable, list[Draft]] = {}
+    notes = dict.fromkeys(map(id, drafts), "")
+    firsts: dict[Hashable, Draft] = {}
     for draft in drafts:
-        if draft.fields.get("p") is not None:
-            families.setdefault(draft.fields["family"], []).append(draft)
+        if draft.fields.get("p") is None:
+            continue
+        first = firsts.setdefault(number_of(draft), draft)
+        if first.fields["family"] != draft.fields["family"]:
+            notes[id(draft)] = f"The same number as {first.fields['id']}, and counted there."
+        families.setdefault((draft.fields["task"], first.fields["family"]), []).append(draft)
     for members in families.values():
-        corrected = holm(np.array([draft.fields["p"] for draft in members]))
-        for draft, p_holm in zip(members, corrected, strict=True):
-            draft.fields["p_holm"] = float(p_holm)
+        p = np.array([draft.fields["p"] for draft in members])
+        numbers = [number_of(draft) for draft in members]
+        corrected, count = holm(p, numbers), len(set(numbers))
+        for index, draft in enumerate(members):
+            draft.fields["p_holm"] = float(corrected[index])
             if draft.detectable:
                 # At Holm's first and hardest step: seen whatever the family's other claims are.
-                draft.fields["detectable"] = draft.detectable(TAIL / len(members))
-    return [_verdict(draft, families) for draft in drafts]
+                draft.fields["detectable"] = draft.detectable(TAIL / count / draft.looks)
+            if draft.alone == draft.side and corrected[index] >= 1 - LEVEL:
+                notes[id(draft)] += (
+                    f" By itself {draft.side}; not so as one of {count} claims of its family."
+                )
+            if draft.best_p is not None and _hopeless(draft.best_p, p, numbers, index):
+                notes[id(draft)] += (
+                    " No result could have supported this margin, with as many seeds and prompts "
+                    f"as these and {count - 1} other claims in its family as they are."
+                )
+    return [_verdict(draft, notes[id(draft)]) for draft in drafts]
 
 
-def _verdict(draft: Draft, families: dict[str, list[Draft]]) -> ClaimVerdict:
-    p, p_holm = draft.fields.get("p"), draft.fields.get("p_holm")
-    notes = list(draft.notes)
-    verdict = draft.side
-    if verdict != NOT_RUN and (verdict in draft.barred or (p_holm or 0.0) >= 1 - LEVEL):
+def number_of(draft: Draft) -> Hashable:
+    """Name the number of its task that a draft is about."""
+    name = draft.fields["id"] if draft.number is None else draft.number
+    return draft.fields["task"], name
+
+
+def _hopeless(best: float, p: Array, numbers: Sequence[Hashable], index: int) -> bool:
+    """Say whether Holm would refuse even the best p that a claim could have had in its family."""
+    other = p.copy()
+    other[index] = best
+    return bool(holm(other, numbers)[index] >= 1 - LEVEL)
+
+
+def _verdict(draft: Draft, note: str) -> ClaimVerdict:
+    verdict = draft.alone
+    if verdict != NOT_RUN and (draft.fields.get("p_holm") or 0.0) >= 1 - LEVEL:
         verdict = UNDECIDED
-        if p is not None and p < 1 - LEVEL and draft.side not in draft.barred:
-            count = len(families[draft.fields["family"]])
-            notes.append(f"By itself {draft.side}; not so as one of {count} claims of its family.")
-    return ClaimVerdict(**draft.fields, verdict=verdict, note=" ".join(filter(None, notes)))
+    words = " ".join(filter(None, [*draft.notes, note.strip()]))
+    return ClaimVerdict(**draft.fields, verdict=verdict, note=words)

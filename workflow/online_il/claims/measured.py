@@ -3,15 +3,17 @@
 Letters in the names: S seeds, P prompts, K checkpoints.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from online_il import benchmarks
 from online_il.errors import InputError
+from online_il.statistics.effects import Part
 from online_il.statistics.intervals import Array
 from online_il.store import BASE, query
 
@@ -31,6 +33,13 @@ class Measured(NamedTuple):
     accuracy_S_K_P: Array
     start: str = BASE
     """What it was trained from, a base or `<run>@<step>`; empty for a base."""
+    responses_K: tuple[int, ...] = ()
+    """Responses to a prompt at each step; left out, one."""
+
+    def responses(self, *, last: bool) -> int:
+        """Count the responses to a prompt at the last step, or at the step with the fewest."""
+        counts = self.responses_K or (1,)
+        return counts[-1] if last else min(counts)
 
 
 def own_base(run: str, measured: Mapping[str, Measured]) -> str:
@@ -56,6 +65,7 @@ class Measurements:
         self._benchmarks = answer_of(database, "benchmarks")
         self._read = cache(self._runs)
         self._costs = cache(lambda task: answer_of(database, "cost", task))
+        self._pace = cache(lambda task: answer_of(database, "pace", task))
 
     @property
     def tasks(self) -> list[str]:
@@ -75,11 +85,28 @@ class Measurements:
         """List the runs of a task."""
         return set(self._costs(task)["run"])
 
-    def cost(self, task: str, run: str, unit: str, steps: list[int]) -> Array:
-        """Return the cost of reaching each of the steps of a run, in `unit`."""
+    def cost(
+        self, task: str, run: str, unit: str, steps: Sequence[int], seeds: Sequence[int]
+    ) -> Array:
+        """Return the cost of reaching each of the steps of a run, in `unit`, mean over seeds."""
         rows = self._costs(task)
-        costs = rows[rows["run"] == run].set_index("step")[unit]
-        return costs.loc[steps].to_numpy(float)  # type: ignore[no-any-return]
+        rows = rows[(rows["run"] == run) & rows["seed"].isin(seeds)]
+        return rows.groupby("step")[unit].mean().loc[list(steps)].to_numpy(float)
+
+    def machine_noise(self, task: str, seeds: Sequence[int]) -> Part | None:
+        """Estimate the variance of the logarithm of a training's time that the machine adds.
+
+        The seeds of a run differ in seconds a token by the machine's load alone: that variance,
+        within the runs and over all of them. None where no run has two seeds.
+        """
+        rows = self._pace(task)
+        rows = rows[rows["seed"].isin(seeds)]
+        log_N = np.log(rows["seconds"])
+        freedom = len(rows) - rows["run"].nunique()
+        if freedom < 1:
+            return None
+        within_N = log_N - log_N.groupby(rows["run"]).transform("mean")
+        return Part(float((within_N**2).sum()) / freedom, freedom)
 
     def _runs(self, task: str, benchmark: str) -> dict[str, Measured]:
         rows = answer_of(self._database, "accuracy", task, benchmark, "policy")
@@ -95,7 +122,10 @@ class Measurements:
                     "database and start again: Snakemake makes it anew"
                 )
             accuracy = part["accuracy"].to_numpy(float).reshape(shape).transpose(1, 0, 2)
-            found[str(run)] = Measured(seeds.tolist(), steps.tolist(), accuracy, starts[run])
+            counts_K = part.groupby("step", sort=False)["responses"].min()
+            found[str(run)] = Measured(
+                seeds.tolist(), steps.tolist(), accuracy, starts[run], tuple(map(int, counts_K))
+            )
         return found
 
 

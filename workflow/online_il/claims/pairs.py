@@ -13,11 +13,18 @@ from online_il.layout import pair_of
 from online_il.records import provenance, read_table
 from online_il.statistics.effects import Effect, Part
 
+CONSTANT = 0.01
+"""A measure with fewer responses than this share off the common value is constant: it cannot be
+larger than that, so that its excess is the gap of accuracies once more."""
+
 
 def pair_drafts(
-    claim: DiscrepancyClaim, measurements: Measurements, tables: Sequence[Path]
+    claim: DiscrepancyClaim, measurements: Measurements, tables: Sequence[Path], looks: int = 1
 ) -> Iterator[Draft]:
-    """Measure the claim's pair, or each whose expert is no run of its task and no mixture."""
+    """Measure the claim's pair, or each whose expert is no run of its task and no mixture.
+
+    `looks` at the study are planned.
+    """
     none = True
     for path in tables:
         task, expert, student = pair_of(path)
@@ -34,7 +41,7 @@ def pair_drafts(
         is_claimed = names.str.startswith(claim.measure) if many else names == claim.measure
         for _, row in rows[is_claimed].iterrows():
             none = False
-            yield _measure_draft(claim, task, (expert, student), row, facts)
+            yield _measure_draft(claim, task, (expert, student), row, facts, looks)
     if none:
         draft = draft_of(claim, None)
         draft.fields |= {
@@ -53,8 +60,10 @@ def _measure_draft(
     pair: tuple[str, str],
     row: pd.Series,
     facts: dict[str, object],
+    looks: int,
 ) -> Draft:
     draft = draft_of(claim, task)
+    draft.looks = looks
     prompts = int(str(facts["n_prompts"]))
     draft.fields |= {
         "runs": list(pair),
@@ -68,11 +77,19 @@ def _measure_draft(
     draft.fields["id"] += "".join(f"-{part}" for part in ("/".join(named), word) if part)
     if words := ": ".join(filter(None, (" / ".join(named), word))):
         draft.fields["title"] += f" ({words})"
-    # Prompts alone are resampled, over the responses of all seeds.
-    part = Part(float(row["excess_stderr"]) ** 2, prompts - 1)
-    effect = Effect(float(row["excess"]), (part,), 0, prompts)
+    draft.number = *pair, row["measure"]
+    if row["off_common"] < CONSTANT:
+        draft.notes.append("Nearly all responses of both are alike in it: nothing to compare.")
+        return draft
+    seeds = int(str(facts["n_seeds"]))
+    parts = [Part(float(row["excess_stderr"]) ** 2, prompts - 1)]
+    if seeds:
+        draft.fields["n_seeds"] = seeds
+        parts.append(Part(float(row["excess_stderr_seeds"]) ** 2, seeds - 1))
+    else:
+        draft.notes.append("The interval covers prompts, not seeds.")
+    effect = Effect(float(row["excess"]), tuple(parts), seeds, prompts)
     measure(draft, effect, region("above", claim.margin), ratio=False)
-    draft.notes.append("The interval covers prompts, not seeds.")
     if not row["above_noise"]:
         draft.barred.add(SUPPORTED)
         draft.notes.append("The measure cannot be told from noise.")

@@ -15,7 +15,7 @@ class ClaimVerdict(BaseModel):
 
     id: str = Field(description="The task's name, if any, and the claim's.")
     title: str
-    family: str = Field(description="Claims whose p are corrected together.")
+    family: str = Field(description="Claims whose p are corrected together, within a task.")
     task: str | None
     source: str = Field(description="Where the paper says so.")
     kind: str
@@ -30,10 +30,15 @@ class ClaimVerdict(BaseModel):
     effect: float | None = None
     low: float | None = Field(None, description="95 % interval; over a curve simultaneous.")
     high: float | None = None
-    p: float | None = Field(None, description="Two-sided, of the nearest end of the margin.")
+    p: float | None = Field(
+        None, description="Two-sided, of the nearest end of the margin; over all looks."
+    )
     p_holm: float | None = Field(None, description="The same, corrected within the family.")
     detectable: float | None = Field(
         None, description="Distance from the margin that 80 % of such studies would see, corrected."
+    )
+    decided_at: int | None = Field(
+        None, description="Blocks at the look that decided it; null without a plan for looks."
     )
     n_seeds: int | None = None
     n_prompts: int | None = None

@@ -27,7 +27,9 @@ class Claim(Settings):
 
     id: ClaimName = Field(description="Name of the claim, unique in the file.")
     title: str = Field(min_length=1, description="The claim as a sentence of ours.")
-    family: ClaimName = Field(description="Claims that are corrected for their number together.")
+    family: ClaimName = Field(
+        description="Claims that are corrected for their number together, in each task."
+    )
     source: str = Field(min_length=1, description="Where the paper says so.")
     note: str = Field("", description="What a reader must know of this claim in any study.")
 
@@ -60,7 +62,10 @@ class DifferenceClaim(Claim):
 
 
 class InteractionClaim(Claim):
-    """By how much the first run is ahead of the second more than the third is of the fourth."""
+    """By how much the first run is ahead of the second more than the third is of the fourth.
+
+    A difference of differences in each block (a seed), with Student's t over blocks.
+    """
 
     kind: Literal["interaction"]
     benchmarks: Benchmarks = Field(description="Which of a task's benchmarks it is about.")
@@ -150,7 +155,9 @@ class ConjunctionClaim(Claim):
     """A claim that holds where all of some others hold."""
 
     kind: Literal["conjunction"]
-    claims: list[ClaimName] = Field(min_length=2, description="The others' ids.")
+    claims: list[ClaimName] = Field(
+        min_length=1, description="The others' ids; one alone to show it apart."
+    )
 
 
 RunClaim = DifferenceClaim | DegradationClaim | InteractionClaim | RangeClaim

@@ -39,6 +39,8 @@ class Pool(NamedTuple):
     bin_N: NDArray[np.int64]
     """The index in `bins_B` of each response."""
     keywords: tuple[str, ...]
+    seed_N: NDArray[np.int64]
+    """The policy's seed of each response; 0 of a model whose seeds are not known."""
 
 
 def pooled(
@@ -67,6 +69,12 @@ def pooled(
         parts = [getattr(m, of)[rows] for m, rows in zip((expert, student), shared, strict=True)]
         return np.asarray(np.concatenate(parts)[order])
 
+    seed_N = np.concatenate(
+        [
+            np.array(model.seeds or np.zeros(len(model.prompts)), dtype=np.int64)[rows]
+            for model, rows in zip((expert, student), shared, strict=True)
+        ]
+    )
     prompt_N, is_expert_N = prompt_N[order], is_expert_N[order]
     length_N, counts_N_W = joined("length_N"), joined("counts_N_W")
     words = sparse.vstack(
@@ -101,6 +109,7 @@ def pooled(
         bins_B,
         bin_N,
         tuple(keywords),
+        seed_N[order],
     )
 
 

@@ -11,6 +11,7 @@ length, W keywords. Empty bins are left out until the end: what is held grows wi
 not with the longest one.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 
 from online_il.discrepancy.indicators import Array, Pool, one_hot, pooled
 from online_il.discrepancy.reading import Responses
+from online_il.discrepancy.spread import NONE, Drawing, off_the_common, without_seeds
 from online_il.errors import ParameterError
-from online_il.statistics.errors import student_quantile, without_bias
+from online_il.statistics.effects import Part
 from online_il.statistics.intervals import BOUNDS
 from online_il.statistics.resampling import shares
 
@@ -50,10 +52,15 @@ class Measure(NamedTuple):
     excess: float | None
     """The estimate less the absolute gap, without the bias; None where the two do not compare."""
     excess_stderr: float | None
+    """Of the prompts that are drawn."""
+    excess_stderr_seeds: float | None
+    """Of the seeds; 0 where they are not known."""
     above_gap: bool | None
     """Above the noise and larger than the absolute gap; None where the two do not compare."""
     expert: float | None
     student: float | None
+    off_common: float | None
+    """Share of responses that are not what most are (`off_the_common`); None for no such."""
 
 
 class Bins(NamedTuple):
@@ -85,6 +92,8 @@ class Comparison(NamedTuple):
     n_prompts: int
     n_expert: int
     n_student: int
+    n_seeds: int
+    """Seeds that the intervals cover beside the prompts; 0 where they are not known."""
     filter: str | None
     """Of lm-evaluation-harness, by which both models' responses are graded; None for no such."""
 
@@ -140,23 +149,26 @@ def compare(
     actual = _measured(pool, pool.is_expert_N[None])
     null = _stacked(_measured(pool, labels) for labels in _permutations(pool, resamples, rng))
     drawn = _stacked(_bootstrapped(pool, resamples, rng))
+    left_out = _stacked(_of_weights(pool, *weights) for weights in without_seeds(pool))
+    n_seeds = len(left_out.get(GAP, ()))
+    mean_2_F = (np.stack(_weights(pool)) / len(pool.expert_P)) @ pool.z_N_F
+    common = off_the_common(pool, *mean_2_F)
+    drawing = Drawing(drawn, left_out, len(pool.expert_P), n_seeds)
     names = [name for name in actual if not name.startswith("_")]
     names.sort(key=lambda name: (name == GAP, not name.startswith("length")))
-    measures = [_measure(name, actual, null, drawn, len(pool.expert_P)) for name in names]
+    measures = [_measure(name, actual, null, drawing, common.get(name)) for name in names]
     return Comparison(
         measures,
         _bins(pool, bin_width, null["_bins"]),
         [
-            Presence(
-                word, model, float(actual[f"_{model}_presence"][0, i]), float(low), float(high)
-            )
+            _presence(word, model, index, actual, drawing)
             for model in ("expert", "student")
-            for i, word in enumerate(keywords)
-            for low, high in [np.quantile(drawn[f"_{model}_presence"][:, i], BOUNDS)]
+            for index, word in enumerate(keywords)
         ],
         len(pool.expert_P),
         int(pool.expert_P.sum()),
         int(pool.student_P.sum()),
+        n_seeds,
         graded_by,
     )
 
@@ -171,35 +183,51 @@ def _bins(pool: Pool, bin_width: int, null_R_B: Array) -> Bins:
     return Bins(np.arange(n_bins + 1, dtype=np.float64) * bin_width, *found)
 
 
+def _presence(
+    word: str, model: str, index: int, actual: dict[str, Array], drawing: Drawing
+) -> Presence:
+    name = f"_{model}_presence"
+    share = float(actual[name][0, index])
+    left_out_S = drawing.left_out[name][:, index] if drawing.seeds else NONE
+    effect = drawing.effect(share, drawing.drawn[name][:, index], left_out_S)
+    low, high = np.clip(effect.interval(), 0.0, 1.0)
+    return Presence(word, model, share, float(low), float(high))
+
+
 def _measure(
     name: str,
     actual: dict[str, Array],
     null: dict[str, Array],
-    drawn: dict[str, Array],
-    n_prompts: int,
+    drawing: Drawing,
+    off_common: float | None,
 ) -> Measure:
-    """Summarise one measure: noise from `null`, bias and interval from `drawn`."""
+    """Summarise one measure: noise from `null`, bias and interval from `drawing`."""
     unit = UNITS.get(name.partition(" of ")[0], SHARE)
-    value = float(actual[name][0])
-    nulls, samples = null[name], drawn[name]
+    value, nulls = float(actual[name][0]), null[name]
     signed = name == GAP
     size, sizes = (abs(value), np.abs(nulls)) if signed else (value, nulls)
     p_value = (1 + int((sizes >= size - 1e-12).sum())) / (1 + len(sizes))
-    corrected, stderr = without_bias(value, samples, n_prompts)
-    reach = student_quantile(n_prompts) * stderr
+    found = drawing.of(name, value)
     # Shares and their differences end at 1, whatever the approximation says.
     bottom, top = (-1.0 if signed else 0.0), (1.0 if unit == SHARE else np.inf)
     low, high, corrected = (
-        float(np.clip(v, bottom, top)) for v in (corrected - reach, corrected + reach, corrected)
+        float(np.clip(v, bottom, top)) for v in (*found.interval(), found.value)
     )
-    above_gap = over = stderr_over = None
+    above_gap = over = stderr_over = of_seeds = None
     if unit == SHARE and name not in (GAP, WITHIN):
-        over = value - abs(float(actual[GAP][0]))
-        # A measure within the noise is not called larger than anything.
-        over, stderr_over = without_bias(over, samples - np.abs(drawn[GAP]), n_prompts)
-        # Two-sided, as the claims are judged; but here it is one pair's measure by itself.
-        above = over > student_quantile(n_prompts) * stderr_over
-        above_gap = above and p_value < 0.05
+        gaps, drawn, left_out = actual[GAP], drawing.drawn, drawing.left_out
+        excess = drawing.effect(
+            value - abs(float(gaps[0])),
+            drawn[name] - np.abs(drawn[GAP]),
+            left_out[name] - np.abs(left_out[GAP]) if drawing.seeds else NONE,
+        )
+        over = excess.value
+        stderr_over, of_seeds = (
+            math.sqrt(part.variance) for part in (*excess.parts, Part(0.0, 1))[:2]
+        )
+        # A measure within the noise is not called larger than anything. Two-sided, as the claims
+        # are judged; but here it is one pair's measure by itself.
+        above_gap = excess.interval()[0] > 0 and p_value < 0.05
     own = actual.get(f"_values {name}")
     return Measure(
         name,
@@ -214,9 +242,11 @@ def _measure(
         p_value < 0.05,
         over,
         stderr_over,
+        of_seeds,
         above_gap,
         None if own is None else float(own[0, 0]),
         None if own is None else float(own[0, 1]),
+        off_common,
     )
 
 
@@ -254,6 +284,11 @@ def _measured(pool: Pool, labels_R_N: NDArray[np.bool_]) -> dict[str, Array]:
     n_prompts = len(pool.expert_P)
     expert_R_N = labels_R_N / (pool.expert_P * n_prompts)[pool.prompt_N]
     student_R_N = ~labels_R_N / (pool.student_P * n_prompts)[pool.prompt_N]
+    return _of_weights(pool, expert_R_N, student_R_N)
+
+
+def _of_weights(pool: Pool, expert_R_N: Array, student_R_N: Array) -> dict[str, Array]:
+    """Compute all measures with each row of weights of the expert's and student's responses."""
     expert_R_F, student_R_F = expert_R_N @ pool.z_N_F, student_R_N @ pool.z_N_F
     found = _from_means(pool, expert_R_F, student_R_F)
     bins = pool.columns["bins"]

@@ -31,6 +31,9 @@ KEYS = ("prompt_id", "text", "correct", "answer", "reference", "finish_reason")
 FILTER = "filter"
 """The one key whose value names no column but a filter of lm-evaluation-harness."""
 
+OWN = {"policy", "seed"}
+"""The columns of a study's own samples by which its seeds are known."""
+
 
 class Responses(NamedTuple):
     """One model's responses; N responses, W keywords, V hashed words."""
@@ -45,6 +48,8 @@ class Responses(NamedTuple):
     words_N_V: sparse.csr_matrix
     filter: str | None
     """The filter whose rows were read of lm-evaluation-harness's files; None for other files."""
+    seeds: tuple[int, ...] = ()
+    """The policy's seed of each response; empty for files that are not a study's own."""
 
 
 def read(
@@ -72,15 +77,22 @@ def read(
     counts: list[list[int]] = []
     correct: list[float] = []
     hashed: list[sparse.csr_matrix] = []
+    seeds: list[int] = []
     truncated = 0
     reader = formats.FormatReader(names, given)
     for path in paths:
-        found, before = reader.rows(rows(path, {*names.values(), *formats.COLUMNS})), len(prompts)
+        found, before = (
+            reader.rows(rows(path, {*names.values(), *formats.COLUMNS, *OWN})),
+            len(prompts),
+        )
         while batch := list(islice(found, BATCH)):
             texts = [_text(place, row, names, keep_empty) for place, row in batch]
             prompts += [_prompt(place, row, names) for place, row in batch]
             correct += [_grade(place, row, names) for place, row in batch]
             truncated += sum(formats.is_cut(row.get(names["finish_reason"])) for _, row in batch)
+            # Elsewhere a seed is that of a request, and not of a training.
+            own = [row["seed"] for _, row in batch if row.keys() >= OWN]
+            seeds += [int(seed) for seed in own if isinstance(seed, int)]
             lengths += measure(texts)
             counts += [count(text) for text in texts]
             hashed.append(hashing.transform(texts))
@@ -96,6 +108,7 @@ def read(
         truncated,
         sparse.vstack(hashed).tocsr(),
         reader.chosen,
+        tuple(seeds) if len(seeds) == len(prompts) else (),
     )
 
 

@@ -23,7 +23,7 @@ class DiscrepancyTable(Table):
     null_mean: Series[float] = pa.Field(description="Mean with labels swapped within prompts.")
     null_p95: Series[float]
     ci_low: Series[float] = pa.Field(
-        description="95 % bootstrap interval over prompts, bias-corrected."
+        description="95 % interval over prompts and seeds, bias-corrected."
     )
     ci_high: Series[float]
     p_value: Series[float] = pa.Field(gt=0, le=1, description="Of the permutation test.")
@@ -34,11 +34,19 @@ class DiscrepancyTable(Table):
     excess_stderr: Series[float] = pa.Field(
         ge=0, nullable=True, description="Of the bootstrap over prompts."
     )
+    excess_stderr_seeds: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Of the jackknife over seeds; 0 where they are not known."
+    )
     above_gap: Series[pd.BooleanDtype] = pa.Field(
         nullable=True, description="Above the absolute performance gap, one-sided at 95 %."
     )
     expert_value: Series[float] = pa.Field(nullable=True, description="The expert's own value.")
     student_value: Series[float] = pa.Field(nullable=True)
+    off_common: Series[float] = pa.Field(
+        nullable=True,
+        description="The larger model's share of responses that are not what most are: near 0 the "
+        "measure cannot but be.",
+    )
 
 
 def rows_of(measures: Sequence[Measure], expert: str, student: str) -> pd.DataFrame:
@@ -46,7 +54,10 @@ def rows_of(measures: Sequence[Measure], expert: str, student: str) -> pd.DataFr
     rows = pd.DataFrame([measure._asdict() for measure in measures])
     names = {"name": "measure", "expert": "expert_value", "student": "student_value"}
     rows = rows.rename(columns=names).assign(expert=expert, student=student)
-    numbers = ("excess", "excess_stderr", "expert_value", "student_value")
+    numbers = (
+        *("excess", "excess_stderr", "excess_stderr_seeds"),
+        *("expert_value", "student_value", "off_common"),
+    )
     return rows.astype({"above_gap": "boolean", **dict.fromkeys(numbers, float)})
 
 
@@ -85,11 +96,12 @@ COLUMNS = [
 
 def note(facts: dict[str, object]) -> str:
     """Write what a reader must know of a pair."""
+    seeds = f" and {facts['n_seeds']} seeds" if facts.get("n_seeds") else ""
     return (
         f"{facts['n_prompts']} prompts; {facts['n_expert']} and {facts['n_student']} responses, "
         f"{facts['truncated_expert']} and {facts['truncated_student']} of them cut off; lengths in "
         f"{str(facts['length_unit']).partition(' of ')[0]}, bins of {facts['bin_width']}; "
-        f"{facts['weights']}."
+        f"{facts['weights']}; intervals over prompts{seeds}."
     )
 
 

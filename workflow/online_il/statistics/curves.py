@@ -4,6 +4,8 @@ A curve is a run on a benchmark, from what it starts from on. Its band leaves ou
 true curve in at most 5 of 100 studies; a point's own interval leaves out that point so often.
 """
 
+from typing import NamedTuple
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -12,6 +14,13 @@ from online_il.statistics.intervals import TAIL, Array, mean_over_seeds
 from online_il.statistics.resampling import largest_moves, simultaneous_tail
 
 CURVE = ["task", "benchmark", "sampling", "run"]
+
+
+class Point(NamedTuple):
+    """A point of a curve: accuracies, and how many responses a prompt and seed they are of."""
+
+    accuracy_S_P: Array
+    responses: int
 
 
 def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: int) -> None:
@@ -24,11 +33,12 @@ def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: i
     curves = f"SELECT DISTINCT {', '.join(CURVE)}, start FROM evaluations ORDER BY ALL"
     for row in connection.execute(curves).fetchall():
         points_K, curve = _points(connection, *row), row[:-1]
+        tables_K = [point.accuracy_S_P for point in points_K.values()]
         # Every curve takes the same resamples: its band does not depend on which others there are.
-        tail = curve_tail(list(points_K.values()), resamples, np.random.default_rng(seed))
-        for step, accuracy_S_P in points_K.items():
-            _, stderr, low, high = mean_over_seeds(accuracy_S_P)
-            band = mean_over_seeds(accuracy_S_P, tail)
+        tail = curve_tail(tables_K, resamples, np.random.default_rng(seed))
+        for step, (accuracy_S_P, responses) in points_K.items():
+            _, stderr, low, high = mean_over_seeds(accuracy_S_P, responses=responses)
+            band = mean_over_seeds(accuracy_S_P, tail, responses)
             rows.append((*curve, step, stderr, low, high, band.low, band.high))
     columns = [*CURVE, "step", "stderr", "low", "high", "band_low", "band_high"]
     connection.register("rows", pd.DataFrame(rows, columns=columns))
@@ -62,18 +72,22 @@ def _points(
     sampling: str,
     run: str,
     start: str | None,
-) -> dict[int, Array]:
+) -> dict[int, Point]:
     """Read a table (S, P) for each step of a curve, that of its start first."""
     before, _, step = (start or "").partition("@")
     rows = connection.execute(
         """
-        SELECT if(run = $4, step, 0) AS step, seed, prompt_id, accuracy FROM prompt_accuracy
+        SELECT if(run = $4, step, 0) AS step, seed, prompt_id, accuracy, responses
+        FROM prompt_accuracy
         WHERE task = $1 AND benchmark = $2 AND sampling = $3
           AND (run = $4 OR (run = $5 AND step = $6))
         """,
         [task, benchmark, sampling, run, before, int(step or 0)],
     ).df()
     return {
-        int(step): part.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy()
+        int(step): Point(
+            part.pivot(index="seed", columns="prompt_id", values="accuracy").to_numpy(),
+            int(part["responses"].min()),
+        )
         for step, part in rows.groupby("step")
     }

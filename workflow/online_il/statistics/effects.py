@@ -9,6 +9,7 @@ measures how often that errs. Curves are simultaneous over their points (`larges
 """
 
 import math
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -91,21 +92,22 @@ class Effect(NamedTuple):
         return max(0.0, float(np.quantile(reach_N + error_N, POWER)))
 
 
-def mean_effect(difference_S_P: Array, largest: float = 1.0) -> Effect:
+def mean_effect(difference_S_P: Array, responses: int = 1, largest: float = 1.0) -> Effect:
     """Average a table of differences, a row a seed, with both parts of its variance.
 
-    No prompt differs by more than `largest`: 1 for two runs, 2 for a difference of differences.
+    Each entry is a mean of `responses` differences, none of which is beyond `largest`: 1 for two
+    runs, 2 for a difference of differences.
 
     Mean squares of the two-way analysis of variance: MS_S and MS_P estimate the variance of seeds
     and of prompts, each with the residual MS_E in it once, which is taken out half from either. By
     chance MS_S is below MS_E; then MS_E stands for it. As Agresti and Min do for pairs (Stat. Med.
-    24, 2005), two more prompts, one better and one worse by as much as can be, keep the width from
-    0 where all agree.
+    24, 2005), two more pairs of responses, one better and one worse by as much as can be, keep the
+    width from 0 where all agree. A pair moves the mean of its prompt by 1 / (seeds x responses).
     """
     seeds, prompts = difference_S_P.shape
     mean = float(difference_S_P.mean())
     prompt_P = difference_S_P.mean(0)
-    ms_prompts = seeds * float(np.append(prompt_P, [largest, -largest]).var(ddof=1))
+    ms_prompts = seeds * _variance(prompt_P, largest / (seeds * responses))
     if seeds == 1:
         return Effect(mean, (Part(ms_prompts / prompts, prompts - 1),), seeds, prompts)
     seed_S = difference_S_P.mean(1)
@@ -118,27 +120,48 @@ def mean_effect(difference_S_P: Array, largest: float = 1.0) -> Effect:
     return Effect(mean, parts, seeds, prompts)
 
 
-def independent_effect(first_S_P: Array, second_S_P: Array, *, paired: bool) -> Effect:
+def over_blocks(difference_B_P: Array, responses: int = 1, largest: float = 1.0) -> Effect:
+    """Average a table of differences, a row a block, with the variance of its blocks' means alone.
+
+    Student's t over blocks: for prompts that are all there are, or that no two blocks share. Two
+    more pairs of responses keep the width from 0, as in `mean_effect`. One block has no variance of
+    blocks; then that of prompts stands in its place.
+    """
+    blocks, prompts = difference_B_P.shape
+    if blocks == 1:
+        return mean_effect(difference_B_P, responses, largest)
+    variance = _variance(difference_B_P.mean(1), largest / (prompts * responses))
+    part = Part(variance / blocks, blocks - 1)
+    return Effect(float(difference_B_P.mean()), (part,), blocks, prompts)
+
+
+def independent_effect(
+    first_S_P: Array, second_S_P: Array, responses: int = 1, *, paired: bool
+) -> Effect:
     """Subtract the first mean from the second, of runs with seeds of their own.
 
-    `paired`: both answered the same prompts, in the same order. The seeds' and the prompts' parts
-    both hold what is left over, so that the interval errs on the wide side.
+    `paired`: both answered the same prompts, in the same order, `responses` times. The seeds' and
+    the prompts' parts both hold what is left over, so that the interval errs on the wide side.
     """
     first, second = first_S_P.mean(0), second_S_P.mean(0)
-    # Two more prompts each, as above; without pairs Agresti and Caffo's (Am. Stat. 54, 2000).
+    # Two more pairs as above; without pairs Agresti and Caffo's (Am. Stat. 54, 2000), a right and a
+    # wrong response more in each run.
     if paired:
-        tables = [(second - first, [1.0, -1.0])]
+        fewest = min(len(first_S_P), len(second_S_P))
+        tables = [(second - first, 1 / (fewest * responses))]
     else:
-        tables = [(first, [0.0, 1.0]), (second, [0.0, 1.0])]
-    parts = [
-        Part(float(np.append(one, more).var(ddof=1)) / len(one), len(one) - 1)
-        for one, more in tables
-    ]
+        tables = [(one.mean(0), 0.5 / (len(one) * responses)) for one in (first_S_P, second_S_P)]
+    parts = [Part(_variance(one, more) / len(one), len(one) - 1) for one, more in tables]
     for one in (first_S_P, second_S_P):
         if len(one) > 1:
             parts.append(Part(float(one.mean(1).var(ddof=1)) / len(one), len(one) - 1))
     seeds = min(len(first_S_P), len(second_S_P))
     return Effect(float(second.mean() - first.mean()), tuple(parts), seeds, len(first))
+
+
+def _variance(value_N: Array, more: float) -> float:
+    """Estimate a variance, with two more deviations of `more` to either side of the mean."""
+    return (float(((value_N - value_N.mean()) ** 2).sum()) + 2 * more**2) / (len(value_N) - 1)
 
 
 def best_of_others(accuracy_S_K_P: Array) -> Array:
@@ -158,10 +181,15 @@ def simultaneous_p(p_value: float, moves_R: Array) -> float:
     return max(p_value, (1 + beyond) / (1 + len(moves_R)))
 
 
-def holm(p: Array) -> Array:
-    """Correct p values for their number by Holm's step-down method."""
-    order = p.argsort()
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+def holm(p: Array, numbers: Sequence[Hashable] | None = None) -> Array:
+    """Correct p values for their number by Holm's step-down method.
+
+    `numbers` says which p are of one number, such as one effect against several margins. They count
+    once: an interval that holds the truth errs about none of them.
+    """
+    order = p.argsort(kind="stable")
+    named = list(range(len(p))) if numbers is None else [numbers[i] for i in order]
+    left = np.array([len(set(named[i:])) for i in range(len(p))])
     corrected = np.empty_like(p)
-    corrected[order] = np.minimum(steps, 1.0)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * left), 1.0)
     return corrected

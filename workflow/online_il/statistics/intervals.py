@@ -28,7 +28,9 @@ class Interval(NamedTuple):
     high: float
 
 
-def mean_over_seeds(accuracy_S_P: NDArray[np.floating], tail: float = TAIL) -> Interval:
+def mean_over_seeds(
+    accuracy_S_P: NDArray[np.floating], tail: float = TAIL, responses: int = 1
+) -> Interval:
     """Average accuracy over seeds (rows) and prompts; `tail` is left on each side of the interval.
 
     The variance is that of the seeds' means over S plus that of the prompts' means (averaged over
@@ -38,7 +40,8 @@ def mean_over_seeds(accuracy_S_P: NDArray[np.floating], tail: float = TAIL) -> I
 
     The interval is Wilson's with the effective sample size m (1 - m) / variance and the quantile of
     t (Dean and Pagano, J. Surv. Stat. Methodol. 3, 2015): it stays within 0 and 1, and a run
-    without a single right answer has an interval of more than no width, that of P prompts.
+    without a single right answer has an interval of more than no width: that of all its answers,
+    `responses` a prompt and seed, as one right answer would have it.
     """
     n_seeds, n_prompts = accuracy_S_P.shape
     mean = float(accuracy_S_P.mean())
@@ -53,7 +56,7 @@ def mean_over_seeds(accuracy_S_P: NDArray[np.floating], tail: float = TAIL) -> I
         quantile = float(stats.t.isf(tail, variance**2 / sum(part**2 / df for part, df in parts)))
         size = mean * (1 - mean) / variance
     else:
-        quantile, size = float(stats.norm.isf(tail)), float(n_prompts)
+        quantile, size = float(stats.norm.isf(tail)), float(n_seeds * n_prompts * responses)
     return Interval(mean, stderr, *_wilson(mean, size, quantile))
 
 

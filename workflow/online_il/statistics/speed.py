@@ -80,7 +80,8 @@ def speed(
             points = range(run.accuracy_S_K_P.shape[1])
             curve_R_K = np.column_stack([mean(run.accuracy_S_K_P[:, k]) for k in points])
             time_R, never_R = crossing(curve_R_K, run.cost_K, base_R + SHARE * gain_R)
-            times.append(np.maximum(time_R, 1e-9))
+            # A run that is there from the start has taken next to nothing, on any clock.
+            times.append(np.maximum(time_R, 1e-9 * run.cost_K[-1]))
             nevers.append(never_R)
         ratio_R = np.where(gain_R > 0, np.log(times[1] / times[0]), np.nan)
         return ratio_R, nevers[0], nevers[1]

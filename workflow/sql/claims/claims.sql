@@ -10,7 +10,7 @@ FROM read_json(
             runs VARCHAR[], statistic VARCHAR, unit VARCHAR, margin DOUBLE, holds VARCHAR,
             verdict VARCHAR,
             effect DOUBLE, low DOUBLE, high DOUBLE, p DOUBLE, p_holm DOUBLE, detectable DOUBLE,
-            n_seeds BIGINT, n_prompts BIGINT, note VARCHAR
+            decided_at BIGINT, n_seeds BIGINT, n_prompts BIGINT, note VARCHAR
         )[]'
     }
 );
