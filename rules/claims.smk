@@ -2,6 +2,24 @@
 # Steps: measure each claim of config/claims.yaml where this study has its runs, and say so where not.
 
 
+from online_il.tasks import miniature_data
+
+
+def blocks_of_study():
+    """Count the blocks: the seeds that every task with runs has."""
+    return min((len(task.seeds) for task in STUDY.tasks if task.runs), default=0)
+
+
+def whole_benchmarks():
+    """List, as <task>/<benchmark>, those whose prompts are all that there are."""
+    small = [task for task in STUDY.tasks if task.data.kind == "miniature"]
+    return [
+        f"{task.name}/{name}"
+        for task in small
+        for name in miniature_data.whole_benchmarks(task.data)
+    ]
+
+
 rule claims:
     input:
         measurements=MEASUREMENTS,
@@ -21,7 +39,14 @@ rule claims:
     conda:
         CONDA
     params:
-        **program("claims", scale=STUDY.scale, theory=str(LAYOUT.theory) if STUDY.theory else None),
+        **program(
+            "claims",
+            scale=STUDY.scale,
+            theory=str(LAYOUT.theory) if STUDY.theory else None,
+            whole=",".join(whole_benchmarks()),
+            looks=STUDY.looks,
+            blocks=blocks_of_study(),
+        ),
     message:
         "judge the paper's claims"
     shell:

@@ -20,8 +20,6 @@ class Benchmark:
     """What a policy's accuracy on it says; forgetting is measured by the likelihood of choices."""
     data: tuple[str, ...]
     """The kinds of data that have it (`data.kind` in a config)."""
-    whole: bool = False
-    """Whether its prompts are all that there are, so that they carry no error of their own."""
     examples: bool = False
     """Whether solved examples stand before each question, so that the plan needs their length."""
 
@@ -35,7 +33,7 @@ _ROWS = (
     Benchmark("math500", "MATH500", "in distribution", ("deepscaler",)),
     Benchmark("validation", "validation", "validation", ("miniature",)),
     Benchmark("ood", "out of distribution", "out of distribution", ("miniature", "countdown")),
-    Benchmark("forgetting", "forgetting", "forgetting", ("miniature",), whole=True),
+    Benchmark("forgetting", "forgetting", "forgetting", ("miniature",)),
     Benchmark("mmlu", "forgetting (MMLU)", "forgetting", ("gsm8k",), examples=True),
 )
 BENCHMARKS = {benchmark.name: benchmark for benchmark in _ROWS}
@@ -56,5 +54,4 @@ def of_data(kind: str) -> tuple[str, ...]:
 IN_DISTRIBUTION = of_role("in distribution")
 OUT_OF_DISTRIBUTION = of_role("out of distribution")
 FORGETTING = of_role("forgetting")
-WHOLE = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.whole)
 WITH_EXAMPLES = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.examples)

@@ -20,6 +20,7 @@ from online_il.files import write_json, write_text, written_aside
 from online_il.program.cli import ProgramOptions, log, main
 from online_il.provenance import versions
 from online_il.statistics.intervals import LEVEL
+from online_il.statistics.looks import plan_of
 
 
 class Options(ProgramOptions):
@@ -28,6 +29,9 @@ class Options(ProgramOptions):
     measurements: Path = Field(description="database of what was measured")
     theory: Path | None = Field(None, description="folder of the theory's tables, if any")
     discrepancy: list[Path] = Field([], description="comparisons, a table a pair")
+    whole: str = Field("", description="<task>/<benchmark> whose prompts are all there are, commas")
+    looks: list[int] = Field([], description="planned numbers of blocks; none: one look at all")
+    blocks: int = Field(description="blocks that were run")
     code: str | None = Field(None, description="hash of the code, for provenance")
     database: Path = Field(description="database to write")
     verdicts: Path = Field(alias="json", description="JSON file to write")
@@ -36,7 +40,9 @@ class Options(ProgramOptions):
 
 def run(options: Options) -> None:
     claims = load_claims(options.claims)
-    evidence = Evidence(Measurements(options.measurements), options.theory, options.discrepancy)
+    measurements = Measurements(options.measurements, options.whole.split(","))
+    evidence = Evidence(measurements, options.theory, options.discrepancy)
+    plan = plan_of(tuple(options.looks)) if options.looks else None
     record = ClaimVerdicts(
         scale=options.scale,
         level=LEVEL,
@@ -44,7 +50,9 @@ def run(options: Options) -> None:
         seed=claims.seed,
         versions=versions(),
         code_hash=options.code or "",
-        claims=judge(claims, evidence),
+        looks=options.looks,
+        blocks=options.blocks,
+        claims=judge(claims, evidence, plan, options.blocks),
     )
     write_json(record, options.verdicts)
     write_text(claims_markdown(record), options.markdown)

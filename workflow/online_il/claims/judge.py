@@ -53,12 +53,16 @@ def judge(
     """Judge all claims, in the order of the file, one after another in each task.
 
     With a plan: at each look that a study of `blocks` blocks has come to, each by its first blocks
-    alone. What a look decides is kept. Raises `ValueError` before the first look.
+    alone. What a look decides is kept; before the first look nothing of runs is decided.
     """
     if plan is None:
         return _rows(claims, _drafts(claims, evidence, ALL))
     if not (reached := plan.reached(blocks or 0)):
-        raise ValueError(f"{blocks} blocks: the first look is at {plan.looks[0]}")
+        drafts = _drafts(claims, evidence, Look(None, len(plan.looks)))
+        for draft in (one for one in drafts if one.fields["task"] and one.side != NOT_RUN):
+            draft.barred |= {SUPPORTED, CONTRADICTED}
+            draft.notes.append(f"Nothing is decided before the look at {plan.looks[0]} blocks.")
+        return _rows(claims, drafts)
     rows, before = {}, list[Draft]()
     for look in reached:
         # Comparisons of responses are of all blocks at once.

@@ -3,7 +3,7 @@
 Letters in the names: S seeds, P prompts, K checkpoints.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -57,11 +57,20 @@ def is_base(run: str, measured: Mapping[str, Measured]) -> bool:
     return run == BASE or not measured[run].start
 
 
-class Measurements:
-    """A study's database, read by the questions in workflow/sql/claims."""
+def serves_all(name: str, measured: Mapping[str, Measured]) -> bool:
+    """Say whether a policy is one base for the runs of all seeds."""
+    return is_base(name, measured) and len(measured[name].seeds) == 1
 
-    def __init__(self, database: Path) -> None:
+
+class Measurements:
+    """A study's database, read by the questions in workflow/sql/claims.
+
+    `whole` names the benchmarks, `<task>/<benchmark>`, whose prompts are all that there are.
+    """
+
+    def __init__(self, database: Path, whole: Collection[str] = ()) -> None:
         self._database = database
+        self._whole = whole
         self._benchmarks = answer_of(database, "benchmarks")
         self._read = cache(self._runs)
         self._costs = cache(lambda task: answer_of(database, "cost", task))
@@ -76,6 +85,15 @@ class Measurements:
         """List a task's benchmarks of a group, in the paper's order."""
         own = set(self._benchmarks.loc[self._benchmarks["task"] == task, "benchmark"])
         return [name for name in GROUPS[group] if name in own]
+
+    def seeds(self, task: str) -> list[int]:
+        """List the seeds of a task's runs, in order; those of blocks are its first ones."""
+        rows = self._costs(task)
+        return sorted(int(seed) for seed in rows.loc[rows["start"].notna(), "seed"].unique())
+
+    def is_whole(self, task: str, benchmark: str) -> bool:
+        """Say whether a benchmark's prompts are all that there are, and no sample."""
+        return f"{task}/{benchmark}" in self._whole
 
     def runs(self, task: str, benchmark: str) -> dict[str, Measured]:
         """Read every run of a task on a benchmark, sampled from the policy itself."""

@@ -56,6 +56,8 @@ class ClaimVerdicts(BaseModel):
     seed: int
     versions: dict[str, str]
     code_hash: str
+    looks: list[int] = Field([], description="Planned looks, in blocks; none: one at all seeds.")
+    blocks: int = Field(0, description="Blocks (seeds) that were run.")
     claims: list[ClaimVerdict]
 
 

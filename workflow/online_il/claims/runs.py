@@ -21,7 +21,7 @@ from online_il.claims.drafts import (
     region,
     side_of,
 )
-from online_il.claims.measured import Measured, Measurements, is_base, own_base
+from online_il.claims.measured import Measured, Measurements, own_base, serves_all
 from online_il.config.claims import (
     RATIOS,
     DegradationClaim,
@@ -32,7 +32,7 @@ from online_il.config.claims import (
 )
 from online_il.statistics.effects import Part, best_of_others, mean_effect, over_blocks
 from online_il.statistics.intervals import LEVEL, TAIL, Array
-from online_il.statistics.speed import Curve, speed
+from online_il.statistics.speed import Curve, Speed, speed
 from online_il.store import BASE
 
 EXPERT = "expert"
@@ -148,10 +148,12 @@ def _measure_runs(
 ) -> None:
     measured = measurements.runs(task, benchmark)
     names = _needed(claim, measured)
-    # A student of seed k imitates the expert of seed k: pairs by seed. A base serves all.
-    own = [set(measured[name].seeds) for name in names if not is_base(name, measured)]
+    # A student of seed k imitates the expert of seed k: pairs by seed. A base may serve all.
+    shared = {name for name in names if serves_all(name, measured)}
+    own = [set(measured[name].seeds) for name in names if name not in shared]
     seeds = sorted(set.intersection(*own)) if own else measured[BASE].seeds[:1]
-    seeds = seeds[:blocks]
+    looked_at = measurements.seeds(task)[:blocks]
+    seeds = [seed for seed in seeds if blocks is None or seed in looked_at]
     prompts = measured[names[0]].accuracy_S_K_P.shape[2]
     if not seeds or prompts < 2:
         what = "no seed that all of them have" if not seeds else "fewer than two prompts"
@@ -161,7 +163,7 @@ def _measure_runs(
 
     def table(name: str) -> Array:
         run = measured[name]
-        if is_base(name, measured):
+        if name in shared or serves_all(name, measured):
             return np.repeat(run.accuracy_S_K_P[:1, -1:], len(seeds), axis=0)
         return run.accuracy_S_K_P[[run.seeds.index(seed) for seed in seeds]]
 
@@ -176,7 +178,7 @@ def _measure_runs(
             before, _, step = measured[name].start.partition("@")
             column = measured[before].steps.index(int(step)) if step else 0
             begun[name] = table(before)[:, [column]]
-        base = table(own_base(EXPERT, measured))[0, 0]
+        base = table(own_base(EXPERT, measured))[:, 0]
         curves = {
             name: Curve(
                 np.concatenate([begun[name], table(name)], axis=1), np.append(0.0, costs[name])
@@ -189,12 +191,15 @@ def _measure_runs(
         draft.number = "speed", benchmark, tuple(clocks)
         timed = claim.statistic == "device-seconds"
         noise = measurements.machine_noise(task, seeds) if timed else None
-        _measure_speed(draft, claim, curves, table(EXPERT)[:, -1], base, resamples, rng, noise)
+        whole = measurements.is_whole(task, benchmark)
+        one, other = (curves[name] for name in claim.runs)
+        found = speed(one, other, table(EXPERT)[:, -1], base, resamples, rng, whole=whole)
+        _measure_speed(draft, claim, found, noise)
         return
 
     ends = claim.statistic not in ("worst-drop", "drop-from-best")
     responses = min(measured[name].responses(last=ends) for name in names)
-    whole = benchmark in benchmarks.WHOLE
+    whole = measurements.is_whole(task, benchmark)
     estimate = partial(over_blocks if whole else mean_effect, responses=responses)
     if whole:
         draft.notes.append(
@@ -234,15 +239,9 @@ def _measure_runs(
 def _measure_speed(
     draft: Draft,
     claim: DifferenceClaim,
-    curves: Mapping[str, Curve],
-    expert: Array,
-    base: Array,
-    resamples: int,
-    rng: np.random.Generator,
+    found: Speed,
     noise: Part | None,
 ) -> None:
-    first, second = (curves[name] for name in claim.runs)
-    found = speed(first, second, expert, base, resamples, rng)
     if math.isnan(found.effect.value):
         draft.side = UNDECIDED
         draft.notes.append("The expert gained nothing over the base.")

@@ -58,13 +58,16 @@ def speed(
     first: Curve,
     second: Curve,
     expert_S_P: Array,
-    base_P: Array,
+    base_S_P: Array,
     resamples: int,
     rng: np.random.Generator,
+    *,
+    whole: bool = False,
 ) -> Speed:
     """Estimate the factor (logarithm) by which the first run is faster than the second one.
 
-    The base's accuracies are `base_P`; a run's curve is one of S seeds, the same in all.
+    All are of S seeds, the same in all; a base that serves all is repeated. Where the prompts are
+    the `whole` of what there is, several seeds alone say how sure the factor is.
     """
     seeds, prompts = expert_S_P.shape
     runs = (first, second)
@@ -73,7 +76,7 @@ def speed(
         def mean(table_S_P: Array) -> Array:
             return np.asarray(np.einsum("rs,rs->r", seeds_R_S, prompts_R_P @ table_S_P.T))
 
-        base_R = prompts_R_P @ base_P
+        base_R = mean(base_S_P)
         gain_R = mean(expert_S_P) - base_R
         times, nevers = [], []
         for run in runs:
@@ -88,23 +91,31 @@ def speed(
 
     all_seeds, all_prompts = np.full((1, seeds), 1 / seeds), np.full((1, prompts), 1 / prompts)
     value, *missed = (part[0] for part in logs(all_seeds, all_prompts))
-    by_seeds, by_prompts = [], []
+    drawn: dict[str, list[tuple[Array, Flags, Flags]]] = {"seeds": [], "prompts": []}
     for seeds_R_S, prompts_R_P in resampled(seeds, prompts, resamples, rng):
         rows = len(seeds_R_S)
-        by_seeds.append(logs(seeds_R_S, np.repeat(all_prompts, rows, 0)))
-        by_prompts.append(logs(np.repeat(all_seeds, rows, 0), prompts_R_P))
-    seeds_R, *seeds_never = (np.concatenate(part) for part in zip(*by_seeds, strict=True))
-    prompts_R, *prompts_never = (np.concatenate(part) for part in zip(*by_prompts, strict=True))
-    lost = float(np.isnan(np.append(seeds_R, prompts_R)).mean())
+        if seeds > 1:
+            drawn["seeds"].append(logs(seeds_R_S, np.repeat(all_prompts, rows, 0)))
+        if seeds == 1 or not whole:
+            drawn["prompts"].append(logs(np.repeat(all_seeds, rows, 0), prompts_R_P))
+    ratios, *nevers = (
+        {name: np.concatenate([one[i] for one in found]) for name, found in drawn.items() if found}
+        for i in range(3)
+    )
+    lost = float(np.isnan(np.concatenate([*ratios.values()])).mean())
     if math.isnan(value) or lost == 1.0:
         return Speed(Effect(math.nan, (), seeds, prompts), 1.0, 1.0, 1.0)
-    parts = [Part(float(np.nanvar(prompts_R)), prompts - 1)]
-    if seeds > 1:
-        parts.append(Part(float(np.nanvar(seeds_R)) * seeds / (seeds - 1), seeds - 1))
+    counts = {"prompts": prompts, "seeds": seeds}
+    parts = [
+        # The mean over S that are drawn of S varies less than that of S new ones.
+        Part(float(np.nanvar(ratios[name])) * (n / (n - 1) if name == "seeds" else 1), n - 1)
+        for name, n in counts.items()
+        if name in ratios
+    ]
     effect = Effect(float(value), tuple(parts), seeds, prompts)
     # A run that other seeds or other prompts would not have brought there was lucky.
     first_never, second_never = (
-        1.0 if one else max(float(two_R.mean()), float(three_R.mean()))
-        for one, two_R, three_R in zip(missed, seeds_never, prompts_never, strict=True)
+        1.0 if one else max(float(never_R.mean()) for never_R in never.values())
+        for one, never in zip(missed, nevers, strict=True)
     )
     return Speed(effect, first_never, second_never, lost)

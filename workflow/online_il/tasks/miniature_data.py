@@ -50,6 +50,17 @@ def data_problems(data: MiniatureData) -> Iterator[Problem]:
         yield from _outside_count_problems(data, operators, value_range)
 
 
+def whole_benchmarks(data: MiniatureData) -> list[str]:
+    """Name the benchmarks whose prompts are all that there are, and no sample of more.
+
+    The facts are; and the in-distribution instances where no solvable one is left out.
+    """
+    written = data.value_range or (0, miniature.LARGEST)
+    there = solvable(_ranges(data.in_distribution), data.operators, written)
+    asked = data.train + data.validation + data.id
+    return ["forgetting", *(["id"] if there == asked else [])]
+
+
 @spared
 def _inside_count_problems(
     data: MiniatureData, operators: str, value_range: Bounds
