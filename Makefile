@@ -14,7 +14,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini smoke mixture sweep mixture-sweep compare download-paper test test-fast test-faults test-slurm test-vllm \
+.PHONY: setup setup-gpu mini study smoke mixture sweep mixture-sweep compare download-paper test test-fast test-faults test-slurm test-vllm \
   test-browser lint benchmark clean
 
 setup: .venv/ready
@@ -33,6 +33,11 @@ setup-gpu: setup .venv-gpu/ready
 mini: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/mini -- \
 	  $(BIN)/snakemake --cores $(CORES)
+	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
+
+# All planned looks of the miniature, one after another; stopped, it goes on where it was.
+study: setup
+	$(BIN)/python workflow/scripts/study.py --config config/mini.yaml --cores $(CORES)
 	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
 
 smoke: setup

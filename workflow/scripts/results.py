@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from online_il.claims.board import count_summary, effect, margin
+from online_il.claims.board import count_summary, decided_in_words, effect, margin
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.files import write_text
 from online_il.layout import Layout
@@ -80,7 +80,7 @@ def run(options: Options) -> None:
         "",
         f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, "
         f"{os.cpu_count()} cores, {hours:.1f} hours of processor time in {count} jobs. "
-        f"{count_summary(claims)}.",
+        f"{count_summary(claims)}. {decided_in_words(claims)}".rstrip(),
         "",
         *markdown_table(COLUMNS, map(row, ordered)),
         "",

@@ -241,7 +241,7 @@ def _finished(
     """Set the figure's title, and below it what the reader must know to read it."""
     means = pd.concat([measure.means for measure in shown])
     prompts = in_words(means["n_prompts"], "prompt")
-    trained = means[means["step"] > 0]  # The one base serves all seeds.
+    trained = means[means["step"] > 0]  # One base may serve all seeds.
     several = trained["seeds"].max() > 1
     begin = (
         "all start from the base."

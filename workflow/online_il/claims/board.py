@@ -11,6 +11,7 @@ from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 from online_il.layout import Layout
 from online_il.markdown import markdown_table
 from online_il.program.progress import summary_of
+from online_il.statistics.looks import plan_of
 
 LOOKS = {
     "supported": ("✔", "green"),
@@ -42,7 +43,9 @@ def show(results: Path) -> None:
     layout = Layout(results)
     path = layout.claims()
     if path.is_file():
-        Console().print(board_table(read_claims(path)))
+        claims = read_claims(path)
+        Console().print(board_table(claims))
+        print("\n".join(filter(None, [decided_in_words(claims)])))
     print(summary_of(results))
     if layout.report.is_file():
         print(f"report: {layout.report}")
@@ -58,6 +61,23 @@ def count_summary(claims: ClaimVerdicts) -> str:
     """Say how many claims have each verdict, without verdicts that none has."""
     parts = [f"{count} {name}" for name, count in verdict_counts(claims).items() if count]
     return f"{len(claims.claims)} claims: {', '.join(parts)}"
+
+
+def decided_in_words(claims: ClaimVerdicts) -> str:
+    """Say at which of the planned looks a study is, and how many claims of runs each decided."""
+    if not claims.looks:
+        return ""
+    plan = plan_of(tuple(claims.looks))
+    reached = plan.reached(claims.blocks)
+    if not reached:
+        return f"{claims.blocks} blocks: nothing of runs is decided before {plan.looks[0]}."
+    decided = [sum(claim.decided_at == look for claim in claims.claims) for look in reached]
+    each = ", ".join(f"{n} at {look}" for n, look in zip(decided, reached, strict=True))
+    left = sum(claim.verdict == "undecided" for claim in claims.claims)
+    return (
+        f"Look {len(reached)} of {len(plan.looks)}, at {reached[-1]} blocks: "
+        f"claims decided: {each}; undecided: {left}."
+    )
 
 
 def effect(claim: ClaimVerdict) -> str:
@@ -90,6 +110,7 @@ def claims_markdown(claims: ClaimVerdicts) -> str:
     lines = [
         "# Claims",
         "",
+        *filter(None, [decided_in_words(claims)]),
         f"{count_summary(claims)}. Intervals are at {100 * claims.level:g} %, over curves for all",
         "checkpoints at once; p is two-sided, of the margin's nearest end, corrected within its",
         "family (Holm); detectable is the distance from the margin that 80 % of such studies would",

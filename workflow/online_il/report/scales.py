@@ -23,15 +23,15 @@ WHAT = {
         "a transformer of some 139,000 parameters, trained from scratch on a small Countdown, "
         "in place of a pretrained language model",
         "It cannot show what pretraining, a large vocabulary or long reasoning change, nor "
-        "anything about GSM8K, DeepScaleR, MMLU or the models of Table 1. One base serves all "
-        "seeds, so no interval covers what another base would do.",
+        "anything about GSM8K, DeepScaleR, MMLU or the models of Table 1.",
     ),
     "paper": (
         "the paper's models, data and settings",
-        "One base serves all seeds, as in the paper, so no interval covers what another base would "
-        "do. Where the paper leaves a setting open, it is ours, and is listed below.",
+        "Where the paper leaves a setting open, it is ours, and is listed below.",
     ),
 }
+SHARED = "One base serves all seeds, so no interval covers what another base would do."
+OWN = "Each seed has a base of its own, so that intervals cover what another base would do."
 OTHER = (
     "a study of its own, with the settings listed below",
     "What it cannot show follows from its models and data; the paper has no such study.",
@@ -46,4 +46,9 @@ def scale_of(study: Study) -> Scale:
             seeds = max(len(task.seeds_of(run)) for run in task.runs)
             plural = "s" if seeds != 1 else ""
             measured.append(f"{task.name}: {len(task.runs)} runs, {seeds} seed{plural}")
-    return Scale(*WHAT.get(study.scale, OTHER), "; ".join(measured))
+    what, limits = WHAT.get(study.scale, OTHER)
+    bases = [base for task in study.tasks for base in task.named_bases.values()]
+    if bases:
+        shared = any(base.seed is not None for base in bases)
+        limits = f"{limits} {SHARED if shared else OWN}"
+    return Scale(what, limits, "; ".join(measured))
