@@ -74,29 +74,29 @@ WRONG = [
     (
         EXPERT,
         "steps",
-        "80\n        seeds: [1, 8]",
+        "80\n        seeds: [11, 8]",
         1,
         "tasks[0].runs[0].seeds",
-        "[1, 8]",
+        "[11, 8]",
         "the task has no seed 8|add",
     ),
     (
         EXPERT,
         "steps",
-        "80\n        seeds: [1, 1]",
+        "80\n        seeds: [11, 11]",
         1,
         "tasks[0].runs[0].seeds[1]",
-        "1",
+        "11",
         "listed twice|keep one",
     ),
     (
         EXPERT,
         "steps",
-        "80\n        seeds: [1]",
+        "80\n        seeds: [11]",
         "- name: sft-realizable",
         "tasks[0].runs[1].seeds",
         "",
-        "its expert 'expert' has no seed 2, 3|keep to the seeds of 'expert'",
+        "its expert 'expert' has no seed 12, 13, 14, 15, 16, 17, 18, 19, 20|keep to the seeds of 'expert'",
     ),
     # Checkpoints and batches.
     (
@@ -280,7 +280,7 @@ def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:
     text, _ = put(text, GRPO, "micro_batch_size", "24")
     text, _ = put(text, SFT, "max_grad_norm", "high")
     text, _ = put(text, "\nresources:\n", "mem_mb", "0")
-    text, _ = put(text, TASK, "seeds", "[1, 1]")
+    text, _ = put(text, TASK, "seeds", "[1, 1, 2]")
     text, _ = put(text, TASK, "train", "99999")
     text, _ = put(text, TASK, "value_range", "null")
     text, _ = put(text, OUTSIDE, "numbers", "[20, 1]")
@@ -300,7 +300,7 @@ def test_twelve_problems_are_named_at_once(tmp_path: Path) -> None:
         "resources.pretrain.mem_mb = 0",
         "tasks[0].seeds[1] = 1",
         "tasks[0].data.value_range = null",
-        "tasks[0].data.in_distribution: train + validation + id ask for 100447",
+        "tasks[0].data.in_distribution: train + validation + id ask for 100741",
         "tasks[0].data.out_of_distribution.numbers = [20, 1]",
         "tasks[0].base.architecture.head_dim = 3",
         "tasks[0].runs[0].stepps = 80",
@@ -360,14 +360,14 @@ def test_a_student_is_five_lines_of_yaml(tmp_path: Path) -> None:
 
 
 def test_a_runs_own_seeds_and_checkpoints_come_first(tmp_path: Path) -> None:
-    text, _ = put(MINI, "- name: sft-self\n", "steps", "50\n        seeds: [2]")
-    text, _ = put(text, "- name: sft-self\n", "seeds", "[2]\n        checkpoints: [30, 10]")
+    text, _ = put(MINI, "- name: sft-self\n", "steps", "50\n        seeds: [12]")
+    text, _ = put(text, "- name: sft-self\n", "seeds", "[12]\n        checkpoints: [30, 10]")
     path = tmp_path / "study.yaml"
     path.write_text(text)
     study = load(path)
     task = study.tasks[0]
     (run,) = [run for run in task.runs if run.name == "sft-self"]
-    assert task.seeds_of(run) == [2]
+    assert task.seeds_of(run) == [12]
     assert task.checkpoints_of(run) == [10, 30, 50]
     assert task.checkpoints_of(run.model_copy(update={"checkpoints": []})) == [50]
 

@@ -98,7 +98,7 @@ BETWEEN: list[Fault] = [
     ("tasks.0.benchmarks", ["id", "id"], "tasks.0.benchmarks.1", "listed twice"),
     ("tasks.0.benchmarks", ["id", "mmlu"], "tasks.0.benchmarks.1", "no such benchmark"),
     ("tasks.0.seeds", [1, 2, 3, 1], "tasks.0.seeds.3", "listed twice"),
-    ("tasks.0.seeds", [1, -2], "tasks.0.seeds.1", "this is no seed"),
+    ("tasks.0.seeds", [1, -2, 3], "tasks.0.seeds.1", "this is no seed"),
     ("tasks.0.data.value_range", None, "", "can write only"),
     ("tasks.0.data.train", 9999, "tasks.0.data.in_distribution", "ask for"),
     ("tasks.0.data.out_of_distribution.answers", [1, 100], "", "can write only"),

@@ -38,6 +38,7 @@ def test_a_study_writes_what_differs_from_the_one_that_it_extends(tmp_path):
             scale: mine
             evaluation: {policy: {max_new_tokens: 99}}
             theory: null
+            blocks: 1
             tasks:
               - name: countdown
                 seeds: [7]
@@ -119,7 +120,7 @@ def test_every_problem_is_told_with_the_file_that_it_stands_in(tmp_path):
         sclae: mine
         tasks:
           - name: countdown
-            seeds: [1, 1]
+            seeds: [1, 1, 2]
     """.lstrip("\n")
     path = written(tmp_path, mine=mine, theirs=theirs)
     with pytest.raises(ConfigError) as refused:
@@ -182,7 +183,7 @@ def test_a_task_has_the_studys_settings_but_for_what_it_writes():
 
 def of_task(key: str, value: str) -> str:
     """The miniature with a part that its task has of its own."""
-    return MINI.replace("    seeds: [1, 2, 3]\n", f"    seeds: [1, 2, 3]\n    {key}: {value}\n")
+    return re.sub(r"(?m)^    seeds: .*\n", rf"\g<0>    {key}: {value}\n", MINI)
 
 
 @pytest.mark.parametrize(

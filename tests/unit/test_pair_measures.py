@@ -178,14 +178,14 @@ def written(folder, **changed) -> None:
 
 def test_responses_are_read_by_prompt_and_sample(tmp_path):
     written(tmp_path)
-    found = answers(tmp_path, 2, "id")
+    found = answers(tmp_path, 2, "id", 2)
     assert found.responses == [[1, 2], [2, 0]] and found.truncated == 1
     assert found.share_learnable_N is None and found.reward_N.tolist() == [0.5, 0.5]
 
 
 def test_responses_that_are_missing_or_have_no_tokens_are_refused_with_a_remedy(tmp_path):
     with pytest.raises(InputError, match=r"no such file; delete .* and start again"):
-        answers(tmp_path, 2, "id")
+        answers(tmp_path, 2, "id", 2)
     written(tmp_path, token_ids=None)
     with pytest.raises(InputError, match="without the tokens that were sampled; delete"):
-        answers(tmp_path, 2, "id")
+        answers(tmp_path, 2, "id", 2)

@@ -43,7 +43,7 @@ def problems(path: Path, value: str) -> list[tuple[str, str, str]]:
             "resources.pretrain.runtime = 4:00:00|YAML reads this as 14400|write minutes: 240",
         ),
         ("seed: 20261123", "seed: 0123", "evaluation.seed = 0123|reads this as 83|write 123"),
-        ("seeds: [1, 2, 3]", "seeds: [1, 010]", "tasks[0].seeds[1] = 010|as 8|write 10"),
+        ("seeds: [11, 12,", "seeds: [11, 010,", "tasks[0].seeds[1] = 010|as 8|write 10"),
         ('keywords: ["no"', "keywords: [no", 'keywords[0] = no|as false|write "no", in quotes'),
         ("scale: mini", "scale: 2026-11-25", "scale = 2026-11-25|a date|in quotes"),
         # Text that is no number to YAML either is refused by the classes; minutes are told there.
