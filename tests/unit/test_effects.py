@@ -277,12 +277,18 @@ def curve(rng: np.random.Generator, levels: list[float], seeds: int = 3) -> np.n
     return (rng.random((seeds, len(levels), 300)) < level).astype(float)
 
 
+def one_base(rng: np.random.Generator) -> np.ndarray:
+    """The answers of a base that serves three seeds."""
+    return np.repeat(curve(rng, [0.1])[0], 3, axis=0)
+
+
 def test_half_the_cost_is_twice_as_fast():
     rng = np.random.default_rng(13)
     accuracy = curve(rng, [0.1, 0.4, 0.6, 0.7, 0.7])
     cost = np.array([0.0, 10, 20, 40, 80])
+    base = np.repeat(accuracy[:1, 0], 3, axis=0)
     found = speed(
-        Curve(accuracy, cost / 2), Curve(accuracy, cost), accuracy[:, -1], accuracy[0, 0], 1000, rng
+        Curve(accuracy, cost / 2), Curve(accuracy, cost), accuracy[:, -1], base, 1000, rng
     )
     assert math.exp(found.effect.value) == pytest.approx(2)
     assert found.first_never == found.second_never == found.lost == 0
@@ -295,7 +301,7 @@ def test_the_time_of_three_seeds_is_known_as_three_seeds_allow():
     cost = np.array([0.0, 10, 20, 40, 80])
     steep, flat = ([0.1, 0.6, 0.7, 0.7, 0.7], [0.1, 0.3, 0.5, 0.66, 0.7])
     runs = [Curve(curve(rng, levels), cost) for levels in (steep, flat)]
-    found = speed(*runs, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
+    found = speed(*runs, curve(rng, [0.7])[:, 0], one_base(rng), 1000, rng)
     assert found.effect.value > 0 and [part.freedom for part in found.effect.parts] == [299, 2]
     assert all(part.variance > 0 for part in found.effect.parts)
 
@@ -304,7 +310,7 @@ def test_a_run_that_never_gets_there_is_said_so():
     rng = np.random.default_rng(15)
     cost = np.array([0.0, 10, 20])
     good, bad = Curve(curve(rng, [0.1, 0.6, 0.7]), cost), Curve(curve(rng, [0.1, 0.1, 0.2]), cost)
-    found = speed(good, bad, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
+    found = speed(good, bad, curve(rng, [0.7])[:, 0], one_base(rng), 1000, rng)
     assert (found.first_never, found.second_never) == (0, 1)
 
 
@@ -315,7 +321,7 @@ def test_a_run_that_got_there_by_luck_is_said_so():
     ends = [curve(rng, [0.1, 0.5, level], seeds=1) for level in (0.8, 0.6, 0.6)]
     barely = Curve(np.concatenate(ends), cost)
     good = Curve(curve(rng, [0.1, 0.7, 0.7]), cost)
-    found = speed(barely, good, curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0], 1000, rng)
+    found = speed(barely, good, curve(rng, [0.7])[:, 0], one_base(rng), 1000, rng)
     # All three draws of the mean, of 27, are those without the good seed: 8 of 27 never cross.
     assert 0.2 < found.first_never < 1 and found.second_never == 0
 
@@ -325,7 +331,7 @@ def test_a_clock_that_runs_so_many_times_as_fast_is_the_same_clock():
     rng = np.random.default_rng(25)
     cost = np.array([0.0, 10, 20])
     runs = [curve(rng, [0.8, 0.8, 0.8]), curve(rng, [0.1, 0.5, 0.8])]
-    expert, base = curve(rng, [0.7])[:, 0], curve(rng, [0.1])[0, 0]
+    expert, base = curve(rng, [0.7])[:, 0], one_base(rng)
     found = [
         speed(
             *(Curve(run, cost * unit) for run in runs), expert, base, 1000, np.random.default_rng(1)
@@ -340,4 +346,4 @@ def test_an_expert_without_gain_has_no_yardstick():
     rng = np.random.default_rng(16)
     flat = np.zeros((3, 2, 50))
     run = Curve(flat, np.array([0.0, 10]))
-    assert math.isnan(speed(run, run, flat[:, 0], flat[0, 0], 1000, rng).effect.value)
+    assert math.isnan(speed(run, run, flat[:, 0], flat[:, 0], 1000, rng).effect.value)
