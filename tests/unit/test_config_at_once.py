@@ -378,7 +378,7 @@ def test_claims_with_a_fault_are_checked_against_each_other() -> None:
     raw["claims"][0]["runs"] = ["expert", "expert"]
     raw["claims"][1]["kind"] = "zzz"
     raw["claims"][2]["id"] = raw["claims"][3]["id"]
-    (joint,) = [
+    joint, *_ = [
         n
         for n, one in enumerate(raw["claims"])
         if "sft-realizable-matches" in one.get("claims", [])
