@@ -82,15 +82,15 @@ def test_an_override_is_checked_and_named_as_such(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("assignments", "reads", "value"),
     [
-        ("tasks.countdown.seeds=[1, 2]", lambda s: s.tasks[0].seeds, [1, 2]),
-        ("tasks.0.seeds=[3]", lambda s: s.tasks[0].seeds, [3]),
+        ("blocks=2; tasks.countdown.seeds=[1, 2]", lambda s: s.tasks[0].seeds, [1, 2]),
+        ("blocks=null; tasks.0.seeds=[3]", lambda s: s.tasks[0].seeds, [3]),
         ("methods.sft.demonstrations = 64", lambda s: s.methods.sft.demonstrations, 64),
         ("tasks.countdown.runs.sft-self.steps=7", lambda s: s.tasks[0].runs[4].steps, 7),
         ("theory=null; scale=x", lambda s: (s.theory, s.scale), (None, "x")),
         (["theory.horizon.labels=9", "save_minutes=2"], lambda s: s.theory.horizon.labels, 9),
         # A key that the file does not have, and one that it has only from above.
         ("evaluation.responses.id=2", lambda s: s.evaluation.responses, {"id": 2}),
-        ("tasks.countdown.runs.sft-self.seeds=[2]", lambda s: s.tasks[0].runs[4].seeds, [2]),
+        ("tasks.countdown.runs.sft-self.seeds=[12]", lambda s: s.tasks[0].runs[4].seeds, [12]),
     ],
 )
 def test_set_reaches_every_key(tmp_path: Path, assignments, reads, value) -> None:
@@ -102,9 +102,10 @@ def test_set_reaches_every_key(tmp_path: Path, assignments, reads, value) -> Non
 def test_set_takes_the_longest_name_that_is_there(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(MINI.replace("name: countdown", "name: count.down"))
-    assert load(path, {"set": "tasks.count.down.seeds=[3]"}).tasks[0].seeds == [3]
+    one = "blocks=1; "
+    assert load(path, {"set": one + "tasks.count.down.seeds=[3]"}).tasks[0].seeds == [3]
     # As errors write a place.
-    assert load(path, {"set": "tasks[0].seeds=[4]"}).tasks[0].seeds == [4]
+    assert load(path, {"set": one + "tasks[0].seeds=[4]"}).tasks[0].seeds == [4]
 
 
 @pytest.mark.parametrize(

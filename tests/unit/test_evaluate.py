@@ -4,11 +4,13 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.evaluation import planned, seed_of_samples
 from online_il.files import write_json, write_table
 from online_il.generation.response import Response
 from online_il.models import WEIGHTS
@@ -47,18 +49,28 @@ def evaluate():
     return module
 
 
-def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
-    evaluate, tmp_path, monkeypatch
-):
+ROWS = [
+    ("a", "id", "<bos> 1 2 T 3 :", {"numbers": [1, 2], "target": 3}),
+    ("b", "id", "<bos> 2 2 T 4 :", {"numbers": [2, 2], "target": 4}),
+    ("c", "forgetting", "<bos> F 1 2 :", {"grader": "choice", "choices": [4, 9], "correct": 9}),
+]
+GENERATION = Generation(engine="transformers", batch_size=3)
+POLICY = Sampling(max_new_tokens=4)
+PAPER = Sampling(top_k=50, top_p=0.7, max_new_tokens=4)
+SETTINGS = Evaluation(samples_per_prompt=2, seed=11, policy=POLICY, paper=PAPER)
+
+
+def job(evaluate, folder: Path, settings: Evaluation, run: str = "expert", seed: int = 7):
+    """A run with two checkpoints and three prompts; the options of its evaluation."""
     checkpoints = []
     for step in (1, 5):
-        weights = tmp_path / "checkpoints" / f"step{step}" / WEIGHTS
+        weights = folder / "checkpoints" / f"step{step}" / WEIGHTS
         weights.parent.mkdir(parents=True)
         weights.write_bytes(bytes([step]))
         counts = dict.fromkeys(("updates", "samples", "tokens"), step) | {"device_seconds": 0.0}
         hashed = file_hash(weights)
         checkpoints.append(Checkpoint(step=step, weights_hash=hashed, **counts))
-    named = {"task": "countdown", "run": "expert", "method": "grpo", "expert": None, "seed": 7}
+    named = {"task": "countdown", "run": run, "method": "grpo", "expert": None, "seed": seed}
     hashes = {
         "initial_weights_hash": None,
         "expert_hash": None,
@@ -66,25 +78,44 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
         "code_hash": "",
     }
     record = RunRecord(**named, **hashes, settings={}, checkpoints=checkpoints, versions={})
-    write_json(record, tmp_path / "run.json")
+    write_json(record, folder / "run.json")
     origin = {"task": "countdown", "source": "", "revision": ""}
-    rows = [
-        ("a", "id", "<bos> 1 2 T 3 :", {"numbers": [1, 2], "target": 3}),
-        ("b", "id", "<bos> 2 2 T 4 :", {"numbers": [2, 2], "target": 4}),
-        ("c", "forgetting", "<bos> F 1 2 :", {"grader": "choice", "choices": [4, 9], "correct": 9}),
-    ]
     write_table(
         [
             {"prompt_id": i, "split": split, "text": text, "answer": json.dumps(answer), **origin}
-            for i, split, text, answer in rows
+            for i, split, text, answer in ROWS
         ],
         Prompts,
-        tmp_path / "prompts.parquet",
+        folder / "prompts.parquet",
         {},
     )
-    policy = Sampling(max_new_tokens=4)
-    paper = Sampling(top_k=50, top_p=0.7, max_new_tokens=4)
-    settings = Evaluation(samples_per_prompt=2, seed=11, policy=policy, paper=paper)
+    return evaluate.Options(
+        task="countdown",
+        run=run,
+        seed=seed,
+        code="0",
+        settings=settings.model_dump_json(),
+        benchmarks="id,forgetting",
+        checkpoints=folder / "checkpoints",
+        record=folder / "run.json",
+        prompts=folder / "prompts.parquet",
+        generation=GENERATION.model_dump_json(),
+        output=folder / "eval",
+        state=folder / "state",
+        progress=folder / "progress.json",
+    )
+
+
+def asked(count: int) -> list[tuple[str, tuple[int, int]]]:
+    """The prompts that are sampled, each with the keys of its responses."""
+    texts = [ROWS[0][2], ROWS[1][2]]
+    return [(texts[p], (p, sample)) for p in range(2) for sample in range(count)]
+
+
+def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
+    evaluate, tmp_path, monkeypatch
+):
+    options = job(evaluate, tmp_path, SETTINGS)
     engine, opened = Recorder(), []
 
     def engine_for(policy, generation):
@@ -92,32 +123,15 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
         return engine
 
     monkeypatch.setattr(evaluate, "engine_for", engine_for)
-    generation = Generation(engine="transformers", batch_size=3)
-    options = evaluate.Options(
-        task="countdown",
-        run="expert",
-        seed=7,
-        code="0",
-        settings=settings.model_dump_json(),
-        benchmarks="id,forgetting",
-        checkpoints=tmp_path / "checkpoints",
-        record=tmp_path / "run.json",
-        prompts=tmp_path / "prompts.parquet",
-        generation=generation.model_dump_json(),
-        output=tmp_path / "eval",
-        state=tmp_path / "state",
-        progress=tmp_path / "progress.json",
-    )
     evaluate.run(options)
-    texts = {"a": rows[0][2], "b": rows[1][2]}
-    asked = [(texts["a"], (0, 0)), (texts["a"], (0, 1)), (texts["b"], (1, 0)), (texts["b"], (1, 1))]
+    (seed,) = seeds_of(engine)
     work = [
-        ("respond", (asked, policy, 11)),
-        ("respond", (asked, paper, 11)),
+        ("respond", (asked(2), POLICY, seed)),
+        ("respond", (asked(2), PAPER, seed)),
         # The space before a choice belongs to it.
-        ("loglikelihoods", ([rows[2][2]], [[" 4", " 9"]])),
+        ("loglikelihoods", ([ROWS[2][2]], [[" 4", " 9"]])),
     ]
-    assert opened == [generation]
+    assert opened == [GENERATION]
     assert engine.calls == [("load", "step1"), *work, ("load", "step5"), *work]
     scored = json.loads((tmp_path / "eval" / "step5" / "forgetting.json").read_text())
     assert scored["accuracy"] == 1.0
@@ -131,3 +145,101 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
 
 def cut_short(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+# ---- how many responses, and of which random numbers ----
+
+
+def seeds_of(engine: Recorder) -> set[int]:
+    return {call[1][2] for call in engine.calls if call[0] == "respond"}
+
+
+def evaluated(evaluate, folder: Path, monkeypatch, settings: Evaluation, **policy) -> Recorder:
+    engine = Recorder()
+    monkeypatch.setattr(evaluate, "engine_for", lambda policy, generation: engine)
+    evaluate.run(job(evaluate, folder, settings, **policy))
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("changes", "first", "last"),
+    [
+        ({}, [(2, POLICY), (2, PAPER)], [(2, POLICY), (2, PAPER)]),
+        ({"samples_at_last": 3}, [(2, POLICY), (2, PAPER)], [(3, POLICY), (2, PAPER)]),
+        ({"paper_checkpoints": "last"}, [(2, POLICY)], [(2, POLICY), (2, PAPER)]),
+        (
+            {"samples_at_last": 3, "paper_checkpoints": "last", "responses": {"id": 1}},
+            [(1, POLICY)],
+            [(3, POLICY), (1, PAPER)],
+        ),
+        ({"samples_at_last": 3, "paper": None}, [(2, POLICY)], [(3, POLICY)]),
+    ],
+)
+def test_the_last_checkpoint_is_sampled_as_its_settings_say(
+    evaluate, tmp_path, monkeypatch, changes, first, last
+):
+    settings = Evaluation.model_validate(SETTINGS.model_dump() | changes)
+    engine = evaluated(evaluate, tmp_path, monkeypatch, settings)
+    parts, calls = [], []
+    for name, what in engine.calls:
+        if name == "load":
+            calls = []
+            parts.append(calls)
+        elif name == "respond":
+            calls.append((what[0], what[1]))
+    assert parts == [[(asked(count), one) for count, one in part] for part in (first, last)]
+    # Choices are scored once at each checkpoint, however many responses there are.
+    assert sum(name == "loglikelihoods" for name, _ in engine.calls) == 2
+    for step, part in ((1, first), (5, last)):
+        folder = tmp_path / "eval" / f"step{step}"
+        names = {path.stem for path in folder.glob("*.json")}
+        paper = {"id.paper"} if len(part) == 2 else set()
+        assert names == {"id", "forgetting"} | paper
+        record = json.loads((folder / "id.json").read_text())
+        assert record["samples_per_prompt"] == part[0][0] and record["n_prompts"] == 2
+        choices = json.loads((folder / "forgetting.json").read_text())
+        assert choices["samples_per_prompt"] == 1
+
+
+def test_policies_of_a_seed_share_random_numbers_and_seeds_do_not(evaluate, tmp_path, monkeypatch):
+    policies = {
+        (run, seed, start): evaluated(
+            evaluate,
+            tmp_path / f"{run}{seed}{start}",
+            monkeypatch,
+            SETTINGS.model_copy(update={"seed": start}),
+            run=run,
+            seed=seed,
+        )
+        for run, seed, start in (
+            *(("expert", 7, 11), ("student", 7, 11), ("expert", 8, 11), ("student", 8, 11)),
+            *(("expert", 11, 7), ("expert", 7, 12)),
+        )
+    }
+    seeds = {key: seeds_of(engine) for key, engine in policies.items()}
+    assert all(len(found) == 1 for found in seeds.values())
+    assert seeds["expert", 7, 11] == seeds["student", 7, 11]
+    assert seeds["expert", 8, 11] == seeds["student", 8, 11]
+    apart = [("expert", 7, 11), ("expert", 8, 11), ("expert", 11, 7), ("expert", 7, 12)]
+    assert len(set.union(*(seeds[key] for key in apart))) == 4
+
+
+def test_no_two_seeds_of_an_evaluation_meet():
+    """Neither neighbours, nor sums, nor the two in the other order: all of 10,000 differ."""
+    pairs = [(seed, policy) for seed in range(100) for policy in range(100)]
+    found = {seed_of_samples(*pair) for pair in pairs}
+    assert len(found) == len(pairs) and all(0 <= seed < 2**32 for seed in found)
+
+
+@pytest.mark.parametrize("order", [(1, 5), (5, 1)])
+def test_the_last_checkpoint_is_the_one_of_the_largest_step(order):
+    rows = pd.DataFrame({"answer": [json.dumps({"numbers": [1, 2], "target": 3})]})
+    counts = dict.fromkeys(("updates", "samples", "tokens"), 1) | {"device_seconds": 0.0}
+    checkpoints = [Checkpoint(step=step, weights_hash="w", **counts) for step in order]
+    settings = SETTINGS.model_copy(update={"samples_at_last": 9, "paper_checkpoints": "last"})
+    found = planned(checkpoints, {"id": rows}, settings)
+    assert {(one.checkpoint.step, one.sampling, one.responses) for one in found} == {
+        (1, "policy", 2),
+        (5, "policy", 9),
+        (5, "paper", 2),
+    }
