@@ -28,8 +28,12 @@ def fake_study(
     n_prompts=PROMPTS,
     samplings=("policy", "paper"),
     benchmarks=("id", "ood", "forgetting"),
+    at_last=1,
 ) -> None:
-    """Write evaluations, responses, runs and training tables as a study would."""
+    """Write evaluations, responses, runs and training tables as a study would.
+
+    Each seed has a base of its own; `at_last` are the responses at a run's last checkpoint.
+    """
     rng = np.random.default_rng(1)
     for task in tasks:
         for run, (method, expert, checkpoints, last) in runs.items():
@@ -56,6 +60,7 @@ def fake_study(
                                 sampling,
                                 min(p, 0.95),
                                 n_prompts,
+                                at_last if step == checkpoints[-1][0] else 1,
                             )
 
 
@@ -122,14 +127,16 @@ def _fake_evaluation(
     sampling,
     p,
     n_prompts,
+    responses,
 ) -> None:
     folder = results / "eval" / task / run / f"seed{seed}" / f"step{step}"
     name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
-    correct = rng.random(n_prompts) < p + (0.02 * (seed - 2))
+    responses = 1 if benchmark == "forgetting" else responses
+    correct = rng.random(n_prompts * responses) < p + (0.02 * ((seed - 1) % 10 - 1))
     rows = pd.DataFrame(
         {
-            "prompt_id": [f"{task}-{benchmark}-{i}" for i in range(n_prompts)],
-            "sample_index": 0,
+            "prompt_id": [f"{task}-{benchmark}-{i // responses}" for i in range(len(correct))],
+            "sample_index": np.arange(len(correct)) % responses,
             "policy": f"{run}/step{step}",
             "seed": seed,
             "text": "1 + 2 =",
@@ -158,7 +165,7 @@ def _fake_evaluation(
         sampling=sampling,
         sampling_settings={"temperature": 1.0},
         n_prompts=n_prompts,
-        samples_per_prompt=1,
+        samples_per_prompt=responses,
         accuracy=float(correct.mean()),
         accuracy_stderr=0.01,
         format_rate=None,

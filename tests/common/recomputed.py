@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import yaml
-from recomputed_effects import Estimate, students, two_way
+from recomputed_effects import Estimate, crossing, students, two_way
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -23,7 +23,7 @@ GROUPS = {
     "out-of-distribution": ["ood"],
     "forgetting": ["forgetting", "mmlu"],
 }
-WHOLE, CLOCKS = {"forgetting"}, {"updates", "samples", "device-seconds"}
+CLOCKS = {"updates", "samples", "device-seconds"}
 PLACE = re.compile(r"eval/([^/]+)/([^/]+)/seed(\d+)/step(\d+)/([^/.]+)\.parquet$")
 DRAWS = 10_000
 
@@ -57,25 +57,25 @@ def read(results):
     return found, pd.DataFrame(costs).drop_duplicates(["task", "run", "seed", "step"])
 
 
-def crossing(curve, cost, level):
-    """Where a curve first reaches a level, and whether it does."""
-    above = np.flatnonzero(curve >= level)
-    if not len(above):
-        return cost[-1], True
-    k = max(above[0], 1)
-    rise = curve[k] - curve[k - 1]
-    part = np.clip((level - curve[k - 1]) / (rise if rise > 0 else 1.0), 0, 1)
-    return max(cost[k - 1] + part * (cost[k] - cost[k - 1]), 1e-9 * cost[-1]), False
-
-
 class Study:
-    def __init__(self, results, claims):
-        self.results = results
+    """`whole`: (task, benchmark) whose prompts are all there are. `looks`: planned, in blocks."""
+
+    def __init__(self, results, claims, whole=(), looks=(), blocks=None):
+        self.results, self.whole = results, whole
+        self.looks, self.blocks, self.first = looks, blocks, None
         self.runs, self.costs = read(results)
         self.claims = yaml.safe_load(claims.read_text())["claims"]
         self.rows, self.rng = {}, np.random.default_rng(7)
 
     # ---- numbers ----
+
+    def is_base(self, task, name):
+        return self.base_of(task, name) == name
+
+    def looked_at(self, task):
+        """The first seeds of a task's runs, as many as the look has blocks."""
+        own = self.costs[(self.costs["task"] == task) & (self.costs["start"] != "")]
+        return set(sorted(own["seed"].unique())[: self.first])
 
     def base_of(self, task, run):
         starts = self.costs[self.costs["task"] == task].drop_duplicates("run").set_index("run")
@@ -97,19 +97,23 @@ class Study:
             needed += [starts[name].partition("@")[0] for name in names if name in starts]
         if not set(needed) <= runs.keys():
             return None
-        # A base serves all seeds.
-        trained = [name for name in needed if self.base_of(task, name) != name]
-        seeds = sorted(set.intersection(*(set(runs[name]["seeds"]) for name in trained)))
+        # A base of one seed serves all; else each seed has its own.
+        shared = [n for n in runs if self.is_base(task, n) and len(runs[n]["seeds"]) == 1]
+        own = (set(runs[name]["seeds"]) for name in needed if name not in shared)
+        seeds = sorted(self.looked_at(task).intersection(*own))
+        if not seeds:
+            return None
 
         def cube(name):
             one = runs[name]
-            if self.base_of(task, name) == name:
+            if name in shared:
                 return np.repeat(one["a"][:1, -1:], len(seeds), 0)
             return one["a"][[one["seeds"].index(seed) for seed in seeds]]
 
         ends = claim["statistic"] not in ("worst-drop", "drop-from-best")
         m = min(runs[name]["m"][-1] if ends else min(runs[name]["m"]) for name in needed)
-        estimate = students if on in WHOLE else two_way
+        whole = (task, on) in self.whole
+        estimate = students if whole else two_way
         margin, side = claim["margin"], claim.get("expect", claim["kind"])
         if side == "degradation":
             side = "below" if claim["statistic"] == "worst-drop" else "above"
@@ -121,13 +125,13 @@ class Study:
         last = [cube(name)[:, -1] for name in names]
         found = {"number": (task, on, claim["statistic"], *names), "barred": len(seeds) == 1}
         if clock:
-            return found | self.clock(claim, task, names, seeds, cube, region)
+            return found | self.clock(claim, task, names, seeds, cube, region, whole)
         if claim["statistic"] == "worst-drop":
             drops = cube(base) - cube(names[0])
-            return found | self.curve(drops, claim["margin"], estimate, m, on in WHOLE)
+            return found | self.curve(drops, claim["margin"], estimate, m, whole)
         if claim["kind"] == "range":
             pairs = [a - b for i, a in enumerate(last) for j, b in enumerate(last) if i != j]
-            return found | self.curve(np.stack(pairs, 1), claim["margin"], estimate, m, on in WHOLE)
+            return found | self.curve(np.stack(pairs, 1), claim["margin"], estimate, m, whole)
         if claim["kind"] == "degradation":
             before = np.concatenate([cube(base), cube(names[0])[:, :-1]], 1)
             if claim["statistic"] == "final-drop":
@@ -172,7 +176,7 @@ class Study:
         p = max(p, (1 + (size >= stats.norm.isf(p / 2)).sum()) / 1001)
         return {"effect": top, "p": p, "side": "contradicted"}
 
-    def clock(self, claim, task, names, seeds, cube, region):
+    def clock(self, claim, task, names, seeds, cube, region, whole):
         costs = self.costs[(self.costs["task"] == task) & self.costs["seed"].isin(seeds)]
         unit, curves = claim["statistic"], []
         first = costs.drop_duplicates("run").set_index("run")["start"]
@@ -186,10 +190,10 @@ class Study:
             cost = costs[costs["run"] == name].groupby("step")[unit].mean().sort_index().to_numpy()
             curve = np.concatenate([cube(before)[:, [at]], cube(name)], 1)
             curves.append((curve, np.append(0.0, cost)))
-        base, expert = cube(self.base_of(task, "expert"))[0, 0], cube("expert")[:, -1]
+        base, expert = cube(self.base_of(task, "expert"))[:, 0], cube("expert")[:, -1]
 
         def log_ratio(rows, columns):
-            start = base @ columns
+            start = rows @ base @ columns
             gain = rows @ expert @ columns - start
             found = [crossing(rows @ (c @ columns), cost, start + 0.9 * gain) for c, cost in curves]
             ratio = math.log(found[1][0] / found[0][0]) if gain > 0 else math.nan
@@ -204,7 +208,8 @@ class Study:
         by_prompt = np.array([log_ratio(each, columns) for columns in drawn])
         if math.isnan(value):
             return {"effect": None, "p": None, "side": "undecided", "barred": True}
-        parts = [(np.nanvar(by_prompt[:, 0]), n - 1)]
+        by_prompt = by_seed if whole and s > 1 else by_prompt
+        parts = [] if whole and s > 1 else [(np.nanvar(by_prompt[:, 0]), n - 1)]
         if s > 1:
             parts.append((np.nanvar(by_seed[:, 0]) * s / (s - 1), s - 1))
         if unit == "device-seconds":
@@ -283,21 +288,43 @@ class Study:
     # ---- verdicts ----
 
     def judge(self, theory):
-        """All verdicts by id; `theory` are those of the theory's claims, as they stand."""
+        """All verdicts by id; `theory` are those of the theory's claims, as they stand.
+
+        Of planned looks the smallest p so far counts, times their number; what is decided stays.
+        """
+        reached = [look for look in self.looks if look <= self.blocks]
+        before, decided = {}, {}
+        for look in reached or [None]:
+            self.first, self.rows = look, {}
+            self.measure(pairs=look == (reached or [None])[-1])
+            for name, one in self.rows.items():
+                if not one or one["p"] is None:
+                    continue
+                one["p"] = min(1.0, one["p"] * max(1, len(self.looks)))
+                one["barred"] = one["barred"] or (self.looks and not reached)
+                old = before.get(name)
+                if old and old["p"] is not None and old["p"] < one["p"] and not old["barred"]:
+                    one |= {"p": old["p"], "side": old["side"], "barred": False}
+            before, verdicts = self.rows, self.verdicts(theory)
+            for name in verdicts:
+                if verdicts[name] in ("supported", "contradicted"):
+                    decided.setdefault(name, verdicts[name])
+        return verdicts | decided
+
+    def measure(self, pairs):
         for claim in self.claims:
-            if claim["kind"] == "discrepancy":
+            if claim["kind"] == "discrepancy" and pairs:
                 self.pairs(claim)
             elif "benchmarks" in claim:
                 for task in sorted({task for task, _ in self.runs}):
                     own = [on for on in GROUPS[claim["benchmarks"]] if (task, on) in self.runs]
                     for on in own:
-                        name = (
-                            f"{task}-{on}-{claim['id']}"
-                            if len(own) > 1
-                            else f"{task}-{claim['id']}"
-                        )
+                        where = f"{task}-{on}" if len(own) > 1 else task
                         found = self.row(claim, task, on)
-                        self.rows[name] = found and found | {"claim": claim, "task": task}
+                        own_row = found and found | {"claim": claim, "task": task}
+                        self.rows[f"{where}-{claim['id']}"] = own_row
+
+    def verdicts(self, theory):
         rows = {name: one for name, one in self.rows.items() if one}
         family, first = {}, {}
         for name, one in rows.items():
@@ -325,11 +352,11 @@ class Study:
             verdicts[name] = "undecided" if one["p_holm"] >= 0.05 else one["alone"]
         for claim in self.claims:
             if claim["kind"] == "conjunction":
-                verdicts[claim["id"]] = self.whole(claim, rows, theory)
+                verdicts[claim["id"]] = self.conjunction(claim, rows, theory)
         return verdicts
 
     @staticmethod
-    def whole(claim, rows, theory):
+    def conjunction(claim, rows, theory):
         alone, against, absent = [], [], False
         for part in claim["claims"]:
             own = [one for one in rows.values() if one["claim"]["id"] == part]
@@ -346,13 +373,12 @@ class Study:
         return "supported" if set(alone) == {"supported"} and not absent else "undecided"
 
 
-def compared(results: Path, claims: Path) -> list[str]:
+def compared(results: Path, claims: Path, whole=()) -> list[str]:
     """Compare the verdicts and effects of claims.json with those made anew; list what differs."""
-    written = {
-        one["id"]: one for one in json.loads((results / "claims.json").read_text())["claims"]
-    }
+    record = json.loads((results / "claims.json").read_text())
+    written = {one["id"]: one for one in record["claims"]}
     theory = {name: one["verdict"] for name, one in written.items() if one["kind"] == "theory"}
-    study = Study(results, claims)
+    study = Study(results, claims, whole, record["looks"], record["blocks"])
     verdicts = study.judge(theory)
     wrong = [
         f"{name}: not judged"

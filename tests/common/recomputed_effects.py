@@ -1,7 +1,11 @@
 """The effects of `recomputed.py`: means of tables of seeds and prompts with their errors."""
 
+import json
 import math
+from itertools import combinations_with_replacement, permutations, product
 
+import numpy as np
+import pandas as pd
 from scipy import optimize, stats
 
 
@@ -46,3 +50,52 @@ def students(table, m, most=1.0):
         return two_way(table, m, most)
     more = 2 * (most / p / m) ** 2 / (s - 1)
     return Estimate(table.mean(), [((table.mean(1).var(ddof=1) + more) / s, s - 1)])
+
+
+def crossing(curve, cost, level):
+    """Where a curve first reaches a level, and whether it does."""
+    above = np.flatnonzero(curve >= level)
+    if not len(above):
+        return cost[-1], True
+    k = max(above[0], 1)
+    rise = curve[k] - curve[k - 1]
+    part = np.clip((level - curve[k - 1]) / (rise if rise > 0 else 1.0), 0, 1)
+    return max(cost[k - 1] + part * (cost[k] - cost[k - 1]), 1e-9 * cost[-1]), False
+
+
+def reached(numbers):
+    """The numbers 0 to 99 that +, - and * make of three, each used once, by way of such numbers."""
+    signs = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
+    found = set()
+    for (a, b, c), one, two in product(permutations(numbers), signs.values(), signs.values()):
+        left, right = one(a, b), two(b, c)
+        found |= {two(left, c)} if 0 <= left <= 99 else set()
+        found |= {one(a, right)} if 0 <= right <= 99 else set()
+    return found & set(range(100))
+
+
+def complete(results):
+    """(task, benchmark) whose prompts are all there are: facts, and instances if none is left out.
+
+    Instances of three numbers: in training, in validation or in the test, within what these span.
+    """
+    found = set()
+    for file in results.glob("data/*/prompts.parquet"):
+        rows, task = pd.read_parquet(file), file.parent.name
+        if (rows["split"] == "forgetting").any():
+            found.add((task, "forgetting"))
+        own = rows[rows["split"].isin(["train", "validation", "id"])]["answer"].map(json.loads)
+        seen = {(*sorted(one["numbers"]), one["target"]) for one in own if "numbers" in one}
+        if not seen or {len(one) for one in seen} != {4}:
+            continue
+        low, high = min(one[0] for one in seen), max(one[2] for one in seen)
+        least, most = min(one[3] for one in seen), max(one[3] for one in seen)
+        every = {
+            (*numbers, target)
+            for numbers in combinations_with_replacement(range(low, high + 1), 3)
+            for target in reached(numbers)
+            if least <= target <= most
+        }
+        if every == seen:
+            found.add((task, "id"))
+    return found

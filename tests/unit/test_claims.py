@@ -266,6 +266,7 @@ def run_claims(folder: Path, *more: object) -> subprocess.CompletedProcess[str]:
     names = {"database": "results.duckdb", "json": "claims.json", "markdown": "claims.md"}
     options = [x for key, name in names.items() for x in (f"--{key}", folder / name)]
     options += ["--claims", CLAIMS, "--measurements", folder / "measurements.duckdb"]
+    options += [] if "--blocks" in more else ["--blocks", 3]
     return warm.run(*command, *options, *more)
 
 

@@ -35,7 +35,15 @@ class Tables:
     def machine_noise(self, task, seeds):
         return self.noise
 
+    def seeds(self, task):
+        trained = [run for name, run in self._runs.items() if run.start and name != "base"]
+        return sorted({seed for run in trained for seed in run.seeds})
+
+    def is_whole(self, task, benchmark):
+        return f"{task}/{benchmark}" in self.whole
+
     noise = None
+    whole = frozenset()
 
 
 def measured(levels: list[float], seeds: list[int], rng: np.random.Generator) -> Measured:
@@ -138,6 +146,7 @@ def test_forgetting_rests_on_seeds_alone_and_says_so():
     }
     tables = Tables(runs)
     tables.benchmarks = lambda task, group: ["forgetting"]
+    tables.whole = {"task/forgetting"}
     found = only(tables, **DROP | {"benchmarks": "forgetting"})
     drops = (hard + shift).mean((1, 2))
     # Two pairs more, of one prompt of 200 each.

@@ -154,8 +154,10 @@ def test_a_study_is_judged_by_its_first_blocks_at_each_look():
 
 def test_before_the_first_look_there_is_no_verdict():
     evidence = Evidence(study(0.01, 0.0, np.random.default_rng(43)), None, [])
-    with pytest.raises(ValueError, match="2 blocks: the first look is at 3"):
-        judge(claims("equivalence"), evidence, PLAN, 2)
+    found = judge(claims("equivalence"), evidence, PLAN, 2)
+    assert [each.verdict for each in found] == ["undecided"] * 2
+    assert found[0].effect == pytest.approx(0, abs=0.02) and found[0].decided_at is None
+    assert "Nothing is decided before the look at 3 blocks." in found[0].note
 
 
 def test_a_verdict_stays_when_later_blocks_are_otherwise():

@@ -6,11 +6,14 @@ also recomputes a real study's.
 """
 
 import ast
+import itertools
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import recomputed
 import recomputed_effects
@@ -28,14 +31,21 @@ MORE = RUNS | {
 }
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("study")
-    fake_study(folder, runs=MORE, n_prompts=150, samplings=("policy",))
+WHOLE = {("countdown", "id"), ("countdown", "forgetting")}
+
+
+def judged(folder: Path, *options: object, **made: object) -> Path:
+    """A made-up study and its claims."""
+    fake_study(folder, runs=MORE, n_prompts=150, samplings=("policy",), **made)
     build(folder, folder / "measurements.duckdb")
-    found = run_claims(folder, "--discrepancy", pair(folder, 0.2))
+    found = run_claims(folder, "--discrepancy", pair(folder, 0.2), *options)
     assert found.returncode == 0, found.stderr
     return folder
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return judged(tmp_path_factory.mktemp("study"))
 
 
 def test_a_made_up_study_is_judged_alike_by_both(study):
@@ -43,6 +53,72 @@ def test_a_made_up_study_is_judged_alike_by_both(study):
     rows = json.loads((study / "claims.json").read_text())["claims"]
     assert sum(row["effect"] is not None for row in rows) > 15
     assert len({row["verdict"] for row in rows}) > 2
+    # Each seed has a base of its own: from the first one's, or of all prompts, all is otherwise.
+    assert recomputed.compared(study, CLAIMS, WHOLE) != []
+    apart = recomputed.Study(study, CLAIMS)
+    for found in apart.runs.values():
+        found["base"] |= {"a": found["base"]["a"][:1], "seeds": [1]}
+    apart.judge({})
+    effects = {row["id"]: row["effect"] for row in rows}
+    name = "countdown-forgetting-unrealizable-drops"
+    assert abs(apart.rows[name]["effect"] - effects[name]) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("seeds", "options"),
+    [
+        ((1, 2, 3), ()),
+        ((11, 12, 13, 14, 15), ("--looks", 3, 6, 10, "--blocks", 5)),
+        (tuple(range(11, 18)), ("--looks", 3, 6, 10, "--blocks", 7)),
+        ((11, 12), ("--looks", 3, 6, "--blocks", 2)),
+    ],
+)
+def test_looks_whole_prompts_and_more_responses_are_judged_alike(tmp_path, seeds, options):
+    folder = judged(
+        *(tmp_path, "--whole", "countdown/id,countdown/forgetting", *options),
+        seeds=seeds,
+        at_last=4,
+    )
+    assert recomputed.compared(folder, CLAIMS, WHOLE) == []
+    rows = json.loads((folder / "claims.json").read_text())["claims"]
+    looks = [row["decided_at"] for row in rows]
+    assert (set(looks) != {None}) == (len(seeds) > 2 and bool(options))
+
+
+def test_one_base_of_all_seeds_is_judged_alike(tmp_path):
+    fake_study(tmp_path, runs=MORE, n_prompts=150, samplings=("policy",))
+    for seed in (2, 3):
+        for place in ("eval", "runs"):
+            shutil.rmtree(tmp_path / place / "countdown" / "base" / f"seed{seed}")
+    build(tmp_path, tmp_path / "measurements.duckdb")
+    assert run_claims(tmp_path).returncode == 0
+    assert recomputed.compared(tmp_path, CLAIMS) == []
+
+
+def test_which_prompts_are_all_there_are_is_counted_out(tmp_path):
+    """Of the numbers 1 to 3, three at a time, and the targets 2 to 5."""
+    every = [
+        (numbers, target)
+        for numbers in itertools.combinations_with_replacement((1, 2, 3), 3)
+        for target in range(2, 6)
+        if target in recomputed_effects.reached(numbers)
+    ]
+    assert recomputed_effects.reached((1, 1, 1)) == {0, 1, 2, 3}
+    # 1 + 1 + 3, 1 * 1 * 3, 1 + 3 - 1, 3 - 1 - 1, (1 + 1) * 3, 3 * 1 - 1, 3 * 1 + 1 and 3 * (1 - 1).
+    assert recomputed_effects.reached((1, 1, 3)) == {0, 1, 2, 3, 4, 5, 6}
+    rows = [
+        {"split": ("train", "validation", "id")[place % 3], "answer": {"numbers": n, "target": t}}
+        for place, (n, t) in enumerate(every)
+    ]
+    rows += [{"split": "forgetting", "answer": {"choices": [1, 2], "correct": 1}}]
+    table = pd.DataFrame(rows)
+    table["answer"] = table["answer"].map(json.dumps)
+    path = tmp_path / "data" / "countdown" / "prompts.parquet"
+    path.parent.mkdir(parents=True)
+    table.to_parquet(path)
+    assert recomputed_effects.complete(tmp_path) == WHOLE
+    table.drop(index=4).to_parquet(path)
+    assert recomputed_effects.complete(tmp_path) == {("countdown", "forgetting")}
 
 
 def test_a_wrong_verdict_and_a_wrong_effect_are_found(study, tmp_path):
@@ -70,4 +146,5 @@ def test_it_shares_nothing_with_the_package(module):
 @pytest.mark.slow
 @pytest.mark.skipif("ONLINE_IL_RESULTS" not in os.environ, reason="no results are named")
 def test_a_real_study_is_judged_alike_by_both():
-    assert recomputed.compared(Path(os.environ["ONLINE_IL_RESULTS"]), CLAIMS) == []
+    results = Path(os.environ["ONLINE_IL_RESULTS"])
+    assert recomputed.compared(results, CLAIMS, recomputed_effects.complete(results)) == []
