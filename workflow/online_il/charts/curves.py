@@ -91,7 +91,9 @@ def measures(
         scored = means[means["benchmark"] == benchmark]
         single = seeds[seeds["benchmark"] == benchmark]
         for task in scored["task"].unique():
-            samplings = set(scored.loc[scored["task"] == task, "sampling"])
+            points = scored.loc[scored["task"] == task, "sampling"].value_counts()
+            # A sampling of last checkpoints alone is no curve; the tables have it.
+            samplings = set(points[points == points.max()].index)
             for sampling in sorted(samplings, key=[*SAMPLINGS, *samplings].index):
                 guessed = benchmark in FORGETTING and chance is not None
                 yield PanelGroup(
