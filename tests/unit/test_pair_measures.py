@@ -189,3 +189,26 @@ def test_responses_that_are_missing_or_have_no_tokens_are_refused_with_a_remedy(
     written(tmp_path, token_ids=None)
     with pytest.raises(InputError, match="without the tokens that were sampled; delete"):
         answers(tmp_path, 2, "id", 2)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_of_more_responses_the_first_are_read_prompt_by_prompt(tmp_path, count):
+    """A last checkpoint has eight; the ones before it, which it is put before, fewer."""
+    row = {
+        "policy": "s/step2", "seed": 1, "text": "a", "n_tokens": 1, "finish_reason": "stop",
+        "reward_tinyzero": math.nan, "correct_strict": math.nan, "correct": False,
+        "format_ok": True,
+    }  # fmt: skip
+    rows = [
+        row
+        | {"prompt_id": prompt, "sample_index": sample, "token_ids": [number, sample]}
+        | {"reward": 10.0 * number + sample}
+        for sample in (2, 0, 1)
+        for number, prompt in ((1, "q"), (0, "p"))
+    ]
+    write_table(rows, Samples, tmp_path / "step2" / "id.parquet", {})
+    found = answers(tmp_path, 2, "id", count)
+    kept = [(number, sample) for number in (0, 1) for sample in range(count)]
+    assert found.responses == [list(one) for one in kept]
+    assert found.prompt_N.tolist() == ["p"] * count + ["q"] * count
+    assert found.reward_N.tolist() == [10.0 * number + sample for number, sample in kept]
