@@ -121,7 +121,7 @@ def test_of_all_prompts_the_interval_is_students_t_of_the_seeds(shifts, response
     expected = stats.t.interval(0.95, len(shifts) - 1, np.mean(shifts), error)
     assert (found.low, found.high) == pytest.approx(expected, rel=1e-6)
     exact = stats.ttest_1samp(shifts, 0.0).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), rel=2e-3)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-3)
     assert "The 400 prompts are all that there are and carry no error" in found.note
     assert "seeds alone" not in sample.note and sample.effect == found.effect
     assert (sample.low, sample.high) != (found.low, found.high)

@@ -73,7 +73,6 @@ def graph(seeds: tuple[int, ...]) -> nx.DiGraph:
         found.add_nodes_from(
             Job(rule, "countdown", "base", seed) for rule in ("pretrain", "evaluate")
         )
-        found.add_node(Job("sft", "countdown", "sft-realizable", seed))
     return found
 
 

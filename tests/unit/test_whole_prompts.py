@@ -1,4 +1,4 @@
-"""Which benchmarks' prompts are all that there are, against instances that are counted one by one."""
+"""Which prompts are all that there are, against instances that are counted one by one."""
 
 import itertools
 
