@@ -53,8 +53,7 @@ def test_a_made_up_study_is_judged_alike_by_both(study):
     rows = json.loads((study / "claims.json").read_text())["claims"]
     assert sum(row["effect"] is not None for row in rows) > 15
     assert len({row["verdict"] for row in rows}) > 2
-    # Each seed has a base of its own: from the first one's, or of all prompts, all is otherwise.
-    assert recomputed.compared(study, CLAIMS, WHOLE) != []
+    # Each seed has a base of its own: from the first one's a drop is another.
     apart = recomputed.Study(study, CLAIMS)
     for found in apart.runs.values():
         found["base"] |= {"a": found["base"]["a"][:1], "seeds": [1]}
