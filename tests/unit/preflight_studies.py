@@ -80,7 +80,8 @@ def trainings_of(study: Study) -> list[Job]:
     jobs = []
     for task in study.tasks:
         if isinstance(task.base, Scratch):
-            jobs.append(Job("pretrain", task.name, "base", task.base.seed))
+            seeds = task.seeds_of_base("base")
+            jobs += [Job("pretrain", task.name, "base", seed) for seed in seeds]
         for run in task.runs:
             jobs += [Job(run.method, task.name, run.name, seed) for seed in task.seeds]
     return jobs
