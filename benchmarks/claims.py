@@ -45,7 +45,9 @@ from online_il.claims.drafts import (
     SUPPORTED,
     UNDECIDED,
     Draft,
+    draft_of,
     finish,
+    measure,
     region,
     side_of,
 )
@@ -55,7 +57,7 @@ from online_il.claims.measured import Measured
 from online_il.claims.records import ClaimVerdict
 from online_il.claims.runs import ALL, Look, run_drafts
 from online_il.config.claims import load_claims
-from online_il.statistics.effects import Part
+from online_il.statistics.effects import Part, mean_effect
 from online_il.statistics.resampling import resampled
 from online_il.statistics.speed import SHARE
 
@@ -79,7 +81,7 @@ DROPS = (
 CLOCK, SOONER = "distill-no-faster-samples", "sft-faster-than-rl"
 SAME_CLOCK = ("distill-no-faster-updates", "distill-no-faster-seconds")
 TITLE, INTERACTION = "online-helps-when-unrealizable", "mixture-interaction"
-RANGE = "coverage-online-flat"
+BOTH, RANGE = "the same, prompts drawn too", "coverage-online-flat"
 SFT, DISTILL = "sft-realizable", "distill-realizable"
 
 TRUTHS = (-2.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0)
@@ -123,7 +125,15 @@ class Several(NamedTuple):
 
 
 SEVERAL = (
-    Several("all as claimed", 0.0, 0.0, 0.1, 0.2, 0.0, {TITLE: 2.0, INTERACTION: 2.0, RANGE: 0.0}),
+    Several(
+        "all as claimed",
+        0.0,
+        0.0,
+        0.1,
+        0.2,
+        0.0,
+        {TITLE: 2.0, INTERACTION: 2.0, BOTH: 2.0, RANGE: 0.0},
+    ),
     Several(
         "one part at its margin",
         0.0,
@@ -131,7 +141,7 @@ SEVERAL = (
         0.1,
         0.15,
         0.05,
-        {TITLE: 1.0, INTERACTION: 1.0, RANGE: 1.0},
+        {TITLE: 1.0, INTERACTION: 1.0, BOTH: 1.0, RANGE: 1.0},
     ),
     Several(
         "all parts at their margins",
@@ -140,7 +150,7 @@ SEVERAL = (
         0.05,
         0.05,
         0.025,
-        {TITLE: 1.0, INTERACTION: 0.0, RANGE: 0.5},
+        {TITLE: 1.0, INTERACTION: 0.0, BOTH: 0.0, RANGE: 0.5},
     ),
 )
 
@@ -168,6 +178,8 @@ class Design(NamedTuple):
     responses: int
     looks: tuple[int, ...]
     components: dict[str, Components]
+    whole: bool = False
+    """Whether the prompts are all that there are, on every benchmark."""
 
 
 class Simulated:
@@ -200,7 +212,7 @@ def tables(rng: np.random.Generator, levels: dict[str, dict[str, Array]], design
         # A base serves all seeds.
         shift_R_S[[run == "base" for run in runs]] = 0.0
         level_R_S_K = np.clip(level_R_K[:, None] + shift_R_S[:, :, None], 0.001, 0.999)
-        whole = benchmark == "forgetting"
+        whole = design.whole or benchmark == "forgetting"
         answers = draw(rng, level_R_S_K, own, design.prompts, design.responses, whole)
         found[benchmark] = {}
         for (run, level_K), table_S_K_P in zip(runs.items(), answers, strict=True):
@@ -272,8 +284,25 @@ def measured(
     return [
         draft
         for name in names
-        for draft in run_drafts(CLAIMS[name], whole, TASK, RESAMPLES, Draws(rng), look)
+        for draft in (
+            [with_prompts(whole, look)]
+            if name == BOTH
+            else run_drafts(CLAIMS[name], whole, TASK, RESAMPLES, Draws(rng), look)
+        )
     ]
+
+
+def with_prompts(whole: Simulated, look: Look) -> Draft:
+    """The interaction with an interval of seeds and of prompts, where the claim's is of seeds."""
+    claim = CLAIMS[INTERACTION]
+    draft = draft_of(claim, TASK)
+    draft.claim = draft.fields["family"] = BOTH
+    draft.fields["id"] = f"{TASK}-{BOTH}"
+    runs = [whole.runs("", claim.benchmarks)[run] for run in claim.runs]
+    first, second, third, fourth = (run.accuracy_S_K_P[: look.blocks, -1] for run in runs)
+    effect = mean_effect(first - second - (third - fourth), runs[0].responses(last=True), 2.0)
+    measure(draft, effect, region("above", claim.margin), ratio=False, largest=2.0)
+    return draft
 
 
 def ways(drafts: list[Draft]) -> Iterator[tuple[str, list[Draft]]]:
@@ -380,7 +409,7 @@ def of_several(
     }
     curves = {run: np.array([level]) for run, level in levels.items()}
     whole = Simulated(tables(rng, {"in-distribution": curves}, design), {}, {})
-    names = (*CLAIMS[TITLE].claims, INTERACTION, RANGE)
+    names = (*CLAIMS[TITLE].claims, INTERACTION, BOTH, RANGE)
     if design.looks:
         yield from judged_at_looks([(name, whole) for name in names], design.looks, rng)
     else:
@@ -403,7 +432,7 @@ def by_luck(rng: np.random.Generator, case: Case, design: Design) -> Iterator[tu
 
 def cells(counts: Counter[tuple[str, ...]], name: str, way: str, truth: float, of: int) -> str:
     """How often a claim is supported and contradicted, with a star where that is wrong."""
-    low, high = region("above" if name == TITLE else side_of(CLAIMS[name]), 1.0)
+    low, high = region("above" if name in (TITLE, BOTH) else side_of(CLAIMS[name]), 1.0)
     # At the margin itself both are: the claim is about less, or about more.
     wrong = {SUPPORTED: not low < truth < high, CONTRADICTED: low <= truth <= high}
     return "".join(
@@ -425,7 +454,7 @@ def main(options: argparse.Namespace) -> None:
         own = {name: one._replace(block=options.between) for name, one in own.items()}
     looks = tuple(options.looks)
     seeds = max(looks, default=options.seeds)
-    design = Design(seeds, options.prompts, options.responses, looks, own)
+    design = Design(seeds, options.prompts, options.responses, looks, own, options.whole)
     rng, of = np.random.default_rng(options.seed), options.studies
     print(f"{of} studies a line, {design}; supported and contradicted")
     last = "looks without a plan, alone; blocks" if looks else "plain bootstrap"
@@ -467,6 +496,7 @@ if __name__ == "__main__":
     arguments.add_argument("--seeds", type=int, default=3, help="seeds or blocks")
     arguments.add_argument("--prompts", type=int, default=256)
     arguments.add_argument("--responses", type=int, default=1, help="to a prompt")
+    arguments.add_argument("--whole", action="store_true", help="no other prompts exist")
     arguments.add_argument("--looks", type=int, nargs="+", default=[], help="blocks at each look")
     arguments.add_argument("--truths", type=float, nargs="+", default=TRUTHS, help="in margins")
     arguments.add_argument("--components", type=Path, help="a study's results to take noise from")
