@@ -213,12 +213,17 @@ def tables(rng: np.random.Generator, levels: dict[str, dict[str, Array]], design
         shift_R_S[[run == "base" for run in runs]] = 0.0
         level_R_S_K = np.clip(level_R_K[:, None] + shift_R_S[:, :, None], 0.001, 0.999)
         whole = design.whole or benchmark == "forgetting"
-        answers = draw(rng, level_R_S_K, own, design.prompts, design.responses, whole)
+        # The likeliest choice is one answer, the same whenever a policy is asked.
+        responses = 1 if benchmark == "forgetting" else design.responses
+        answers = draw(rng, level_R_S_K, own, design.prompts, responses, whole)
         found[benchmark] = {}
         for (run, level_K), table_S_K_P in zip(runs.items(), answers, strict=True):
             seeds = 1 if run == "base" else design.seeds
             own_S_K_P = table_S_K_P[:seeds, : len(level_K)]
-            counts = (design.responses,) * len(level_K)
+            if benchmark == "forgetting" and run == "base":
+                known = round(float(level_K[0]) * design.prompts)
+                own_S_K_P = (rng.permutation(design.prompts) < known)[None, None] * 1.0
+            counts = (responses,) * len(level_K)
             start = "" if run == "base" else "base"
             found[benchmark][run] = Measured(
                 [*range(seeds)], [*range(len(level_K))], own_S_K_P, start, counts
