@@ -90,7 +90,7 @@ COSTS = np.array([2.0, 5, 10, 20, 40, 80, 160])
 START, GAIN, FACTS = 0.2, 0.4, 0.6
 TASK = "simulated"
 # Of the logarithm of a training's time on a loaded machine, in the study that `MINI` is of.
-MACHINE = Part(0.156**2, 10)
+MACHINE = Part(0.122**2, 16)
 # The 10,000 of a real study would take hours. A standard error from 500 is off by 3 %.
 RESAMPLES = 500
 
