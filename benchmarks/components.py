@@ -42,11 +42,11 @@ class Components(NamedTuple):
     shared: float
 
 
-# `make mini` of 2026-11-26, commit 2b5c3aa: 3 seeds of one base, ten policies, 256 prompts, a response
-# each. With a base for each seed `block` may be larger: estimate it from such a study. A 0 is an
-# estimate that came out below it. Its seeds were given the same random numbers, so that part of what
-# is called the prompts' is noise of the responses: `prompt` is rather too large and `shared` too
-# small, and power too low.
+# `make mini` of 2026-11-26, commit 2b5c3aa: 3 seeds of one base, ten policies, 256 prompts, one
+# response each. With a base for each seed `block` may be larger: estimate it from such a study. A 0
+# is an estimate that came out below it. Its seeds were given the same random numbers, so that part
+# of what is called the prompts' is noise of the responses: `prompt` is rather too large and
+# `shared` too small, and power too low.
 MINI = {
     "in-distribution": Components(block=0.0, prompt=3.82, shared=0.42),
     "out-of-distribution": Components(block=0.0161, prompt=4.43, shared=0.47),
