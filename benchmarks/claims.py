@@ -19,7 +19,10 @@ With `--looks 3 6 10` a study grows to ten blocks, and is judged at each look by
 of the plain bootstrap it says what the same looks would without one, each at its own 5 %, and at
 how many blocks the plan decides on average.
 
-A second table is of runs that truly stop just short of 90 % of the expert's gain and get there by
+A second table is of claims about more than two runs: the title's conjunction, where all of its
+parts hold, where one is at its margin and where all are; the interaction; the largest difference.
+
+A third table is of runs that truly stop just short of 90 % of the expert's gain and get there by
 luck in part of the studies. Their true time is without end, and what is measured a lower bound.
 
 The discrepancy claims of Table 1 are not simulated: a pair takes as long as two of these studies.
@@ -42,15 +45,19 @@ from online_il.claims.drafts import (
     SUPPORTED,
     UNDECIDED,
     Draft,
+    draft_of,
     finish,
+    measure,
     region,
     side_of,
 )
+from online_il.claims.judge import conjunction
 from online_il.claims.looks import carry_over, kept
 from online_il.claims.measured import Measured
+from online_il.claims.records import ClaimVerdict
 from online_il.claims.runs import ALL, Look, run_drafts
 from online_il.config.claims import load_claims
-from online_il.statistics.effects import Part
+from online_il.statistics.effects import Part, mean_effect
 from online_il.statistics.resampling import resampled
 from online_il.statistics.speed import SHARE
 
@@ -73,14 +80,17 @@ DROPS = (
 )
 CLOCK, SOONER = "distill-no-faster-samples", "sft-faster-than-rl"
 SAME_CLOCK = ("distill-no-faster-updates", "distill-no-faster-seconds")
+TITLE, INTERACTION = "online-helps-when-unrealizable", "mixture-interaction"
+BOTH, RANGE = "the same, prompts drawn too", "coverage-online-flat"
 SFT, DISTILL = "sft-realizable", "distill-realizable"
 
 TRUTHS = (-2.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0)
 COSTS = np.array([2.0, 5, 10, 20, 40, 80, 160])
 # Where the miniature's base and expert are; facts are forgotten from here.
 START, GAIN, FACTS = 0.2, 0.4, 0.6
+TASK = "simulated"
 # Of the logarithm of a training's time on a loaded machine, in the study that `MINI` is of.
-MACHINE = Part(0.156**2, 10)
+MACHINE = Part(0.122**2, 16)
 # The 10,000 of a real study would take hours. A standard error from 500 is off by 3 %.
 RESAMPLES = 500
 
@@ -95,6 +105,54 @@ class Case(NamedTuple):
     curves: dict[str, tuple[list[float], list[float]]]
     """Costs of each run's checkpoints, and accuracies as shares of the expert's gain."""
 
+
+class Several(NamedTuple):
+    """A study for claims about more than two runs: how far its runs are apart."""
+
+    words: str
+    sft: float
+    """SFT above its realizable expert."""
+    distill: float
+    """Distillation above SFT, where the expert is realizable."""
+    short: float
+    """SFT from the solver below the realizable expert."""
+    ahead: float
+    """Distillation above SFT, where the expert is a mixture."""
+    apart: float
+    """Two of four mixtures' distillations below the other two."""
+    truths: dict[str, float]
+    """What is true of each claim, in margins; of a conjunction 1: no part is beyond its own."""
+
+
+SEVERAL = (
+    Several(
+        "all as claimed",
+        0.0,
+        0.0,
+        0.1,
+        0.2,
+        0.0,
+        {TITLE: 2.0, INTERACTION: 2.0, BOTH: 2.0, RANGE: 0.0},
+    ),
+    Several(
+        "one part at its margin",
+        0.0,
+        0.05,
+        0.1,
+        0.15,
+        0.05,
+        {TITLE: 1.0, INTERACTION: 1.0, BOTH: 1.0, RANGE: 1.0},
+    ),
+    Several(
+        "all parts at their margins",
+        0.05,
+        0.05,
+        0.05,
+        0.05,
+        0.025,
+        {TITLE: 1.0, INTERACTION: 0.0, BOTH: 0.0, RANGE: 0.5},
+    ),
+)
 
 # Beyond any margin: the ratio of two times, one of them without end.
 ENDLESS = 1e9
@@ -120,6 +178,8 @@ class Design(NamedTuple):
     responses: int
     looks: tuple[int, ...]
     components: dict[str, Components]
+    whole: bool = False
+    """Whether the prompts are all that there are, on every benchmark."""
 
 
 class Simulated:
@@ -152,13 +212,18 @@ def tables(rng: np.random.Generator, levels: dict[str, dict[str, Array]], design
         # A base serves all seeds.
         shift_R_S[[run == "base" for run in runs]] = 0.0
         level_R_S_K = np.clip(level_R_K[:, None] + shift_R_S[:, :, None], 0.001, 0.999)
-        whole = benchmark == "forgetting"
-        answers = draw(rng, level_R_S_K, own, design.prompts, design.responses, whole)
+        whole = design.whole or benchmark == "forgetting"
+        # The likeliest choice is one answer, the same whenever a policy is asked.
+        responses = 1 if benchmark == "forgetting" else design.responses
+        answers = draw(rng, level_R_S_K, own, design.prompts, responses, whole)
         found[benchmark] = {}
         for (run, level_K), table_S_K_P in zip(runs.items(), answers, strict=True):
             seeds = 1 if run == "base" else design.seeds
             own_S_K_P = table_S_K_P[:seeds, : len(level_K)]
-            counts = (design.responses,) * len(level_K)
+            if benchmark == "forgetting" and run == "base":
+                known = round(float(level_K[0]) * design.prompts)
+                own_S_K_P = (rng.permutation(design.prompts) < known)[None, None] * 1.0
+            counts = (responses,) * len(level_K)
             start = "" if run == "base" else "base"
             found[benchmark][run] = Measured(
                 [*range(seeds)], [*range(len(level_K))], own_S_K_P, start, counts
@@ -204,6 +269,19 @@ def times(
     return Simulated(tables(rng, {"in-distribution": levels}, design), costs, pace)
 
 
+class Draws:
+    """What resampling asks of a generator, by another way that is ten times as fast."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def multinomial(self, count: int, chances: Array, size: int) -> Array:
+        """Draw `count` things, each as likely as any other, and count them."""
+        drawn = self._rng.integers(len(chances), size=(size, count))
+        drawn += len(chances) * np.arange(size)[:, None]
+        return np.bincount(drawn.ravel(), minlength=size * len(chances)).reshape(size, -1)
+
+
 def measured(
     names: Sequence[str], whole: Simulated, rng: np.random.Generator, look: Look = ALL
 ) -> list[Draft]:
@@ -211,8 +289,25 @@ def measured(
     return [
         draft
         for name in names
-        for draft in run_drafts(CLAIMS[name], whole, "simulated", RESAMPLES, rng, look)
+        for draft in (
+            [with_prompts(whole, look)]
+            if name == BOTH
+            else run_drafts(CLAIMS[name], whole, TASK, RESAMPLES, Draws(rng), look)
+        )
     ]
+
+
+def with_prompts(whole: Simulated, look: Look) -> Draft:
+    """The interaction with an interval of seeds and of prompts, where the claim's is of seeds."""
+    claim = CLAIMS[INTERACTION]
+    draft = draft_of(claim, TASK)
+    draft.claim = draft.fields["family"] = BOTH
+    draft.fields["id"] = f"{TASK}-{BOTH}"
+    runs = [whole.runs("", claim.benchmarks)[run] for run in claim.runs]
+    first, second, third, fourth = (run.accuracy_S_K_P[: look.blocks, -1] for run in runs)
+    effect = mean_effect(first - second - (third - fourth), runs[0].responses(last=True), 2.0)
+    measure(draft, effect, region("above", claim.margin), ratio=False, largest=2.0)
+    return draft
 
 
 def ways(drafts: list[Draft]) -> Iterator[tuple[str, list[Draft]]]:
@@ -227,39 +322,45 @@ def ways(drafts: list[Draft]) -> Iterator[tuple[str, list[Draft]]]:
     yield "alone", alone
 
 
+def rows_of(drafts: list[Draft]) -> list[ClaimVerdict]:
+    """The verdicts, and that of the conjunction where its parts are there."""
+    by_claim = {draft.claim: [draft] for draft in drafts}
+    parts = CLAIMS[TITLE].claims
+    whole = [conjunction(CLAIMS[TITLE], by_claim)] if {*parts} <= by_claim.keys() else []
+    return [*finish(drafts), *whole]
+
+
 def judged(drafts: list[Draft]) -> Iterator[tuple[str, str, str]]:
     """Claim, way and verdict: within the families, and each claim alone."""
     for way, ones in ways(drafts):
-        for draft, row in zip(ones, finish(ones), strict=True):
-            yield draft.claim, way, row.verdict
+        for row in rows_of(ones):
+            yield row.id.removeprefix(f"{TASK}-"), way, row.verdict
 
 
 def judged_at_looks(
     names: Sequence[tuple[str, Simulated]], looks: tuple[int, ...], rng: np.random.Generator
 ) -> Iterator[tuple[str, str, str]]:
-    """The same of a study that is looked at by a plan, and "peeking" where there is none."""
-    for planned in (len(looks), 1):
-        rows, before = {}, []
-        for blocks in looks:
-            drafts = [
-                draft
-                for name, whole in names
-                for draft in measured([name], whole, rng, Look(blocks, planned))
-            ]
-            if planned > 1:
-                carry_over(before, drafts)
-            found = dict(ways(drafts))
-            for kind, ones in found.items():
-                rows.setdefault(kind, {})[blocks] = finish(ones)
-            before = drafts
-        for kind, by_look in rows.items():
-            for draft, row in zip(before, kept(by_look), strict=True):
-                if planned > 1:
-                    yield draft.claim, kind, row.verdict
-                elif kind == "alone":
-                    yield draft.claim, "plain", row.verdict
-                if planned > 1 and kind == "family" and row.decided_at:
-                    yield draft.claim, "blocks", str(row.decided_at)
+    """The same of a study that is looked at by a plan, and "plain" where there is none."""
+    at, before = {}, []
+    for blocks in looks:
+        drafts = [
+            one for name, whole in names for one in measured([name], whole, rng, Look(blocks))
+        ]
+        found = {"plain": rows_of(dict(ways(deepcopy(drafts)))["alone"])}
+        # A plan has the same numbers, and corrects each p for its looks.
+        for draft in drafts:
+            draft.looks = len(looks)
+            if draft.fields.get("p") is not None:
+                draft.fields["p"] = draft.corrected_for_looks(draft.fields["p"])
+        carry_over(before, drafts)
+        at[blocks] = found | {way: rows_of(ones) for way, ones in ways(drafts)}
+        before = drafts
+    for way in ("plain", "family", "alone"):
+        for row in kept({blocks: rows[way] for blocks, rows in at.items()}):
+            claim = row.id.removeprefix(f"{TASK}-")
+            yield claim, way, row.verdict
+            if way == "family" and row.decided_at:
+                yield claim, "blocks", str(row.decided_at)
 
 
 def plain_bootstrap(drawn: tuple[Array, Array], whole: Simulated, name: str) -> str:
@@ -290,9 +391,34 @@ def study(rng: np.random.Generator, truth: float, design: Design) -> Iterator[tu
         yield from judged_at_looks(names, design.looks, rng)
         return
     yield from judged([draft for name, one in names for draft in measured([name], one, rng)])
-    drawn = next(resampled(design.seeds, design.prompts, RESAMPLES, rng))
+    drawn = next(resampled(design.seeds, design.prompts, RESAMPLES, Draws(rng)))
     for name in ACCURACIES:
         yield name, "plain", plain_bootstrap(drawn, whole, name)
+
+
+def of_several(
+    rng: np.random.Generator, case: Several, design: Design
+) -> Iterator[tuple[str, str, str]]:
+    """The same of one study of claims about more than two runs, and of the parts of one."""
+    high = START + GAIN
+    levels = {
+        "expert": high,
+        "sft-realizable": high + case.sft,
+        "distill-realizable": high + case.sft + case.distill,
+        "sft-unrealizable": high - case.short,
+        "distill-mixture": high,
+        "sft-mixture": high - case.ahead,
+        "distill-mixture4": high - case.apart,
+        "distill-mixture64": high,
+        "distill-mixture256": high - case.apart,
+    }
+    curves = {run: np.array([level]) for run, level in levels.items()}
+    whole = Simulated(tables(rng, {"in-distribution": curves}, design), {}, {})
+    names = (*CLAIMS[TITLE].claims, INTERACTION, BOTH, RANGE)
+    if design.looks:
+        yield from judged_at_looks([(name, whole) for name in names], design.looks, rng)
+    else:
+        yield from judged(measured(names, whole, rng))
 
 
 def by_luck(rng: np.random.Generator, case: Case, design: Design) -> Iterator[tuple[str, ...]]:
@@ -311,7 +437,7 @@ def by_luck(rng: np.random.Generator, case: Case, design: Design) -> Iterator[tu
 
 def cells(counts: Counter[tuple[str, ...]], name: str, way: str, truth: float, of: int) -> str:
     """How often a claim is supported and contradicted, with a star where that is wrong."""
-    low, high = region(side_of(CLAIMS[name]), 1.0)
+    low, high = region("above" if name in (TITLE, BOTH) else side_of(CLAIMS[name]), 1.0)
     # At the margin itself both are: the claim is about less, or about more.
     wrong = {SUPPORTED: not low < truth < high, CONTRADICTED: low <= truth <= high}
     return "".join(
@@ -333,7 +459,7 @@ def main(options: argparse.Namespace) -> None:
         own = {name: one._replace(block=options.between) for name, one in own.items()}
     looks = tuple(options.looks)
     seeds = max(looks, default=options.seeds)
-    design = Design(seeds, options.prompts, options.responses, looks, own)
+    design = Design(seeds, options.prompts, options.responses, looks, own, options.whole)
     rng, of = np.random.default_rng(options.seed), options.studies
     print(f"{of} studies a line, {design}; supported and contradicted")
     last = "looks without a plan, alone; blocks" if looks else "plain bootstrap"
@@ -350,6 +476,14 @@ def main(options: argparse.Namespace) -> None:
                 for way in ("alone", "family", *(["plain"] if plain else []))
             )
             print(f"{name:30}{truth:6.1f}{shares}{blocks_of(counts[truth], name)}".rstrip())
+    print(f"\n{'claims of several runs':30}{'truth':>6}{'alone':>15}{'Holm':>22}{last:>31}")
+    for several in SEVERAL:
+        said = Counter(one for _ in range(of) for one in of_several(rng, several, design))
+        print(f"{several.words}:")
+        for name, truth in several.truths.items():
+            ways_of = ("alone", "family", *(["plain"] if looks else []))
+            shares = "".join(cells(said, name, way, truth, of) for way in ways_of)
+            print(f"{name:30}{truth:6.1f}{shares}{blocks_of(said, name)}".rstrip())
     if looks:
         return
     print(f"\n{'a run is truly short':46}{'there by luck':>13}{'alone':>15}")
@@ -367,6 +501,7 @@ if __name__ == "__main__":
     arguments.add_argument("--seeds", type=int, default=3, help="seeds or blocks")
     arguments.add_argument("--prompts", type=int, default=256)
     arguments.add_argument("--responses", type=int, default=1, help="to a prompt")
+    arguments.add_argument("--whole", action="store_true", help="no other prompts exist")
     arguments.add_argument("--looks", type=int, nargs="+", default=[], help="blocks at each look")
     arguments.add_argument("--truths", type=float, nargs="+", default=TRUTHS, help="in margins")
     arguments.add_argument("--components", type=Path, help="a study's results to take noise from")

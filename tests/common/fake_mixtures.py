@@ -110,7 +110,8 @@ def fake_mixtures(study: Study, database: Path, prompts: int = 40) -> None:
                     | dict.fromkeys(["check_rate", "attempts"], 0.0)
                 )
                 names = [f"prompt{index}" for index in range(prompts)]
-                answers.append(pd.DataFrame({**at, "prompt_id": names, "accuracy": correct}))
+                of_prompts = {"prompt_id": names, "accuracy": correct, "responses": 1}
+                answers.append(pd.DataFrame({**at, **of_prompts}))
     tables = {
         "evaluations": pd.DataFrame(evaluations),
         "prompt_accuracy": pd.concat(answers),
