@@ -15,7 +15,7 @@ from online_il.errors import InputError
 from online_il.store import learning_curves, query
 
 OFFLINE, ONLINE = (1, 0), (5, 3)  # Dashes: whose responses are learned from.
-STAR = "M0,-1L0.35,-0.35L1,0L0.35,0.35L0,1L-0.35,0.35L-1,0L-0.35,-0.35Z"  # Of four rays.
+STAR = "M0,-1.3L0.4,-0.4L1.3,0L0.4,0.4L0,1.3L-0.4,0.4L-1.3,0L-0.4,-0.4Z"  # Of four rays.
 
 Looks = tuple[alt.Color, alt.Shape, alt.StrokeDash]
 """Colour, mark and dash of the arms of a figure."""

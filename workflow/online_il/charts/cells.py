@@ -14,7 +14,7 @@ from online_il.config.arms import CELLS, ON_POLICY, RESPONSE, SFT, Way
 from online_il.store import BASE, query
 
 INK = "#1b1b1b"  # On the light cells of any colour scheme, so not the ink of the other figures.
-FRAME = "#b5b5b5"  # Of cells without a number.
+BLANK, FRAME = "#fafafa", "#b5b5b5"  # Of cells without a number.
 LOW, MIDDLE, HIGH = "#f6cdb5", "#f5f1e8", "#a9dcc8"  # Of cells, by accuracy.
 WIDTH, HEIGHT = (
     132,
@@ -64,17 +64,18 @@ def figure7(database: Path, shown: dict[str, list[str]]) -> alt.TopLevelMixin:
             tables.append(_table(part, top).properties(title=heading))
         drawn.append(cells)
     cells = pd.concat(drawn)
-    experts = cells[["task", "expert", "coverage"]].drop_duplicates(["task", "expert"])
     parts = query(
         database,
         "SELECT DISTINCT task, run AS expert, json_keys(settings -> 'parts') AS parts,"
         " settings ->> 'learnable' AS learnable FROM runs WHERE method = 'mixture'",
-    ).merge(experts, on=["task", "expert"])
+    )
+    experts = cells[["task", "expert", "coverage"]].drop_duplicates(["task", "expert"])
+    experts = experts.merge(parts, on=["task", "expert"])
     text = caption(
-        f"Accuracy at the end of training with its 95 % interval over {spread_over(cells)}. Direct:",
-        "the share of responses that are the solver's, which answers before any thought: the",
-        "habit of the expert that the student's class cannot do well. Imitated is",
-        "; ".join(map(_of_expert, parts.to_dict("records"))) + " everywhere.",
+        f"Accuracy at the end of training with its 95 % interval over {spread_over(cells)}.",
+        "Direct: the share of responses that are the solver's, which answers before any thought:",
+        "the habit of the expert that the student's class cannot do well. Imitated is",
+        "; ".join(map(_of_expert, experts.to_dict("records"))) + " everywhere.",
         "Whole responses: all of Equation 5's gradient; other cells take each token by itself,",
         "on-policy distillation among them. –: no arm; hard labels are on the expert's responses,",
         "whole responses are the student's.",
@@ -157,8 +158,9 @@ def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
     # Words lie over their cell, so they answer as it does; what nobody ran has no answer.
     measured = chart.transform_filter("isValid(datum.accuracy)").encode(x, y, tooltip=told)
     blank = chart.transform_filter("!isValid(datum.accuracy)").encode(x, y)
+    inside = {"width": alt.RelativeBandSize(0.97), "height": alt.RelativeBandSize(0.96)}
     nobody = [
-        blank.mark_rect(fill="white", stroke=FRAME, strokeDash=[3, 3]),
+        blank.mark_rect(fill=BLANK, stroke=FRAME, strokeDash=[3, 3], **inside),
         blank.mark_text(fontSize=13, color="#4a4a4a").encode(text="blank:N"),
     ]
 
