@@ -1,21 +1,19 @@
 """Figures 5 to 7 of a study that is made up: which runs they show, and what their files hold."""
 
-import itertools
 import json
 import math
 
 import duckdb
 import pytest
+from chart_specs import coverage_axis, labels, labels_of, layers, marked, rows, words
 from fake_mixtures import made_up
 
 from online_il.charts.arms import LOOKS, arms_of
 from online_il.charts.cells import figure7, place_of
 from online_il.charts.mixtures import figure5, figure6
-from online_il.charts.style import caption, short
 from online_il.claims.measured import Measurements, is_base, own_base
 from online_il.config.arms import CELLS, FIGURES, ON_POLICY, main_mixture, measured_for
 from online_il.errors import InputError
-from online_il.statistics.curves import add_intervals
 from online_il.store import learning_curves
 
 pytestmark = pytest.mark.slow
@@ -27,68 +25,6 @@ def study(tmp_path_factory):
     settings, database = made_up(tmp_path_factory.mktemp("study"))
     (task,) = settings.tasks
     return task, database, {name: {task.name: found(task)} for name, found in FIGURES.items()}
-
-
-def layers(node):
-    if "layer" in node:
-        return [node]
-    parts = node.get("vconcat", node.get("hconcat", []))
-    return [panel for part in parts for panel in layers(part)]
-
-
-def rows(spec, panel, mark, place=0):
-    """The rows behind a mark of a panel; layers that share them leave them to the panel."""
-    layer = marked(panel, mark)[place]
-    return spec["datasets"][(layer.get("data") or panel["data"])["name"]]
-
-
-def marked(panel, mark):
-    return [layer for layer in panel["layer"] if layer["mark"]["type"] == mark]
-
-
-def coverage_axis(panel):
-    """The x of Figure 6."""
-    x = (layer["encoding"].get("x", {}) for layer in panel["layer"])
-    return next(found for found in x if found.get("axis"))
-
-
-def labels_of(axis):
-    """The lines of the label of each value on the axis of Figure 6."""
-    texts, _, places = axis["labelExpr"].removesuffix(", datum.value)]").partition("[indexof(")
-    assert json.loads(places) == axis["values"]
-    return dict(zip(axis["values"], json.loads(texts), strict=True))
-
-
-def words(spec):
-    return " ".join(spec["title"]["subtitle"])
-
-
-def altered(database, folder, *statements):
-    """A copy of the database that some statements have changed, with intervals of its own."""
-    copy = folder / "altered.duckdb"
-    copy.write_bytes(database.read_bytes())
-    with duckdb.connect(str(copy)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-        connection.execute("DROP TABLE intervals")
-        add_intervals(connection, 20, 0)
-    return copy
-
-
-def without(condition):
-    """Statements that delete evaluations and the prompts behind them."""
-    tables = ("evaluations", "prompt_accuracy")
-    return [f"DELETE FROM {table} WHERE {condition}" for table in tables]
-
-
-def made_of(parts, condition):
-    """A statement that gives some mixtures other parts."""
-    settings = f"json_merge_patch(settings, '{json.dumps({'parts': parts})}')"
-    return f"UPDATE runs SET settings = {settings} WHERE method = 'mixture' AND {condition}"
-
-
-def labels(spec, panel):
-    return {row["label"].rpartition(" ")[0]: row for row in rows(spec, panel, "rule")}
 
 
 def ends(database):
@@ -290,167 +226,3 @@ def test_claims_take_a_mixture_seed_by_seed_and_for_no_base(study):
     measured = Measurements(database).runs(task.name, "id")
     assert is_base("base", measured) and not is_base("mixture", measured)
     assert own_base("mixture", measured) == "base" and measured["mixture"].seeds == task.seeds
-
-
-def test_every_mark_can_be_filled():
-    """A stroke has no inside: drawn as points are, nothing of it is seen."""
-    solid = {"circle", "square", "cross", "diamond"}
-    solid |= {f"triangle-{side}" for side in ("up", "down", "left", "right")}
-    marks = [look.marker for look in LOOKS.values()]
-    assert {mark for mark in marks if mark not in solid and not mark.endswith("Z")} == set()
-
-
-def test_a_run_of_one_checkpoint_is_two_points(study, tmp_path):
-    _, database, shown = study
-    once = altered(database, tmp_path, *without("run = 'sft-mixture' AND step < 160"))
-    spec = figure5(once, shown["figure5"]).to_dict()
-    points = [row for row in rows(spec, layers(spec)[0], "point") if row["run"] == "sft-mixture"]
-    assert sorted(row["step"] for row in points) == [0, 160]
-    assert "Points: what was measured; lines only join them." in words(spec)
-
-
-@pytest.mark.parametrize("draw", [figure5, figure6, figure7])
-def test_intervals_of_one_seed_are_over_prompts_alone(study, tmp_path, draw):
-    _, database, shown = study
-    said = words(draw(database, shown[draw.__name__]).to_dict())
-    assert "over seeds and prompts." in said and "Fewer have" not in said
-    alone = altered(database, tmp_path, *without("seed > 1"))
-    said = words(draw(alone, shown[draw.__name__]).to_dict())
-    assert "over prompts." in said and "seeds" not in said
-
-
-@pytest.mark.parametrize("draw", [figure5, figure6, figure7])
-def test_an_arm_with_fewer_seeds_is_named(study, tmp_path, draw):
-    _, database, shown = study
-    lost = "run = 'distill-mixture' AND seed = 3"
-    fewer = "Fewer have: on-policy distillation (distill-mixture) 2 seeds"
-    gone = altered(database, tmp_path, *without(lost))
-    assert f"{fewer}." in words(draw(gone, shown[draw.__name__]).to_dict())
-    late = altered(database, tmp_path, *without(f"{lost} AND step > 40"))
-    where = " at step 80, 120, 160" if draw is figure5 else ""
-    assert f"{fewer}{where}." in words(draw(late, shown[draw.__name__]).to_dict())
-
-
-def test_the_expert_itself_is_labelled_apart_from_the_levels(study, tmp_path):
-    _, database, shown = study
-    sunk = [
-        f"UPDATE {table} SET accuracy = 0.7 WHERE run IN ('mixture256', 'expert')"
-        for table in ("evaluations", "prompt_accuracy")
-    ]
-    spec = figure6(altered(database, tmp_path, *sunk), shown["figure6"]).to_dict()
-    (panel,) = layers(spec)
-    top = marked(panel, "point")[-1]["encoding"]["y"]["scale"]["domain"][1]
-    places = {row["label"]: row["place"] for row in rows(spec, panel, "text")}
-    assert set(places) >= {"the expert itself", "learnable part 0.70"}
-    pixels = sorted(place / top * panel["height"] for place in places.values())
-    assert all(after - before > 14 for before, after in itertools.pairwise(pixels))
-    assert "the expert itself" not in {row["label"] for row in rows(spec, panel, "rule")}
-
-
-def test_experts_of_one_coverage_stand_at_one_place(study, tmp_path):
-    _, database, shown = study
-    parts = {"expert": 0.0625, "solver": 0.9375}
-    same = altered(database, tmp_path, made_of(parts, "run != 'mixture2'"))
-    spec = figure6(same, shown["figure6"]).to_dict()
-    (panel,) = layers(spec)
-    assert coverage_axis(panel)["axis"]["values"] == [16]
-    drawn = rows(spec, panel, "point", -1)
-    assert len(drawn) == 12 and len({(row["arm"], row["at"]) for row in drawn}) == 3
-    lines = [line["encoding"] for line in marked(panel, "line")]
-    assert [line["y"]["aggregate"] for line in lines] == ["mean", "mean"]
-    named = [row["label"] for row in rows(spec, panel, "text")]
-    assert named.count("the expert itself") == 1
-    assert "one C, lines lead through their mean" in words(spec)
-    assert "their mean" not in words(figure6(database, shown["figure6"]).to_dict())
-
-
-def test_a_coverage_without_room_for_its_label_is_named(study, tmp_path):
-    _, database, shown = study
-    near = altered(database, tmp_path, made_of({"expert": 0.3, "solver": 0.7}, "run = 'mixture64'"))
-    axis = coverage_axis(layers(figure6(near, shown["figure6"]).to_dict())[0])["axis"]
-    assert [lines[0] for lines in labels_of(axis).values()] == ["3.333", "", "16", "256"]
-    assert axis["title"][-1] == "without room for a label: C = 4 with N / C = 1,024"
-    assert not axis["labelOverlap"]
-
-
-def test_demonstrations_that_differ_are_said_to(study, tmp_path):
-    _, database, shown = study
-    fewer = """UPDATE runs SET settings = json_merge_patch(settings, '{"demonstrations": 1024}')
-        WHERE run LIKE '%-mixture256'"""
-    spec = figure6(altered(database, tmp_path, fewer), shown["figure6"]).to_dict()
-    axis = coverage_axis(layers(spec)[0])["axis"]
-    assert list(labels_of(axis).values()) == [["4"], ["16"], ["64"], ["256"]]
-    assert axis["title"][1] == (
-        "no N / C: the arms differ in the number N of demonstrations, 1,024 or 4,096"
-    )
-
-
-@pytest.mark.parametrize("formula", ["C log K / N", "(C = 16)", "95 %"])
-def test_no_line_ends_inside_a_formula(formula):
-    for before in range(90):
-        lines = caption("x" * before, formula, "and more words " * 9)
-        assert any(formula in line for line in lines)
-        assert all(len(line) <= 92 for line in lines)
-
-
-def test_three_parts_have_one_coverage_and_are_named(study, tmp_path):
-    _, database, shown = study
-    parts = {"expert": 0.3, "solver": 0.5, "noisy": 0.2}
-    three = altered(database, tmp_path, made_of(parts, "run = 'mixture'"))
-    five, six, seven = (
-        draw(three, shown[draw.__name__]).to_dict() for draw in (figure5, figure6, figure7)
-    )
-    assert layers(five)[0]["title"] == "unrealizable: mixture, C = 3.333"
-    assert coverage_axis(layers(six)[0])["axis"]["labelExpr"].startswith('[["3.333"')
-    assert "mixture (C = 3.333, neither direct nor learnable: noisy)" in words(seven)
-    assert "neither" not in words(figure7(database, shown["figure7"]).to_dict())
-
-
-def test_a_start_of_one_cell_is_one_cell_and_says_its_updates(study, tmp_path):
-    _, database, shown = study
-    runs = [run for run in shown["figure7"]["countdown"] if not run.endswith("-warm")]
-    short_one = altered(database, tmp_path, *without("run = 'distill-mixture-warm' AND step > 120"))
-    spec = figure7(short_one, {"countdown": [*runs, "distill-mixture-warm"]}).to_dict()
-    whole, alone = layers(spec)
-    assert len(rows(spec, whole, "rect")) == 8 and "instead of" not in whole["title"]["subtitle"]
-    (cell,) = rows(spec, alone, "rect")
-    assert cell["run"] == "distill-mixture-warm" and len(marked(alone, "rect")) == 1
-    places = marked(alone, "rect")[0]["encoding"]
-    assert places["x"]["scale"]["domain"] == ["reverse KL"]
-    assert places["y"]["scale"]["domain"] == ["own prefixes (online)"]
-    assert alone["title"]["subtitle"].endswith("; 120 updates instead of 160")
-
-
-def test_all_bands_of_a_panel_together_hide_nothing(study):
-    _, database, shown = study
-    for panel, arms in zip(
-        layers(figure5(database, shown["figure5"]).to_dict()), (7, 6), strict=True
-    ):
-        (area,) = marked(panel, "area")
-        assert 0.05 < area["mark"]["opacity"] and (1 - area["mark"]["opacity"]) ** arms > 0.55
-
-
-def test_long_names_are_cut(study, tmp_path):
-    _, database, shown = study
-    mixture, habits, expert = (letter * 80 for letter in "mhe")
-    renamed = [
-        f"UPDATE {table} SET {column} = replace({column}, '{old}', '{new}') WHERE {column} {where}"
-        for table in ("evaluations", "prompt_accuracy", "runs")
-        for column, old, new, where in (
-            ("run", "mixture", mixture, "= 'mixture'"),
-            ("run", "habits", habits, "= 'habits'"),
-            ("run", "expert", expert, "= 'expert'"),
-            ("expert", "mixture", mixture, "= 'mixture'"),
-            ("expert", "expert", expert, "= 'expert'"),
-            ("start", "habits", habits, "LIKE 'habits@%'"),
-        )
-        if column == "run" or table != "prompt_accuracy"
-    ]
-    long = altered(database, tmp_path, *renamed)
-    five, seven = (draw(long, shown[draw.__name__]).to_dict() for draw in (figure5, figure7))
-    titles = [panel["title"] for panel in layers(five)]
-    assert len(titles) == 2 and all("…" in title and len(title) < 60 for title in titles)
-    (start,) = [table["title"]["text"] for table in layers(seven) if "…" in table["title"]["text"]]
-    assert len(start) < 75
-    assert short("one-name") == "one-name"
-    assert len({short(f"{expert}-{end}") for end in (4, 16, 64)}) == 3
