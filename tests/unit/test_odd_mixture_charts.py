@@ -54,7 +54,7 @@ def test_a_run_of_one_checkpoint_is_two_points(study, tmp_path):
 def test_intervals_of_one_seed_are_over_prompts_alone(study, tmp_path, draw):
     _, database, shown = study
     said = words(draw(database, shown[draw.__name__]).to_dict())
-    assert "over seeds and prompts." in said and "Fewer have" not in said
+    assert "over seeds and prompts." in said and "Fewer:" not in said
     alone = altered(database, tmp_path, *without("seed > 1"))
     said = words(draw(alone, shown[draw.__name__]).to_dict())
     assert "over prompts." in said and "seeds" not in said
@@ -64,7 +64,7 @@ def test_intervals_of_one_seed_are_over_prompts_alone(study, tmp_path, draw):
 def test_an_arm_with_fewer_seeds_is_named(study, tmp_path, draw):
     _, database, shown = study
     lost = "run = 'distill-mixture' AND seed = 3"
-    fewer = "Fewer have: on-policy distillation (distill-mixture) 2 seeds"
+    fewer = "Fewer: on-policy distillation (distill-mixture), 2 seeds"
     gone = altered(database, tmp_path, *without(lost))
     assert f"{fewer}." in words(draw(gone, shown[draw.__name__]).to_dict())
     late = altered(database, tmp_path, *without(f"{lost} AND step > 40"))
