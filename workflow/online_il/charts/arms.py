@@ -9,7 +9,7 @@ import pandas as pd
 
 from online_il.benchmarks import IN_DISTRIBUTION, TITLES
 from online_il.charts.curves import LINE, apart, in_words
-from online_il.charts.style import INK, number, short, themed
+from online_il.charts.style import INK, short, themed
 from online_il.config.arms import ON_POLICY, RESPONSE, SFT, Way
 from online_il.errors import InputError
 from online_il.store import learning_curves, query
@@ -118,11 +118,6 @@ def curves_of(database: Path, arms: pd.DataFrame) -> dict[tuple[str, str], pd.Da
 def title_of(task: str, benchmark: str) -> str:
     """Say what a panel measures."""
     return f"{short(task)}, {TITLES[benchmark]}"
-
-
-def imitated(expert: str, coverage: float) -> str:
-    """Name a mixture with its coverage coefficient."""
-    return f"{short(expert)}, C = {number(coverage)}"
 
 
 def final(curves: pd.DataFrame, run: str) -> float | None:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
-from online_il.charts.arms import arms_of, counted, curves_of, finished, imitated, title_of
+from online_il.charts.arms import arms_of, counted, curves_of, finished, title_of
 from online_il.charts.curves import in_words, spread_over
-from online_il.charts.style import caption, short, tooltips
+from online_il.charts.style import caption, number, short, tooltips
 from online_il.config.arms import CELLS, ON_POLICY, RESPONSE, SFT, Way
 from online_il.store import BASE, query
 
@@ -91,10 +91,9 @@ def _named(start: str) -> str:
 
 def _of_expert(mixture: dict[Hashable, Any]) -> str:
     """Name a mixture with its C, and its parts but for the learnable one and the solver."""
-    named = imitated(mixture["expert"], mixture["coverage"])
     others = [part for part in mixture["parts"] if part not in (mixture["learnable"], "solver")]
     also = f", neither direct nor learnable: {', '.join(map(short, others))}" if others else ""
-    return f"{named.replace(', C', ' (C')}{also})"
+    return f"{short(mixture['expert'])} (C = {number(mixture['coverage'])}{also})"
 
 
 def _of_start(begun: pd.DataFrame, updates: pd.Series, usual: float) -> str:
@@ -158,9 +157,10 @@ def _table(rows: pd.DataFrame, top: float) -> alt.LayerChart:
     # Words lie over their cell, so they answer as it does; what nobody ran has no answer.
     measured = chart.transform_filter("isValid(datum.accuracy)").encode(x, y, tooltip=told)
     blank = chart.transform_filter("!isValid(datum.accuracy)").encode(x, y)
-    inside = {"width": alt.RelativeBandSize(0.97), "height": alt.RelativeBandSize(0.96)}
+    width, height = alt.RelativeBandSize(0.97), alt.RelativeBandSize(0.96)
+    frame = blank.mark_rect(fill=BLANK, stroke=FRAME, strokeDash=[3, 3], width=width, height=height)
     nobody = [
-        blank.mark_rect(fill=BLANK, stroke=FRAME, strokeDash=[3, 3], **inside),
+        frame,
         blank.mark_text(fontSize=13, color="#4a4a4a").encode(text="blank:N"),
     ]
 

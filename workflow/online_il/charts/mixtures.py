@@ -20,7 +20,6 @@ from online_il.charts.arms import (
     curves_of,
     final,
     finished,
-    imitated,
     legend_of,
     level_marks,
     looks_of,
@@ -74,7 +73,7 @@ def _learning(
     """Draw the curves of one expert's students, and the levels to compare them with."""
     first = points.iloc[0]
     if pd.notna(first["coverage"]):
-        title = f"unrealizable: {imitated(first['expert'], first['coverage'])}"
+        title = f"unrealizable: {short(first['expert'])}, C = {number(first['coverage'])}"
         levels = [(first["expert"], "the expert"), (first["learnable"], "learnable part")]
     else:
         title, levels = f"realizable: {short(first['expert'])}", [(first["expert"], "the expert")]
@@ -206,7 +205,7 @@ def _labels(values: list[float], demonstrations: pd.Series) -> dict[str, object]
         numbers = " or ".join(f"{count:,.0f}" for count in counts)
         title.append(f"no N / C: the arms differ in the number N of demonstrations, {numbers}")
     if unnamed:
-        title.append("without room for a label: C = " + ", ".join(unnamed))
+        title += caption("without room for a label: C =", "; ".join(unnamed), width=80)
     return {
         "title": title,
         "labelExpr": f"{json.dumps(labels)}[indexof({json.dumps(values)}, datum.value)]",
