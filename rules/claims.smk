@@ -5,19 +5,21 @@
 from online_il.tasks import miniature_data
 
 
-def blocks_of_study():
-    """Count the blocks: the seeds that every task with runs has."""
-    return min((len(task.seeds) for task in STUDY.tasks if task.runs), default=0)
-
-
-def whole_benchmarks():
-    """List, as <task>/<benchmark>, those whose prompts are all that there are."""
-    small = [task for task in STUDY.tasks if task.data.kind == "miniature"]
-    return [
-        f"{task.name}/{name}"
-        for task in small
-        for name in miniature_data.whole_benchmarks(task.data)
-    ]
+def designs():
+    """Say of each task with runs what its database does not: seeds, bases, which prompts are all."""
+    return {
+        name: {
+            "seeds": task.seeds,
+            "shared_bases": [
+                base for base, own in task.named_bases.items() if own.seed is not None
+            ],
+            "whole": (
+                miniature_data.whole_benchmarks(task.data) if task.data.kind == "miniature" else []
+            ),
+        }
+        for name, task in TASKS.items()
+        if task.runs
+    }
 
 
 rule claims:
@@ -43,9 +45,8 @@ rule claims:
             "claims",
             scale=STUDY.scale,
             theory=str(LAYOUT.theory) if STUDY.theory else None,
-            whole=",".join(whole_benchmarks()),
+            designs=json.dumps(designs()),
             looks=STUDY.looks,
-            blocks=blocks_of_study(),
         ),
     message:
         "judge the paper's claims"

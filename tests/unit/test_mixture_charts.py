@@ -5,6 +5,7 @@ import math
 
 import duckdb
 import pytest
+from chart_specs import coverage_axis, labels, labels_of, layers, marked, rows, words
 from fake_mixtures import made_up
 
 from online_il.charts.arms import LOOKS, arms_of
@@ -24,27 +25,6 @@ def study(tmp_path_factory):
     settings, database = made_up(tmp_path_factory.mktemp("study"))
     (task,) = settings.tasks
     return task, database, {name: {task.name: found(task)} for name, found in FIGURES.items()}
-
-
-def layers(node):
-    if "layer" in node:
-        return [node]
-    parts = node.get("vconcat", node.get("hconcat", []))
-    return [panel for part in parts for panel in layers(part)]
-
-
-def rows(spec, panel, mark, place=0):
-    """The rows behind a mark of a panel; layers that share them leave them to the panel."""
-    layer = marked(panel, mark)[place]
-    return spec["datasets"][(layer.get("data") or panel["data"])["name"]]
-
-
-def marked(panel, mark):
-    return [layer for layer in panel["layer"] if layer["mark"]["type"] == mark]
-
-
-def labels(spec, panel):
-    return {row["label"].rpartition(" ")[0]: row for row in rows(spec, panel, "rule")}
 
 
 def ends(database):
@@ -116,8 +96,8 @@ def test_figure5_puts_the_unrealizable_expert_left(study):
     assert found == pytest.approx({label: last[run] for label, run in named.items()})
     found = {name: row["accuracy"] for name, row in labels(spec, right).items()}
     assert found == pytest.approx({"the expert": last["expert"], "base": last["base"]})
-    words = " ".join(spec["title"]["subtitle"])
-    assert "3 seeds and 40 prompts" in words and "An update takes 64 samples" in words
+    assert "3 seeds and 40 prompts" in words(spec)
+    assert "An update takes 64 samples" in words(spec)
 
 
 def test_an_arm_looks_alike_in_every_figure_and_no_two_look_alike(study):
@@ -149,13 +129,14 @@ def test_figure6_stands_at_one_over_the_weight(study):
         assert row["accuracy"] == pytest.approx(last[run])
         for key in ("low", "high"):
             assert row[key] == pytest.approx(truth.loc[run, key])
-    axis = next(
-        layer["encoding"]["x"]
-        for layer in panel["layer"]
-        if layer["encoding"].get("x", {}).get("axis")
-    )
+    axis = coverage_axis(panel)
     assert axis["scale"]["type"] == "log" and axis["axis"]["values"] == [4, 16, 64, 256]
-    assert "4096 / datum.value" in axis["axis"]["labelExpr"]
+    assert labels_of(axis["axis"]) == {
+        4: ["4", "1,024"],
+        16: ["16", "256"],
+        64: ["64", "64"],
+        256: ["256", "16"],
+    }
     expert = {row["expert"]: row["accuracy"] for row in rows(spec, panel, "point")}
     assert expert == pytest.approx(
         {name: last[name] for name in ("mixture", "mixture4", "mixture64", "mixture256")}
@@ -176,6 +157,8 @@ def test_figure7_has_a_table_a_start_with_the_base_first(study):
     own, expert = "own prefixes (online)", "expert's prefixes (offline)"
     for table, warm in zip(tables, ("", "-warm"), strict=True):
         cells = {(row["row"], row["column"]): row for row in rows(spec, table, "rect")}
+        impossible = [cells.pop(at) for at in ((expert, "whole responses"), (own, "hard labels"))]
+        assert [cell["blank"] for cell in impossible] == ["–", "–"]
         assert {at: row["run"] for at, row in cells.items()} == {
             (expert, "hard labels"): f"sft-mixture{warm}",
             (expert, "forward KL"): f"soft-forward-mixture{warm}",
@@ -189,9 +172,10 @@ def test_figure7_has_a_table_a_start_with_the_base_first(study):
             assert row["direct"] == f"direct {direct[row['run']]:.2f}"
         assert cells[own, "reverse KL"]["name"] == "on-policy distillation"
         # Words lie over the cell: who points at one points at the cell.
-        (cell,) = marked(table, "rect")
-        words = [word["encoding"]["tooltip"] for word in marked(table, "text")]
-        assert len(words) == 4 and all(told == cell["encoding"]["tooltip"] for told in words)
+        cell, frame = marked(table, "rect")
+        told = [word["encoding"].get("tooltip") for word in marked(table, "text")]
+        assert told == [None] + 4 * [cell["encoding"]["tooltip"]]
+        assert "tooltip" not in frame["encoding"] and frame["mark"]["stroke"]
     assert len({place_of(way) for way in CELLS}) == len(CELLS)
 
 
@@ -200,12 +184,13 @@ def test_a_cell_that_nobody_ran_says_so(study):
     some = [run for run in shown["figure7"]["countdown"] if run != "forward-mixture"]
     spec = figure7(database, {"countdown": some}).to_dict()
     cells = rows(spec, layers(spec)[0], "rect")
-    (empty,) = [row for row in cells if row["name"] == "not run"]
+    (empty,) = [row for row in cells if row["blank"] == "not run"]
     assert (empty["row"], empty["column"]) == ("own prefixes (online)", "forward KL")
     assert empty["accuracy"] is None or math.isnan(empty["accuracy"])
     assert not {"nan", "NaN"} & {str(row.get("shown")) for row in cells}
     silent = [w for w in marked(layers(spec)[0], "text") if "tooltip" not in w["encoding"]]
-    assert [word["encoding"]["text"]["field"] for word in silent] == ["name"]
+    assert [word["encoding"]["text"]["field"] for word in silent] == ["blank"]
+    assert "dy" not in silent[0]["mark"]  # In the middle of its frame.
 
 
 def test_settings_that_older_records_lack_are_the_defaults(study, tmp_path):

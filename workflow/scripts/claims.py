@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 import duckdb
-from pydantic import Field
+from pydantic import Field, Json
 
 from online_il.claims.board import claims_markdown, count_summary
 from online_il.claims.judge import Evidence, judge
-from online_il.claims.measured import SQL, Measurements
+from online_il.claims.measured import SQL, Design, Measurements
 from online_il.claims.records import ClaimVerdicts
 from online_il.config.claims import load_claims
 from online_il.errors import InputError
@@ -29,9 +29,8 @@ class Options(ProgramOptions):
     measurements: Path = Field(description="database of what was measured")
     theory: Path | None = Field(None, description="folder of the theory's tables, if any")
     discrepancy: list[Path] = Field([], description="comparisons, a table a pair")
-    whole: str = Field("", description="<task>/<benchmark> whose prompts are all there are, commas")
+    designs: Json[dict[str, Design]] = Field(description="what the config says, JSON, by task")
     looks: list[int] = Field([], description="planned numbers of blocks; none: one look at all")
-    blocks: int = Field(description="blocks that were run")
     code: str | None = Field(None, description="hash of the code, for provenance")
     database: Path = Field(description="database to write")
     verdicts: Path = Field(alias="json", description="JSON file to write")
@@ -40,7 +39,8 @@ class Options(ProgramOptions):
 
 def run(options: Options) -> None:
     claims = load_claims(options.claims)
-    measurements = Measurements(options.measurements, options.whole.split(","))
+    measurements = Measurements(options.measurements, options.designs)
+    blocks = min((len(task.seeds or []) for task in options.designs.values()), default=0)
     evidence = Evidence(measurements, options.theory, options.discrepancy)
     plan = plan_of(tuple(options.looks)) if options.looks else None
     record = ClaimVerdicts(
@@ -51,8 +51,8 @@ def run(options: Options) -> None:
         versions=versions(),
         code_hash=options.code or "",
         looks=options.looks,
-        blocks=options.blocks,
-        claims=judge(claims, evidence, plan, options.blocks),
+        blocks=blocks,
+        claims=judge(claims, evidence, plan, blocks),
     )
     write_json(record, options.verdicts)
     write_text(claims_markdown(record), options.markdown)

@@ -1,5 +1,6 @@
 """What figures of mixtures have in common: how each way to imitate looks, and who is measured."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,13 +9,13 @@ import pandas as pd
 
 from online_il.benchmarks import IN_DISTRIBUTION, TITLES
 from online_il.charts.curves import LINE, apart, in_words
-from online_il.charts.style import INK, themed
+from online_il.charts.style import INK, short, themed
 from online_il.config.arms import ON_POLICY, RESPONSE, SFT, Way
 from online_il.errors import InputError
 from online_il.store import learning_curves, query
 
 OFFLINE, ONLINE = (1, 0), (5, 3)  # Dashes: whose responses are learned from.
-
+STAR = "M0,-1.3L0.4,-0.4L1.3,0L0.4,0.4L0,1.3L-0.4,0.4L-1.3,0L-0.4,-0.4Z"  # Of four rays.
 
 Looks = tuple[alt.Color, alt.Shape, alt.StrokeDash]
 """Colour, mark and dash of the arms of a figure."""
@@ -50,7 +51,7 @@ LOOKS = {
         "log-density, whole responses", "#8B3A3A", "cross", ONLINE
     ),
     Way("distill", "constant", "own", "token"): Look(
-        "fixed advantage (control)", "#7F7F7F", "stroke", ONLINE
+        "fixed advantage (control)", "#7F7F7F", STAR, ONLINE
     ),
 }
 """In the order of the legends; on-policy distillation is reverse KL on own prefixes, by token."""
@@ -116,7 +117,7 @@ def curves_of(database: Path, arms: pd.DataFrame) -> dict[tuple[str, str], pd.Da
 
 def title_of(task: str, benchmark: str) -> str:
     """Say what a panel measures."""
-    return f"{task}, {TITLES[benchmark]}"
+    return f"{short(task)}, {TITLES[benchmark]}"
 
 
 def final(curves: pd.DataFrame, run: str) -> float | None:
@@ -126,9 +127,19 @@ def final(curves: pd.DataFrame, run: str) -> float | None:
 
 
 def counted(rows: pd.DataFrame) -> str:
-    """Say over how many seeds and prompts means are taken."""
+    """Say over how many seeds and prompts means are taken, and which arms have fewer seeds."""
     seeds, prompts = in_words(rows["seeds"], "seed"), in_words(rows["n_prompts"], "prompt")
-    return f"Means over {seeds} and {prompts}, sampled from the policies themselves."
+    most = rows.groupby(["task", "benchmark"])["seeds"].transform("max")
+    fewer = []
+    for (_, run, arm), own in rows.assign(less=rows["seeds"] < most).groupby(
+        ["task", "run", "arm"]
+    ):
+        less = own[own["less"]]
+        where = "" if own["less"].all() else " at step " + ", ".join(map(str, sorted(less["step"])))
+        if len(less):
+            fewer.append(f"{arm} ({short(run)}), {in_words(less['seeds'], 'seed')}{where}")
+    named = f" Fewer: {'; '.join(fewer)}." if fewer else ""
+    return f"Means over {seeds} and {prompts}, sampled from the policies themselves.{named}"
 
 
 def looks_of(arms: pd.DataFrame) -> list[Look]:
@@ -155,13 +166,18 @@ def legend_of(arms: pd.DataFrame) -> Looks:
     )
 
 
-def level_marks(levels: list[Level], top: float, height: int) -> list[alt.Chart]:
-    """Rule off accuracies to compare with; their labels stand on the right, apart."""
-    rows = pd.DataFrame(levels, columns=Level._fields)
+def level_marks(
+    levels: list[Level], top: float, height: int, named: Sequence[Level] = ()
+) -> list[alt.Chart]:
+    """Rule off accuracies to compare with; their labels stand on the right, apart.
+
+    What is `named` has a label among the others and no rule.
+    """
+    rows = pd.DataFrame([*levels, *named], columns=Level._fields)
     rows["place"] = apart(list(rows["accuracy"]), LINE * top / height, top)
-    chart, ink = alt.Chart(rows), alt.Color("colour:N").scale(None)
-    rules = chart.mark_rule(strokeDash=[3, 3], strokeWidth=1)
-    text = chart.mark_text(align="left", dx=7, fontSize=12)
+    ink = alt.Color("colour:N").scale(None)
+    rules = alt.Chart(rows[: len(levels)]).mark_rule(strokeDash=[3, 3], strokeWidth=1)
+    text = alt.Chart(rows).mark_text(align="left", dx=7, fontSize=12)
     return [
         rules.encode(y=alt.Y("accuracy:Q"), color=ink),
         text.encode(x=alt.value("width"), y="place:Q", text="label:N", color=ink),

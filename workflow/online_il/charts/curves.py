@@ -244,7 +244,6 @@ def _finished(
     means = pd.concat([measure.means for measure in shown])
     prompts = in_words(means["n_prompts"], "prompt")
     trained = means[means["step"] > 0]  # One base may serve all seeds.
-    several = trained["seeds"].max() > 1
     begin = (
         "all start from the base."
         if (trained["start"] == BASE).all()
@@ -252,13 +251,18 @@ def _finished(
     )
     notes = [
         f"Mean over {in_words(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for "
-        f"all of a curve at once, over {'seeds and prompts' if several else 'prompts'}"
-        + ("; thin lines: single seeds." if several else "."),
+        f"all of a curve at once, over {spread_over(trained)}"
+        + ("; thin lines: single seeds." if trained["seeds"].max() > 1 else "."),
         f"Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; {begin}",
         "Device-seconds are those of a run's own training, without its expert's.",
     ]
     heading = alt.TitleParams(title, subtitle=notes, fontSize=17, offset=14)
     return themed(chart.properties(title=heading))
+
+
+def spread_over(rows: pd.DataFrame) -> str:
+    """Say what the intervals of some means reach over: a single seed has no spread."""
+    return "seeds and prompts" if rows["seeds"].max() > 1 else "prompts"
 
 
 def in_words(counts: pd.Series, what: str) -> str:

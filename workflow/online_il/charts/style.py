@@ -6,6 +6,7 @@ of its own and each method a dash, so that a print in grey can be read too.
 
 import itertools
 import json
+import re
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -59,8 +60,22 @@ def styles(runs: Iterable[str]) -> dict[str, Style]:
 
 
 def caption(*parts: str, width: int = 92) -> list[str]:
-    """Break a paragraph into the lines of a subtitle."""
-    return textwrap.wrap(" ".join(parts), width, break_on_hyphens=False)
+    """Break a paragraph into the lines of a subtitle, none of them inside a formula."""
+    whole = re.sub(r" (?=[/=] |log |%)|(?<= [/=]) |(?<=\blog) ", "\u00a0", " ".join(parts))
+    return [
+        line.replace("\u00a0", " ") for line in textwrap.wrap(whole, width, break_on_hyphens=False)
+    ]
+
+
+def short(name: str, most: int = 30) -> str:
+    """Cut the middle out of a name that is too long to be drawn: its end tells names apart, too."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
+def number(value: float) -> str:
+    """Write a number with three decimals at most."""
+    return f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
 def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:

@@ -3,13 +3,14 @@
 Letters in the names: S seeds, P prompts, K checkpoints.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
 
 from online_il import benchmarks
 from online_il.errors import InputError
@@ -57,20 +58,24 @@ def is_base(run: str, measured: Mapping[str, Measured]) -> bool:
     return run == BASE or not measured[run].start
 
 
-def serves_all(name: str, measured: Mapping[str, Measured]) -> bool:
-    """Say whether a policy is one base for the runs of all seeds."""
-    return is_base(name, measured) and len(measured[name].seeds) == 1
+class Design(BaseModel):
+    """What a study's config says of a task, and its database does not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seeds: list[int] | None = Field(None, description="Seeds in the order of blocks; None: any.")
+    shared_bases: list[str] | None = Field(
+        None, description="Bases that serve the runs of all seeds; None: all bases do."
+    )
+    whole: list[str] = Field([], description="Benchmarks whose prompts are all that there are.")
 
 
 class Measurements:
-    """A study's database, read by the questions in workflow/sql/claims.
+    """A study's database, read by the questions in workflow/sql/claims; `designs` are by task."""
 
-    `whole` names the benchmarks, `<task>/<benchmark>`, whose prompts are all that there are.
-    """
-
-    def __init__(self, database: Path, whole: Collection[str] = ()) -> None:
+    def __init__(self, database: Path, designs: Mapping[str, Design] | None = None) -> None:
         self._database = database
-        self._whole = whole
+        self._designs = designs or {}
         self._benchmarks = answer_of(database, "benchmarks")
         self._read = cache(self._runs)
         self._costs = cache(lambda task: answer_of(database, "cost", task))
@@ -86,14 +91,14 @@ class Measurements:
         own = set(self._benchmarks.loc[self._benchmarks["task"] == task, "benchmark"])
         return [name for name in GROUPS[group] if name in own]
 
-    def seeds(self, task: str) -> list[int]:
-        """List the seeds of a task's runs, in order; those of blocks are its first ones."""
-        rows = self._costs(task)
-        return sorted(int(seed) for seed in rows.loc[rows["start"].notna(), "seed"].unique())
+    def serves_all(self, task: str, name: str, measured: Mapping[str, Measured]) -> bool:
+        """Say whether a policy is a base that serves the runs of all seeds."""
+        shared = self.design(task).shared_bases
+        return is_base(name, measured) and (shared is None or name in shared)
 
-    def is_whole(self, task: str, benchmark: str) -> bool:
-        """Say whether a benchmark's prompts are all that there are, and no sample."""
-        return f"{task}/{benchmark}" in self._whole
+    def design(self, task: str) -> Design:
+        """Say what is known of a task from its config."""
+        return self._designs.get(task, Design())
 
     def runs(self, task: str, benchmark: str) -> dict[str, Measured]:
         """Read every run of a task on a benchmark, sampled from the policy itself."""

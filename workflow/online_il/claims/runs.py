@@ -21,7 +21,7 @@ from online_il.claims.drafts import (
     region,
     side_of,
 )
-from online_il.claims.measured import Measured, Measurements, own_base, serves_all
+from online_il.claims.measured import Measured, Measurements, own_base
 from online_il.config.claims import (
     RATIOS,
     DegradationClaim,
@@ -149,11 +149,12 @@ def _measure_runs(
     measured = measurements.runs(task, benchmark)
     names = _needed(claim, measured)
     # A student of seed k imitates the expert of seed k: pairs by seed. A base may serve all.
-    shared = {name for name in names if serves_all(name, measured)}
+    design = measurements.design(task)
+    shared = {name for name in measured if measurements.serves_all(task, name, measured)}
     own = [set(measured[name].seeds) for name in names if name not in shared]
     seeds = sorted(set.intersection(*own)) if own else measured[BASE].seeds[:1]
-    looked_at = measurements.seeds(task)[:blocks]
-    seeds = [seed for seed in seeds if blocks is None or seed in looked_at]
+    if blocks is not None and design.seeds is not None:
+        seeds = [seed for seed in seeds if seed in design.seeds[:blocks]]
     prompts = measured[names[0]].accuracy_S_K_P.shape[2]
     if not seeds or prompts < 2:
         what = "no seed that all of them have" if not seeds else "fewer than two prompts"
@@ -163,7 +164,7 @@ def _measure_runs(
 
     def table(name: str) -> Array:
         run = measured[name]
-        if name in shared or serves_all(name, measured):
+        if name in shared:
             return np.repeat(run.accuracy_S_K_P[:1, -1:], len(seeds), axis=0)
         return run.accuracy_S_K_P[[run.seeds.index(seed) for seed in seeds]]
 
@@ -191,15 +192,15 @@ def _measure_runs(
         draft.number = "speed", benchmark, tuple(clocks)
         timed = claim.statistic == "device-seconds"
         noise = measurements.machine_noise(task, seeds) if timed else None
-        whole = measurements.is_whole(task, benchmark)
-        one, other = (curves[name] for name in claim.runs)
-        found = speed(one, other, table(EXPERT)[:, -1], base, resamples, rng, whole=whole)
+        whole = benchmark in design.whole
+        fast, slow = (curves[name] for name in claim.runs)
+        found = speed(fast, slow, table(EXPERT)[:, -1], base, resamples, rng, whole=whole)
         _measure_speed(draft, claim, found, noise)
         return
 
     ends = claim.statistic not in ("worst-drop", "drop-from-best")
     responses = min(measured[name].responses(last=ends) for name in names)
-    whole = measurements.is_whole(task, benchmark)
+    whole = benchmark in design.whole
     estimate = partial(over_blocks if whole else mean_effect, responses=responses)
     if whole:
         draft.notes.append(
@@ -224,14 +225,12 @@ def _measure_runs(
         first, second, *others = (table(name)[:, -1] for name in claim.runs)
         if others:
             twice_S_P = first - second - (others[0] - others[1])
-            effect = over_blocks(twice_S_P, responses, largest=2.0)
+            effect = estimate(twice_S_P, largest=2.0)
             measure(draft, effect, holds, ratio=False, largest=2.0)
-            both = mean_effect(twice_S_P, responses, largest=2.0)
-            low, high = (in_range(end, 2.0) for end in both.interval(TAIL / draft.looks))
-            draft.notes.append(
-                "Student's t over seeds; with prompts drawn as well the interval is "
-                f"[{low:+.3f}, {high:+.3f}]."
-            )
+            other = (mean_effect if whole else over_blocks)(twice_S_P, responses, largest=2.0)
+            low, high = (in_range(end, 2.0) for end in other.interval(TAIL / draft.looks))
+            drawn = "prompts as a sample, too" if whole else "Student's t over seeds alone"
+            draft.notes.append(f"With {drawn} the interval is [{low:+.3f}, {high:+.3f}].")
         else:
             measure(draft, estimate(first - second), holds, ratio=False)
 

@@ -1,9 +1,11 @@
 """Settings of the evaluation."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from online_il.config.problem import Problem
 from online_il.config.sampling import Sampling
 from online_il.config.settings import Settings
 
@@ -32,6 +34,13 @@ class Evaluation(Settings):
     paper_checkpoints: Literal["all", "last"] = Field(
         "all", description="Which checkpoints are evaluated by it, too: all, or a run's last."
     )
+
+    def problems(self) -> Iterator[Problem]:
+        most = max([self.samples_per_prompt, *self.responses.values()])
+        if self.samples_at_last is not None and self.samples_at_last < most:
+            message = f"other checkpoints have {most} responses a prompt"
+            remedy = f"choose at least {most}, or remove the key"
+            yield Problem(("samples_at_last",), self.samples_at_last, message, remedy)
 
     def count(self, benchmark: str, *, last: bool) -> int:
         """Say how many responses a prompt are drawn at a policy's last checkpoint, or before."""

@@ -1,9 +1,9 @@
-"""What a task has from its study: settings that are laid over the study's, and its seeds.
+"""What a task has from its study: settings that are laid over the study's.
 
 What is told of inherited settings is told once, of the study's own key.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from online_il.config.problem import ABSENT, Keys, Problem, value_at
@@ -14,33 +14,17 @@ INHERITED = ("methods", "evaluation", "resources")
 
 def inherited(raw: dict[str, Any]) -> dict[str, Any]:
     """Give each task all settings: its own laid over the study's, key by key."""
-    return _with_tasks(
-        raw,
-        lambda task: {part: _laid_over(raw.get(part, {}), task.get(part)) for part in INHERITED},
-    )
-
-
-def of_blocks(raw: dict[str, Any]) -> dict[str, Any]:
-    """Leave each task as many of its seeds as the study has `blocks`; without these, all."""
-    blocks = raw.get("blocks")
-    if type(blocks) is not int or blocks < 1:  # Another value is for the classes to refuse.
-        return raw
-    return _with_tasks(
-        raw,
-        lambda task: (
-            {"seeds": task["seeds"][:blocks]} if isinstance(task.get("seeds"), list) else {}
-        ),
-    )
-
-
-def _with_tasks(
-    raw: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]
-) -> dict[str, Any]:
     tasks = raw.get("tasks")
     if not isinstance(tasks, list):
         return raw
-    changed = [task | change(task) if isinstance(task, dict) else task for task in tasks]
-    return raw | {"tasks": changed}
+    return raw | {
+        "tasks": [
+            task | {part: _laid_over(raw.get(part, {}), task.get(part)) for part in INHERITED}
+            if isinstance(task, dict)
+            else task
+            for task in tasks
+        ]
+    }
 
 
 def _laid_over(below: Any, above: Any) -> Any:

@@ -15,6 +15,7 @@ class Pretraining(Settings):
     seed: int | None = Field(
         None,
         ge=0,
+        le=2**32 - 1,
         description="Seed; one base serves the runs of all seeds. Left out: each seed trains a "
         "base of its own, and the two are a block.",
     )

@@ -17,7 +17,7 @@ from online_il.config.divergence import Divergences
 from online_il.config.evaluation import Evaluation
 from online_il.config.extending import read_extended
 from online_il.config.generation import Generation
-from online_il.config.inheriting import inherited, of_blocks, own, told_once
+from online_il.config.inheriting import inherited, own, told_once
 from online_il.config.methods import Methods
 from online_il.config.overrides import lay_over
 from online_il.config.partial import if_known, names_of, readable, spared
@@ -77,7 +77,7 @@ class Study(Settings):
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, raw: Any) -> Any:
-        return of_blocks(inherited(raw)) if isinstance(raw, dict) else raw
+        return inherited(raw) if isinstance(raw, dict) else raw
 
     def problems(self) -> Iterator[Problem]:
         tasks = readable(if_known(self, "tasks") or [])
@@ -238,7 +238,9 @@ def load(
     changed, wrong = lay_over(raw, overrides or {})
     problems += [*wrong, *problems_of_study(raw, checks)]
     refuse(problems, path, lines, changed)
-    return Study.model_validate(raw)
+    study = Study.model_validate(raw)
+    tasks = [task.of_blocks(study.blocks) for task in study.tasks]
+    return study.model_copy(update={"tasks": tasks})
 
 
 def problems_of_study(raw: dict[str, Any], checks: Checks | None = None) -> list[Problem]:

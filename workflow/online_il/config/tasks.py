@@ -75,6 +75,19 @@ class Task(Settings):
         """Give the seeds of a run: its own, or those of the task."""
         return self.seeds if run.seeds is None else run.seeds
 
+    def of_blocks(self, blocks: int | None) -> "Task":
+        """Leave the task and its runs the seeds of its first `blocks`; None leaves all."""
+        if blocks is None:
+            return self
+        seeds = self.seeds[:blocks]
+        runs = [
+            run
+            if run.seeds is None
+            else run.model_copy(update={"seeds": [seed for seed in run.seeds if seed in seeds]})
+            for run in self.runs
+        ]
+        return self.model_copy(update={"seeds": seeds, "runs": [r for r in runs if r.seeds != []]})
+
     def seeds_of_base(self, name: str) -> list[int]:
         """Give the seeds of a base: the one that it is trained with, or those of all runs."""
         own = self.named_bases[name].seed
