@@ -137,7 +137,7 @@ def counted(rows: pd.DataFrame) -> str:
         less = own[own["less"]]
         where = "" if own["less"].all() else " at step " + ", ".join(map(str, sorted(less["step"])))
         if len(less):
-            fewer.append(f"{arm} ({short(run)}), {in_words(less['seeds'], 'seed')}{where}")
+            fewer.append(f"{arm} ({short(str(run))}), {in_words(less['seeds'], 'seed')}{where}")
     named = f" Fewer: {'; '.join(fewer)}." if fewer else ""
     return f"Means over {seeds} and {prompts}, sampled from the policies themselves.{named}"
 
