@@ -301,7 +301,9 @@ class Study:
                 if not one or one["p"] is None:
                     continue
                 one["p"] = min(1.0, one["p"] * max(1, len(self.looks)))
-                one["barred"] = one["barred"] or (self.looks and not reached)
+                # Pairs are compared over all blocks, so at a look alone.
+                unplanned = one["claim"]["kind"] == "discrepancy" and self.blocks not in self.looks
+                one["barred"] = one["barred"] or (self.looks and (unplanned or not reached))
                 old = before.get(name)
                 if old and old["p"] is not None and old["p"] < one["p"] and not old["barred"]:
                     one |= {"p": old["p"], "side": old["side"], "barred": False}

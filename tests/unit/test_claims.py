@@ -3,6 +3,7 @@
 import json
 import math
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -266,8 +267,13 @@ def run_claims(folder: Path, *more: object) -> subprocess.CompletedProcess[str]:
     names = {"database": "results.duckdb", "json": "claims.json", "markdown": "claims.md"}
     options = [x for key, name in names.items() for x in (f"--{key}", folder / name)]
     options += ["--claims", CLAIMS, "--measurements", folder / "measurements.duckdb"]
-    options += [] if "--blocks" in more else ["--blocks", 3]
+    options += [] if "--designs" in more else ["--designs", designs(range(3))]
     return warm.run(*command, *options, *more)
+
+
+def designs(seeds: Iterable[int], **more: object) -> str:
+    """What the rule says of the made-up study, as an option."""
+    return json.dumps({"countdown": {"seeds": list(seeds), **more}})
 
 
 @pytest.fixture(scope="module")

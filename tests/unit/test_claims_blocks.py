@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from fake_study import RUNS, fake_study
 from scipy import stats
-from test_claims import CLAIMS, gaussian, run_claims
+from test_claims import CLAIMS, designs, gaussian, run_claims
 from test_claims_runs import ACCURACY, CLOCK, DROP, Tables, only
 
 from online_il.claims.judge import Evidence, judge
-from online_il.claims.measured import Measured, Measurements
+from online_il.claims.measured import Design, Measured, Measurements
 from online_il.claims.records import ClaimVerdict
 from online_il.config.claims import Claims, load_claims
 from online_il.statistics.looks import Plan
@@ -113,7 +113,7 @@ def means(shift_S: list[float], prompts: int, responses: int = 1) -> Tables:
 def test_of_all_prompts_the_interval_is_students_t_of_the_seeds(shifts, responses):
     tables = means(shifts, 400, responses)
     sample = only(tables, **ACCURACY)
-    tables.whole = {"task/id"}
+    tables.whole = ["id"]
     found = only(tables, **ACCURACY)
     # One right and one wrong response more keep the width from 0: 1 / (400 x responses) each.
     error = math.sqrt(np.var(shifts, ddof=1) + 2 / (400 * responses) ** 2 / (len(shifts) - 1))
@@ -126,7 +126,7 @@ def test_of_all_prompts_the_interval_is_students_t_of_the_seeds(shifts, response
     assert "seeds alone" not in sample.note and sample.effect == found.effect
     assert (sample.low, sample.high) != (found.low, found.high)
     # Of another task or benchmark nothing is said.
-    tables.whole = {"task/ood", "other/id"}
+    tables.whole = ["ood"]
     assert only(tables, **ACCURACY) == sample
 
 
@@ -219,11 +219,12 @@ MATCHES, STABLE = "countdown-sft-realizable-matches", "countdown-forgetting-real
 
 
 def test_options_say_which_prompts_are_all_and_when_is_looked(study):
-    plain = judged(study, "--blocks", 4)
+    seeds = (11, 12, 13, 14)
+    plain = judged(study, "--designs", designs(seeds))
     assert (plain["looks"], plain["blocks"]) == ([], 4)
     assert plain[MATCHES].n_seeds == 4 and "all that there are" not in plain[MATCHES].note
-    looks = ("--looks", 2, 3, "--blocks", 4)
-    found = judged(study, "--whole", "countdown/id,countdown/forgetting", *looks)
+    whole = designs(seeds, whole=["id", "forgetting"])
+    found = judged(study, "--designs", whole, "--looks", 2, 3)
     assert (found["looks"], found["blocks"]) == ([2, 3], 4)
     row = found[MATCHES]
     student, expert = (accuracies(study, run, "id") for run in ("sft-realizable", "expert"))
@@ -235,16 +236,14 @@ def test_options_say_which_prompts_are_all_and_when_is_looked(study):
     assert row.n_seeds == 3 and "all that there are" in row.note
     base, run = (accuracies(study, name, "forgetting") for name in ("base", "sft-realizable"))
     assert found[STABLE].effect == pytest.approx((base - run)[:3].mean(0).max())
-    before = judged(study, "--looks", 6, "--blocks", 4)
+    before = judged(study, "--looks", 6, "--designs", designs(seeds))
     of_runs = [row for row in before.values() if isinstance(row, ClaimVerdict) and row.task]
     assert {row.verdict for row in of_runs} == {"undecided", "not run"}
 
 
 def test_seeds_are_those_of_runs_and_a_base_is_one_of_each(study):
-    measurements = Measurements(study / "measurements.duckdb", ["countdown/id"])
-    assert measurements.seeds("countdown") == [11, 12, 13, 14]
-    assert measurements.is_whole("countdown", "id")
-    assert not measurements.is_whole("countdown", "ood")
+    measurements = Measurements(study / "measurements.duckdb")
+    assert measurements.design("countdown") == Design()
     base = measurements.runs("countdown", "id")["base"]
     assert base.seeds == [11, 12, 13, 14] and base.responses(last=True) == 4
     trained = measurements.runs("countdown", "id")["expert"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from online_il.claims.judge import Evidence, judge
-from online_il.claims.measured import Measured
+from online_il.claims.measured import Design, Measured, Measurements
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.config.claims import Claims
 from online_il.errors import InputError
@@ -35,15 +35,13 @@ class Tables:
     def machine_noise(self, task, seeds):
         return self.noise
 
-    def seeds(self, task):
+    def design(self, task):
         trained = [run for name, run in self._runs.items() if run.start and name != "base"]
-        return sorted({seed for run in trained for seed in run.seeds})
+        seeds = self.planned or sorted({seed for run in trained for seed in run.seeds})
+        return Design(seeds=seeds, whole=self.whole)
 
-    def is_whole(self, task, benchmark):
-        return f"{task}/{benchmark}" in self.whole
-
-    noise = None
-    whole = frozenset()
+    serves_all = Measurements.serves_all
+    noise, planned, whole = None, None, ()
 
 
 def measured(levels: list[float], seeds: list[int], rng: np.random.Generator) -> Measured:
@@ -146,7 +144,7 @@ def test_forgetting_rests_on_seeds_alone_and_says_so():
     }
     tables = Tables(runs)
     tables.benchmarks = lambda task, group: ["forgetting"]
-    tables.whole = {"task/forgetting"}
+    tables.whole = ["forgetting"]
     found = only(tables, **DROP | {"benchmarks": "forgetting"})
     drops = (hard + shift).mean((1, 2))
     # Two pairs more, of one prompt of 200 each.

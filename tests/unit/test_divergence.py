@@ -9,6 +9,7 @@ import torch
 from tabular import LONGEST, Tabular, chance, responses, table
 
 from online_il.experts.divergence import (
+    ROWS_AT_ONCE,
     Compared,
     compared,
     log_ratio_kl,
@@ -105,3 +106,16 @@ def test_shares_come_row_by_row(pair):
     for row, response in enumerate(rows):
         own, other = 0.25 * chance(OWN, tuple(response)), 0.75 * chance(OTHER, tuple(response))
         assert found[row].tolist() == pytest.approx([own / (own + other), other / (own + other)])
+
+
+def test_a_policy_reads_so_many_responses_at_once_at_most(pair, monkeypatch):
+    sizes = []
+    logp = Tabular.logp
+    monkeypatch.setattr(
+        Tabular, "logp", lambda p, b: sizes.append(len(b.response_ids_B_C)) or logp(p, b)
+    )
+    compared(Tabular(OWN), Tabular(OTHER), [[1]] * 100, pair[0][:100], batch_size=256)
+    assert max(sizes) == ROWS_AT_ONCE and sum(sizes) == 2 * 100
+    sizes.clear()
+    compared(Tabular(OWN), Tabular(OTHER), [[1]] * 100, pair[0][:100], batch_size=8)
+    assert max(sizes) == 8, "the settings may ask for fewer"

@@ -18,7 +18,7 @@ import pytest
 import recomputed
 import recomputed_effects
 from fake_study import RUNS, fake_study
-from test_claims import CLAIMS, pair, run_claims
+from test_claims import CLAIMS, designs, pair, run_claims
 
 from online_il.store import build
 
@@ -67,14 +67,14 @@ def test_a_made_up_study_is_judged_alike_by_both(study):
     ("seeds", "options"),
     [
         ((1, 2, 3), ()),
-        ((11, 12, 13, 14, 15), ("--looks", 3, 6, 10, "--blocks", 5)),
-        (tuple(range(11, 18)), ("--looks", 3, 6, 10, "--blocks", 7)),
-        ((11, 12), ("--looks", 3, 6, "--blocks", 2)),
+        ((11, 12, 13, 14, 15), ("--looks", 3, 6, 10)),
+        (tuple(range(11, 18)), ("--looks", 3, 6, 10)),
+        ((11, 12), ("--looks", 3, 6)),
     ],
 )
 def test_looks_whole_prompts_and_more_responses_are_judged_alike(tmp_path, seeds, options):
     folder = judged(
-        *(tmp_path, "--whole", "countdown/id,countdown/forgetting", *options),
+        *(tmp_path, "--designs", designs(seeds, whole=["id", "forgetting"]), *options),
         seeds=seeds,
         at_last=4,
     )

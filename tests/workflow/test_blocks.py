@@ -142,8 +142,9 @@ def test_a_student_is_put_before_the_base_of_its_seed(name, request):
 def test_figures_and_verdicts_are_of_all_blocks_that_are_run(own):
     assert {"figure5", "figure7", "table1", "claims", "report_page"} <= set(own[0]["rules"].split())
     (claims,) = of(own, "claims")
-    assert claims["blocks"] == "2" and "looks" not in claims
-    assert claims["whole"] == "countdown/forgetting"
+    assert "looks" not in claims
+    (design,) = json.loads(claims["designs"]).values()
+    assert len(design["seeds"]) == 2 and design["whole"] == ["forgetting"]
 
 
 def test_the_miniature_is_looked_at_as_planned_with_prompts_that_are_all_there_are(checkout):
@@ -151,8 +152,10 @@ def test_the_miniature_is_looked_at_as_planned_with_prompts_that_are_all_there_a
     status, output = snakemake(checkout, "claims", "-n", "-p", *config)
     assert status == 0, output[-3000:]
     (line,) = [line for line in output.splitlines() if "/claims.py " in line]
-    assert " --looks 3 6 10 " in line and " --blocks=6 " in line
-    whole = re.search(r"--whole=(\S+)", line)[1].strip("'\"")
-    assert set(whole.split(",")) == {"countdown/id", "countdown/forgetting"}
+    assert " --looks 3 6 10 " in line
+    (given,) = [w for w in shlex.split(line) if w.startswith("--designs=")]
+    (design,) = json.loads(given.removeprefix("--designs=")).values()
+    assert set(design.pop("whole")) == {"id", "forgetting"}
+    assert design == {"seeds": [11, 12, 13, 14, 15, 16], "shared_bases": []}
     seeds = set(re.findall(r"train the base base of countdown, seed (\d+)", output))
     assert seeds == {"11", "12", "13", "14", "15", "16"}

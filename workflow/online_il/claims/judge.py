@@ -1,6 +1,7 @@
 """Every claim of config/claims.yaml in every task of a study: measured, judged or not run."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,9 +60,7 @@ def judge(
         return _rows(claims, _drafts(claims, evidence, ALL))
     if not (reached := plan.reached(blocks or 0)):
         drafts = _drafts(claims, evidence, Look(None, len(plan.looks)))
-        for draft in (one for one in drafts if one.fields["task"] and one.side != NOT_RUN):
-            draft.barred |= {SUPPORTED, CONTRADICTED}
-            draft.notes.append(f"Nothing is decided before the look at {plan.looks[0]} blocks.")
+        _leave_open(drafts, f"Nothing is decided before the look at {plan.looks[0]} blocks.")
         return _rows(claims, drafts)
     rows, before = {}, list[Draft]()
     for look in reached:
@@ -69,9 +68,21 @@ def judge(
         pairs = evidence.discrepancy if look == reached[-1] else []
         here = Look(look, len(plan.looks))
         drafts = _drafts(claims, evidence._replace(discrepancy=pairs), here)
+        if blocks != reached[-1]:
+            of_pairs = {one.id for one in claims.claims if isinstance(one, DiscrepancyClaim)}
+            compared = [draft for draft in drafts if draft.claim in of_pairs]
+            _leave_open(compared, f"Compared are {blocks} blocks, for which no look is planned.")
         carry_over(before, drafts)
         rows[look], before = _rows(claims, drafts), drafts
     return kept(rows)
+
+
+def _leave_open(drafts: Iterable[Draft], reason: str) -> None:
+    """Decide nothing that was measured, where no look is planned; the theory's are no looks."""
+    for draft in drafts:
+        if draft.fields["task"] and draft.side != NOT_RUN:
+            draft.barred |= {SUPPORTED, CONTRADICTED}
+            draft.notes.append(reason)
 
 
 def _drafts(claims: Claims, evidence: Evidence, look: Look) -> list[Draft]:

@@ -65,7 +65,7 @@ class Design(BaseModel):
 
     seeds: list[int] | None = Field(None, description="Seeds in the order of blocks; None: any.")
     shared_bases: list[str] | None = Field(
-        None, description="Bases that serve the runs of all seeds; None: all bases do."
+        None, description="Bases that serve the runs of all seeds; None: those of one seed."
     )
     whole: list[str] = Field([], description="Benchmarks whose prompts are all that there are.")
 
@@ -94,7 +94,9 @@ class Measurements:
     def serves_all(self, task: str, name: str, measured: Mapping[str, Measured]) -> bool:
         """Say whether a policy is a base that serves the runs of all seeds."""
         shared = self.design(task).shared_bases
-        return is_base(name, measured) and (shared is None or name in shared)
+        if not is_base(name, measured):
+            return False
+        return len(measured[name].seeds) == 1 if shared is None else name in shared
 
     def design(self, task: str) -> Design:
         """Say what is known of a task from its config."""

@@ -64,7 +64,7 @@ class DifferenceClaim(Claim):
 class InteractionClaim(Claim):
     """By how much the first run is ahead of the second more than the third is of the fourth.
 
-    A difference of differences in each block (a seed), with Student's t over blocks.
+    A difference of differences in each block (a seed).
     """
 
     kind: Literal["interaction"]
