@@ -14,7 +14,8 @@ scoring and the optimizer are in it.
 The fraction of peak is the least work that the method needs (OPERATIONS times the parameters and
 the real tokens, prompts included, attention left out) over the time and over the speed of the
 fastest matrix product in the same run, so padding lowers it. At the end, `lengths` compares the
-decode loop with `generate` on prompts of many lengths, for a random model of SmolLM2-135M's shape.
+decode loop with `generate` on prompts of many lengths, for a random model of SmolLM2-135M's shape;
+`missing_cell` puts imitating the mixture beside imitating its realizable part.
 """
 
 import contextlib
@@ -33,6 +34,7 @@ from unittest.mock import patch
 
 import datasets
 import lengths
+import missing_cell
 import torch
 import transformers
 import trl
@@ -140,10 +142,10 @@ class Options(ProgramOptions):
     rounds: int = Field(3, description="times that each arm runs")
     updates: int = Field(6, description="updates that are timed")
     policy: Path = Field(
-        step(LAYOUT.checkpoints("countdown", "base", 1)), description="policy to start from"
+        step(LAYOUT.checkpoints("countdown", "base", 11)), description="policy to start from"
     )
     expert: Path = Field(
-        LAYOUT.checkpoints("countdown", "expert", 1), description="policy to imitate, or its run"
+        LAYOUT.checkpoints("countdown", "expert", 11), description="policy to imitate, or its run"
     )
     prompts: Path = Field(LAYOUT.prompts("countdown"), description="table of prompts")
     output: Path | None = Field(None, description="JSON file for the raw numbers")
@@ -255,11 +257,15 @@ def run(options: Options) -> None:
     mixed = lengths.measure(options.rounds)
     for kind, ratios in mixed.items():
         console.print(f"SmolLM2-135M's shape, {kind}: ours / stock {spread(ratios, '.2f')}")
+    cells = missing_cell.measure(missing_cell.Options(rounds=options.rounds))
+    for arm, ratios in cells.items():
+        baseline = missing_cell.BASELINES[arm]
+        console.print(f"{arm} / {baseline}, time of a useful token: {spread(ratios, '.2f')}")
     if options.output:
         raw = {n: {a: [r._asdict() for r in rs] for a, rs in x.items()} for n, x in results.items()}
         head = {"machine": about, "parameters": parameters, "matmul_peak": peak}
         head |= {"updates": work.updates, "greedy_identical": same}
-        head |= {"mixed_lengths": mixed}
+        head |= {"mixed_lengths": mixed, "missing_cell": cells}
         options.output.write_text(json.dumps({**head, "results": raw}, indent=1) + "\n")
 
 

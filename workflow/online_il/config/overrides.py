@@ -1,4 +1,4 @@
-"""What the command line lays over a study: `--config scale=try set="tasks.countdown.seeds=[1, 2]"`.
+"""What the command line lays over a study: `--config scale=try set="tasks.countdown.data.id=9"`.
 
 `set` reaches every key: parts of a path are keys, names of rows in a list, or places in it
 (`tasks.0` or `tasks[0]`). Several assignments are separated by semicolons, or are a list.
@@ -54,7 +54,7 @@ def _assign(raw: dict[str, Any], assignment: str) -> tuple[Keys, list[Problem]]:
     if not separator or not path.strip("."):
         raise ConfigError(
             f"command line: set = {assignment!r}: write a key and its value, such as "
-            'set="tasks.countdown.seeds=[1, 2]"'
+            'set="tasks.countdown.data.id=9"'
         )
     value, problems = _value(path, text)
     node: Any = raw
