@@ -2,10 +2,10 @@
 
     PYTHONPATH=workflow python benchmarks/missing_cell.py --rounds 3 --updates 6
 
-Each arm is timed beside a baseline that differs in the expert alone and is named in the table: SFT on
-the mixture's demonstrations, and on the learnable ones, beside SFT on the expert's; on-policy
+Each arm is timed beside a baseline that differs in the expert alone and is named in the table: SFT
+on the mixture's demonstrations, and on the learnable ones, beside SFT on the expert's; on-policy
 distillation from the mixture beside that from the expert. The arms take turns in one process on one
-thread and swap order every round; the first update is warm-up. `benchmarks/speed.py` shows this, too.
+thread and swap order every round; the first update is warm-up. `speed.py` shows this, too.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from pydantic import Field
 
 from online_il.config.study import load
 from online_il.experts.opening import opened_mixture
+from online_il.experts.teacher import Teacher
 from online_il.layout import Layout, step
 from online_il.models import load_model, load_tokenizer, newest_step
 from online_il.program.cli import ProgramOptions, main
 from online_il.records import Prompts, read_table
 from online_il.training import distill, supervised
 from online_il.training.demonstrations import demonstrations
-from online_il.training.imitation import Teacher
 from online_il.training.resume import Saving
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,7 +100,7 @@ def _demonstrations(work: Work, arm: str, seed: int) -> list[supervised.Demonstr
 
 
 def measure(options: Options) -> dict[str, list[float]]:
-    """Time the arms in turns; each arm's seconds a useful token over its baseline's, a round each."""
+    """Time the arms in turns; each round's seconds a useful token over the baseline's."""
     work, ratios = work_of(options), {arm: list[float]() for arm in BASELINES}
     for number in range(options.rounds):
         for arm, baseline in BASELINES.items():
