@@ -60,7 +60,10 @@ def test_an_interaction_is_the_mean_over_seeds_and_prompts_that_all_four_share()
         run: measured([0.1, level], orders[run], rng)
         for run, level in zip(orders, (0.9, 0.2, 0.6, 0.5), strict=True)
     }
-    found = only(Tables(runs), **FOUR)
+    tables = Tables(runs)
+    found = only(tables, **FOUR)
+    tables.whole = ["id"]
+    of_all = only(tables, **FOUR)
     last = {
         run: {seed: one.accuracy_S_K_P[s, -1].tolist() for s, seed in enumerate(one.seeds)}
         for run, one in runs.items()
@@ -72,14 +75,19 @@ def test_an_interaction_is_the_mean_over_seeds_and_prompts_that_all_four_share()
         ]
         for seed in SEEDS
     ]
-    assert found.effect == pytest.approx(sum(map(sum, table)) / 3 / PROMPTS)
-    # Student's t over seeds; two pairs of responses that differ by 2 are added.
+    assert found.effect == of_all.effect == pytest.approx(sum(map(sum, table)) / 3 / PROMPTS)
+    # Of all prompts Student's t over seeds; two pairs of responses that differ by 2 are added.
     blocks = np.mean(table, axis=1)
     error = math.sqrt((blocks.var() * 3 + 2 * (2 / PROMPTS) ** 2) / 2 / 3)
     reach = stats.t.isf(0.025, 2) * error
-    assert (found.low, found.high) == pytest.approx((blocks.mean() - reach, blocks.mean() + reach))
-    low, high = interval_by_hand(table, largest=2.0)
-    assert f"with prompts drawn as well the interval is [{low:+.3f}, {high:+.3f}]." in found.note
+    by_t = blocks.mean() - reach, blocks.mean() + reach
+    crossed = interval_by_hand(table, largest=2.0)
+    for row, own, other, words in (
+        (of_all, by_t, crossed, "With the prompts as a sample, too, the interval is "),
+        (found, crossed, by_t, "By Student's t over seeds alone the interval is "),
+    ):
+        assert (row.low, row.high) == pytest.approx(own)
+        assert f"{words}[{other[0]:+.3f}, {other[1]:+.3f}]." in row.note
     assert (found.n_seeds, found.n_prompts, found.runs) == (3, PROMPTS, ["a", "b", "c", "d"])
     assert found.statistic == "final accuracy on id, (a less b) less (c less d)"
 

@@ -73,6 +73,7 @@ def graph(seeds: tuple[int, ...]) -> nx.DiGraph:
         found.add_nodes_from(
             Job(rule, "countdown", "base", seed) for rule in ("pretrain", "evaluate")
         )
+        found.add_node(Job("sft", "countdown", "sft-realizable", seed))
     return found
 
 
@@ -109,7 +110,9 @@ def test_a_plan_for_some_seeds_has_their_own_bases_alone():
     }
     # One base of all seeds is needed by any of them.
     base = study.tasks[0].base.model_copy(update={"seed": 11})
-    costs = costs_of(mini(base=base), plan, graph((11, 12)))
+    shared = graph((11,))
+    shared.add_node(Job("sft", "countdown", "sft-realizable", 12))
+    costs = costs_of(mini(base=base), plan, shared)
     assert {(job.rule, job.seed) for job in costs} == {
         ("pretrain", 11),
         ("evaluate", 11),

@@ -202,7 +202,7 @@ def test_of_more_responses_the_first_are_read_prompt_by_prompt(tmp_path, count):
     rows = [
         row
         | {"prompt_id": prompt, "sample_index": sample, "token_ids": [number, sample]}
-        | {"reward": 10.0 * number + sample}
+        | {"reward": number / 2 + sample / 10}
         for sample in (2, 0, 1)
         for number, prompt in ((1, "q"), (0, "p"))
     ]
@@ -211,4 +211,4 @@ def test_of_more_responses_the_first_are_read_prompt_by_prompt(tmp_path, count):
     kept = [(number, sample) for number in (0, 1) for sample in range(count)]
     assert found.responses == [list(one) for one in kept]
     assert found.prompt_N.tolist() == ["p"] * count + ["q"] * count
-    assert found.reward_N.tolist() == [10.0 * number + sample for number, sample in kept]
+    assert found.reward_N.tolist() == [number / 2 + sample / 10 for number, sample in kept]

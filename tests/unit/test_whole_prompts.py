@@ -47,12 +47,13 @@ def test_they_are_all_where_training_validation_and_test_hold_every_instance(num
     there = counted(numbers, answers)
     inside = {"operands": [3], "numbers": list(numbers), "answers": list(answers)}
     assert there > 7
-    for train, validation in ((there - 6, 5), (1, 1), (there // 2, 3)):
+    for train, validation in ((there - 7, 5), (1, 2), (there // 2, 3)):
         left = there - train - validation
         assert whole(train, validation, left, in_distribution=inside) == ["forgetting", "id"]
         for other in (left - 1, left + 1):
-            found = whole(train, validation, max(other, 1), in_distribution=inside)
-            assert found == (["forgetting"] if max(other, 1) != left else ["forgetting", "id"])
+            asked = max(other, 2)  # One prompt is refused.
+            found = whole(train, validation, asked, in_distribution=inside)
+            assert found == (["forgetting"] if asked != left else ["forgetting", "id"])
 
 
 def test_where_there_are_too_many_to_count_they_are_a_sample():

@@ -229,8 +229,10 @@ def _measure_runs(
             measure(draft, effect, holds, ratio=False, largest=2.0)
             other = (mean_effect if whole else over_blocks)(twice_S_P, responses, largest=2.0)
             low, high = (in_range(end, 2.0) for end in other.interval(TAIL / draft.looks))
-            drawn = "prompts as a sample, too" if whole else "Student's t over seeds alone"
-            draft.notes.append(f"With {drawn} the interval is [{low:+.3f}, {high:+.3f}].")
+            way = (
+                "With the prompts as a sample, too," if whole else "By Student's t over seeds alone"
+            )
+            draft.notes.append(f"{way} the interval is [{low:+.3f}, {high:+.3f}].")
         else:
             measure(draft, estimate(first - second), holds, ratio=False)
 
