@@ -3,8 +3,17 @@
 import json
 
 import duckdb
+from fake_mixtures import made_up
 
+from online_il.config.arms import FIGURES
 from online_il.statistics.curves import add_intervals
+
+
+def made_up_study(folder):
+    """The settings of a made-up study, its database, and what each figure shows of it."""
+    settings, database = made_up(folder)
+    (task,) = settings.tasks
+    return task, database, {name: {task.name: found(task)} for name, found in FIGURES.items()}
 
 
 def layers(node):

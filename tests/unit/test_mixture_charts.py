@@ -5,8 +5,16 @@ import math
 
 import duckdb
 import pytest
-from chart_specs import coverage_axis, labels, labels_of, layers, marked, rows, words
-from fake_mixtures import made_up
+from chart_specs import (
+    coverage_axis,
+    labels,
+    labels_of,
+    layers,
+    made_up_study,
+    marked,
+    rows,
+    words,
+)
 
 from online_il.charts.arms import LOOKS, arms_of
 from online_il.charts.cells import figure7, place_of
@@ -21,10 +29,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """The settings of the study, its database, and what each figure shows of it."""
-    settings, database = made_up(tmp_path_factory.mktemp("study"))
-    (task,) = settings.tasks
-    return task, database, {name: {task.name: found(task)} for name, found in FIGURES.items()}
+    return made_up_study(tmp_path_factory.mktemp("study"))
 
 
 def ends(database):

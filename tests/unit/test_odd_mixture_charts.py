@@ -9,28 +9,24 @@ from chart_specs import (
     labels_of,
     layers,
     made_of,
+    made_up_study,
     marked,
     rows,
     without,
     words,
 )
-from fake_mixtures import made_up
 
 from online_il.charts.arms import LOOKS
 from online_il.charts.cells import figure7
 from online_il.charts.mixtures import figure5, figure6
 from online_il.charts.style import caption, short
-from online_il.config.arms import FIGURES
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """The settings of the study, its database, and what each figure shows of it."""
-    settings, database = made_up(tmp_path_factory.mktemp("study"))
-    (task,) = settings.tasks
-    return task, database, {name: {task.name: found(task)} for name, found in FIGURES.items()}
+    return made_up_study(tmp_path_factory.mktemp("study"))
 
 
 def test_every_mark_can_be_filled():

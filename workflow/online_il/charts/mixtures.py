@@ -109,17 +109,16 @@ def figure6(database: Path, shown: dict[str, list[str]]) -> alt.TopLevelMixin:
     arms = arms_of(database, shown)
     looks = legend_of(arms)
     panels, drawn = [], []
-    several = False
     for (task, benchmark), curves in curves_of(database, arms).items():
         own = arms[arms["task"] == task]
         ends = curves[curves["step"] == curves.groupby("run")["step"].transform("max")]
         columns = ["run", "arm", "coverage", "learnable", "demonstrations"]
         points = ends.merge(own[columns], on="run")
-        several |= bool(points.duplicated(["arm", "coverage"]).any())
         panel = _coverage(points, ends, looks)
         panels.append(panel.properties(title=title_of(task, benchmark)))
         drawn.append(points)
     points = pd.concat(drawn)
+    several = points.duplicated(["task", "benchmark", "arm", "coverage"])
     text = caption(
         "Accuracy at the end of training against the coverage coefficient C: one over the share of",
         "the expert's responses that the student's class can represent (Theorem 1's rate is",
@@ -127,7 +126,7 @@ def figure6(database: Path, shown: dict[str, list[str]]) -> alt.TopLevelMixin:
         "that asks for the expert's probabilities has them everywhere.",
         counted(points),
         f"Whiskers: 95 % over {spread_over(points)}.",
-        "Where several experts have one C, lines lead through their mean." if several else "",
+        "Where several experts have one C, lines lead through their mean." if several.any() else "",
     )
     chart = alt.vconcat(*panels, spacing=26)
     return finished(chart, "What coverage costs offline and online", text)
