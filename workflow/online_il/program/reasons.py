@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,18 +19,28 @@ def reasons(dag: Any, ledger: Ledger) -> list[str]:
     """Write one line for each rule and reason: what changed, and for which jobs."""
     persistence = dag.workflow.persistence
     found: dict[tuple[str, str], list[str]] = {}
+    moved: dict[tuple[str, str], tuple[set[str], list[str]]] = {}
     following: Counter[str] = Counter()
     for job in dag.needrun_jobs():
         if not job.output:
             continue
         made = [output for output in job.output if persistence.metadata(output) is not None]
         there = [output for output in made if Path(output).exists()]
-        why = list(_changes(persistence, job, there[0], ledger) if there else _begun(job, ledger))
+        inputs = _inputs(persistence, job, there[0]) if there else {}
+        why = list(
+            _changes(persistence, job, there[0], ledger, inputs) if there else _begun(job, ledger)
+        )
         for text in why:
             found.setdefault((job.rule.name, text), []).append(_name(job))
-        if there and not why:
+        for what, files in inputs.items():
+            gathered, jobs = moved.setdefault((job.rule.name, what), (set(), []))
+            gathered.update(files)
+            jobs.append(_name(job))
+        if there and not why and not inputs:
             following[job.rule.name] += 1
     lines = [f"  {text} ({_listed(jobs)})" for (_, text), jobs in found.items()]
+    for (rule, what), (files, jobs) in moved.items():
+        lines.append(f"  inputs of {rule} {what}: {_listed(sorted(files), 3)} ({_listed(jobs)})")
     if lines and following:
         follows = ", ".join(f"{rule} ({count})" for rule, count in sorted(following.items()))
         lines.append(f"  what follows from that: {follows}")
@@ -75,8 +86,11 @@ def explain(dag: Any, ledger: Ledger) -> None:
         logger.info("\n".join([MADE_AGAIN, *lines]))
 
 
-def _changes(persistence: Any, job: Any, output: Any, ledger: Ledger) -> Iterator[str]:
+def _changes(
+    persistence: Any, job: Any, output: Any, ledger: Ledger, inputs: Mapping[str, set[str]]
+) -> Iterator[str]:
     rule = job.rule.name
+    moved = inputs.get("new", set()) | inputs.get("gone", set())
     if not code_of(persistence.params(output) or []) and rule in ledger.programs:
         yield f"{rule} was made by an older version, which recorded less"
         return
@@ -89,18 +103,28 @@ def _changes(persistence: Any, job: Any, output: Any, ledger: Ledger) -> Iterato
             before, now = code_of([f"code={before}"]), code_of([f"code={now}"])
             if before not in same_code(now):
                 yield _code_changed(rule, before, ledger)
-        else:
+        elif not names_inputs(before, now, moved):
             yield f"settings of {rule}: {_setting(name, before, now)}"
     if persistence._code_changed(job, file=output):
         yield f"how {rule} calls its program changed"
+
+
+def _inputs(persistence: Any, job: Any, output: Any) -> dict[str, set[str]]:
+    """Find which inputs a job has that its output was not made from, or the other way round."""
     read, reads = set(persistence.input(output) or []), set(map(str, persistence._input(job)))
-    for files, what in (
-        (reads - read, "new"),
-        (read - reads, "gone"),
-        (changed_inputs(persistence, job, output), "with other content"),
-    ):
-        if files:
-            yield f"inputs of {rule} {what}: {_listed(sorted(files))}"
+    other = set(changed_inputs(persistence, job, output))
+    kinds = {"new": reads - read, "gone": read - reads, "with other content": other}
+    return {what: files for what, files in kinds.items() if files}
+
+
+def names_inputs(before: str, now: str, moved: set[str]) -> bool:
+    """Tell whether a setting differs in inputs that came or went, which are listed themselves."""
+    old, new = (set(re.findall(r"[^\s,'\"\\[\]{}]+", text)) for text in (before, now))
+    paths = [word for word in old ^ new if "/" in word]
+    return bool(paths) and all(
+        any(f"{path}/".startswith(f"{file}/") or f"/{file}".endswith(f"/{path}") for file in moved)
+        for path in paths
+    )
 
 
 def _code_changed(rule: str, before: str, ledger: Ledger) -> str:
@@ -134,7 +158,10 @@ def _setting(name: str, before: str, now: str) -> str:
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return f"{name} was {_part(before, now)}, is {_part(now, before)}"
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    return "; ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in keys)
+    pairs = [(key, str(old.get(key)), str(new.get(key))) for key in keys]
+    return "; ".join(
+        f"{key} was {_part(was, now)}, is {_part(now, was)}" for key, was, now in pairs
+    )
 
 
 def _part(value: str, other: str) -> str:
@@ -152,7 +179,8 @@ def _name(job: Any) -> str:
     return " ".join([*(v for k, v in wildcards.items() if k != "seed"), seed]).strip()
 
 
-def _listed(jobs: list[str]) -> str:
+def _listed(jobs: list[str], most: int = 6) -> str:
     names = [name for name in jobs if name]
-    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    shown = ", ".join(names[:most]) + more
     return shown or "one job"
