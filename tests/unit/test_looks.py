@@ -108,15 +108,17 @@ def row(verdict: str, name: str = "c") -> ClaimVerdict:
 
 
 def test_what_a_look_decided_is_kept():
+    theory = row("supported", "t").model_copy(update={"kind": "theory"})
     looks = {
-        3: [row("undecided"), row("supported", "d")],
+        3: [row("undecided"), row("supported", "d"), theory],
         6: [row("contradicted"), row("undecided", "d")],
-        10: [row("supported"), row("contradicted", "d"), row("undecided", "e")],
+        10: [row("supported"), row("contradicted", "d"), row("undecided", "e"), theory],
     }
     found = {each.id: each for each in kept(looks)}
     assert (found["c"].verdict, found["c"].decided_at) == ("contradicted", 6)
     assert (found["d"].verdict, found["d"].decided_at) == ("supported", 3)
     assert (found["e"].verdict, found["e"].decided_at) == ("undecided", None)
+    assert (found["t"].verdict, found["t"].decided_at) == ("supported", None)
     assert found["c"].note == "Decided at the look of 6 blocks."
 
 

@@ -76,7 +76,7 @@ def decided_in_words(claims: ClaimVerdicts) -> str:
     left = sum(claim.verdict == "undecided" for claim in claims.claims)
     return (
         f"Look {len(reached)} of {len(plan.looks)}, at {reached[-1]} blocks: "
-        f"claims decided: {each}; undecided: {left}."
+        f"claims decided: {each}; undecided: {left}. Intervals hold at all looks at once."
     )
 
 

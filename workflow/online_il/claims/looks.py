@@ -27,12 +27,13 @@ def kept(rows_by_look: Mapping[int, Sequence[ClaimVerdict]]) -> list[ClaimVerdic
     """Issue the last look's rows, each with the verdict of the first look that decided it.
 
     The keys are the blocks of each look, in order. Effects and intervals are the last look's.
+    Claims of theory are no matter of blocks.
     """
     looks = list(rows_by_look)
     first: dict[str, tuple[int, ClaimVerdict]] = {}
     for look in looks:
         for row in rows_by_look[look]:
-            if row.verdict in (SUPPORTED, CONTRADICTED):
+            if row.kind != "theory" and row.verdict in (SUPPORTED, CONTRADICTED):
                 first.setdefault(row.id, (look, row))
     issued = []
     for row in rows_by_look[looks[-1]]:
