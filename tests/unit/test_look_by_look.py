@@ -80,9 +80,9 @@ def test_looks_are_run_one_after_another_and_each_says_what_the_next_takes(start
     assert started() == [3, 6, 10]
     said = capsys.readouterr().out
     # An hour a block on two cores: three blocks, then four.
-    assert "the look at 6 blocks takes some 1.5 hours more" in said
-    assert "the look at 10 blocks takes some 2.0 hours more" in said
-    assert said.count("claims decided") == 3
+    assert "The look at 6 blocks (make study) takes some 1.5 hours more on 2 cores" in said
+    assert "The look at 10 blocks (make study) takes some 2.0 hours more on 2 cores" in said
+    assert said.count("claims decided") == 3 and said.endswith("All planned looks are done.\n")
 
 
 def test_it_goes_on_at_the_look_that_failed(started):

@@ -19,8 +19,9 @@ from online_il.files import write_text
 from online_il.layout import Layout
 from online_il.markdown import markdown_table
 from online_il.program.cli import ProgramOptions, main
-from online_il.report.ledger import jobs
+from online_il.report.ledger import jobs, next_look
 from online_il.report.verdicts import ANSWER
+from online_il.statistics.looks import plan_of
 
 COLUMNS = ["verdict", "claim", "effect [95 % interval]", "claimed", "in the paper"]
 PAGES = ("docs/results.md", "docs/mixture.md")
@@ -93,6 +94,9 @@ def run(options: Options) -> None:
         "```",
     ]
     write_text("\n".join(lines) + "\n", options.output)
+    if claims.looks:
+        following = plan_of(tuple(claims.looks)).following(claims.blocks)
+        print(next_look(layout, following, os.cpu_count() or 1))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from online_il.claims.records import read_claims
 from online_il.errors import InputError
 from online_il.layout import Layout
 from online_il.program.cli import ProgramOptions, main
+from online_il.report.ledger import next_look
 from online_il.statistics.looks import plan_of
 from online_il.studies import load_study
 
@@ -42,16 +43,7 @@ def run(options: Options) -> None:
         if status := subprocess.run(command).returncode:
             sys.exit(status)
         print(decided_in_words(read_claims(layout.claims())))
-        if following := plan.following(look):
-            hours = seconds_of_a_block(layout, look) * (following - look) / options.cores / 3600
-            print(f"the look at {following} blocks takes some {hours:.1f} hours more")
-
-
-def seconds_of_a_block(layout: Layout, blocks: int) -> float:
-    """Add up what the jobs of single seeds took, seconds, and divide it by the blocks."""
-    files = [path for _, path in layout.existing_benchmarks() if "seed" in path.name]
-    rows = [path.read_text().splitlines()[1] for path in files]
-    return sum(float(row.split("\t")[0]) for row in rows) / blocks
+        print(next_look(layout, plan.following(look), options.cores))
 
 
 if __name__ == "__main__":
