@@ -1,5 +1,6 @@
 """Blocks: a seed with a base of its own, how many are run, and when they are looked at."""
 
+import json
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -14,6 +15,7 @@ from online_il.config.study import Study
 from online_il.studies import load_study
 
 MINI = shipped("mini")
+ONE_LOOK = MINI.replace("looks: [3, 6, 10]\n", "")
 TASK, BASE, SELF = "\ntasks:\n", "\n    base:\n", "- name: sft-self\n"
 
 
@@ -42,6 +44,8 @@ TASK, BASE, SELF = "\ntasks:\n", "\n    base:\n", "- name: sft-self\n"
         ("looks", "[3, six]", 'looks[1] = "six"|valid integer'),
         ("looks", "[3, 6.5]", "looks[1] = 6.5|integer"),
         ("looks", "[true, 3]", "looks[0] = true|write a number"),
+        ("looks", "[3, 6, 11]", "looks[2] = 11: countdown has 10 seeds|too few for this look"),
+        ("looks", "[12]", "looks[0] = 12: countdown has 10 seeds|remove it, or add seeds"),
         ("samples_at_last", "0", "evaluation.samples_at_last = 0|greater than 0"),
         ("samples_at_last", "all", 'evaluation.samples_at_last = "all"|integer'),
         ("paper_checkpoints", "none", "evaluation.paper_checkpoints = \"none\"|'all' or 'last'"),
@@ -55,6 +59,15 @@ def test_what_is_no_plan_is_told_with_its_line_and_a_remedy(tmp_path, key, value
         assert word in row, f"no {word} in {row}"
 
 
+def test_blocks_beyond_the_last_look_are_told(tmp_path):
+    """No claim would be judged by them, after hours."""
+    text, _ = put(MINI, "\n", "looks", "[3, 6]")
+    words = "blocks = 7: 7 blocks are run, and the last look is before; set blocks to 6"
+    assert words in error(tmp_path, text, {"blocks": 7})
+    assert "looks = [3, 6]: 10 blocks are run" in error(tmp_path, text, {"blocks": None})
+    assert of(text, tmp_path, blocks=5).looks == [3, 6]
+
+
 def test_more_blocks_for_one_start_are_told_of_the_command_line(tmp_path):
     message = error(tmp_path, MINI, {"blocks": 11})
     assert "command line: blocks = 11: countdown has 10 seeds" in message
@@ -66,7 +79,7 @@ def test_more_blocks_for_one_start_are_told_of_the_command_line(tmp_path):
 )
 def test_a_seed_beyond_the_blocks_is_read_all_the_same(tmp_path, seed, words):
     """The next look would come to it, after hours."""
-    text, line = put(MINI, TASK, "seeds", f"[11, 12, 13, 14, {seed}]")
+    text, line = put(ONE_LOOK, TASK, "seeds", f"[11, 12, 13, 14, {seed}]")
     (row,) = error(tmp_path, text).splitlines()[1:]
     assert f"study.yaml:{line}: tasks[0].seeds[4] = {seed}: " in row and words in row
 
@@ -114,7 +127,7 @@ def of(text: str, folder: Path, **overrides: object) -> Study:
 def test_the_first_seeds_are_run_in_the_order_that_they_are_written_in(tmp_path):
     assert of(MINI, tmp_path).tasks[0].seeds == [11, 12, 13]
     assert of(MINI, tmp_path, blocks=5).tasks[0].seeds == [11, 12, 13, 14, 15]
-    text, _ = put(MINI, TASK, "seeds", "[20, 4, 11, 3]")
+    text, _ = put(ONE_LOOK, TASK, "seeds", "[20, 4, 11, 3]")
     assert of(text, tmp_path, blocks=2).tasks[0].seeds == [20, 4]
     assert of(text, tmp_path, blocks=None).tasks[0].seeds == [20, 4, 11, 3]
 
@@ -133,7 +146,8 @@ def test_a_task_that_trains_nothing_needs_no_block(tmp_path):
     assert told(raw | {"tasks": [*raw["tasks"], other]}) == []
     runs = raw["tasks"][0]["runs"]
     with_runs = raw | {"tasks": [*raw["tasks"], other | {"runs": runs[:1]}]}
-    assert told(with_runs) == [("blocks", "second has 1 seeds, one a block")]
+    few = "second has 1 seeds, one a block"
+    assert told(with_runs) == [("blocks", few), ("looks.0", f"{few}: too few for this look")]
 
 
 def test_without_looks_and_blocks_all_is_as_it_was(tmp_path):
@@ -150,6 +164,40 @@ def test_a_run_of_seeds_of_its_own_has_no_more_blocks_than_the_study(tmp_path):
     (run,) = [run for run in task.runs if run.name == "sft-self"]
     assert task.seeds_of(run) == [12] and task.seeds_of_base("base") == [11, 12, 13]
     assert of(text, tmp_path, blocks=4).tasks[0].seeds_of_base("base") == [11, 12, 13, 14]
+
+
+def test_a_mixture_of_runs_of_later_blocks_comes_with_them():
+    """Nothing says then which seeds it has: it would be evaluated where its part is not trained."""
+    raw = deepcopy(RAW)
+    (task,) = raw["tasks"]
+    task["runs"].append(task["runs"][0] | {"name": "late", "seeds": [15]})
+    task["experts"].append(
+        {"name": "later", "kind": "mixture", "parts": {"late": 0.5, "expert": 0.5}}
+    )
+    student = {"name": "of-late", "expert": "later", "seeds": [15]}
+    task["runs"].append(task["runs"][-2] | student)
+    assert told(raw) == []
+    (whole,) = Study.model_validate(raw).tasks
+    names = {
+        blocks: {one.name for one in (*cut.runs, *cut.experts)}
+        for blocks in (3, 5)
+        if (cut := whole.of_blocks(blocks))
+    }
+    assert names[5] - names[3] == {"late", "later", "of-late"}
+
+
+@pytest.mark.parametrize(("seed", "told"), [(13, False), (14, True)])
+def test_seeds_beyond_the_blocks_are_not_planned_for(tmp_path, seed, told):
+    """No job has one, so that the plan would be empty."""
+    plan = {"gpu": "H100", "gpu_memory_gib": 79, "peak_tflops": 989, "training_mfu": 0.2}
+    plan |= {"decode_tokens_per_second": 20000, "decode_step_seconds": 0.006, "seeds": [11, seed]}
+    plan |= {"tokens": {"countdown": {"prompt_tokens": 50, "response_tokens": 90}}}
+    text = f"{MINI}\nplan: {json.dumps(plan)}\n"
+    words = f"plan.seeds[1] = {seed}: this seed lies beyond the 3 blocks that are run"
+    if told:
+        assert words in error(tmp_path, text)
+    else:
+        assert of(text, tmp_path).plan.seeds == [11, 13]
 
 
 # ---- whose base ----
