@@ -15,7 +15,6 @@ from online_il.config.study import Study
 from online_il.studies import load_study
 
 MINI = shipped("mini")
-ONE_LOOK = MINI.replace("looks: [3, 6, 10]\n", "")
 TASK, BASE, SELF = "\ntasks:\n", "\n    base:\n", "- name: sft-self\n"
 
 
@@ -44,8 +43,6 @@ TASK, BASE, SELF = "\ntasks:\n", "\n    base:\n", "- name: sft-self\n"
         ("looks", "[3, six]", 'looks[1] = "six"|valid integer'),
         ("looks", "[3, 6.5]", "looks[1] = 6.5|integer"),
         ("looks", "[true, 3]", "looks[0] = true|write a number"),
-        ("looks", "[3, 6, 11]", "looks[2] = 11: countdown has 10 seeds|too few for this look"),
-        ("looks", "[12]", "looks[0] = 12: countdown has 10 seeds|remove it, or add seeds"),
         ("samples_at_last", "0", "evaluation.samples_at_last = 0|greater than 0"),
         ("samples_at_last", "all", 'evaluation.samples_at_last = "all"|integer'),
         ("paper_checkpoints", "none", "evaluation.paper_checkpoints = \"none\"|'all' or 'last'"),
@@ -79,7 +76,7 @@ def test_more_blocks_for_one_start_are_told_of_the_command_line(tmp_path):
 )
 def test_a_seed_beyond_the_blocks_is_read_all_the_same(tmp_path, seed, words):
     """The next look would come to it, after hours."""
-    text, line = put(ONE_LOOK, TASK, "seeds", f"[11, 12, 13, 14, {seed}]")
+    text, line = put(MINI, TASK, "seeds", f"[11, 12, 13, 14, {seed}]")
     (row,) = error(tmp_path, text).splitlines()[1:]
     assert f"study.yaml:{line}: tasks[0].seeds[4] = {seed}: " in row and words in row
 
@@ -127,7 +124,7 @@ def of(text: str, folder: Path, **overrides: object) -> Study:
 def test_the_first_seeds_are_run_in_the_order_that_they_are_written_in(tmp_path):
     assert of(MINI, tmp_path).tasks[0].seeds == [11, 12, 13]
     assert of(MINI, tmp_path, blocks=5).tasks[0].seeds == [11, 12, 13, 14, 15]
-    text, _ = put(ONE_LOOK, TASK, "seeds", "[20, 4, 11, 3]")
+    text, _ = put(MINI, TASK, "seeds", "[20, 4, 11, 3]")
     assert of(text, tmp_path, blocks=2).tasks[0].seeds == [20, 4]
     assert of(text, tmp_path, blocks=None).tasks[0].seeds == [20, 4, 11, 3]
 
@@ -146,8 +143,7 @@ def test_a_task_that_trains_nothing_needs_no_block(tmp_path):
     assert told(raw | {"tasks": [*raw["tasks"], other]}) == []
     runs = raw["tasks"][0]["runs"]
     with_runs = raw | {"tasks": [*raw["tasks"], other | {"runs": runs[:1]}]}
-    few = "second has 1 seeds, one a block"
-    assert told(with_runs) == [("blocks", few), ("looks.0", f"{few}: too few for this look")]
+    assert told(with_runs) == [("blocks", "second has 1 seeds, one a block")]
 
 
 def test_without_looks_and_blocks_all_is_as_it_was(tmp_path):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import Field
 
-from online_il.claims.board import decided_in_words
 from online_il.claims.records import read_claims
 from online_il.errors import InputError
 from online_il.layout import Layout
@@ -31,6 +30,12 @@ def run(options: Options) -> None:
     if not study.looks:
         raise InputError(f"{options.config}: no `looks`; add them, or run snakemake as it is")
     layout, plan = Layout(Path("results", study.scale)), plan_of(tuple(study.looks))
+    for task in load_study(options.config, {"blocks": None, "looks": None}).tasks:
+        if task.runs and len(task.seeds) < plan.looks[-1]:
+            raise InputError(
+                f"{options.config}: looks = {study.looks}: {task.name} has {len(task.seeds)} "
+                "seeds, one a block; leave out looks beyond them, or add seeds"
+            )
     judged = read_claims(layout.claims()).blocks if layout.claims().is_file() else 0
     for look in plan.looks:
         if look < judged:
@@ -41,17 +46,6 @@ def run(options: Options) -> None:
         command = [*watch, "--results", str(layout.results), "--", *snakemake]
         if status := subprocess.run(command).returncode:
             sys.exit(status)
-        print(decided_in_words(read_claims(layout.claims())))
-        if following := plan.following(look):
-            hours = seconds_of_a_block(layout, look) * (following - look) / options.cores / 3600
-            print(f"the look at {following} blocks takes some {hours:.1f} hours more")
-
-
-def seconds_of_a_block(layout: Layout, blocks: int) -> float:
-    """Add up what the jobs of single seeds took, seconds, and divide it by the blocks."""
-    files = [path for _, path in layout.existing_benchmarks() if "seed" in path.name]
-    rows = [path.read_text().splitlines()[1] for path in files]
-    return sum(float(row.split("\t")[0]) for row in rows) / blocks
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ class Study(Settings):
 
     @spared
     def _look_problems(self) -> Iterator[Problem]:
-        """Tell of looks that do not grow, that no task comes to, and of blocks beyond the last."""
+        """Tell of looks that do not grow, and of blocks beyond the last: none is judged by them."""
         looks = self.looks
         if looks is None:
             return
@@ -126,13 +126,7 @@ class Study(Settings):
             return
         for _, task in readable(self.tasks):
             count = len(if_known(task, "seeds") or [])
-            if not if_known(task, "runs") or not count:
-                continue
-            if beyond := [look for look in looks if look > count]:
-                message = f"{task.name} has {count} seeds, one a block: too few for this look"
-                keys = ("looks", looks.index(beyond[0]))
-                yield Problem(keys, beyond[0], message, "remove it, or add seeds")
-            elif looks[-1] < (self.blocks or count) <= count:
+            if if_known(task, "runs") and looks[-1] < (self.blocks or count) <= count:
                 key, value = ("blocks", self.blocks) if self.blocks else ("looks", looks)
                 message = f"{self.blocks or count} blocks are run, and the last look is before"
                 yield Problem((key,), value, message, f"set blocks to {looks[-1]}, or plan a look")
