@@ -1,6 +1,5 @@
 """The claims for reading: a table in the terminal, and Markdown."""
 
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -89,14 +88,15 @@ def decided_in_words(claims: ClaimVerdicts) -> str:
 def next_in_words(claims: ClaimVerdicts, layout: Layout, cores: int) -> str:
     """Say how long the next planned look takes, by what the jobs of the dearest seeds took."""
     following = plan_of(tuple(claims.looks)).following(claims.blocks) if claims.looks else None
-    seconds = Counter[str]()
+    seconds: dict[str, float] = {}
     for _, path in layout.existing_benchmarks():
         # A base that serves all seeds is none of the dearest; nor is a block that was broken off.
         if path.name.startswith("seed"):
-            seconds[path.stem] += pd.read_csv(path, sep="\t", usecols=["s"])["s"].sum()
+            took = float(pd.read_csv(path, sep="\t", usecols=["s"])["s"].sum())
+            seconds[path.stem] = seconds.get(path.stem, 0.0) + took
     if following is None or not claims.blocks:
         return ""
-    a_block = sum(each for _, each in seconds.most_common(claims.blocks)) / claims.blocks
+    a_block = sum(sorted(seconds.values())[-claims.blocks :]) / claims.blocks
     hours = a_block * (following - claims.blocks) / cores / 3600
     return f"The look at {following} blocks takes some {hours:.1f} hours more on {cores} cores."
 
