@@ -31,7 +31,7 @@ setup-gpu: setup .venv-gpu/ready
 	$(call environment,.venv-gpu,envs/gpu.txt)
 
 mini: setup
-	$(BIN)/python workflow/scripts/watch.py --results results/mini -- \
+	$(BIN)/python workflow/scripts/watch.py --results results/mini --cores $(CORES) -- \
 	  $(BIN)/snakemake --cores $(CORES)
 	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
 

@@ -29,15 +29,17 @@ def fake_study(
     samplings=("policy", "paper"),
     benchmarks=("id", "ood", "forgetting"),
     at_last=1,
+    seeds_of=None,
 ) -> None:
     """Write evaluations, responses, runs and training tables as a study would.
 
-    Each seed has a base of its own; `at_last` are the responses at a run's last checkpoint.
+    Each seed has a base of its own; `seeds_of` single runs are others; `at_last` are the responses
+    at a run's last checkpoint.
     """
     rng = np.random.default_rng(1)
     for task in tasks:
         for run, (method, expert, checkpoints, last) in runs.items():
-            for seed in seeds:
+            for seed in (seeds_of or {}).get(run, seeds):
                 _fake_run(results, rng, task, run, method, expert, seed, checkpoints)
                 for step, updates, samples in checkpoints:
                     done = 1 - np.exp(-4 * updates / max(checkpoints[-1][1], 1))

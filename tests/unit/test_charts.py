@@ -12,7 +12,8 @@ from online_il.charts import style
 from online_il.charts.curves import AXES, figure1, figure2
 from online_il.charts.style import KNOWN, save, styles
 from online_il.errors import InputError
-from online_il.store import build, learning_curves
+from online_il.statistics.intervals import mean_over_seeds
+from online_il.store import build, learning_curves, query
 
 pytestmark = pytest.mark.slow
 
@@ -162,6 +163,39 @@ def test_two_tasks_one_seed_and_a_run_of_another_name(
     save(figure2(odd, CHANCE), tmp_path / "figure2", None)
     for name in ("figure1.svg", "figure2.svg"):
         assert "NaN" not in (tmp_path / name).read_text()
+
+
+def test_a_run_of_fewer_seeds_starts_at_their_bases_and_is_named(tmp_path: Path) -> None:
+    """Its curve began at the mean of all bases, and a base without its run was drawn as a seed."""
+    runs = RUNS | {"sft-self": ("sft", "base", [(8, 8, 512)], 0.4)}
+    alone = {"sft-self": (2,)}
+    database = database_of(tmp_path, runs=runs, seeds_of=alone, samplings=("policy",))
+    bases = query(database, "FROM evaluations WHERE run = 'base'").set_index(["benchmark", "seed"])
+    for figure, benchmarks in (
+        (figure1(database), ["id"]),
+        (figure2(database, CHANCE), ["ood", "forgetting"]),
+    ):
+        spec = figure.to_dict()
+        for at, panel in enumerate(layers(spec)):
+            base = bases.loc[benchmarks[at * len(benchmarks) // len(layers(spec))], "accuracy"]
+            assert base.nunique() > 1
+            points = [row for row in rows(spec, marked(panel, "point")[0]) if row["step"] == 0]
+            starts = {row["run"]: (row["accuracy"], row["seeds"]) for row in points}
+            assert starts["sft-self"] == (pytest.approx(base[2]), 1)
+            assert starts["expert"] == (pytest.approx(base.mean()), 3)
+            single = rows(spec, marked(panel, "line")[0])
+            assert {row["seed"] for row in single if row["run"] == "sft-self"} == {2}
+        notes = " ".join(spec["title"]["subtitle"])
+        assert "Mean over 1–3 seeds" in notes and "sft-self (1 of 3)." in notes
+        assert "expert (" not in notes
+    band = query(database, "FROM intervals WHERE run = 'sft-self' AND benchmark = 'id'")
+    # One seed in both points: prompts alone, as of its own base.
+    own = query(
+        database, "FROM prompt_accuracy WHERE run = 'base' AND benchmark = 'id' AND seed = 2"
+    )
+    interval = mean_over_seeds(own["accuracy"].to_numpy()[None])
+    first = band.set_index("step").loc[0]
+    assert (first["low"], first["high"]) == pytest.approx((interval.low, interval.high))
 
 
 def test_a_run_has_the_same_style_in_every_study() -> None:

@@ -182,6 +182,8 @@ def test_a_missing_block_is_not_replaced_by_a_later_one():
     )
     found = at(Tables(whole | {"a": part}), 3)
     assert found.n_seeds == 2 and found.effect == pytest.approx((0.3 + 0.29) / 2)
+    assert "2 of the look's 3 blocks have all of these runs." in found.note
+    assert "of the look's" not in at(Tables(whole), 3).note
 
 
 # ---- the program ----

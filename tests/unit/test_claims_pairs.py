@@ -14,6 +14,7 @@ from online_il.config.claims import Claims
 from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.files import write_table
 from online_il.layout import Layout
+from online_il.statistics.looks import Plan
 
 # A mixture is evaluated as a run is; the solver and a model of files are not.
 STUDY = SimpleNamespace(tasks=("task",), names=lambda task: {"base", "expert", "mixture"})
@@ -113,6 +114,21 @@ def test_two_margins_of_one_measure_are_one_number(tables):
     )
     found = judge(claims, Evidence(STUDY, None, tables))
     assert [one.p_holm for one in found] == pytest.approx([one.p for one in found])
+
+
+def test_at_a_later_look_a_pair_is_judged_anew_and_says_so(tables):
+    """Its table is of all blocks: nothing says what it was at an earlier look."""
+    claim = {"id": "c", "family": "f", "source": "S", "kind": "discrepancy", "margin": 0.0}
+    claims = Claims.model_validate({"resamples": 1000, "seed": 1, "claims": [claim | LENGTH]})
+    notes = {
+        blocks: {
+            row.note for row in judge(claims, Evidence(STUDY, None, tables), Plan((3, 6)), blocks)
+        }
+        for blocks in (3, 6)
+    }
+    assert not any("anew" in note for note in notes[3])
+    anew = "Judged anew at 6 blocks: nothing is kept of earlier looks."
+    assert all(anew in note for note in notes[6])
 
 
 def test_a_claim_that_names_its_pair_is_about_it_alone(tables):

@@ -1,5 +1,6 @@
 """Blocks: a seed with a base of its own, how many are run, and when they are looked at."""
 
+import json
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -53,6 +54,15 @@ def test_what_is_no_plan_is_told_with_its_line_and_a_remedy(tmp_path, key, value
     assert f"study.yaml:{line}: " in row
     for word in words.split("|"):
         assert word in row, f"no {word} in {row}"
+
+
+def test_blocks_beyond_the_last_look_are_told(tmp_path):
+    """No claim would be judged by them, after hours."""
+    text, _ = put(MINI, "\n", "looks", "[3, 6]")
+    words = "blocks = 7: 7 blocks are run, and the last look is before; set blocks to 6"
+    assert words in error(tmp_path, text, {"blocks": 7})
+    assert "looks = [3, 6]: 10 blocks are run" in error(tmp_path, text, {"blocks": None})
+    assert of(text, tmp_path, blocks=5).looks == [3, 6]
 
 
 def test_more_blocks_for_one_start_are_told_of_the_command_line(tmp_path):
@@ -150,6 +160,40 @@ def test_a_run_of_seeds_of_its_own_has_no_more_blocks_than_the_study(tmp_path):
     (run,) = [run for run in task.runs if run.name == "sft-self"]
     assert task.seeds_of(run) == [12] and task.seeds_of_base("base") == [11, 12, 13]
     assert of(text, tmp_path, blocks=4).tasks[0].seeds_of_base("base") == [11, 12, 13, 14]
+
+
+def test_a_mixture_of_runs_of_later_blocks_comes_with_them():
+    """Nothing says then which seeds it has: it would be evaluated where its part is not trained."""
+    raw = deepcopy(RAW)
+    (task,) = raw["tasks"]
+    task["runs"].append(task["runs"][0] | {"name": "late", "seeds": [15]})
+    task["experts"].append(
+        {"name": "later", "kind": "mixture", "parts": {"late": 0.5, "expert": 0.5}}
+    )
+    student = {"name": "of-late", "expert": "later", "seeds": [15]}
+    task["runs"].append(task["runs"][-2] | student)
+    assert told(raw) == []
+    (whole,) = Study.model_validate(raw).tasks
+    names = {
+        blocks: {one.name for one in (*cut.runs, *cut.experts)}
+        for blocks in (3, 5)
+        if (cut := whole.of_blocks(blocks))
+    }
+    assert names[5] - names[3] == {"late", "later", "of-late"}
+
+
+@pytest.mark.parametrize(("seed", "told"), [(13, False), (14, True)])
+def test_seeds_beyond_the_blocks_are_not_planned_for(tmp_path, seed, told):
+    """No job has one, so that the plan would be empty."""
+    plan = {"gpu": "H100", "gpu_memory_gib": 79, "peak_tflops": 989, "training_mfu": 0.2}
+    plan |= {"decode_tokens_per_second": 20000, "decode_step_seconds": 0.006, "seeds": [11, seed]}
+    plan |= {"tokens": {"countdown": {"prompt_tokens": 50, "response_tokens": 90}}}
+    text = f"{MINI}\nplan: {json.dumps(plan)}\n"
+    words = f"plan.seeds[1] = {seed}: this seed lies beyond the 3 blocks that are run"
+    if told:
+        assert words in error(tmp_path, text)
+    else:
+        assert of(text, tmp_path).plan.seeds == [11, 13]
 
 
 # ---- whose base ----

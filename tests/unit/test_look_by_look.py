@@ -1,6 +1,7 @@
 """A study that is run look by look: what is started, what is said, what the next look takes."""
 
 import importlib.util
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 from configs import ROOT
 from test_claims import draft
 
-from online_il.claims.board import decided_in_words
+from online_il.claims.board import decided_in_words, next_in_words
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts
 from online_il.errors import InputError
 from online_il.files import write_json
@@ -29,10 +30,11 @@ def record(blocks: int, looks: list[int], *verdicts: tuple[str, int | None]) -> 
 def test_what_each_look_decided_is_said():
     verdicts = [("supported", 3), ("contradicted", 3), ("supported", 6), ("undecided", None)]
     found = decided_in_words(record(7, [3, 6, 10], *verdicts, ("not run", None)))
-    assert found.startswith(
-        "Look 2 of 3, at 6 blocks: claims decided: 2 at 3, 1 at 6; undecided: 1."
+    assert found == (
+        "Look 2 of 3, at 6 blocks (of 7 that were run): claims decided: 2 at 3, 1 at 6; undecided: "
+        "1. Intervals are at 98.3 % each, 95 % for all looks at once."
     )
-    assert "at all looks at once" in found
+    assert "that were run" not in decided_in_words(record(6, [3, 6, 10], *verdicts))
     before = decided_in_words(record(2, [3, 6], ("undecided", None)))
     assert "2 blocks" in before and "before 3" in before
     assert decided_in_words(record(7, [], ("supported", None))) == ""
@@ -62,10 +64,6 @@ def started(study, tmp_path, monkeypatch):
             blocks.append(look)
             if look == fails_at:
                 return SimpleNamespace(returncode=3)
-            for seed in range(11, 11 + look):
-                path = layout.benchmark("grpo", "countdown", "expert", f"seed{seed}")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text("s\th:m:s\n3600\t1:00:00\n")
             write_json(record(look, [3, 6, 10], ("supported", 3)), layout.claims())
             return SimpleNamespace(returncode=0)
 
@@ -76,13 +74,29 @@ def started(study, tmp_path, monkeypatch):
     return begin
 
 
-def test_looks_are_run_one_after_another_and_each_says_what_the_next_takes(started, capsys):
+def test_looks_are_run_one_after_another(started):
     assert started() == [3, 6, 10]
-    said = capsys.readouterr().out
-    # An hour a block on two cores: three blocks, then four.
-    assert "The look at 6 blocks (make study) takes some 1.5 hours more on 2 cores" in said
-    assert "The look at 10 blocks (make study) takes some 2.0 hours more on 2 cores" in said
-    assert said.count("claims decided") == 3 and said.endswith("All planned looks are done.\n")
+
+
+def test_each_look_says_what_the_next_takes(tmp_path):
+    """Also where more blocks, or parts of one, lie there than were judged."""
+    layout = Layout(tmp_path)
+    hours = {11: 1, 12: 1, 13: 1, 14: 0.1, 7: 0.2}
+    for seed, each in hours.items():
+        for rule in ("grpo", "sft"):
+            path = layout.benchmark(rule, "countdown", "expert", f"seed{seed}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"s\th:m:s\n{1800 * each}\t0:30:00\n")
+    plan = [3, 6, 10]
+    # An hour a block: three more on two cores, or on eight.
+    assert next_in_words(record(3, plan), layout, 2) == (
+        "The look at 6 blocks takes some 1.5 hours more on 2 cores."
+    )
+    assert "some 0.4 hours more on 8 cores" in next_in_words(record(3, plan), layout, 8)
+    assert next_in_words(record(10, plan), layout, 2) == ""
+    assert (
+        next_in_words(record(3, []), layout, 2) == next_in_words(record(0, plan), layout, 2) == ""
+    )
 
 
 def test_it_goes_on_at_the_look_that_failed(started):
@@ -91,6 +105,16 @@ def test_it_goes_on_at_the_look_that_failed(started):
     assert stopped.value.code == 3
     # The look before may be finished again, which is nothing to do; none is left out.
     assert started()[-2:] == [6, 10]
+
+
+@pytest.mark.parametrize("looks", ["[3, 6, 11]", "[12]"])
+def test_a_look_that_the_seeds_do_not_come_to_is_told_before_the_first(study, tmp_path, looks):
+    """Two looks and hours later it was."""
+    path = tmp_path / "study.yaml"
+    path.write_text(f"extends: {ROOT}/config/mini.yaml\nscale: x\nlooks: {looks}\n")
+    words = f"study.yaml: looks = {looks}: countdown has 10 seeds, one a block; leave out"
+    with pytest.raises(InputError, match=re.escape(words)):
+        study.run(study.Options(config=path))
 
 
 def test_a_study_without_looks_is_told_so(study, tmp_path):

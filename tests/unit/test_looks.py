@@ -122,6 +122,13 @@ def test_what_a_look_decided_is_kept():
     assert found["c"].note == "Decided at the look of 6 blocks."
 
 
+def test_no_look_decides_the_theory():
+    """It has no blocks: its claims were counted as decided at the first look."""
+    theory = row("supported").model_copy(update={"kind": "theory"})
+    (found,) = kept({3: [theory], 6: [theory]})
+    assert (found.verdict, found.decided_at, found.note) == ("supported", None, theory.note)
+
+
 # ---- whole claims ----
 
 

@@ -123,15 +123,20 @@ def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> p
 
 def learning_curves(database: Path) -> pd.DataFrame:
     """Join `curves` and their `intervals`; what a run starts from is also its step 0."""
-    curves = query(database, "curves")
-    rows = pd.concat([curves[curves["run"] == BASE], from_start(curves)], ignore_index=True)
-    return rows.merge(query(database, "intervals"), on=[*CURVE, "step"], validate="one_to_one")
+    rows = query(database, "evaluations")
+    rows = pd.concat([rows[rows["run"] == BASE], from_start(rows)], ignore_index=True)
+    # As the view of that name, over these rows.
+    means = (SQL / "curves.sql").read_text(encoding="utf-8").partition("curves AS\n")[2]
+    with duckdb.connect() as connection:
+        curves = connection.register("evaluations", rows).execute(means).df()
+    return curves.merge(query(database, "intervals"), on=[*CURVE, "step"], validate="one_to_one")
 
 
 def from_start(rows: pd.DataFrame) -> pd.DataFrame:
-    """Take all runs but the base; the rows of what each starts from become its step 0.
+    """Take the evaluations of all runs but the base; what each starts from becomes its step 0.
 
-    A run that goes on from another one counts its own training alone.
+    A run that goes on from another one counts its own training alone. Where each seed has a start
+    of its own, a run has those of its seeds; one that is alone serves all.
     """
     trained = rows[rows["run"] != BASE]
     own = [*CURVE, "method", "expert", "start"]
@@ -142,6 +147,9 @@ def from_start(rows: pd.DataFrame) -> pd.DataFrame:
     starts = before.merge(
         runs, left_on=[*CURVE[:-1], "before", "step"], right_on=[*CURVE[:-1], "before", "at"]
     )
+    alone = starts.groupby(CURVE)["seed"].transform("nunique") == 1
+    seeds = pd.MultiIndex.from_frame(trained[[*CURVE, "seed"]])
+    starts = starts[alone | pd.MultiIndex.from_frame(starts[[*CURVE, "seed"]]).isin(seeds)].copy()
     starts[["step", *COUNTS]] = 0
     return pd.concat([starts, trained], ignore_index=True)[rows.columns]
 

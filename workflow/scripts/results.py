@@ -19,11 +19,10 @@ from online_il.files import write_text
 from online_il.layout import Layout
 from online_il.markdown import markdown_table
 from online_il.program.cli import ProgramOptions, main
-from online_il.report.ledger import jobs, next_look
+from online_il.report.ledger import jobs
 from online_il.report.verdicts import ANSWER
-from online_il.statistics.looks import plan_of
 
-COLUMNS = ["verdict", "claim", "effect [95 % interval]", "claimed", "in the paper"]
+COLUMNS = ["verdict", "claim", "effect [interval]", "claimed", "in the paper"]
 PAGES = ("docs/results.md", "docs/mixture.md")
 
 
@@ -76,12 +75,13 @@ def run(options: Options) -> None:
     rules = jobs(options.results)
     hours, count = sum(rule.cpu_hours for rule in rules), sum(rule.jobs for rule in rules)
     table = layout.summary.read_text(encoding="utf-8").rstrip()
+    words = decided_in_words(claims) or f"Intervals are at {100 * claims.level:g} %."
     lines = [
         f"# Results of the {claims.scale} scale",
         "",
         f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, "
         f"{os.cpu_count()} cores, {hours:.1f} hours of processor time in {count} jobs. "
-        f"{count_summary(claims)}. {decided_in_words(claims)}".rstrip(),
+        f"{count_summary(claims)}. {words}",
         "",
         *markdown_table(COLUMNS, map(row, ordered)),
         "",
@@ -94,9 +94,6 @@ def run(options: Options) -> None:
         "```",
     ]
     write_text("\n".join(lines) + "\n", options.output)
-    if claims.looks:
-        following = plan_of(tuple(claims.looks)).following(claims.blocks)
-        print(next_look(layout, following, os.cpu_count() or 1))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from online_il.claims.board import decided_in_words
 from online_il.claims.records import read_claims
 from online_il.errors import InputError
 from online_il.layout import Layout
 from online_il.program.cli import ProgramOptions, main
-from online_il.report.ledger import next_look
 from online_il.statistics.looks import plan_of
 from online_il.studies import load_study
 
@@ -32,6 +30,12 @@ def run(options: Options) -> None:
     if not study.looks:
         raise InputError(f"{options.config}: no `looks`; add them, or run snakemake as it is")
     layout, plan = Layout(Path("results", study.scale)), plan_of(tuple(study.looks))
+    for task in load_study(options.config, {"blocks": None, "looks": None}).tasks:
+        if task.runs and len(task.seeds) < plan.looks[-1]:
+            raise InputError(
+                f"{options.config}: looks = {study.looks}: {task.name} has {len(task.seeds)} "
+                "seeds, one a block; leave out looks beyond them, or add seeds"
+            )
     judged = read_claims(layout.claims()).blocks if layout.claims().is_file() else 0
     for look in plan.looks:
         if look < judged:
@@ -42,8 +46,6 @@ def run(options: Options) -> None:
         command = [*watch, "--results", str(layout.results), "--", *snakemake]
         if status := subprocess.run(command).returncode:
             sys.exit(status)
-        print(decided_in_words(read_claims(layout.claims())))
-        print(next_look(layout, plan.following(look), options.cores))
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ def watch(options: argparse.Namespace) -> int:
     status = process.wait()
     elapsed = clock(time.time() - watcher.started)
     if status == 0:
-        show(options.results)
+        show(options.results, options.cores)
         print(f"done in {elapsed}")
     else:
         print("\n".join(watcher.lines[-ERROR_LINES:]), file=sys.stderr)

@@ -249,12 +249,20 @@ def _finished(
         if (trained["start"] == BASE).all()
         else "each begins with what it starts from."
     )
+    most = trained.groupby(["task", "benchmark"])["seeds"].transform("max")
+    fewer = trained.assign(most=most)[trained["seeds"] < most]
+    few = sorted({f"{r['run']} ({r['seeds']} of {r['most']})" for r in fewer.to_dict("records")})
     notes = [
         f"Mean over {in_words(trained['seeds'], 'seed')}, {prompts} a benchmark; band: 95 % for "
         f"all of a curve at once, over {spread_over(trained)}"
         + ("; thin lines: single seeds." if trained["seeds"].max() > 1 else "."),
         f"Dash-dotted: GRPO; solid: SFT; dashed: on-policy distillation; {begin}",
         "Device-seconds are those of a run's own training, without its expert's.",
+        *(
+            [f"Of fewer seeds, and of these alone from its start on: {', '.join(few)}."]
+            if few
+            else []
+        ),
     ]
     heading = alt.TitleParams(title, subtitle=notes, fontSize=17, offset=14)
     return themed(chart.properties(title=heading))

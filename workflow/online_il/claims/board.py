@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -38,14 +39,15 @@ def board_table(claims: ClaimVerdicts) -> Table:
     return table
 
 
-def show(results: Path) -> None:
-    """Print a finished study's claims, its accuracies and the path of its report."""
+def show(results: Path, cores: int) -> None:
+    """Print a finished study's claims, what its next look takes, its accuracies and its report."""
     layout = Layout(results)
     path = layout.claims()
     if path.is_file():
         claims = read_claims(path)
         Console().print(board_table(claims))
-        print("\n".join(filter(None, [decided_in_words(claims)])))
+        following = next_in_words(claims, layout, cores)
+        print("\n".join(filter(None, [decided_in_words(claims), following])))
     print(summary_of(results))
     if layout.report.is_file():
         print(f"report: {layout.report}")
@@ -64,7 +66,7 @@ def count_summary(claims: ClaimVerdicts) -> str:
 
 
 def decided_in_words(claims: ClaimVerdicts) -> str:
-    """Say at which of the planned looks a study is, and how many claims of runs each decided."""
+    """Say at which planned look a study is, what each decided (no theory), how sure they are."""
     if not claims.looks:
         return ""
     plan = plan_of(tuple(claims.looks))
@@ -74,10 +76,29 @@ def decided_in_words(claims: ClaimVerdicts) -> str:
     decided = [sum(claim.decided_at == look for claim in claims.claims) for look in reached]
     each = ", ".join(f"{n} at {look}" for n, look in zip(decided, reached, strict=True))
     left = sum(claim.verdict == "undecided" for claim in claims.claims)
+    more = f" (of {claims.blocks} that were run)" if claims.blocks > reached[-1] else ""
     return (
-        f"Look {len(reached)} of {len(plan.looks)}, at {reached[-1]} blocks: "
-        f"claims decided: {each}; undecided: {left}. Intervals hold at all looks at once."
+        f"Look {len(reached)} of {len(plan.looks)}, at {reached[-1]} blocks{more}: "
+        f"claims decided: {each}; undecided: {left}. "
+        f"Intervals are at {100 * (1 - 2 * plan.tail):.3g} % each, "
+        f"{100 * claims.level:g} % for all looks at once."
     )
+
+
+def next_in_words(claims: ClaimVerdicts, layout: Layout, cores: int) -> str:
+    """Say how long the next planned look takes, by what the jobs of the dearest seeds took."""
+    following = plan_of(tuple(claims.looks)).following(claims.blocks) if claims.looks else None
+    seconds: dict[str, float] = {}
+    for _, path in layout.existing_benchmarks():
+        # A base that serves all seeds is none of the dearest; nor is a block that was broken off.
+        if path.name.startswith("seed"):
+            took = float(pd.read_csv(path, sep="\t", usecols=["s"])["s"].sum())
+            seconds[path.stem] = seconds.get(path.stem, 0.0) + took
+    if following is None or not claims.blocks:
+        return ""
+    a_block = sum(sorted(seconds.values())[-claims.blocks :]) / claims.blocks
+    hours = a_block * (following - claims.blocks) / cores / 3600
+    return f"The look at {following} blocks takes some {hours:.1f} hours more on {cores} cores."
 
 
 def effect(claim: ClaimVerdict) -> str:
@@ -111,11 +132,11 @@ def claims_markdown(claims: ClaimVerdicts) -> str:
         "# Claims",
         "",
         *filter(None, [decided_in_words(claims)]),
-        f"{count_summary(claims)}. Intervals are at {100 * claims.level:g} %, over curves for all",
-        "checkpoints at once; p is two-sided, of the margin's nearest end, corrected within its",
-        "family (Holm); detectable is the distance from the margin that 80 % of such studies would",
-        "see with that correction. docs/paper.md says when a claim is supported, contradicted or",
-        "undecided.",
+        f"{count_summary(claims)}. Intervals are at {100 * claims.level:g} % for all looks and",
+        "checkpoints of a curve at once; p is two-sided, of the margin's nearest end, corrected",
+        "within its family (Holm), but for the parts of a conjunction; detectable is the distance",
+        "from the margin that 80 % of such studies would see with that correction. docs/paper.md",
+        "says when a claim is supported, contradicted or undecided.",
     ]
     for family in dict.fromkeys(claim.family for claim in claims.claims):
         rows = [claim for claim in claims.claims if claim.family == family]

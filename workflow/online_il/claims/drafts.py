@@ -244,7 +244,9 @@ def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
                 notes[id(draft)] += (
                     f" By itself {draft.side}; not so as one of {count} claims of its family."
                 )
-            if draft.best_p is not None and _hopeless(draft.best_p, p, numbers, index):
+            # What an earlier look saw is no worse than the best of this one.
+            best = None if draft.best_p is None else min(draft.best_p, p[index])
+            if best is not None and _hopeless(best, p, numbers, index):
                 notes[id(draft)] += (
                     " No result could have supported this margin, with as many seeds and prompts "
                     f"as these and {count - 1} other claims in its family as they are."

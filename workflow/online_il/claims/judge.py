@@ -68,10 +68,15 @@ def judge(
         pairs = evidence.discrepancy if look == reached[-1] else []
         here = Look(look, len(plan.looks))
         drafts = _drafts(claims, evidence._replace(discrepancy=pairs), here)
+        of_pairs = {one.id for one in claims.claims if isinstance(one, DiscrepancyClaim)}
+        compared = [draft for draft in drafts if draft.claim in of_pairs]
         if blocks != reached[-1]:
-            of_pairs = {one.id for one in claims.claims if isinstance(one, DiscrepancyClaim)}
-            compared = [draft for draft in drafts if draft.claim in of_pairs]
             _leave_open(compared, f"Compared are {blocks} blocks, for which no look is planned.")
+        for draft in compared:
+            if look != reached[0] and draft.side != NOT_RUN:
+                draft.notes.append(
+                    f"Judged anew at {look} blocks: nothing is kept of earlier looks."
+                )
         carry_over(before, drafts)
         rows[look], before = _rows(claims, drafts), drafts
     return kept(rows)
@@ -170,7 +175,7 @@ def conjunction(claim: ConjunctionClaim, by_claim: dict[str, list[Draft]]) -> Cl
     )
     notes = [
         claim.note,
-        f"Each part by itself: {counts}." if counts else "",
+        f"Each part by itself, uncorrected: {counts}." if counts else "",
         *(f"Contradicted by {draft.fields['id']}." for draft in against),
         *(f"{one} was not run." for one in absent),
     ]

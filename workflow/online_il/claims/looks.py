@@ -26,18 +26,18 @@ def carry_over(earlier: Iterable[Draft], now: Iterable[Draft]) -> None:
 def kept(rows_by_look: Mapping[int, Sequence[ClaimVerdict]]) -> list[ClaimVerdict]:
     """Issue the last look's rows, each with the verdict of the first look that decided it.
 
-    The keys are the blocks of each look, in order. Effects and intervals are the last look's.
-    Claims of theory are no matter of blocks.
+    The keys are the blocks of each look, in order. Effects and intervals are the last look's. The
+    theory has no blocks, and no look decides it.
     """
     looks = list(rows_by_look)
     first: dict[str, tuple[int, ClaimVerdict]] = {}
     for look in looks:
         for row in rows_by_look[look]:
-            if row.kind != "theory" and row.verdict in (SUPPORTED, CONTRADICTED):
+            if row.verdict in (SUPPORTED, CONTRADICTED):
                 first.setdefault(row.id, (look, row))
     issued = []
     for row in rows_by_look[looks[-1]]:
-        if found := first.get(row.id):
+        if row.kind != "theory" and (found := first.get(row.id)):
             look, decided = found
             note = "" if look == looks[-1] else f"Decided at the look of {look} blocks."
             new = {"verdict": decided.verdict, "note": f"{row.note} {note}".strip()}

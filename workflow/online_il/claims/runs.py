@@ -161,6 +161,8 @@ def _measure_runs(
         draft.notes = [f"{' and '.join(names)}: {what}."]
         return
     draft.fields |= {"n_seeds": len(seeds), "n_prompts": prompts}
+    if blocks is not None and len(seeds) < blocks:
+        draft.notes.append(f"{len(seeds)} of the look's {blocks} blocks have all of these runs.")
 
     def table(name: str) -> Array:
         run = measured[name]

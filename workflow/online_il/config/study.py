@@ -103,6 +103,7 @@ class Study(Settings):
             if if_known(self, key) and if_known(self, "tasks"):
                 for problem in getattr(self, key).problems_among(self.tasks):
                     yield problem.below(key)
+        yield from self._planned_seed_problems()
 
     @spared
     def _block_problems(self) -> Iterator[Problem]:
@@ -115,10 +116,20 @@ class Study(Settings):
 
     @spared
     def _look_problems(self) -> Iterator[Problem]:
+        """Tell of looks that do not grow, and of blocks beyond the last: none is judged by them."""
         looks = self.looks
-        if looks is not None and (not looks or looks[0] < 2 or looks != sorted(set(looks))):
+        if looks is None:
+            return
+        if not looks or looks[0] < 2 or looks != sorted(set(looks)):
             message = "looks are growing numbers of blocks, the first at least 2"
             yield Problem(("looks",), looks, message, "write them so, or remove the key")
+            return
+        for _, task in readable(self.tasks):
+            count = len(if_known(task, "seeds") or [])
+            if if_known(task, "runs") and looks[-1] < (self.blocks or count) <= count:
+                key, value = ("blocks", self.blocks) if self.blocks else ("looks", looks)
+                message = f"{self.blocks or count} blocks are run, and the last look is before"
+                yield Problem((key,), value, message, f"set blocks to {looks[-1]}, or plan a look")
 
     @spared
     def _task_name_problems(self) -> Iterator[Problem]:
@@ -210,6 +221,17 @@ class Study(Settings):
                 "the decode loop runs on CPUs alone, and hardware is gpu",
                 "set it to vllm or transformers, or hardware to cpu",
             )
+
+    @spared
+    def _planned_seed_problems(self) -> Iterator[Problem]:
+        """Tell of seeds to plan for that lie beyond the blocks: no job has one."""
+        seeds = [seed for task in self.tasks for seed in task.seeds]
+        run = sorted({seed for task in self.tasks for seed in task.seeds[: self.blocks]})
+        for index, seed in readable(if_known(self.plan, "seeds") or []):
+            if seed in seeds and seed not in run:
+                message = f"this seed lies beyond the {self.blocks} blocks that are run"
+                there = f"there are: {', '.join(map(str, run))}; or raise blocks"
+                yield Problem(("plan", "seeds", index), seed, message, there)
 
     @spared
     def _response_problems(self) -> Iterator[Problem]:

@@ -86,7 +86,14 @@ class Task(Settings):
             else run.model_copy(update={"seeds": [seed for seed in run.seeds if seed in seeds]})
             for run in self.runs
         ]
-        return self.model_copy(update={"seeds": seeds, "runs": [r for r in runs if r.seeds != []]})
+        later = {run.name for run in runs if run.seeds == []}
+        # A mixture has no seed before all that it is made of; nor have its students.
+        later |= {one.name for one in self.mixtures if later & {*one.made_of.values()}}
+        kept = {
+            "runs": [run for run in runs if run.name not in later],
+            "experts": [expert for expert in self.experts if expert.name not in later],
+        }
+        return self.model_copy(update={"seeds": seeds, **kept})
 
     def seeds_of_base(self, name: str) -> list[int]:
         """Give the seeds of a base: the one that it is trained with, or those of all runs."""

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,22 +58,6 @@ def spent(database: Path, results: Path) -> list[Spent]:
     hours = {(r["task"], r["run"]): r["hours"] for r in totals}
     accuracy = _accuracies(database)
     return [_row(row, known, hours, accuracy, results) for row in totals]
-
-
-def next_look(layout: Layout, following: int | None, cores: int) -> str:
-    """Say what the next planned look would cost, by what the jobs of single seeds took so far."""
-    if following is None:
-        return "All planned looks are done."
-    seconds: dict[str, float] = {}
-    for _, path in layout.existing_benchmarks():
-        if found := re.search(r"seed\d+", path.name):
-            row = path.read_text().splitlines()[1]
-            seconds[found[0]] = seconds.get(found[0], 0) + float(row.split("\t")[0])
-    more = max(following - len(seconds), 0) * sum(seconds.values()) / max(len(seconds), 1)
-    return (
-        f"The look at {following} blocks (make study) takes some {more / cores / 3600:.1f} hours "
-        f"more on {cores} cores."
-    )
 
 
 def _made_of(task: str, run: str, known: dict[tuple[str, str], dict[Any, Any]]) -> set[str]:

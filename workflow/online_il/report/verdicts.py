@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from online_il.claims.board import FACTOR, LOOKS, effect, margin, verdict_counts
+from online_il.claims.board import FACTOR, LOOKS, decided_in_words, effect, margin, verdict_counts
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 
 FAMILIES = {
@@ -43,12 +43,13 @@ class VerdictLine(NamedTuple):
 
 
 class Board(NamedTuple):
-    """All claims: how many have which verdict, those that answer, the rows of each other family."""
+    """All claims: how many have which verdict, those that answer, the others, the look in words."""
 
     counts: dict[str, int]
     answer: list[VerdictLine]
     families: dict[str, list[VerdictLine]]
     facts: ClaimVerdicts
+    looks: str
 
 
 def board(path: Path) -> Board | None:
@@ -66,9 +67,8 @@ def board(path: Path) -> Board | None:
         for name in names
     }
     answer = grouped.pop(ANSWER, [])
-    return Board(
-        verdict_counts(facts), answer, {name: rows for name, rows in grouped.items() if rows}, facts
-    )
+    families = {name: rows for name, rows in grouped.items() if rows}
+    return Board(verdict_counts(facts), answer, families, facts, decided_in_words(facts))
 
 
 def _places(claim: ClaimVerdict) -> dict[str, float]:

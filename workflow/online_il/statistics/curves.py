@@ -73,14 +73,22 @@ def _points(
     run: str,
     start: str | None,
 ) -> dict[int, Point]:
-    """Read a table (S, P) for each step of a curve, that of its start first."""
+    """Read a table (S, P) for each step of a curve, that of its start first.
+
+    A start of several seeds is that of the run's seeds alone.
+    """
     before, _, step = (start or "").partition("@")
     rows = connection.execute(
         """
+        WITH points AS (
+            FROM prompt_accuracy
+            WHERE task = $1 AND benchmark = $2 AND sampling = $3
+              AND (run = $4 OR (run = $5 AND step = $6))
+        )
         SELECT if(run = $4, step, 0) AS step, seed, prompt_id, accuracy, responses
-        FROM prompt_accuracy
-        WHERE task = $1 AND benchmark = $2 AND sampling = $3
-          AND (run = $4 OR (run = $5 AND step = $6))
+        FROM points
+        WHERE run = $4 OR seed IN (SELECT seed FROM points WHERE run = $4)
+           OR (SELECT count(DISTINCT seed) FROM points WHERE run = $5) = 1
         """,
         [task, benchmark, sampling, run, before, int(step or 0)],
     ).df()
