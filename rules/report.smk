@@ -44,7 +44,7 @@ rule report_page:
 
 
 onsuccess:
-    show(LAYOUT.results)
+    show(LAYOUT.results, workflow.cores)
 
 
 onerror:
