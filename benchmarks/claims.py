@@ -31,7 +31,7 @@ benchmarks/noise.py measures the intervals and the noise floor that they rest on
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +40,7 @@ import numpy as np
 from components import MINI, Components, components, draw
 from numpy.typing import NDArray
 
+from online_il.claims import measured as claimed
 from online_il.claims.drafts import (
     CONTRADICTED,
     SUPPORTED,
@@ -185,8 +186,17 @@ class Design(NamedTuple):
 class Simulated:
     """A study without a database: one task, its runs' tables by benchmark and their costs."""
 
-    def __init__(self, tables: Tables, costs: dict[str, Array], pace: dict[str, float]) -> None:
+    def __init__(
+        self, tables: Tables, costs: dict[str, Array], pace: dict[str, float], design: Design
+    ) -> None:
         self._tables, self._costs, self._pace = tables, costs, pace
+        self._known = claimed.Design(seeds=[*range(design.seeds)], whole=whole_of(design))
+
+    def design(self, task: str) -> claimed.Design:
+        return self._known
+
+    def serves_all(self, task: str, name: str, measured: Mapping[str, Measured]) -> bool:
+        return name == "base" and len(measured[name].seeds) == 1
 
     def benchmarks(self, task: str, group: str) -> list[str]:
         return [group]
@@ -201,6 +211,11 @@ class Simulated:
         return MACHINE
 
 
+def whole_of(design: Design) -> list[str]:
+    """Name the benchmarks whose prompts are all that there are, as the miniature's are."""
+    return ["forgetting", *(["in-distribution"] if design.whole else [])]
+
+
 def tables(rng: np.random.Generator, levels: dict[str, dict[str, Array]], design: Design) -> Tables:
     """Answers of all runs; `levels` are their accuracies at each checkpoint."""
     found: Tables = {}
@@ -209,16 +224,14 @@ def tables(rng: np.random.Generator, levels: dict[str, dict[str, Array]], design
         count = max(len(level_K) for level_K in runs.values())
         level_R_K = np.array([np.resize(level_K, count) for level_K in runs.values()])
         shift_R_S = rng.normal(0, own.block / np.sqrt(2), (len(runs), design.seeds))
-        # A base serves all seeds.
-        shift_R_S[[run == "base" for run in runs]] = 0.0
         level_R_S_K = np.clip(level_R_K[:, None] + shift_R_S[:, :, None], 0.001, 0.999)
-        whole = design.whole or benchmark == "forgetting"
+        whole = benchmark in whole_of(design)
         # The likeliest choice is one answer, the same whenever a policy is asked.
         responses = 1 if benchmark == "forgetting" else design.responses
         answers = draw(rng, level_R_S_K, own, design.prompts, responses, whole)
         found[benchmark] = {}
         for (run, level_K), table_S_K_P in zip(runs.items(), answers, strict=True):
-            seeds = 1 if run == "base" else design.seeds
+            seeds = 1 if run == "base" and benchmark == "forgetting" else design.seeds
             own_S_K_P = table_S_K_P[:seeds, : len(level_K)]
             if benchmark == "forgetting" and run == "base":
                 known = round(float(level_K[0]) * design.prompts)
@@ -257,7 +270,7 @@ def accuracies(rng: np.random.Generator, truth: float, design: Design) -> Simula
             "sft-unrealizable": facts - apart["forgetting-unrealizable-drops"],
         },
     }
-    return Simulated(tables(rng, levels, design), {}, {})
+    return Simulated(tables(rng, levels, design), {}, {}, design)
 
 
 def times(
@@ -266,7 +279,7 @@ def times(
     """A study of the runs that have costs, and of the base."""
     levels = {"base": np.full(1, START)} | levels
     pace = dict(zip(costs, np.exp(rng.normal(0, MACHINE.variance**0.5, len(costs))), strict=True))
-    return Simulated(tables(rng, {"in-distribution": levels}, design), costs, pace)
+    return Simulated(tables(rng, {"in-distribution": levels}, design), costs, pace, design)
 
 
 class Draws:
@@ -413,7 +426,7 @@ def of_several(
         "distill-mixture256": high - case.apart,
     }
     curves = {run: np.array([level]) for run, level in levels.items()}
-    whole = Simulated(tables(rng, {"in-distribution": curves}, design), {}, {})
+    whole = Simulated(tables(rng, {"in-distribution": curves}, design), {}, {}, design)
     names = (*CLAIMS[TITLE].claims, INTERACTION, BOTH, RANGE)
     if design.looks:
         yield from judged_at_looks([(name, whole) for name in names], design.looks, rng)
