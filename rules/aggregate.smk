@@ -25,8 +25,6 @@ for stored in DATABASES:
             **program(
                 "aggregate",
                 results=str(LAYOUT.results),
-                resamples=CLAIMED.resamples,
-                seed=CLAIMED.seed,
                 policies=",".join(map(str, measured_in(stored))),
             ),
         message:

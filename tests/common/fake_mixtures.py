@@ -125,7 +125,7 @@ def fake_mixtures(study: Study, database: Path, prompts: int = 40) -> None:
             connection.unregister("rows")
         for name in ("curves", "final", "arms", "mixtures"):
             connection.execute((SQL / f"{name}.sql").read_text())
-        add_intervals(connection, 20, 0)
+        add_intervals(connection)
 
 
 def made_up(folder: Path) -> tuple[Study, Path]:

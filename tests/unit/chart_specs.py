@@ -58,7 +58,7 @@ def altered(database, folder, *statements):
         for statement in statements:
             connection.execute(statement)
         connection.execute("DROP TABLE intervals")
-        add_intervals(connection, 20, 0)
+        add_intervals(connection)
     return copy
 
 

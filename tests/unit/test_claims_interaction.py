@@ -244,7 +244,7 @@ def test_a_range_at_its_margin_is_rarely_decided():
         draft = Draft("c", dict.fromkeys(("statistic", "unit", "source", "kind", "title"), "x"))
         draft.fields |= {"id": "c", "family": "f", "task": None, "runs": [], "margin": margin}
         draft.fields["holds"] = "below"
-        measure_range(draft, answers.astype(float).transpose(1, 0, 2), margin, 200, rng)
+        measure_range(draft, answers.astype(float).transpose(1, 0, 2), margin)
         draft.detectable = None
         verdicts.append(finish([draft])[0].verdict)
     # The truth is the margin itself: either verdict is wrong, each in 5 of 200 studies at most.

@@ -152,7 +152,7 @@ def test_the_interval_of_a_claims_difference_stays_within_one():
         assert low < 0.75 and high == 1
         draft = Draft("c", {})
         curve_S_K_P = sign * gained_S_P[:, None].repeat(3, axis=1)
-        measure_curve(draft, curve_S_K_P, 0.1, 200, np.random.default_rng(0))
+        measure_curve(draft, curve_S_K_P, 0.1)
         assert -1 <= draft.fields["low"] < draft.fields["high"] <= 1
 
 

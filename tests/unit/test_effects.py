@@ -17,9 +17,7 @@ from online_il.statistics.effects import (
     independent_effect,
     mean_effect,
     over_blocks,
-    simultaneous_p,
 )
-from online_il.statistics.resampling import largest_moves, simultaneous_tail
 from online_il.statistics.speed import Curve, crossing, speed
 
 
@@ -249,17 +247,6 @@ def test_luck_is_no_drop():
     drops = [(best_of_others(one[:, :-1]) - one[:, -1]).mean() for one in flat]
     lucky = [(one[:, :-1].mean(2).max(1) - one[:, -1].mean(1)).mean() for one in flat]
     assert abs(np.mean(drops)) < 0.003 < 0.015 < np.mean(lucky)
-
-
-def test_points_that_move_together_need_no_wider_interval():
-    rng = np.random.default_rng(8)
-    table = rng.normal(0, 0.3, (3, 1, 200))
-    together = largest_moves(np.repeat(table, 6, 1), 4000, rng)
-    apart = largest_moves(rng.normal(0, 0.3, (3, 6, 200)), 4000, rng)
-    assert simultaneous_tail(together) == pytest.approx(0.025, abs=0.006)
-    # Six independent points: Sidak's 1 - 0.95^(1/6), half of it on a side.
-    assert simultaneous_tail(apart) == pytest.approx((1 - 0.95 ** (1 / 6)) / 2, abs=0.0025)
-    assert simultaneous_p(0.01, apart) > 0.04 > simultaneous_p(0.01, together)
 
 
 # ---- speed ----

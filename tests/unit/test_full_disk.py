@@ -224,7 +224,7 @@ def test_a_database_on_a_full_disk_is_absent_and_then_whole(disk, tmp_path):
     def aggregate() -> list[object]:
         return [
             *(SCRIPTS / "aggregate.py", "--results", tmp_path / "study"),
-            *("--policies", policies, "--resamples", 1000, "--seed", 1),
+            *("--policies", policies),
             *("--database", disk / "d.duckdb"),
         ]
 

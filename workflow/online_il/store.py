@@ -61,13 +61,8 @@ def build(
     results: Path,
     database: Path,
     policies: Sequence[str] | None = None,
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> None:
     """Gather the evaluations, responses and runs of the policies under `results` in a database.
-
-    The curves' intervals take so many resamples, drawn from the seed.
 
     A policy is `<task>/<run>/seed<k>`; what else lies there, of runs that have left the config, is
     not gathered. Left out, they are all that are there. The database is complete or absent.
@@ -87,7 +82,7 @@ def build(
             for name in ORDER:
                 connection.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
             _check_responses(connection, results)
-            add_intervals(connection, resamples, seed)
+            add_intervals(connection)
     except duckdb.Error as error:
         _remove(aside)
         if cause_of(error):

@@ -11,20 +11,12 @@ from online_il.store import build, query
 class Options(ProgramOptions):
     results: Path = Field(description="results of the study")
     policies: str = Field(description="<task>/<run>/seed<k> of every policy, with commas between")
-    resamples: int = Field(description="bootstrap samples of a curve")
-    seed: int = Field(description="of the bootstrap samples")
     code: str | None = Field(None, description="hash of the code; a change of it reruns the rule")
     database: Path = Field(description="database to write")
 
 
 def run(options: Options) -> None:
-    build(
-        options.results,
-        options.database,
-        options.policies.split(","),
-        resamples=options.resamples,
-        seed=options.seed,
-    )
+    build(options.results, options.database, options.policies.split(","))
     for table in ("evaluations", "samples", "runs", "training"):
         count = query(options.database, f"SELECT count(*) FROM {table}").iloc[0, 0]
         log("gathered", table=table, rows=count)

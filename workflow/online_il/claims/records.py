@@ -28,7 +28,7 @@ class ClaimVerdict(BaseModel):
     )
     verdict: Literal["supported", "contradicted", "undecided", "not run"]
     effect: float | None = None
-    low: float | None = Field(None, description="95 % interval; over a curve simultaneous.")
+    low: float | None = Field(None, description="95 % interval; of a curve for all its points.")
     high: float | None = None
     p: float | None = Field(
         None, description="Two-sided, of the nearest end of the margin; over all looks."

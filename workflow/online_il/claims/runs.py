@@ -213,7 +213,7 @@ def _measure_runs(
         run, base = table(claim.runs[0]), table(own_base(claim.runs[0], measured))
         if claim.statistic == "worst-drop":
             drop_S_K_P = base - run
-            measure_curve(draft, drop_S_K_P, claim.margin, resamples, rng, estimate, whole=whole)
+            measure_curve(draft, drop_S_K_P, claim.margin, estimate)
         else:
             best = best_of_others(np.concatenate([base, run[:, :-1]], axis=1))
             start = base[:, 0] if claim.statistic == "final-drop" else best
@@ -221,7 +221,7 @@ def _measure_runs(
             measure(draft, drop, region("above", claim.margin), ratio=False)
     elif isinstance(claim, RangeClaim):
         ends_S_K_P = np.stack([table(name)[:, -1] for name in claim.runs], axis=1)
-        measure_range(draft, ends_S_K_P, claim.margin, resamples, rng, estimate, whole=whole)
+        measure_range(draft, ends_S_K_P, claim.margin, estimate)
     else:
         holds = region(side_of(claim), claim.margin)
         first, second, *others = (table(name)[:, -1] for name in claim.runs)

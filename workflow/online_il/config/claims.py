@@ -170,7 +170,7 @@ AnyClaim = Annotated[
 class Claims(Settings):
     """All claims, and what their intervals share."""
 
-    resamples: int = Field(ge=1000, description="Bootstrap samples of a curve.")
+    resamples: int = Field(ge=1000, description="Bootstrap samples of a factor of speed.")
     seed: int = Field(ge=0, description="Seed of the resamples.")
     claims: list[AnyClaim] = Field(min_length=1, description="The claims, in the paper's order.")
 

@@ -1,17 +1,17 @@
 """Intervals of the learning curves: a row a point, each for itself and for its whole curve.
 
 A curve is a run on a benchmark, from what it starts from on. Its band leaves out any point of the
-true curve in at most 5 of 100 studies; a point's own interval leaves out that point so often.
+true curve in at most 5 of 100 studies (Bonferroni's correction: how the points move together could
+be resampled, but few seeds do not tell it, and with many the band is hardly narrower); a point's
+own interval leaves out that point so often.
 """
 
 from typing import NamedTuple
 
 import duckdb
-import numpy as np
 import pandas as pd
 
 from online_il.statistics.intervals import TAIL, Array, mean_over_seeds
-from online_il.statistics.resampling import largest_moves, simultaneous_tail
 
 CURVE = ["task", "benchmark", "sampling", "run"]
 
@@ -23,7 +23,7 @@ class Point(NamedTuple):
     responses: int
 
 
-def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: int) -> None:
+def add_intervals(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the table `intervals` of a database that has `prompt_accuracy`.
 
     A row each point of each curve, what a run starts from being its step 0: stderr, low and
@@ -33,36 +33,14 @@ def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: i
     curves = f"SELECT DISTINCT {', '.join(CURVE)}, start FROM evaluations ORDER BY ALL"
     for row in connection.execute(curves).fetchall():
         points_K, curve = _points(connection, *row), row[:-1]
-        tables_K = [point.accuracy_S_P for point in points_K.values()]
-        # Every curve takes the same resamples: its band does not depend on which others there are.
-        tail = curve_tail(tables_K, resamples, np.random.default_rng(seed))
         for step, (accuracy_S_P, responses) in points_K.items():
             _, stderr, low, high = mean_over_seeds(accuracy_S_P, responses=responses)
-            band = mean_over_seeds(accuracy_S_P, tail, responses)
+            band = mean_over_seeds(accuracy_S_P, TAIL / len(points_K), responses)
             rows.append((*curve, step, stderr, low, high, band.low, band.high))
     columns = [*CURVE, "step", "stderr", "low", "high", "band_low", "band_high"]
     connection.register("rows", pd.DataFrame(rows, columns=columns))
     connection.execute("CREATE TABLE intervals AS FROM rows")
     connection.unregister("rows")
-
-
-def curve_tail(points_K: list[Array], resamples: int, rng: np.random.Generator) -> float:
-    """Find the tail of a point's interval with which the intervals of all points hold at once.
-
-    Points are tables (S, P). One of a single seed stands for all seeds, as the base does. Points of
-    other seeds or other prompts than the rest cannot be resampled together; then Bonferroni's.
-    """
-    seeds, prompts = (max(point.shape[axis] for point in points_K) for axis in (0, 1))
-    if len(points_K) == 1:
-        return TAIL
-    if any(point.shape not in {(seeds, prompts), (1, prompts)} for point in points_K):
-        return TAIL / len(points_K)
-    accuracy_S_K_P = np.stack(
-        [np.broadcast_to(point, (seeds, prompts)) for point in points_K], axis=1
-    )
-    # No wider than Bonferroni's, which holds for any dependence, and no narrower than a point's.
-    tail = simultaneous_tail(largest_moves(accuracy_S_K_P, resamples, rng))
-    return min(max(tail, TAIL / len(points_K)), TAIL)
 
 
 def _points(

@@ -5,7 +5,7 @@ bootstrap misses the truth in more than 12 studies of 100 instead of 5 (test_eff
 the variance is the two-way analysis of variance's, whose part of the seeds is never below the
 prompts' noise in it, and the quantile is Cochran and Cox's (Experimental Designs, 1950): the mean
 of t with S - 1 and with P - 1 degrees of freedom, weighted by the two parts. benchmarks/claims.py
-measures how often that errs. Curves are simultaneous over their points (`largest_moves`).
+measures how often that errs. Over a curve's points Bonferroni's correction holds.
 """
 
 import math
@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 from scipy.stats import qmc
 
 from online_il.statistics.intervals import TAIL, Array
@@ -173,12 +173,6 @@ def best_of_others(accuracy_S_K_P: Array) -> Array:
     mean_S_K = accuracy_S_K_P.mean(2)
     others_S_K = mean_S_K.sum(0) - mean_S_K if len(mean_S_K) > 1 else mean_S_K
     return np.asarray(accuracy_S_K_P[np.arange(len(mean_S_K)), others_S_K.argmax(1)])
-
-
-def simultaneous_p(p_value: float, moves_R: Array) -> float:
-    """Correct the p of a curve's most telling point, which has `p_value` by itself."""
-    beyond = int((moves_R >= stats.norm.isf(p_value / 2)).sum())
-    return max(p_value, (1 + beyond) / (1 + len(moves_R)))
 
 
 def holm(p: Array, numbers: Sequence[Hashable] | None = None) -> Array:

@@ -1,11 +1,10 @@
-"""Resamples of seeds and prompts, and intervals that hold for all points of a curve at once."""
+"""Resamples of seeds and prompts."""
 
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats
 
-from online_il.statistics.intervals import LEVEL, Array
+from online_il.statistics.intervals import Array
 
 CHUNK_NUMBERS = 8_000_000
 """Weights of prompts held at once: some 64 MB."""
@@ -24,27 +23,3 @@ def resampled(
 def shares(count: int, resamples: int, rng: np.random.Generator) -> Array:
     """Draw `count` things with replacement; return each one's share of the draws, (R, count)."""
     return rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count
-
-
-def largest_moves(difference_S_K_P: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Find the largest |deviation| over a curve's points, in standard errors, each resample.
-
-    The joint bootstrap of seeds and prompts; it says how the points move together, so that an
-    interval holds for all of them at once, and not how wide each is.
-    """
-    seeds, points, prompts = difference_S_K_P.shape
-    flat = difference_S_K_P.reshape(seeds * points, prompts).T
-    drawn_R_K = np.concatenate(
-        [
-            np.einsum("rs,rsk->rk", seeds_R_S, (prompts_R_P @ flat).reshape(-1, seeds, points))
-            for seeds_R_S, prompts_R_P in resampled(seeds, prompts, resamples, rng)
-        ]
-    )
-    spread_K = drawn_R_K.std(0)
-    moves_R_K = np.abs(drawn_R_K - difference_S_K_P.mean((0, 2))) / np.where(spread_K, spread_K, 1)
-    return np.asarray(moves_R_K.max(1))
-
-
-def simultaneous_tail(moves_R: Array) -> float:
-    """Find the tail of a point whose quantile all points of a curve keep within."""
-    return float(stats.norm.sf(np.quantile(moves_R, LEVEL)))
