@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from online_il import hub
-from online_il.config.bases import Pretrained
-from online_il.config.experts import ModelExpert
+from online_il.config.hub import Model, Package
 from online_il.config.plan import ModelShape, Plan
 from online_il.config.random import RandomModel
 from online_il.config.study import (
@@ -183,7 +182,7 @@ def model_bytes(study: Study, task: Task, results: Path) -> float:
             continue
         if isinstance(model, RandomModel):
             found += 4 * parameters(of_model(model, None))
-        elif isinstance(model, Pretrained | ModelExpert):
+        elif isinstance(model, Model | Package):
             try:
                 files = [path.resolve() for path in hub.model_folder(model).glob(PARTS)]
             except (InputError, OSError):
