@@ -87,7 +87,9 @@ def _weight_faults(folder: Path) -> Iterator[Fault]:
         ggufs = sorted(path.name for path in folder.glob("*.gguf"))
         if pickled or ggufs:
             there = ", ".join([*pickled, *ggufs][:3])
-            why = "pickled weights run code and are not read" if pickled else "GGUF is not read here"
+            why = (
+                "pickled weights run code and are not read" if pickled else "GGUF is not read here"
+            )
             remedy = "write it out with transformers' save_pretrained, which makes safetensors"
             yield Fault(f"no *.safetensors in {folder}, but {there}: {why}", remedy)
         else:
@@ -99,7 +101,9 @@ def _weight_faults(folder: Path) -> Iterator[Fault]:
         elif declared_size(path) != path.stat().st_size:
             size = path.stat().st_size
             pointer = size < 1024 and path.read_bytes().startswith(b"version https://git-lfs")
-            what = "a pointer of git-lfs" if pointer else f"no whole safetensors file ({size} bytes)"
+            what = (
+                "a pointer of git-lfs" if pointer else f"no whole safetensors file ({size} bytes)"
+            )
             yield Fault(f"{weight} is {what}", "run `git lfs pull` there" if pointer else "")
 
 
@@ -114,7 +118,9 @@ def _tokenizer_faults(folder: Path, width: Any) -> Iterator[Fault]:
         if path.is_file():
             yield Fault("tokenizer.json is damaged, not an object of JSON", "")
             return
-        other = [n for n in ("tokenizer.model", "vocab.json", "vocab.txt") if (folder / n).is_file()]
+        other = [
+            n for n in ("tokenizer.model", "vocab.json", "vocab.txt") if (folder / n).is_file()
+        ]
         remedy = "load it with AutoTokenizer and save_pretrained it there" if other else ""
         but = f", but {', '.join(other)}, which is not read" if other else ""
         yield Fault(f"no tokenizer.json in {folder}{but}", remedy)

