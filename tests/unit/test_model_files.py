@@ -1,4 +1,4 @@
-"""Folders that are no model which can be trained and sampled here, each named by file, key, remedy."""
+"""Folders that are no model for this study: each fault is named by file and key, with a remedy."""
 
 import json
 import shutil

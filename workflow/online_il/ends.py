@@ -82,8 +82,8 @@ def trained_end(policy: Path, *, conversation: bool, template: str | None = None
     written = max((one for one in tokens if one and after.startswith(one)), key=len, default=None)
     if written is None and after:
         raise InputError(
-            f"{policy}: its chat template writes {after[:20]!r} after an answer, which begins with no "
-            f"token that ends a sequence, so that it never writes {name}; set the model's "
+            f"{policy}: its chat template writes {after[:20]!r} after an answer, which begins with "
+            f"no token that ends a sequence, so that it never writes {name}; set the model's "
             f"`chat_template` to one that ends an answer with {name} or with nothing, as "
             "config/chat.jinja"
         )

@@ -48,7 +48,7 @@ def _config_faults(config: dict[str, Any]) -> Iterator[Fault]:
     if quantized := config.get("quantization_config"):
         method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
         yield Fault(
-            f"config.json: quantization_config: {method!r}, and quantised weights cannot be trained",
+            f"config.json: quantization_config: {method!r}, and such weights cannot be trained",
             "name a copy whose weights are whole (bfloat16 or float32)",
         )
     named = config.get("architectures")

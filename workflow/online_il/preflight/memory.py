@@ -145,8 +145,8 @@ def check_memory(study: Study, task: Task, report: Report, here: Gpu | None = No
                     f"{task.name}, {job}",
                     f"takes at least {least / GIB:.0f} GiB for the weights and one sequence of "
                     f"{length:,} tokens, and {plan.gpu} has {plan.gpu_memory_gib:.3g}",
-                    "set generation.engine to vllm and resources.sample.gpu to more than 1, or take "
-                    "a larger GPU",
+                    "set generation.engine to vllm and resources.sample.gpu to more than 1, or "
+                    "take a larger GPU",
                 )
     if study.generation.engine == "vllm":
         for job, model, length in generated(study, task):

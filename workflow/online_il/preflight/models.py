@@ -77,8 +77,8 @@ def _check_wheel(task: Task, package: Package, report: Report) -> None:
         wheels.check_file(package, wheel)
     else:
         report.notes.append(
-            f"{task.name}, {package.called}: not here yet; it is fetched with pip as the first job, "
-            "and its files are looked at then"
+            f"{task.name}, {package.called}: not here yet; it is fetched with pip as the first "
+            "job, and its files are looked at then"
         )
 
 
