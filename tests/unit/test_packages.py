@@ -179,12 +179,25 @@ def raw(tmp_path, monkeypatch, wheel):
     return study
 
 
-def test_preflight_looks_at_the_wheel_that_is_here(raw):
-    assert check(raw) == []
-    raw["tasks"][0]["base"]["sha256"] = "0" * 64
+def test_preflight_looks_at_the_wheel_that_is_here(raw, wheel, tmp_path):
     (problem,) = check(raw)
-    assert problem.startswith("countdown, own 1.0: sha256: ")
-    assert "correct sha256" in problem
+    assert problem.startswith("countdown, own 1.0: model.gguf: general.architecture: 'gemma', and")
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(make_gguf(tmp_path / "other.gguf"), FILE)
+    (problem,) = check(raw)
+    assert problem.startswith("countdown, own 1.0: sha256: ") and "correct sha256" in problem
+    raw["tasks"][0]["base"]["sha256"] = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert check(raw) == []
+    raw["tasks"][0]["base"]["file"] = "own/other.gguf"
+    (problem,) = check(raw)
+    assert f"file: own/other.gguf is not in {wheel.name}; correct it" in problem
+
+
+@pytest.mark.parametrize("head", [b"GGUF", b"GGUF" + bytes(99), b"GGUF" + b"\xff" * 99])
+def test_a_head_that_names_no_architecture_is_left_to_who_opens_the_file(head):
+    gguf_file.check_head(head, "a.gguf")
+    with pytest.raises(InputError, match="it begins with b'<htm'"):
+        gguf_file.check_head(b"<html>", "a.gguf")
 
 
 def test_preflight_looks_at_the_model_once_it_is_written_out(raw, wheel):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ARCHITECTURE = "llama"
 TOKENIZER = ("gpt2", "smollm")
 """Byte-level BPE whose pre-tokenizer splits numbers into digits."""
+MAGIC = b"GGUF"
+HEAD_BYTES = 4096
 SPECIAL = 3
 """The type of a token that stands for no text (GGUF's `CONTROL`)."""
 DTYPE = "bfloat16"
@@ -62,14 +64,34 @@ def _reader(path: Path) -> "GGUFReader":
         "tokenizer.ggml.pre": TOKENIZER[1],
     }
     for key, wanted in known.items():
-        found = _field(reader, key)
-        if found != wanted:
-            raise InputError(
-                f"{path.name}: {key}: {found!r}, and {wanted!r} alone is read here; name a package "
-                "of a SmolLM2 model, or write it out with transformers' save_pretrained and set "
-                "kind to model and `folder` to the result"
-            )
+        _check(path.name, key, _field(reader, key), wanted)
     return reader
+
+
+def check_head(head: bytes, name: str) -> None:
+    """Check the architecture that the first bytes of a GGUF file name; opening it takes seconds.
+
+    A file begins with GGUF, its version, two counts and, by custom, the field of this name: lengths
+    of 8 bytes before key and value, and the value's type between them. Raises `InputError`.
+    """
+    if head[:4] != MAGIC:
+        raise InputError(
+            f"{name}: no whole GGUF file (it begins with {head[:4]!r}); correct `file`"
+        )
+    key_length = int.from_bytes(head[24:32], "little")
+    key, rest = head[32 : 32 + key_length], head[32 + key_length :]
+    if key == b"general.architecture":
+        value = rest[12 : 12 + int.from_bytes(rest[4:12], "little")]
+        _check(name, key.decode(), value.decode(errors="replace"), ARCHITECTURE)
+
+
+def _check(name: str, key: str, found: Any, wanted: str) -> None:
+    if found != wanted:
+        raise InputError(
+            f"{name}: {key}: {found!r}, and {wanted!r} alone is read here; name a package of a "
+            "SmolLM2 model, or write it out with transformers' save_pretrained and set kind to "
+            "model and `folder` to the result"
+        )
 
 
 def _field(reader: "GGUFReader", key: str) -> Any:

