@@ -14,6 +14,7 @@ tasks:
     base:
       kind: model
       folder: {folder}
+      seed: 1
 """
 BASE = "results/folders/runs/deepscaler/base/seed1/run.json"
 
