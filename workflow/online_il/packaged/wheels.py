@@ -38,7 +38,7 @@ def model_place(package: Package) -> Path:
     """
     code = code_hash(Path(gguf_file.__file__))
     name = identity(sha256=package.sha256, file=package.file, code=code)[:12]
-    return cache() / "models" / f"{package.package}-{package.version}-{name}"
+    return _folder(package) / f"written-{name}"
 
 
 def wheel_at_hand(package: Package) -> Path | None:
@@ -107,8 +107,12 @@ def obtain(package: Package) -> Path:
     return place
 
 
+def _folder(package: Package) -> Path:
+    return cache() / f"{package.package}-{package.version}"
+
+
 def _wheels(package: Package) -> Path:
-    return cache() / "wheels" / f"{package.package}-{package.version}"
+    return _folder(package) / "wheel"
 
 
 def _fetched(package: Package) -> Path:
