@@ -43,9 +43,9 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
-def package(wheel: Path, **other: object) -> Package:
+def package(path: Path, **other: object) -> Package:
     known = {"package": "own", "version": "1.0", "file": FILE}
-    known["sha256"] = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    known["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     return Package.model_validate(known | other)
 
 
