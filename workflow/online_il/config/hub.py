@@ -96,6 +96,11 @@ class DataSet(Settings):
     folder: str | None = Field(None, description="A local copy that is used in the hub's place.")
 
     @property
+    def short(self) -> str:
+        """Name it in a word."""
+        return self.repo
+
+    @property
     def called(self) -> str:
         """Name exactly what it is."""
         return f"{self.repo}@{self.revision}"

@@ -61,8 +61,8 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
             message = message.removeprefix(f"data set {name_of(source)}: ")
             message = message.removeprefix(f"package {name_of(source)}: ")
             remedy = known[2] or DOWNLOAD
-            gated = not isinstance(source, Package) and (source.repo or "").startswith(GATED)
-            if gated and source.folder is None:
+            of_hub = not isinstance(source, Package) and source.folder is None
+            if of_hub and source.short.startswith(GATED):
                 remedy += "; it is gated: accept its terms on the hub"
                 if not os.environ.get("HF_TOKEN"):
                     remedy += " and set HF_TOKEN for the download, which is not set"
