@@ -9,6 +9,7 @@ from project import copy_of_project, planned, snakemake
 
 CONFIG = """extends: smoke.yaml
 scale: folders
+discrepancy: null
 tasks:
   - name: deepscaler
     base:

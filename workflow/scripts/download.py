@@ -18,10 +18,10 @@ class Options(ProgramOptions):
 
 
 def run(options: Options) -> None:
-    fetched = 0
+    fetched = False
     for source, folder in download(named_in(load(options.config))):
         log(f"{source.called} is in {folder}")
-        fetched += 1
+        fetched = True
     if not fetched:
         log(f"{options.config}: no model and no data set of a hub or a package; nothing to fetch")
 
