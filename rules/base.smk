@@ -53,7 +53,7 @@ rule finetune:
     benchmark:
         LAYOUT.benchmark("finetune", *BASE)
     wildcard_constraints:
-        task=tasks_with_base("model", "random", finetuned=True),
+        task=tasks_with_base("model", "package", "random", finetuned=True),
     conda:
         CONDA
     threads: threads_of("finetune")
@@ -84,12 +84,12 @@ rule adopt:
     benchmark:
         LAYOUT.benchmark("adopt", *BASE)
     wildcard_constraints:
-        task=tasks_with_base("model", "random", finetuned=False),
+        task=tasks_with_base("model", "package", "random", finetuned=False),
     localrule: True
     conda:
         CONDA
     params:
-        **program("adopt", **OF_BASE_POLICY, settings=base_settings),
+        **program("adopt", **OF_BASE_POLICY, settings=base_settings, place=place_of_base),
     message:
         "take the model of {wildcards.task} for its base"
     shell:

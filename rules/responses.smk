@@ -18,7 +18,7 @@ use rule sample as respond with:
     benchmark:
         LAYOUT.benchmark("respond", *POLICY)
     wildcard_constraints:
-        run=experts_of_kind("model", "random"),
+        run=experts_of_kind("model", "package", "random"),
     priority: 0
     params:
         **program("sample", **OF_RESPONSES, generation=STUDY.generation),

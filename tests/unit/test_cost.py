@@ -193,7 +193,7 @@ def test_the_tiles_of_the_logits_have_a_bound():
 
 
 def test_vllm_needs_the_weights_and_one_longest_sequence():
-    found = memory.vllm_least(SMALL, gpus=2, length=100)
+    found = memory.generation_least(SMALL, gpus=2, length=100)
     assert found == (2 * 1_304 + 32 * 100) / 2 + 2 * 2**30
 
 

@@ -14,17 +14,23 @@ from pydantic import Field, Json
 from online_il.config.study import load
 from online_il.errors import ParameterError
 from online_il.files import write_text
-from online_il.preflight.machine import check_keys, check_programs, check_slurm
+from online_il.preflight.machine import (
+    check_gpus,
+    check_keys,
+    check_programs,
+    check_slurm,
+    gpus_here,
+)
 from online_il.preflight.memory import check_disk, check_memory
 from online_il.preflight.models import (
     check_context,
     check_ends,
     check_engine,
     check_files,
-    check_templates,
     check_tokenizers,
 )
 from online_il.preflight.report import Report
+from online_il.preflight.templates import check_templates
 from online_il.program.cli import ProgramOptions, main
 from online_il.program.dag import Job, graph_of_study, pending_jobs
 
@@ -57,6 +63,8 @@ def run(options: Options) -> None:
     else:
         jobs = pending_jobs(graph_of_study(options.config, options.overrides))
     report = Report()
+    gpus = gpus_here() if study.hardware == "gpu" and options.slurm is None else []
+    smallest = min(gpus, key=lambda gpu: gpu.gib, default=None)
     for task in tasks:
         check_keys(task, jobs, report)
         check_programs(study, task, report)
@@ -66,7 +74,9 @@ def run(options: Options) -> None:
         check_ends(task, folders, report)
         check_engine(study, task, folders, report)
         check_context(study, task, report)
-        check_memory(study, task, report)
+        check_memory(study, task, report, smallest)
+        if gpus:
+            check_gpus(task, gpus, report)
     check_disk(study, tasks, jobs, options.results, report, options.cores)
     if options.slurm is not None:
         check_slurm(study, jobs, options.slurm, report)

@@ -73,7 +73,7 @@ class Plan(Settings):
     )
     tokens: dict[str, TaskTokens] = Field(description="Mean lengths, by name of the task.")
     models: dict[str, ModelShape] = Field(
-        {}, description="Shapes of models of the hub, by repo, for when they are not in its cache."
+        {}, description="Shapes of models by repo, package or folder, for when they are not here."
     )
     tasks: list[str] | None = Field(
         None, min_length=1, description="Tasks to plan for; all when left out."

@@ -4,8 +4,9 @@ import importlib.util
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from online_il.config.experts import EndpointExpert
 from online_il.config.resources import Resources
@@ -54,6 +55,39 @@ def check_programs(study: Study, task: Task, report: Report) -> None:
                 "environment",
                 f"{reason}, and {name} is not installed",
                 "run `make setup-gpu`, or start Snakemake with --sdm conda",
+            )
+
+
+class Gpu(NamedTuple):
+    """A GPU of this machine."""
+
+    name: str
+    gib: float
+    """Its memory, GiB."""
+
+
+def gpus_here() -> list[Gpu]:
+    """List the GPUs of this machine; none where NVIDIA's program is not there or knows none."""
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    rows = [line.rpartition(",") for line in done.stdout.splitlines() if done.returncode == 0]
+    # MIG and Grace say [N/A] of some.
+    return [Gpu(n.strip(), int(mib) / 1024) for n, _, mib in rows if mib.strip().isdigit()]
+
+
+def check_gpus(task: Task, gpus: Sequence[Gpu], report: Report) -> None:
+    """Check that a job that trains here finds as many GPUs as it asks for."""
+    rules = {run.method for run in task.runs} | ({"finetune"} if task.finetuning else set())
+    for rule in sorted(rules):
+        asked = getattr(task.resources, rule).gpu
+        if asked > len(gpus):
+            report.problem(
+                f"{task.name}, {rule}",
+                f"resources.{rule}.gpu: {asked}, and this machine has {len(gpus)}",
+                f"set it to {len(gpus)}, or start on a machine with more",
             )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from online_il import hub
-from online_il.config.bases import Pretrained
-from online_il.config.experts import ModelExpert
-from online_il.config.hub import DataSet, Model, Tokenizer
+from online_il.config.bases import PackageBase, Pretrained
+from online_il.config.experts import ModelExpert, PackageExpert
+from online_il.config.hub import DataSet, Model, Package, Tokenizer
 from online_il.config.mixture import LARGEST_VOCABULARY
 from online_il.config.plan import ModelShape
 from online_il.config.random import RandomModel
@@ -22,12 +22,15 @@ from online_il.ends import end_ids, trained_end
 from online_il.errors import DOWNLOAD, InputError
 from online_il.methods import METHODS
 from online_il.models import CHAT, WEIGHTS
+from online_il.packaged import wheels
 from online_il.preflight.pairs import ONE_TOKENIZER, differences
 from online_il.preflight.report import Report
 from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
 
 GATED = ("meta-llama/",)
 """Owners whose models the hub gives to those alone who accepted their terms."""
+Taken = Pretrained | PackageBase | ModelExpert | PackageExpert
+"""A base or an expert that is a model of the hub, of a folder or of a package."""
 
 
 def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
@@ -42,15 +45,24 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
                 hub.files(source)
             elif isinstance(source, Tokenizer):
                 hub.tokenizer_folder(source)
+            elif isinstance(source, Package) and not wheels.model_place(source).is_dir():
+                _check_wheel(task, source, report)
             else:
-                folders[name_of(source)] = hub.model_folder(source)
+                folder, whole = hub.model_place(source), True
+                for fault in hub.model_faults(source, folder):
+                    report.problem(f"{task.name}, {name_of(source)}", *fault)
+                    whole = False
+                if whole:
+                    folders[name_of(source)] = folder
         except (InputError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = str(error) if isinstance(error, InputError) else f"damaged ({error!r:.80})"
             known = reason.partition("; ")
             message = known[0].removeprefix(f"model {name_of(source)}: ")
             message = message.removeprefix(f"data set {name_of(source)}: ")
+            message = message.removeprefix(f"package {name_of(source)}: ")
             remedy = known[2] or DOWNLOAD
-            if source.folder is None and source.repo.startswith(GATED):
+            of_hub = not isinstance(source, Package) and source.folder is None
+            if of_hub and source.short.startswith(GATED):
                 remedy += "; it is gated: accept its terms on the hub"
                 if not os.environ.get("HF_TOKEN"):
                     remedy += " and set HF_TOKEN for the download, which is not set"
@@ -58,9 +70,21 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
     return folders
 
 
-def name_of(source: Model | DataSet) -> str:
+def _check_wheel(task: Task, package: Package, report: Report) -> None:
+    """Check the wheel of a package that is not written out yet, where it is here."""
+    wheel = wheels.wheel_at_hand(package)
+    if wheel is not None:
+        wheels.check_file(package, wheel)
+    else:
+        report.notes.append(
+            f"{task.name}, {package.called}: not here yet; it is fetched with pip as the first "
+            "job, and its files are looked at then"
+        )
+
+
+def name_of(source: hub.Source) -> str:
     """Name a model or data set with its revision."""
-    return f"{source.repo}@{source.revision}"
+    return source.called
 
 
 def check_tokenizers(task: Task, folders: dict[str, Path], report: Report, engine: str) -> None:
@@ -113,12 +137,12 @@ def _between(
 ) -> Iterator[Difference]:
     """Tell, for two models by what each is, what keeps their probabilities from being compared."""
     templates = None if task.data.kind == "miniature" else (_template(first), _template(second))
-    if isinstance(first, Model) and isinstance(second, Model):
+    if isinstance(first, Model | Package) and isinstance(second, Model | Package):
         known = [folders.get(name_of(model)) for model in (first, second)]
         if known[0] is not None and known[1] is not None:
             for found in differences(known[0], known[1], templates, one_width):
                 yield found._replace(
-                    what=f"{one} {first.repo} and {other} {second.repo} {found.what}"
+                    what=f"{one} {first.short} and {other} {second.short} {found.what}"
                 )
     elif first.kind != second.kind:
         yield Difference(
@@ -138,33 +162,10 @@ def _template(model: Any) -> str | None:
     return CHAT if isinstance(model, RandomModel) else None
 
 
-def check_templates(task: Task, folders: dict[str, Path], report: Report) -> None:
-    """Check that models whose prompts are conversations have a chat template, or are given one."""
-    if task.data.kind == "miniature":
-        return
-    for model in [task.base, *task.experts]:
-        template = getattr(model, "chat_template", None)
-        where = f"{task.name}, {getattr(model, 'repo', getattr(model, 'kind', ''))}"
-        if template is not None:
-            if not Path(template).is_file():
-                message = f"chat_template: there is no file {template}"
-                report.problem(where, message, "correct the path, relative to where you start")
-            continue
-        folder = folders.get(name_of(model)) if isinstance(model, Model) else None
-        if folder is None or (folder / "chat_template.jinja").is_file():
-            continue
-        if not json_of(folder / "tokenizer_config.json").get("chat_template"):
-            report.problem(
-                where,
-                "the prompts are conversations, and this model has no chat template",
-                "set its chat_template, to config/chat.jinja for example",
-            )
-
-
 def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
     """Check that a response ends with the same tokens in training, sampling and evaluation."""
     for model, folder in _models(task, folders):
-        where = f"{task.name}, {model.repo}"
+        where = f"{task.name}, {model.short}"
         path = Path(model.chat_template) if model.chat_template else None
         try:
             end_ids(folder)
@@ -176,12 +177,10 @@ def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
             report.problem(where, message, remedy)
 
 
-def _models(
-    task: Task, folders: dict[str, Path]
-) -> Iterator[tuple[Pretrained | ModelExpert, Path]]:
-    """List the models of the hub whose responses a task trains or samples, and their folders."""
+def _models(task: Task, folders: dict[str, Path]) -> Iterator[tuple[Taken, Path]]:
+    """List the models that are not made here and whose responses a task trains or samples."""
     for model in [task.base, *task.experts]:
-        if isinstance(model, Pretrained | ModelExpert) and name_of(model) in folders:
+        if isinstance(model, Taken) and name_of(model) in folders:
             yield model, folders[name_of(model)]
 
 
@@ -192,7 +191,7 @@ def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Rep
     from online_il.generation.decode import rotary_settings
 
     for model, folder in _models(task, folders):
-        where = f"{task.name}, {model.repo}"
+        where = f"{task.name}, {model.short}"
         if not (folder / WEIGHTS).is_file():
             report.problem(
                 where,
@@ -230,7 +229,7 @@ def generated(study: Study, task: Task) -> Iterator[Generated]:
                 yield Generated(method, task.named_bases[name], longest)
     sampled = {run.expert for run in task.runs if learns_from_samples(task, run)}
     for expert in task.experts:
-        if isinstance(expert, ModelExpert) and expert.name in sampled:
+        if isinstance(expert, ModelExpert | PackageExpert) and expert.name in sampled:
             yield Generated("sample", expert, prompt + task.evaluation.policy.max_new_tokens)
     for pair in study.discrepancy.models if study.discrepancy else []:
         for expert in task.experts:
@@ -258,7 +257,7 @@ def check_context(study: Study, task: Task, report: Report) -> None:
         if shape is not None and longest > shape.positions:
             report.problem(
                 f"{task.name}, {key}",
-                f"{longest:,} tokens, and {getattr(model, 'repo', 'the model')} has positions for "
+                f"{longest:,} tokens, and {getattr(model, 'short', 'the model')} has positions for "
                 f"{shape.positions:,}",
                 "lower one of the lengths",
             )
