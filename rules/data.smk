@@ -38,5 +38,6 @@ use rule prompts as convert with:
             settings=data_settings,
             kind=lambda wildcards: data_settings(wildcards).kind,
         ),
+        texts=texts_of,
     message:
         "make prompts of the rows of {wildcards.task}"

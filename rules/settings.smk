@@ -3,6 +3,8 @@
 import hashlib
 
 from online_il.config.study import prefixes_of
+from online_il.provenance import file_hash
+from online_il.tasks import beside_data
 
 
 def hash_of(text):
@@ -71,8 +73,21 @@ def evaluation_settings(wildcards):
 
 def benchmarks_of(wildcards):
     """List a task's benchmarks, with commas between; of a mixture those that are sampled."""
-    left_out = benchmarks.FORGETTING if is_mixture(wildcards.task, wildcards.run) else ()
+    left_out = benchmarks.SCORED if is_mixture(wildcards.task, wildcards.run) else ()
     return ",".join(name for name in TASKS[wildcards.task].benchmarks if name not in left_out)
+
+
+def sampled_benchmarks_of(wildcards):
+    """List those of a task's benchmarks to which responses are drawn, with commas between."""
+    listed = TASKS[wildcards.task].benchmarks
+    return ",".join(name for name in listed if name not in benchmarks.SCORED)
+
+
+def texts_of(wildcards):
+    """Hash the files of a task's data that the project has, or the person: a change reruns the job."""
+    found = beside_data.files(TASKS[wildcards.task].data)
+    # A file that is not there is for `preflight` to name.
+    return hash_of("".join(file_hash(path) for path in found if path.is_file()))
 
 
 def demonstrations_sampling(wildcards):

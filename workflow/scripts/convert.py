@@ -1,7 +1,8 @@
 """Turn a task's data sets from the hub into its table of prompts, all splits in it.
 
 Training rows whose problem is also a test problem are dropped. What was dropped and checked stands
-in the log and in the table's provenance.
+in the log and in the table's provenance. Of a benchmark that the settings limit, so many prompts
+are drawn, after that; each has its number among all.
 """
 
 import json
@@ -17,7 +18,7 @@ from online_il.files import write_table
 from online_il.program.cli import ProgramOptions, log, main
 from online_il.provenance import versions
 from online_il.records import Prompts
-from online_il.tasks import countdown_hub, gsm8k, problems
+from online_il.tasks import beside_data, countdown_hub, gsm8k, problems
 
 KINDS = {
     "countdown": countdown_hub.prompts,
@@ -47,7 +48,10 @@ def run(options: Options) -> None:
     converted = KINDS[settings.kind](settings)
     numbers: Counter[str] = Counter()
     rows = []
-    for split, text, answer, source, revision in converted.prompts:
+    for split, text, answer, source, revision in [
+        *converted.prompts,
+        *beside_data.prompts(settings),
+    ]:
         rows.append(
             {
                 "prompt_id": f"{split}-{numbers[split]:05d}",
@@ -60,7 +64,8 @@ def run(options: Options) -> None:
             }
         )
         numbers[split] += 1
-    log("converted", **numbers, **converted.counts)
+    rows = beside_data.limited(rows, settings)
+    log("converted", **Counter(row["split"] for row in rows), **converted.counts)
     if "train" in type(settings).model_fields and not numbers["train"]:
         raise InputError(f"task {options.task}: every training row is a test row; correct `train`")
     provenance = {

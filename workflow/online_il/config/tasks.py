@@ -185,11 +185,19 @@ class Task(Settings):
     @spared
     def _benchmark_problems(self) -> Iterator[Problem]:
         yield from repetitions(self.benchmarks, ("benchmarks",))
-        known = benchmarks.of_data(self.data.kind)
+        optional = [n for n in benchmarks.OPTIONAL if getattr(self.data, n, None) is not None]
+        known = [*benchmarks.of_data(self.data.kind), *optional]
         for index, name in readable(self.benchmarks):
             if name not in known:
                 message = "the task's data have no such benchmark"
-                yield unknown(("benchmarks", index), name, message, known)
+                if name in benchmarks.OPTIONAL and name in type(self.data).model_fields:
+                    remedy = f"add `{name}` to the task's data, or remove it here"
+                    yield Problem(("benchmarks", index), name, message, remedy)
+                else:
+                    yield unknown(("benchmarks", index), name, message, known)
+        if self.benchmarks and all(name in benchmarks.LANGUAGE for name in self.benchmarks):
+            message = "no answer of a policy is measured by these"
+            yield Problem(("benchmarks",), self.benchmarks, message, "add one that has answers")
 
     def _name_problems(self) -> Iterator[Problem]:
         places = [
