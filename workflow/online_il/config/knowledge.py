@@ -24,7 +24,7 @@ class English(Settings):
 
     file: str | None = Field(
         None,
-        description="Plain text, UTF-8; a novel's first chapters that come with this when left out.",
+        description="Plain text, UTF-8; when left out, chapters of a novel that come with this.",
     )
     words: int = Field(128, gt=0, description="Words of a passage.")
     context: int = Field(
@@ -43,8 +43,8 @@ class Benchmarked(Settings):
     )
     rows: dict[str, Annotated[int, Field(gt=1)]] = Field(
         {},
-        description="How many prompts of a benchmark are asked, by its name; all when left out. They "
-        "are drawn, and have the names that they have among all.",
+        description="How many prompts of a benchmark are asked, by its name; all when left out. "
+        "They are drawn, and have the names that they have among all.",
     )
     rows_seed: int = Field(0, ge=0, description="Seed of the prompts that `rows` draws.")
 

@@ -12,6 +12,7 @@ from online_il import hub
 from online_il.config.bases import Pretrained
 from online_il.config.experts import ModelExpert
 from online_il.config.hub import DataSet, Model, Tokenizer
+from online_il.config.knowledge import Benchmarked
 from online_il.config.mixture import LARGEST_VOCABULARY
 from online_il.config.plan import ModelShape
 from online_il.config.random import RandomModel
@@ -24,6 +25,7 @@ from online_il.methods import METHODS
 from online_il.models import CHAT, WEIGHTS
 from online_il.preflight.pairs import ONE_TOKENIZER, differences
 from online_il.preflight.report import Report
+from online_il.tasks import beside_data
 from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
 
 GATED = ("meta-llama/",)
@@ -55,6 +57,11 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
                 if not os.environ.get("HF_TOKEN"):
                     remedy += " and set HF_TOKEN for the download, which is not set"
             report.problem(f"{task.name}, {name_of(source)}", message, remedy)
+    if isinstance(task.data, Benchmarked):
+        try:
+            beside_data.check(task.data)
+        except InputError as error:
+            report.problem(f"{task.name}, data", *str(error).split("; ", 1))
     return folders
 
 

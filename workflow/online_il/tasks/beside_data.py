@@ -39,3 +39,11 @@ def limited(rows: Sequence[Mapping[str, Any]], settings: Benchmarked) -> list[Ma
         rng = random.Random(f"{name} {settings.rows_seed}")
         left_out |= {*there} - {*rng.sample(there, count)}
     return [row for number, row in enumerate(rows) if number not in left_out]
+
+
+def check(settings: Benchmarked) -> None:
+    """Raise `InputError` where these benchmarks cannot be made, or have too few prompts."""
+    rows = [{"split": one.split} for one in prompts(settings)]
+    there = {row["split"] for row in rows}
+    own = {name: count for name, count in settings.rows.items() if name in there}
+    limited(rows, settings.model_copy(update={"rows": own}))

@@ -28,7 +28,7 @@ def passages(settings: English) -> list[Prompt]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InputError(f"{path}: no text can be read ({reason}); correct `english.file`") from None
+        raise InputError(f"{path}: no text in it ({reason}); correct `english.file`") from None
     words = list(re.finditer(r"\S+", text))
     starts = range(settings.context, len(words) - settings.words + 1, settings.words)
     if len(starts) < 2:

@@ -1,12 +1,12 @@
 """What a language model knows of countries: sentences of which the likeliest end counts.
 
-"The capital of France is" is read with " Paris." and three wrong ends of the same kind and continent.
-A model of 135 million parameters knows capitals and cannot yet choose a letter, so that the ends
-themselves are scored, as cloze tests are. The full stop belongs to each: an end that another begins
-with ("Niger", "Nigeria") would otherwise never be less likely than it. The sum of an end's tokens is
-what counts, not their mean, for that is the probability of the sentence. Each country is asked once
-of a kind, each currency once at all; a right end is a wrong one elsewhere, so that it pays little to
-know the words alone.
+"The capital of France is" is read with " Paris." and three wrong ends of its kind and continent. A
+model of 135 million parameters knows capitals and cannot yet choose a letter, so that the ends
+themselves are scored, as cloze tests are. The full stop belongs to each: an end that another
+begins with ("Guinea", "Guinea-Bissau") would otherwise never be less likely than it. The sum of an
+end's tokens is what counts, not their mean, for that is the probability of the sentence. Each
+country is asked once of a kind, each currency once at all; a right end is a wrong one elsewhere, so
+that it pays little to know the words alone.
 """
 
 import csv
