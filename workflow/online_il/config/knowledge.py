@@ -19,7 +19,7 @@ class Knowledge(Settings):
     seed: int = Field(ge=0, description="Seed of the wrong choices and of the order of all four.")
 
 
-class English(Settings):
+class Prose(Settings):
     """Passages of a text, whose likelihood is read: the perplexity of English."""
 
     file: str | None = Field(
@@ -38,8 +38,8 @@ class Benchmarked(Settings):
     knowledge: Knowledge | None = Field(
         None, description="The benchmark knowledge; there is none when left out."
     )
-    english: English | None = Field(
-        None, description="The benchmark english; there is none when left out."
+    prose: Prose | None = Field(
+        None, description="The benchmark prose; there is none when left out."
     )
     rows: dict[str, Annotated[int, Field(gt=1)]] = Field(
         {},

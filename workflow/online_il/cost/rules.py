@@ -33,7 +33,7 @@ PROMPTS = {"gsm8k": 1_319, "mmlu": 14_042, "aime2024": 30, "aime2025": 30, "math
 QUESTIONS, QUESTION_TOKENS = 322, 24
 """Of the benchmark knowledge: how many, and the tokens of a question with its four ends."""
 PASSAGES, TOKENS_A_WORD = 87, 1.35
-"""Of the benchmark english with its own text: how many; tokens for a word of it."""
+"""Of the benchmark prose with its own text: how many; tokens for a word of it."""
 
 
 class Work(NamedTuple):
@@ -331,7 +331,7 @@ def _prompts(task: Task, benchmark: str) -> int:
 def _scored_tokens(task: Task, benchmark: str, lengths: TaskTokens) -> int:
     """Estimate what is read of a prompt of which likelihoods are asked, tokens."""
     if benchmark in benchmarks.LANGUAGE:
-        text = task.data.english  # type: ignore[union-attr]
+        text = task.data.prose  # type: ignore[union-attr]
         return round((text.words + text.context) * TOKENS_A_WORD)
     if benchmark in benchmarks.OPTIONAL:
         return QUESTION_TOKENS

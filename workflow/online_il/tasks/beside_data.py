@@ -1,32 +1,60 @@
 """What data of any kind may have beside their own: further benchmarks, and fewer of their rows."""
 
+import json
 import random
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from online_il.config.knowledge import Benchmarked
 from online_il.errors import InputError
-from online_il.tasks import english, knowledge
+from online_il.provenance import files_hash
+from online_il.tasks import knowledge, prose
 from online_il.tasks.prompt import Prompt
+
+Rows = list[dict[str, Any]]
 
 
 def prompts(settings: Benchmarked) -> list[Prompt]:
-    """Make the prompts of the benchmarks knowledge and english, where the data have them."""
+    """Make the prompts of the benchmarks knowledge and prose, where the data have them."""
     asked = knowledge.questions(settings.knowledge) if settings.knowledge else []
-    return [*asked, *(english.passages(settings.english) if settings.english else [])]
+    return [*asked, *(prose.passages(settings.prose) if settings.prose else [])]
 
 
-def files(settings: Benchmarked) -> list[Path]:
-    """List the files that `prompts` reads."""
-    of_knowledge = [knowledge.FILE] if settings.knowledge else []
-    return [*of_knowledge, *([english.file_of(settings.english)] if settings.english else [])]
+def texts(settings: object) -> str | None:
+    """Hash the files that `prompts` reads; None where it reads none."""
+    if not isinstance(settings, Benchmarked):
+        return None
+    files = [knowledge.FILE] if settings.knowledge else []
+    files += [prose.file_of(settings.prose)] if settings.prose else []
+    # A file that is not there is for `preflight` to name.
+    return files_hash([path for path in files if path.is_file()]) if files else None
 
 
-def limited(rows: Sequence[Mapping[str, Any]], settings: Benchmarked) -> list[Mapping[str, Any]]:
+def numbered(task: str, prompts: Iterable[Prompt]) -> Rows:
+    """Make the rows of a task's table of prompts, numbered split by split."""
+    numbers: Counter[str] = Counter()
+    rows = []
+    for split, text, answer, source, revision in prompts:
+        rows.append(
+            {
+                "prompt_id": f"{split}-{numbers[split]:05d}",
+                "task": task,
+                "split": split,
+                "text": text,
+                "answer": json.dumps(answer),
+                "source": source,
+                "revision": revision,
+            }
+        )
+        numbers[split] += 1
+    return rows
+
+
+def limited(rows: Rows, settings: Benchmarked) -> Rows:
     """Draw so many rows of each benchmark as `rows` of the settings says, in the order they have.
 
-    Rows have a `split`. Raises `InputError` where there are fewer.
+    Raises `InputError` where there are fewer.
     """
     left_out: set[int] = set()
     for name, count in settings.rows.items():
@@ -43,7 +71,7 @@ def limited(rows: Sequence[Mapping[str, Any]], settings: Benchmarked) -> list[Ma
 
 def check(settings: Benchmarked) -> None:
     """Raise `InputError` where these benchmarks cannot be made, or have too few prompts."""
-    rows = [{"split": one.split} for one in prompts(settings)]
+    rows = numbered("", prompts(settings))
     there = {row["split"] for row in rows}
     own = {name: count for name, count in settings.rows.items() if name in there}
     limited(rows, settings.model_copy(update={"rows": own}))
