@@ -3,13 +3,10 @@
 What a language model knew before, and how it reads English: neither belongs to a task's own data.
 """
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
-from online_il import benchmarks
-from online_il.config.problem import Problem, unknown
 from online_il.config.settings import Settings
 
 
@@ -47,14 +44,3 @@ class Benchmarked(Settings):
         "They are drawn, and have the names that they have among all.",
     )
     rows_seed: int = Field(0, ge=0, description="Seed of the prompts that `rows` draws.")
-
-    def problems(self) -> Iterator[Problem]:
-        kind = getattr(self, "kind", "")
-        there = [*benchmarks.of_data(kind), *(n for n in benchmarks.OPTIONAL if getattr(self, n))]
-        for name, count in self.rows.items():
-            if name not in there:
-                message = "the data have no such benchmark"
-                yield unknown(("rows", name), name, message, there)
-            elif isinstance(own := getattr(self, name, None), int):
-                message = f"the data's own `{name}` says how many there are, {own}"
-                yield Problem(("rows", name), count, message, f"remove it, or lower `{name}`")

@@ -137,6 +137,7 @@ class Task(Settings):
     def problems(self) -> Iterator[Problem]:
         yield from _seed_problems(self)
         yield from self._benchmark_problems()
+        yield from self._row_problems()
         yield from self._name_problems()
         yield from self._base_problems()
         yield from self._further_base_problems()
@@ -185,8 +186,7 @@ class Task(Settings):
     @spared
     def _benchmark_problems(self) -> Iterator[Problem]:
         yield from repetitions(self.benchmarks, ("benchmarks",))
-        optional = [n for n in benchmarks.OPTIONAL if getattr(self.data, n, None) is not None]
-        known = [*benchmarks.of_data(self.data.kind), *optional]
+        known = self._there()
         for index, name in readable(self.benchmarks):
             if name not in known:
                 message = "the task's data have no such benchmark"
@@ -198,6 +198,23 @@ class Task(Settings):
         if self.benchmarks and all(name in benchmarks.LANGUAGE for name in self.benchmarks):
             message = "no answer of a policy is measured by these"
             yield Problem(("benchmarks",), self.benchmarks, message, "add one that has answers")
+
+    def _there(self) -> list[str]:
+        """List the benchmarks that the data have. Raises `Refused` where that cannot be read."""
+        optional = [n for n in benchmarks.OPTIONAL if getattr(self.data, n, None) is not None]
+        return [*benchmarks.of_data(self.data.kind), *optional]
+
+    @spared
+    def _row_problems(self) -> Iterator[Problem]:
+        """Tell of benchmarks whose rows are limited, and which the data lack or count themselves."""
+        known = self._there()
+        for name, count in getattr(self.data, "rows", {}).items():
+            keys, own = ("data", "rows", name), getattr(self.data, name, None)
+            if name not in known:
+                yield unknown(keys, name, "the task's data have no such benchmark", known)
+            elif isinstance(own, int):
+                message = f"the data's own `{name}` says how many there are, {own}"
+                yield Problem(keys, count, message, f"remove it, or lower `{name}`")
 
     def _name_problems(self) -> Iterator[Problem]:
         places = [
