@@ -165,7 +165,7 @@ def test_the_likeliest_counts_and_of_equals_the_first(tmp_path):
 
 @pytest.mark.parametrize("nats", [math.nan, -math.inf])
 def test_a_number_that_is_none_is_refused(tmp_path, nats):
-    with pytest.raises(InputError, match="base/step0, seed 1: a log-likelihood is .*diverged"):
+    with pytest.raises(InputError, match=r"base/step0, seed 1: a log-likelihood is .*diverged"):
         chosen(tmp_path, [-1.0, nats, -2.0, -3.0])
 
 

@@ -206,7 +206,7 @@ class Task(Settings):
 
     @spared
     def _row_problems(self) -> Iterator[Problem]:
-        """Tell of benchmarks whose rows are limited, and which the data lack or count themselves."""
+        """Tell of limits of benchmarks that the data lack, or count themselves."""
         known = self._there()
         for name, count in getattr(self.data, "rows", {}).items():
             keys, own = ("data", "rows", name), getattr(self.data, name, None)
