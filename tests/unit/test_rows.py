@@ -20,6 +20,7 @@ from online_il.studies import load_study
 from online_il.tasks.beside_data import limited, numbered, texts
 from online_il.tasks.prompt import Prompt
 
+ADDED = ("knowledge", "prose", "rows")
 SMOKE = yaml.safe_load(shipped("smoke"))
 FOLDER = ROOT / "workflow" / "fixtures"
 
@@ -119,9 +120,9 @@ def test_a_change_of_the_files_is_seen(tmp_path):
 def study(task: str, **changes: Any) -> str:
     raw = yaml.safe_load(shipped("smoke"))
     (part,) = [one for one in raw["tasks"] if one["name"] == task]
-    for key, value in changes.items():
-        part["data"][key] = value
-    part["benchmarks"] += [name for name in ("knowledge", "prose") if name in changes]
+    own = [name for name in part["benchmarks"] if name not in ADDED]
+    part["data"] = {key: part["data"][key] for key in part["data"] if key not in ADDED} | changes
+    part["benchmarks"] = own + [name for name in ("knowledge", "prose") if name in changes]
     return yaml.safe_dump(raw, sort_keys=False)
 
 
