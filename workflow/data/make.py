@@ -99,7 +99,7 @@ def currency(
 
 
 def prose(archive: Path) -> str:
-    """Cut the chapters out of the book: one paragraph a line, without marks of footnotes."""
+    """Cut the chapters out of the book: one paragraph a line, without footnotes."""
     content = archive.read_bytes()
     if hashlib.sha256(content).hexdigest() != ARCHIVE:
         raise SystemExit(f"error: {archive}: not sentencepiece-0.2.3.tar.gz as PyPI has it")
@@ -107,12 +107,12 @@ def prose(archive: Path) -> str:
         book = files.extractfile(BOOK).read().decode("utf-8-sig")  # type: ignore[union-attr]
     lines = [line.rstrip() for line in book.splitlines()]
     lines = lines[lines.index(CHAPTERS[0]) : lines.index(CHAPTERS[1])]
-    lines = [re.sub(r"\[[A-Z]\]", "", line) for line in lines if not line.startswith("CHAPTER")]
+    lines = [line for line in lines if not line.startswith("CHAPTER")]
     text = ""
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         word = following.partition(" ")[0]
         text += line + ("\n" if len(line) + 1 + len(word) <= WRAPPED or not word else " ")
-    return text
+    return re.sub(r"\s?\[[^\]]*\]", "", text)  # Footnotes and their marks.
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ PROMPTS = {"gsm8k": 1_319, "mmlu": 14_042, "aime2024": 30, "aime2025": 30, "math
 """Prompts of the public benchmarks: their test sets' sizes."""
 QUESTIONS, QUESTION_TOKENS = 322, 24
 """Of the benchmark knowledge: how many, and the tokens of a question with its four ends."""
-PASSAGES, TOKENS_A_WORD = 87, 1.35
+PASSAGES, TOKENS_A_WORD = 86, 1.35
 """Of the benchmark prose with its own text: how many; tokens for a word of it."""
 
 
