@@ -150,7 +150,7 @@ def test_any_data_but_the_miniatures_may_have_them(tmp_path):
 )
 def test_wrong_settings_are_named(tmp_path, changes, place, words):
     message = error(tmp_path, study("gsm8k", **changes))
-    (row,) = [row for row in message.splitlines() if f": tasks[1].{place}" in row]
+    (row,) = [row for row in message.splitlines() if f": tasks[2].{place}" in row]
     assert words in row, row
 
 
@@ -166,7 +166,7 @@ def test_text_alone_measures_no_answer(tmp_path):
     raw = yaml.safe_load(study("aime", prose={}))
     (task,) = [one for one in raw["tasks"] if one["name"] == "aime"]
     task["benchmarks"] = ["prose"]
-    assert "benchmarks: no answer of a policy is measured" in error(tmp_path, yaml.safe_dump(raw))
+    assert "no answer of a policy is measured by these" in error(tmp_path, yaml.safe_dump(raw))
 
 
 def test_preflight_tells_of_texts_and_of_too_many_rows(tmp_path, monkeypatch):
