@@ -18,7 +18,7 @@ from online_il.tasks.beside_data import limited, numbered, prompts
 
 pytestmark = pytest.mark.slow
 CLOSE = 1e-4
-"""Nats. Both sides compute in double precision: in single, thirty layers round to some 1e-4 a token."""
+"""Nats. Both sides compute in doubles: in single precision, layers round to some 1e-4 a token."""
 ASKED = Benchmarked.model_validate(
     {
         "knowledge": {"seed": 1},
