@@ -6,7 +6,7 @@ bits per byte do not.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ def finite(nats: float, policy: str) -> float:
     return nats
 
 
-def measures(rows: list[Mapping[str, Any]]) -> dict[str, float]:
+def measures(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Compute the fields of `EvaluationRecord` that tell of a text, of at least two passages."""
     nats_N, tokens_N, bytes_N = (
         np.array([row[key] for row in rows], dtype=float) for key in ("nats", "n_tokens", "n_bytes")
@@ -58,7 +58,7 @@ def measures(rows: list[Mapping[str, Any]]) -> dict[str, float]:
     mean = nats_N.sum() / tokens_N.sum()
     # A ratio of sums over passages: the error of the sum of what each is off by.
     off_N = nats_N - mean * tokens_N
-    stderr = math.sqrt(len(rows) / (len(rows) - 1) * (off_N**2).sum()) / tokens_N.sum()
+    stderr = math.sqrt(len(rows) / (len(rows) - 1) * (off_N**2).sum()) / float(tokens_N.sum())
     return {
         "nats_per_token": float(mean),
         "nats_per_token_stderr": stderr,

@@ -32,7 +32,7 @@ PROMPTS = {"gsm8k": 1_319, "mmlu": 14_042, "aime2024": 30, "aime2025": 30, "math
 """Prompts of the public benchmarks: their test sets' sizes."""
 QUESTIONS, QUESTION_TOKENS = 322, 24
 """Of the benchmark knowledge: how many, and the tokens of a question with its four ends."""
-PASSAGES, TOKENS_A_WORD = 86, 1.35
+PASSAGES, TOKENS_A_WORD = 86, 1.3
 """Of the benchmark prose with its own text: how many; tokens for a word of it."""
 
 
@@ -332,7 +332,7 @@ def _scored_tokens(task: Task, benchmark: str, lengths: TaskTokens) -> int:
     """Estimate what is read of a prompt of which likelihoods are asked, tokens."""
     if benchmark in benchmarks.LANGUAGE:
         text = task.data.prose  # type: ignore[union-attr]
-        return round((text.words + text.context) * TOKENS_A_WORD)
+        return round((text.words + text.context) * TOKENS_A_WORD)  # type: ignore[union-attr]
     if benchmark in benchmarks.OPTIONAL:
         return QUESTION_TOKENS
     return lengths.choice_tokens or lengths.prompt_tokens
