@@ -141,7 +141,7 @@ class Wide:
 
     def __init__(self) -> None:
         generator = torch.Generator().manual_seed(2)
-        self.logits_C_V = 12 * torch.randn(8, 49_152, generator=generator)
+        self.logits_C_V = 3 * torch.randn(8, 49_152, generator=generator)
 
     def read(self, contexts):
         return self.logits_C_V[:1].expand(len(contexts), -1), None
