@@ -37,6 +37,7 @@ use rule prompts as convert with:
             task=OF_POLICY["task"],
             settings=data_settings,
             kind=lambda wildcards: data_settings(wildcards).kind,
+            texts=texts_of,
         ),
     message:
         "make prompts of the rows of {wildcards.task}"

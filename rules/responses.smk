@@ -4,7 +4,7 @@
 
 OF_RESPONSES = {
     **OF_POLICY,
-    "splits": benchmarks_of,
+    "splits": sampled_benchmarks_of,
     "samples_per_prompt": lambda wildcards: SAMPLED[wildcards.task, wildcards.run].responses,
     "sampling": lambda wildcards: SAMPLED[wildcards.task, wildcards.run].sampling,
 }

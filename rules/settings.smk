@@ -4,6 +4,7 @@ import hashlib
 
 from online_il.config.study import prefixes_of
 from online_il.program.finished import content
+from online_il.tasks import beside_data
 
 
 def hash_of(text):
@@ -97,8 +98,19 @@ def evaluation_settings(wildcards):
 
 def benchmarks_of(wildcards):
     """List a task's benchmarks, with commas between; of a mixture those that are sampled."""
-    left_out = benchmarks.FORGETTING if is_mixture(wildcards.task, wildcards.run) else ()
+    left_out = benchmarks.SCORED if is_mixture(wildcards.task, wildcards.run) else ()
     return ",".join(name for name in TASKS[wildcards.task].benchmarks if name not in left_out)
+
+
+def sampled_benchmarks_of(wildcards):
+    """List those of a task's benchmarks to which responses are drawn, with commas between."""
+    listed = TASKS[wildcards.task].benchmarks
+    return ",".join(name for name in listed if name not in benchmarks.SCORED)
+
+
+def texts_of(wildcards):
+    """Hash the files of its own that a task's data have besides: a change reruns the job."""
+    return beside_data.texts(data_settings(wildcards))
 
 
 def demonstrations_sampling(wildcards):

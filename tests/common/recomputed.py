@@ -31,6 +31,7 @@ DRAWS = 10_000
 def read(results):
     """Accuracies (seed, step, prompt), steps, seeds and responses of each task, benchmark, run."""
     files = [f for f in results.glob("eval/*/*/seed*/step*/*.parquet") if PLACE.search(str(f))]
+    files = [file for file in files if file.stem != "prose"]  # Read, and nothing answered.
     rows = duckdb.execute(
         "SELECT filename, prompt_id, avg(correct::INT) AS a, count(*) AS n FROM "
         "read_parquet($1, filename = true, union_by_name = true) GROUP BY ALL",

@@ -5,7 +5,7 @@ Each check ends where it needs what a class refuses (`partial.spared`).
 
 from collections.abc import Iterator
 
-from online_il.benchmarks import FORGETTING
+from online_il.benchmarks import SCORED
 from online_il.config.experts import Solver
 from online_il.config.mixture import MixtureExpert
 from online_il.config.partial import if_known, names_of, spared
@@ -54,7 +54,7 @@ def _plain_problems(task: Task, name: str, key: str, plain: float) -> Iterator[P
 
 @spared
 def _unsampled_problems(task: Task, name: str) -> Iterator[Problem]:
-    if all(one in FORGETTING for one in task.benchmarks):
+    if all(one in SCORED for one in task.benchmarks):
         message = f"none of these is sampled, and the mixture {name} scores no choices"
         yield Problem(("benchmarks",), task.benchmarks, message, "add one that is sampled")
 

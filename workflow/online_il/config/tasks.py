@@ -144,6 +144,7 @@ class Task(Settings):
     def problems(self) -> Iterator[Problem]:
         yield from _seed_problems(self)
         yield from self._benchmark_problems()
+        yield from self._row_problems()
         yield from self._name_problems()
         yield from self._base_problems()
         yield from self._further_base_problems()
@@ -192,11 +193,35 @@ class Task(Settings):
     @spared
     def _benchmark_problems(self) -> Iterator[Problem]:
         yield from repetitions(self.benchmarks, ("benchmarks",))
-        known = benchmarks.of_data(self.data.kind)
+        known = self._there()
         for index, name in readable(self.benchmarks):
             if name not in known:
                 message = "the task's data have no such benchmark"
-                yield unknown(("benchmarks", index), name, message, known)
+                if name in benchmarks.OPTIONAL and name in type(self.data).model_fields:
+                    remedy = f"add `{name}` to the task's data, or remove it here"
+                    yield Problem(("benchmarks", index), name, message, remedy)
+                else:
+                    yield unknown(("benchmarks", index), name, message, known)
+        if self.benchmarks and all(name in benchmarks.LANGUAGE for name in self.benchmarks):
+            message = "no answer of a policy is measured by these"
+            yield Problem(("benchmarks",), self.benchmarks, message, "add one that has answers")
+
+    def _there(self) -> list[str]:
+        """List the benchmarks that the data have. Raises `Refused` where that cannot be read."""
+        optional = [n for n in benchmarks.OPTIONAL if getattr(self.data, n, None) is not None]
+        return [*benchmarks.of_data(self.data.kind), *optional]
+
+    @spared
+    def _row_problems(self) -> Iterator[Problem]:
+        """Tell of limits of benchmarks that the data lack, or count themselves."""
+        known = self._there()
+        for name, count in getattr(self.data, "rows", {}).items():
+            keys, own = ("data", "rows", name), getattr(self.data, name, None)
+            if name not in known:
+                yield unknown(keys, name, "the task's data have no such benchmark", known)
+            elif isinstance(own, int):
+                message = f"the data's own `{name}` says how many there are, {own}"
+                yield Problem(keys, count, message, f"remove it, or lower `{name}`")
 
     def _name_problems(self) -> Iterator[Problem]:
         places = [

@@ -12,6 +12,7 @@ from online_il import hub
 from online_il.config.bases import PackageBase, Pretrained
 from online_il.config.experts import ModelExpert, PackageExpert
 from online_il.config.hub import DataSet, Model, Package, Tokenizer
+from online_il.config.knowledge import Benchmarked
 from online_il.config.mixture import LARGEST_VOCABULARY
 from online_il.config.plan import ModelShape
 from online_il.config.random import RandomModel
@@ -25,6 +26,7 @@ from online_il.models import CHAT, WEIGHTS
 from online_il.packaged import wheels
 from online_il.preflight.pairs import ONE_TOKENIZER, differences
 from online_il.preflight.report import Report
+from online_il.tasks import beside_data
 from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
 
 GATED = ("meta-llama/",)
@@ -67,6 +69,11 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
                 if not os.environ.get("HF_TOKEN"):
                     remedy += " and set HF_TOKEN for the download, which is not set"
             report.problem(f"{task.name}, {name_of(source)}", message, remedy)
+    if isinstance(task.data, Benchmarked):
+        try:
+            beside_data.check(task.data)
+        except InputError as error:
+            report.problem(f"{task.name}, data", *str(error).split("; ", 1))
     return folders
 
 

@@ -1,7 +1,8 @@
 """Intervals of the learning curves: a row a point, each for itself and for its whole curve.
 
-A curve is a run on a benchmark, from what it starts from on. Its band leaves out any point of the
-true curve in at most 5 of 100 studies; a point's own interval leaves out that point so often.
+A curve is a run's accuracy on a benchmark, from what it starts from on. Its band leaves out any
+point of the true curve in at most 5 of 100 studies; a point's own interval leaves out that point so
+often.
 """
 
 from typing import NamedTuple
@@ -30,7 +31,8 @@ def add_intervals(connection: duckdb.DuckDBPyConnection, resamples: int, seed: i
     high (95 %, `mean_over_seeds`), band_low and band_high (95 % for the whole curve).
     """
     rows = []
-    curves = f"SELECT DISTINCT {', '.join(CURVE)}, start FROM evaluations ORDER BY ALL"
+    columns_of = f"SELECT DISTINCT {', '.join(CURVE)}, start"
+    curves = f"{columns_of} FROM evaluations WHERE accuracy IS NOT NULL ORDER BY ALL"
     for row in connection.execute(curves).fetchall():
         points_K, curve = _points(connection, *row), row[:-1]
         tables_K = [point.accuracy_S_P for point in points_K.values()]
