@@ -1,5 +1,5 @@
 # Input: the config. Output: one table of prompts a task, all splits in it.
-# Steps: draw the miniature's instances (prompts), or read the rows of public data sets (convert).
+# Steps: draw instances of Countdown (prompts), or read the rows of public data sets (convert).
 
 
 rule prompts:
@@ -10,7 +10,7 @@ rule prompts:
     benchmark:
         LAYOUT.benchmark("prompts", "{task}")
     wildcard_constraints:
-        task=tasks_with_data("miniature"),
+        task=tasks_with_data("miniature", "english"),
     localrule: True
     conda:
         CONDA

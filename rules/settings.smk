@@ -41,7 +41,7 @@ def model_of(wildcards):
 def model_settings(wildcards):
     """Give what of such a model says what it is, without its use; a seed of weights belongs to it."""
     model = model_of(wildcards)
-    ignored = {"name", "finetuning", *({"seed"} if model.kind == "model" else ())}
+    ignored = {"name", "finetuning", *({"seed"} if model.kind != "random" else ())}
     return model.model_dump_json(exclude=ignored)
 
 

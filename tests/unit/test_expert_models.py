@@ -17,7 +17,7 @@ from online_il.errors import InputError
 from online_il.experts.mixture import Mixture, Part
 from online_il.experts.model import LoopPolicy, TransformersPolicy, open_model
 from online_il.experts.policy import batch_of, token_logp
-from online_il.experts.solver import Solver
+from online_il.experts.solver import Solver, in_words
 from online_il.experts.teacher import LARGEST_VOCABULARY, Teacher
 from online_il.generation.engines import open_engine
 from online_il.models import new_model, save_policy, word_tokenizer
@@ -208,7 +208,7 @@ def test_what_leaves_the_tree_is_drawn_by_the_model_and_scored_by_it(tmp_path):
     model = new_model(SHAPE, tokenizer, max_length=64, seed=0)
     save_policy(model, tokenizer, tmp_path / "base")
     base = LoopPolicy(tmp_path / "base", 64)
-    policy = Solver(tokenizer.get_vocab(), [EOS], smoothing=0.3, fallback=base)
+    policy = Solver(in_words(tokenizer.get_vocab(), [EOS]), [EOS], smoothing=0.3, fallback=base)
     prompt = tokenizer.encode("<bos> 3 12 4 T 19 :", add_special_tokens=False)
     keys = [(0, j) for j in range(40)]
     rows = policy.respond([prompt] * 40, keys, max_new_tokens=12, seed=1)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from online_il.config.hub import DataSet
-from online_il.config.miniature import Instances, MiniatureData
+from online_il.config.miniature import EnglishData, Instances, MiniatureData
 from online_il.config.settings import Settings
 
 
@@ -51,5 +51,6 @@ class Aime(Settings):
 
 
 Data = Annotated[
-    MiniatureData | CountdownHub | Gsm8k | DeepScaler | Aime, Field(discriminator="kind")
+    MiniatureData | EnglishData | CountdownHub | Gsm8k | DeepScaler | Aime,
+    Field(discriminator="kind"),
 ]
