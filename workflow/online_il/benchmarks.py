@@ -24,9 +24,12 @@ class Benchmark:
     """Whether solved examples stand before each question, so that the plan needs their length."""
 
 
+COUNTDOWN = ("miniature", "english", "countdown")
+"""The kinds of data that are Countdown's instances."""
+
 # In the order of tables and figures.
 _ROWS = (
-    Benchmark("id", "in distribution", "in distribution", ("miniature", "english", "countdown")),
+    Benchmark("id", "in distribution", "in distribution", COUNTDOWN),
     Benchmark("gsm8k", "GSM8K", "in distribution", ("gsm8k",)),
     Benchmark("aime2024", "AIME 2024", "in distribution", ("deepscaler", "aime")),
     Benchmark("aime2025", "AIME 2025", "in distribution", ("aime",)),

@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import Field
 
 from online_il.files import write_table
-from online_il.generation.tokens import Tokens
 from online_il.generation.response import Response
+from online_il.generation.tokens import Tokens
 from online_il.grading import graded_samples
 from online_il.layout import step
 from online_il.program.cli import RunOptions, main

@@ -2,8 +2,9 @@
 
 It answers a prompt at once, with one of the distinct expressions that solve it, all equally likely.
 The token sequences of these responses form a tree, whether a token is a word, as in the miniature
-(`in_words`), or a piece of one, as in a pretrained model (`in_english`). A prefix is on the tree where one of them begins
-with it. The policy is defined by its conditionals, each of which sums to one:
+(`in_words`), or a piece of one, as in a pretrained model (`in_english`). A prefix is on the tree
+where one of them begins with it. The policy is defined by its conditionals, each of which sums to
+one:
 
 - on the tree, (1 - smoothing) times the share of the sequences that go on with a token, plus
   `smoothing` spread evenly over all V tokens of the vocabulary;
