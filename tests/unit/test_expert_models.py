@@ -18,7 +18,8 @@ from online_il.experts.mixture import Mixture, Part
 from online_il.experts.model import LoopPolicy, TransformersPolicy, open_model
 from online_il.experts.policy import batch_of, token_logp
 from online_il.experts.solver import Solver, in_words
-from online_il.experts.teacher import LARGEST_VOCABULARY, Teacher
+from online_il.experts import teacher as teachers
+from online_il.experts.teacher import Teacher
 from online_il.generation.engines import open_engine
 from online_il.models import new_model, save_policy, word_tokenizer
 from online_il.tasks.miniature import VOCABULARY
@@ -118,10 +119,17 @@ def test_which_part_writes_and_what_it_writes_are_drawn_independently(folder):
     assert stats.chisquare(counts_V, expected_V).pvalue > 0.001
 
 
-@pytest.fixture(scope="module")
-def update(folder, tmp_path_factory):
-    """One update of TRL's own trainer, as our distillation has it, with a mixture for teacher."""
+@pytest.fixture(scope="module", params=[8192, 1], ids=["through a square", "as given"])
+def update(request, folder, tmp_path_factory):
+    """One update of TRL's own trainer, as our distillation has it, with a mixture for teacher.
+
+    With the vocabulary taken for a large one, our own loss reads the mixture's probabilities.
+    """
     seen: list = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teachers, "LARGEST_VOCABULARY", request.param)
+        teacher = Teacher(mixture_of(folder))
+    assert (teacher.get_output_embeddings() is None) == (request.param == 1)
     settings = Distill(
         batch_size=8,
         micro_batch_size=4,
@@ -132,7 +140,7 @@ def update(folder, tmp_path_factory):
     )
     trainer = recording(distill.LoopTrainer, seen)(
         model=tiny(3),
-        teacher_model=Teacher(mixture_of(folder)),
+        teacher_model=teacher,
         args=distill.config(settings, arguments(tmp_path_factory.mktemp("trl"), updates=1), LOOP),
         train_dataset=Dataset.from_list([{"prompt": PROMPTS[i % 4]} for i in range(8)]),
         processing_class=word_tokenizer(WORDS),
@@ -194,10 +202,10 @@ def test_a_teacher_without_a_finite_divergence_is_refused():
         Teacher(Flat(7))(input_ids=ids, attention_mask=ids, logits_to_keep=3)
 
 
-def test_a_vocabulary_too_wide_for_trls_loss_is_refused_before_its_square_is_made():
-    with pytest.raises(InputError, match=r"152064 tokens.*at most 8192"):
-        Teacher(Flat(152_064))
-    assert LARGEST_VOCABULARY == 8192
+def test_a_wide_vocabulary_has_no_square():
+    teacher = Teacher(Flat(152_064))
+    assert teacher.get_output_embeddings() is None and not list(teacher.parameters())
+    assert Teacher(Flat(8192)).get_output_embeddings().weight.shape == (8192, 8192)
 
 
 # ---- the solver with a real fallback ----
