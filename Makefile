@@ -14,7 +14,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini study smoke mixture sweep mixture-sweep compare download-paper test test-fast test-faults test-slurm test-vllm \
+.PHONY: setup setup-gpu mini study small smoke mixture sweep mixture-sweep compare download-paper test test-fast test-faults test-slurm test-vllm \
   test-browser lint benchmark clean
 
 setup: .venv/ready
@@ -39,6 +39,12 @@ mini: setup
 study: setup
 	$(BIN)/python workflow/scripts/study.py --config config/mini.yaml --cores $(CORES)
 	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
+
+# The same study of a pretrained language model of 135M parameters: a night on two cores.
+small: setup
+	$(BIN)/python workflow/scripts/watch.py --results results/small -- \
+	  $(BIN)/snakemake --cores $(CORES) --configfile config/small.yaml
+	$(BIN)/python workflow/scripts/results.py --results results/small --output docs/small.md
 
 smoke: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml

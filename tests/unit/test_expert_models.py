@@ -14,11 +14,11 @@ from online_il.config.distill import Distill
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.errors import InputError
+from online_il.experts import teacher as teachers
 from online_il.experts.mixture import Mixture, Part
 from online_il.experts.model import LoopPolicy, TransformersPolicy, open_model
 from online_il.experts.policy import batch_of, token_logp
 from online_il.experts.solver import Solver, in_words
-from online_il.experts import teacher as teachers
 from online_il.experts.teacher import Teacher
 from online_il.generation.engines import open_engine
 from online_il.models import new_model, save_policy, word_tokenizer

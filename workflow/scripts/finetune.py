@@ -53,6 +53,7 @@ def run(options: Options) -> None:
             max_grad_norm=settings.max_grad_norm,
             seed=options.seed,
             hardware=options.hardware,
+            precision=options.precision,
         ),
         micro_batch_size=settings.micro_batch_size,
         checkpoints=[settings.updates],

@@ -58,14 +58,15 @@ class Teacher(nn.Module):
         token nothing is asked: zeros stand there.
         """
         start = input_ids.shape[1] - logits_to_keep + 1
-        logp_B_C_V = self._policy.logp(
-            Batch(
-                input_ids[:, :start],
-                attention_mask[:, :start],
-                input_ids[:, start:],
-                attention_mask[:, start:],
-            )
+        batch = Batch(
+            input_ids[:, :start],
+            attention_mask[:, :start],
+            input_ids[:, start:],
+            attention_mask[:, start:],
         )
+        # The student's arithmetic is not the expert's, whose probabilities are added up here.
+        with torch.autocast("cpu", enabled=False):
+            logp_B_C_V = self._policy.logp(batch)
         if not logp_B_C_V.isfinite().all():
             raise InputError(
                 "the expert gives some token no probability, and a divergence from it is "
