@@ -40,11 +40,12 @@ study: setup
 	$(BIN)/python workflow/scripts/study.py --config config/mini.yaml --cores $(CORES)
 	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
 
-# The same study of a pretrained language model of 135M parameters: a night on two cores.
-small: setup
-	$(BIN)/python workflow/scripts/watch.py --results results/small -- \
-	  $(BIN)/snakemake --cores $(CORES) --configfile config/small.yaml
-	$(BIN)/python workflow/scripts/results.py --results results/small --output docs/small.md
+# The same study of a pretrained language model of 135M parameters: a night on two cores, or a GPU's half hour.
+SMALL := $(if $(shell command -v nvidia-smi),small-gpu,small)
+small: setup $(if $(filter small-gpu,$(SMALL)),setup-gpu)
+	$(BIN)/python workflow/scripts/watch.py --cores $(CORES) --results results/$(SMALL) -- \
+	  $(BIN)/snakemake --cores $(CORES) --configfile config/$(SMALL).yaml
+	$(BIN)/python workflow/scripts/results.py --results results/$(SMALL) --output docs/$(SMALL).md
 
 smoke: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml
