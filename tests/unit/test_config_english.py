@@ -41,7 +41,7 @@ def test_each_seed_of_the_small_study_has_a_base_of_its_own(tmp_path):
         (BASE, "dataset", None, f"{AT}.dataset", "required"),
         (BASE, "practice_attempts", "0", f"{AT}.traces.practice_attempts", "greater than 0"),
         (BASE, "micro_batch_size", "7", f"{AT}.micro_batch_size", "divisor"),
-        ("precision:", "precision", "bfloat16", "precision", "'single' or 'mixed'"),
+        ("\nprecision:", "precision", "bfloat16", "precision", "'single' or 'mixed'"),
         ("benchmarks:", "benchmarks", "[id, forgetting]", "tasks[0].benchmarks[1]", "no such"),
     ],
 )
