@@ -1,7 +1,7 @@
 """Turn a task's data sets from the hub into its table of prompts, all splits in it.
 
-A Countdown in English is drawn. Training rows whose problem is also a test problem are dropped. What was dropped and checked stands
-in the log and in the table's provenance.
+A Countdown in English is drawn. Training rows whose problem is also a test problem are dropped.
+What was dropped and checked stands in the log and in the table's provenance.
 """
 
 import json

@@ -57,7 +57,7 @@ def instance_of(text: str) -> Instance | None:
 def is_prompt(text: str) -> bool:
     """Say whether a prompt's text is a question of this kind."""
     messages = messages_of(text)
-    return bool(messages) and instance_of(messages[-1]["content"]) is not None
+    return messages is not None and instance_of(messages[-1]["content"]) is not None
 
 
 def answer_text(expression: str) -> str:
