@@ -24,7 +24,9 @@ from training_runs import (
 from trl import DistillationTrainer
 
 from online_il.errors import InputError
-from online_il.models import new_model, word_tokenizer
+from online_il.experts import teacher as teachers
+from online_il.experts.model import LoopPolicy
+from online_il.models import new_model, save_policy, word_tokenizer
 from online_il.training import distill
 from online_il.training.common import Precision, Recorder, processes
 from online_il.training.resume import Saving
@@ -37,7 +39,7 @@ def ways(**changes):
     return DISTILL.model_validate(DISTILL.model_dump() | changes)
 
 
-def run(folder, settings, rows=None, updates=1):
+def run(folder, settings, rows=None, updates=1, teacher=None):
     """The recorded trainer of a short run."""
     trainers: list = []
     with pytest.MonkeyPatch.context() as patch:
@@ -45,7 +47,7 @@ def run(folder, settings, rows=None, updates=1):
             patch.setattr(distill, name, recording(getattr(distill, name), trainers))
         distill.train(
             tiny(),
-            tiny(seed=1),
+            teacher or tiny(seed=1),
             word_tokenizer(WORDS),
             rows or [{"prompt": PROMPTS[i % 4]} for i in range(8 * updates)],
             settings,
@@ -114,6 +116,30 @@ def test_every_cell_of_direction_and_prefixes(divergence, prefixes, tmp_path):
     loss = sum(plain_kl(student, teacher, *row, divergence).sum() for row in taken) / n_tokens
     assert sum(micro.loss for micro in seen[:3]) == pytest.approx(loss.item(), abs=1e-5)
     same_gradient(summed(seen[:3]), gradient_of(loss, student))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"prefixes": "expert", "divergence": "forward", "batch_size": 6},
+        {"divergence": "reverse"},
+        RESPONSE,
+        RESPONSE | {"divergence": "log-density"},
+    ],
+    ids=str,
+)
+def test_an_expert_given_by_its_probabilities_teaches_what_the_model_does(
+    way, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(teachers, "LARGEST_VOCABULARY", 1)
+    save_policy(tiny(seed=1), word_tokenizer(WORDS), tmp_path / "expert")
+    given = teachers.Teacher(LoopPolicy(tmp_path / "expert", 64))
+    assert given.get_output_embeddings() is None
+    rows = DEMONSTRATIONS if "prefixes" in way else None
+    model = run(tmp_path / "model", ways(**way), rows).seen
+    found = run(tmp_path / "given", ways(**way), rows, teacher=given).seen
+    assert [micro.loss for micro in found] == pytest.approx([m.loss for m in model], abs=1e-5)
+    same_gradient(summed(found), summed(model))
 
 
 def test_demonstrations_are_taken_in_the_planned_order(tmp_path):

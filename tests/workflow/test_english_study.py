@@ -1,8 +1,8 @@
 """A study in English through the real DAG: a few updates of every arm of config/small.yaml."""
 
 import json
-import os
 import re
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -60,44 +60,69 @@ RANDOM = """kind: random
       seed: 1
       architecture: {hidden_size: 16, intermediate_size: 32, layers: 1, heads: 1, head_dim: 16}
       max_length: 1024"""
-# A folder of SmolLM2-135M-Instruct, where one is at hand: the same on the real model takes minutes.
-REAL = os.environ.get("ONLINE_IL_SMOLLM2")
-FOLDER = f"""kind: model
-      repo: HuggingFaceTB/SmolLM2-135M-Instruct
-      revision: "0000000000000000000000000000000000000000"
-      folder: {REAL}"""
-BASES = [pytest.param(RANDOM, id="random"), *([pytest.param(FOLDER, id="real")] if REAL else [])]
-ARMS = ("sft-realizable", "sft-unrealizable", "distill-realizable", "sft-self", "sft-mixture")
-ARMS += ("learnable-mixture", "distill-mixture")
+STUDENTS = ("sft-realizable", "sft-unrealizable", "distill-realizable", "sft-self", "sft-mixture")
+STUDENTS += ("learnable-mixture", "distill-mixture")
+pytestmark = pytest.mark.slow
+# Of the real model a checkpoint takes half a gigabyte, and a job half a minute.
+FEW = ("sft-unrealizable", "distill-mixture")
 
 
-@pytest.fixture(scope="module", params=BASES)
-def study(request, tmp_path_factory) -> Path:
+def toy(base: str, students: tuple[str, ...]) -> str:
+    """The study with a base of one kind, and of its students these alone."""
+    left_out = [name for name in STUDENTS if name not in students]
+    text = TOY.replace("BASE", base)
+    return "".join(
+        line
+        for line in text.splitlines(keepends=True)
+        if not any(f"{{name: {name}, steps" in line for name in left_out)
+    )
+
+
+@pytest.fixture(scope="module", params=["random", "real"])
+def made(request, tmp_path_factory):
+    """The results of a study, and its students."""
+    students = STUDENTS if request.param == "random" else FEW
+    text = toy(RANDOM, students)
+    if request.param == "real":
+        pytest.importorskip("smollm2").obtained()
+        text = toy("# That of config/small.yaml.", students)
+        text = text.replace("checkpoints: [1, 2]", "checkpoints: [2]")
     folder = copy_of_project(tmp_path_factory.mktemp("checkout"))
-    (folder / "config" / "toy.yaml").write_text(TOY.replace("BASE", request.param))
+    (folder / "config" / "toy.yaml").write_text(text)
     status, output = snakemake(folder, "summary", "table1", "--configfile", "config/toy.yaml")
     logs = "\n".join(
         f"{path}:\n{path.read_text()[-1500:]}" for path in folder.glob("results/toy/logs/**/*.log")
     )
     assert status == 0, f"{output[-3000:]}\n{logs}"
-    return folder / "results" / "toy"
+    yield folder / "results" / "toy", students
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def study(made) -> Path:
+    return made[0]
+
+
+@pytest.fixture
+def students(made) -> tuple[str, ...]:
+    return made[1]
 
 
 def record(study: Path, run: str) -> dict:
     return json.loads((study / "runs" / "countdown" / run / "seed1" / "run.json").read_text())
 
 
-def test_every_arm_starts_from_the_base_that_learned_traces(study):
+def test_every_arm_starts_from_the_base_that_learned_traces(study, students):
     base = record(study, "base")
     assert base["method"] == "finetune" and base["settings"]["traces"]["practice_attempts"] == 2
     [begun] = base["checkpoints"]
     assert begun["weights_hash"] != base["initial_weights_hash"]
-    for run in ("expert", *ARMS):
+    for run in ("expert", *students):
         trained = record(study, run)
         assert trained["initial_weights_hash"] == begun["weights_hash"]
         assert trained["settings"]["precision"] == "mixed"
-    last = {run: record(study, run)["checkpoints"][-1]["weights_hash"] for run in ARMS}
-    assert len(set(last.values())) == len(ARMS)
+    last = {run: record(study, run)["checkpoints"][-1]["weights_hash"] for run in students}
+    assert len(set(last.values())) == len(students)
 
 
 def test_weights_are_kept_in_single_precision(study):
@@ -111,13 +136,16 @@ def test_the_solver_and_the_mixture_answer_in_english(study):
     tokenizer = load_tokenizer(study / "models" / "countdown" / "base" / "step0")
     lengths = [len(tokenizer.encode(text)) + 1 for text in solved["text"]]
     assert solved["n_tokens"].tolist() == lengths
-    drawn = pd.read_parquet(study / "samples" / "countdown" / "mixture" / "seed1.parquet")
+    path = study / "samples" / "countdown" / "mixture" / "seed1.parquet"
+    if not path.is_file():  # No student learns from its samples.
+        return
+    drawn = pd.read_parquet(path)
     direct = drawn["text"].str.startswith("<answer>")
     assert 0 < direct.sum() < len(drawn) == 16
     assert ((drawn["direct"] > 0.5) == direct).all()
 
 
-def test_prompts_ask_in_english_and_checks_are_counted(study):
+def test_prompts_ask_in_english_and_checks_are_counted(study, students):
     prompts = pd.read_parquet(study / "data" / "countdown" / "prompts.parquet")
     assert prompts["text"].map(english.is_prompt).all()
     assert prompts.groupby("split").size().to_dict() == {
@@ -131,7 +159,7 @@ def test_prompts_ask_in_english_and_checks_are_counted(study):
         told = database.sql(
             "select run, count(*), count(attempts) from evaluations group by all"
         ).fetchall()
-    assert {run for run, *_ in told} == {"base", "expert", "mixture", *ARMS}
+    assert {run for run, *_ in told} == {"base", "expert", "mixture", *students}
     assert all(count == measured for _, count, measured in told)
     assert re.search(r"distill-mixture", (study / "summary.txt").read_text())
 
