@@ -24,9 +24,7 @@ from training_runs import (
 from trl import DistillationTrainer
 
 from online_il.errors import InputError
-from online_il.experts import teacher as teachers
-from online_il.experts.model import LoopPolicy
-from online_il.models import new_model, save_policy, word_tokenizer
+from online_il.models import new_model, word_tokenizer
 from online_il.training import distill
 from online_il.training.common import Precision, Recorder, processes
 from online_il.training.resume import Saving
@@ -116,30 +114,6 @@ def test_every_cell_of_direction_and_prefixes(divergence, prefixes, tmp_path):
     loss = sum(plain_kl(student, teacher, *row, divergence).sum() for row in taken) / n_tokens
     assert sum(micro.loss for micro in seen[:3]) == pytest.approx(loss.item(), abs=1e-5)
     same_gradient(summed(seen[:3]), gradient_of(loss, student))
-
-
-@pytest.mark.parametrize(
-    "way",
-    [
-        {"prefixes": "expert", "divergence": "forward", "batch_size": 6},
-        {"divergence": "reverse"},
-        RESPONSE,
-        RESPONSE | {"divergence": "log-density"},
-    ],
-    ids=str,
-)
-def test_an_expert_given_by_its_probabilities_teaches_what_the_model_does(
-    way, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(teachers, "LARGEST_VOCABULARY", 1)
-    save_policy(tiny(seed=1), word_tokenizer(WORDS), tmp_path / "expert")
-    given = teachers.Teacher(LoopPolicy(tmp_path / "expert", 64))
-    assert given.get_output_embeddings() is None
-    rows = DEMONSTRATIONS if "prefixes" in way else None
-    model = run(tmp_path / "model", ways(**way), rows).seen
-    found = run(tmp_path / "given", ways(**way), rows, teacher=given).seen
-    assert [micro.loss for micro in found] == pytest.approx([m.loss for m in model], abs=1e-5)
-    same_gradient(summed(found), summed(model))
 
 
 def test_demonstrations_are_taken_in_the_planned_order(tmp_path):
