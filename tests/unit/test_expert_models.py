@@ -206,6 +206,8 @@ def test_a_wide_vocabulary_has_no_square():
     teacher = Teacher(Flat(152_064))
     assert teacher.get_output_embeddings() is None and not list(teacher.parameters())
     assert Teacher(Flat(8192)).get_output_embeddings().weight.shape == (8192, 8192)
+    # TRL would round the probabilities to the training's arithmetic on the way through it.
+    assert Teacher(Flat(7), single=False).get_output_embeddings() is None
 
 
 # ---- the solver with a real fallback ----

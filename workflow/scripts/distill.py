@@ -60,7 +60,8 @@ def run(options: Options) -> None:
             raise InputError(f"{options.base} and {expert} {difference.what}; {difference.remedy}")
     student = load_model(options.base, "float32")
     if is_mixture(expert):
-        teacher: Any = Teacher(opened_mixture(expert, generation))
+        single = options.hardware == "cpu" and options.precision is None
+        teacher: Any = Teacher(opened_mixture(expert, generation), single=single)
     else:
         teacher = load_model(expert, inference_dtype(options.hardware == "gpu"))
     fit_widths(options, expert, student, teacher, tokenizer)
