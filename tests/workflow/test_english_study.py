@@ -122,10 +122,11 @@ def test_every_arm_starts_from_the_base_that_learned_traces(study, students):
         assert trained["initial_weights_hash"] == begun["weights_hash"]
         assert trained["settings"]["precision"] == "mixed"
     last = {run: record(study, run)["checkpoints"][-1]["weights_hash"] for run in students}
-    assert begun["weights_hash"] not in last.values()
     # Nothing that random weights write is rewarded, so that their expert is the base.
     if record(study, "expert")["checkpoints"][-1]["weights_hash"] == begun["weights_hash"]:
         assert last.get("sft-self") == last.pop("sft-realizable", None)
+        assert last.pop("distill-realizable", begun["weights_hash"]) == begun["weights_hash"]
+    assert begun["weights_hash"] not in last.values()
     assert len(set(last.values())) == len(last)
 
 
