@@ -22,7 +22,7 @@ def test_each_seed_of_the_small_study_has_a_base_of_its_own(tmp_path):
     (tmp_path / "small.yaml").write_text(SMALL)
     study = load(tmp_path / "small.yaml")
     [task] = study.tasks
-    assert study.precision == "mixed" and task.seeds == [11] == task.seeds_of_base("base")
+    assert study.precision == "single" and task.seeds == [11] == task.seeds_of_base("base")
     assert task.finetuning.traces.practice_fraction > 0
     more = load(tmp_path / "small.yaml", {"blocks": 3})
     assert more.tasks[0].seeds_of_base("base") == [11, 12, 13]

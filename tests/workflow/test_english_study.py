@@ -16,6 +16,7 @@ from online_il.tasks import english
 TOY = """
 extends: small.yaml
 scale: toy
+precision: mixed
 theory: null
 plan: null
 blocks: null
@@ -87,6 +88,8 @@ def made(request, tmp_path_factory):
         pytest.importorskip("smollm2").obtained()
         text = toy("# That of config/small.yaml.", students)
         text = text.replace("checkpoints: [1, 2]", "checkpoints: [2]")
+        # Where a processor does not multiply bfloat16, it takes minutes.
+        text = text.replace("precision: mixed", "precision: single")
     folder = copy_of_project(tmp_path_factory.mktemp("checkout"))
     (folder / "config" / "toy.yaml").write_text(text)
     status, output = snakemake(folder, "summary", "table1", "--configfile", "config/toy.yaml")
@@ -120,7 +123,7 @@ def test_every_arm_starts_from_the_base_that_learned_traces(study, students):
     for run in ("expert", *students):
         trained = record(study, run)
         assert trained["initial_weights_hash"] == begun["weights_hash"]
-        assert trained["settings"]["precision"] == "mixed"
+        assert trained["settings"].get("precision") == ("mixed" if students == STUDENTS else None)
     last = {run: record(study, run)["checkpoints"][-1]["weights_hash"] for run in students}
     # Nothing that random weights write is rewarded, so that their expert is the base.
     if record(study, "expert")["checkpoints"][-1]["weights_hash"] == begun["weights_hash"]:
