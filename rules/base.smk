@@ -62,7 +62,12 @@ rule finetune:
         save_minutes=SAVE_MINUTES,
     params:
         **program(
-            "finetune", **OF_BASE_POLICY, settings=finetuning_settings, hardware=STUDY.hardware
+            "finetune",
+            **OF_BASE_POLICY,
+            settings=finetuning_settings,
+            origin=origin_of_base,
+            hardware=STUDY.hardware,
+            precision=PRECISION,
         ),
         launch=launch,
         state=str(LAYOUT.state(run="base")),

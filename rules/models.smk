@@ -2,6 +2,12 @@
 # here, in the results.
 
 
+def model_in_english(wildcards):
+    """Give the model that a task in English fine-tunes: answers are counted in its tokens."""
+    in_english = TASKS[wildcards.task].data.kind == "english"
+    return LAYOUT.model(wildcards.task, "base") if in_english else []
+
+
 rule fetch:
     output:
         directory(LAYOUT.model()),

@@ -6,6 +6,8 @@ from online_il.config.study import prefixes_of
 from online_il.program.finished import content
 from online_il.tasks import beside_data
 
+WHERE = {"folder", "wheel"}  # Keys that say where a model lies, not what it is.
+
 
 def hash_of(text):
     """Hash settings that a job reads from the file: a change reruns the job."""
@@ -19,7 +21,7 @@ def data_settings(wildcards):
 
 def base_settings(wildcards):
     """Give a task's base, whatever folder it lies in."""
-    return TASKS[wildcards.task].base.model_dump_json(exclude={"folder", "wheel"})
+    return TASKS[wildcards.task].base.model_dump_json(exclude=WHERE)
 
 
 def place_of_base(wildcards):
@@ -39,6 +41,11 @@ def finetuning_settings(wildcards):
     return TASKS[wildcards.task].base.finetuning
 
 
+def origin_of_base(wildcards):
+    """Say what the model is that a task's base is fine-tuned from, wherever it lies."""
+    return TASKS[wildcards.task].base.model_dump_json(exclude=WHERE | {"finetuning", "seed"})
+
+
 def model_of(wildcards):
     """Give a model that is not trained here: a task's base, or one of its experts."""
     task, model = wildcards.task, wildcards.model
@@ -48,7 +55,7 @@ def model_of(wildcards):
 def model_settings(wildcards):
     """Give what of such a model says what it is, without its use; a seed of weights belongs to it."""
     model = model_of(wildcards)
-    ignored = {"name", "finetuning", "folder", "wheel"}
+    ignored = WHERE | {"name", "finetuning"}
     return model.model_dump_json(exclude=ignored | ({"seed"} if model.kind != "random" else set()))
 
 

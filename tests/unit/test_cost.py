@@ -319,10 +319,21 @@ def test_an_unknown_model_is_named_with_its_remedy():
 
 def test_a_figure_is_told_in_words():
     sums = {"gpu_hours": 1234.5, "api_response": 2e6, "api_prompt": 1e6, "api_cost": 7.0}
-    told = sentence("Figure 2 alone", sums, 2.0)
+    _, plan = small_study(gpu_price=2.0)
+    told = sentence("Figure 2 alone", sums, plan)
     expected = "Figure 2 alone costs 1,234 GPU-hours ($2,469) and $7.00 for 3.0 million API tokens."
     assert told == expected
-    assert "unknown price" in sentence("Figure 2 alone", sums | {"api_cost": 0.0}, None)
+    _, plan = small_study(gpu_price=None, device="core")
+    told = sentence("Figure 2 alone", sums | {"api_cost": 0.0}, plan)
+    assert "1,234 core-hours and an unknown price" in told
+
+
+def test_a_plan_of_cores_counts_the_threads_of_jobs():
+    study, plan = small_study(device="core")
+    job = Job("grpo", "countdown", "expert", 1)
+    threads = study.tasks[0].resources.grpo.threads
+    priced = cost_of(job, study, plan)
+    assert priced.gpus == threads > 2 and priced.hours == pytest.approx(priced.gpu_hours / threads)
 
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:

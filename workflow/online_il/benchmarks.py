@@ -26,15 +26,20 @@ class Benchmark:
     """Whether solved examples stand before each question, so that the plan needs their length."""
 
 
+COUNTDOWN = ("miniature", "english", "countdown")
+"""The kinds of data that are Countdown's instances."""
+
 # In the order of tables and figures.
 _ROWS = (
-    Benchmark("id", "in distribution", "in distribution", ("miniature", "countdown")),
+    Benchmark("id", "in distribution", "in distribution", COUNTDOWN),
     Benchmark("gsm8k", "GSM8K", "in distribution", ("gsm8k",)),
     Benchmark("aime2024", "AIME 2024", "in distribution", ("deepscaler", "aime")),
     Benchmark("aime2025", "AIME 2025", "in distribution", ("aime",)),
     Benchmark("math500", "MATH500", "in distribution", ("deepscaler",)),
-    Benchmark("validation", "validation", "validation", ("miniature",)),
-    Benchmark("ood", "out of distribution", "out of distribution", ("miniature", "countdown")),
+    Benchmark("validation", "validation", "validation", ("miniature", "english")),
+    Benchmark(
+        "ood", "out of distribution", "out of distribution", ("miniature", "english", "countdown")
+    ),
     Benchmark("forgetting", "forgetting", "forgetting", ("miniature",)),
     Benchmark("mmlu", "forgetting (MMLU)", "forgetting", ("gsm8k",), examples=True),
     Benchmark("knowledge", "forgetting (capitals, currencies)", "forgetting"),

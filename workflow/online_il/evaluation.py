@@ -31,6 +31,7 @@ from online_il.perplexity import finite, measures, read_passages
 from online_il.provenance import identities, libraries, versions
 from online_il.records import Checkpoint, EvaluationRecord, Passages, Samples
 from online_il.statistics.errors import clustered_stderr
+from online_il.tasks import english
 from online_il.tasks.miniature_checks import check_rate
 
 Rows = list[dict[str, Any]]
@@ -246,17 +247,22 @@ def _responses(
 
 
 def _checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | None]:
-    """Return (share of attempts with an honest check, attempts a response) of the miniature.
+    """Return (share of attempts with an honest check, attempts a response) of searching responses.
 
-    None for prompts that are not in its language.
+    None for prompts that are neither in the miniature's language nor in English.
     """
-    if _grader(prompts) != "countdown" or messages_of(prompts["text"][0]) is not None:
+    count = check_rate
+    if messages_of(prompts["text"][0]) is not None:
+        count = english.check_rate
+        if not english.is_prompt(prompts["text"][0]):
+            return None, None
+    if _grader(prompts) != "countdown":
         return None, None
     targets = {
         prompt_id: json.loads(answer)["target"]
         for prompt_id, answer in zip(prompts["prompt_id"], prompts["answer"], strict=True)
     }
-    counts = [check_rate(row["text"], targets[row["prompt_id"]]) for row in rows]
+    counts = [count(row["text"], targets[row["prompt_id"]]) for row in rows]
     attempts, honest = sum(c[0] for c in counts), sum(c[1] for c in counts)
     return (honest / attempts if attempts else None), attempts / len(rows)
 

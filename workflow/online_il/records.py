@@ -155,8 +155,8 @@ class EvaluationRecord(BaseModel):
     format_rate: float | None = Field(description="Share of responses with an answer.")
     truncation_rate: float | None = Field(description="Share of responses cut off.")
     mean_length: float | None = Field(description="Mean response, tokens.")
-    check_rate: float | None = Field(description="Attempts with an honest check (miniature).")
-    attempts: float | None = Field(description="Mean attempts a response (miniature).")
+    check_rate: float | None = Field(description="Attempts with an honest check (of searchers).")
+    attempts: float | None = Field(description="Mean attempts a response (of searchers).")
     direct: float | None = Field(
         None, description="Mean share of the solver in the responses (`Samples.direct`)."
     )

@@ -1,8 +1,8 @@
 """Turn a task's data sets from the hub into its table of prompts, all splits in it.
 
-Training rows whose problem is also a test problem are dropped. What was dropped and checked stands
-in the log and in the table's provenance. Of a benchmark that the settings limit, so many prompts
-are drawn, after that; each has its number among all.
+A Countdown in English is drawn. Training rows whose problem is also a test problem are dropped.
+What was dropped and checked stands in the log and in the table's provenance. Of a benchmark that
+the settings limit, so many prompts are drawn, after that; each has its number among all.
 """
 
 from collections import Counter
@@ -11,21 +11,24 @@ from typing import Annotated
 
 from pydantic import Field, Json, model_validator
 
-from online_il.config.data import Aime, CountdownHub, DeepScaler, Gsm8k
+from online_il.config.data import Aime, CountdownHub, DeepScaler, EnglishData, Gsm8k
 from online_il.errors import InputError
 from online_il.files import write_table
 from online_il.program.cli import ProgramOptions, log, main
 from online_il.provenance import versions
 from online_il.records import Prompts
-from online_il.tasks import beside_data, countdown_hub, gsm8k, problems
+from online_il.tasks import beside_data, countdown_hub, english_prompts, gsm8k, problems
 
 KINDS = {
     "countdown": countdown_hub.prompts,
+    "english": english_prompts.prompts,
     "gsm8k": gsm8k.prompts,
     "deepscaler": problems.deepscaler,
     "aime": problems.aime,
 }
-HubData = Annotated[CountdownHub | Gsm8k | DeepScaler | Aime, Field(discriminator="kind")]
+HubData = Annotated[
+    CountdownHub | EnglishData | Gsm8k | DeepScaler | Aime, Field(discriminator="kind")
+]
 
 
 class Options(ProgramOptions):

@@ -28,7 +28,13 @@ class Pretrained(Model):
     """A base that comes from the hub or a folder, as it is or fine-tuned first."""
 
     kind: Literal["model"] = Field(description="A model of the hub, or of a folder.")
-    seed: int = Field(ge=0, description="Seed of its fine-tuning; one base serves all seeds.")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of its fine-tuning; one base serves all seeds. Left out: each seed "
+        "fine-tunes a base of its own, and the two are a block.",
+    )
     chat_template: str | None = Field(
         None, description="File with a chat template (Jinja), where the model has none."
     )

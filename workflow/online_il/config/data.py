@@ -6,7 +6,7 @@ from pydantic import Field
 
 from online_il.config.hub import DataSet
 from online_il.config.knowledge import Benchmarked
-from online_il.config.miniature import Instances, MiniatureData
+from online_il.config.miniature import EnglishData, Instances, MiniatureData
 
 
 class CountdownHub(Benchmarked):
@@ -51,5 +51,6 @@ class Aime(Benchmarked):
 
 
 Data = Annotated[
-    MiniatureData | CountdownHub | Gsm8k | DeepScaler | Aime, Field(discriminator="kind")
+    MiniatureData | EnglishData | CountdownHub | Gsm8k | DeepScaler | Aime,
+    Field(discriminator="kind"),
 ]

@@ -103,13 +103,15 @@ def _needless_problems(task: Task, mixture: MixtureExpert, key: str) -> Iterator
 @spared
 def _solver_problems(task: Task, mixture: MixtureExpert) -> Iterator[Problem]:
     solvers = _solvers(task, mixture)
-    if solvers and task.base is not None and task.base.kind != "scratch":
+    if not solvers or task.base is None or task.data.kind == "english":
+        return
+    if task.base.kind != "scratch":
         yield Problem(
             ("parts", solvers[0]),
             mixture.parts[solvers[0]],
             "the solver writes the tokens of a base that is trained here, and this base is of kind "
             f"{task.base.kind}",
-            "mix models, or let the base be of kind scratch",
+            "mix models, let the base be of kind scratch, or use data of kind english",
         )
 
 

@@ -147,6 +147,7 @@ class Task(Settings):
         yield from self._row_problems()
         yield from self._name_problems()
         yield from self._base_problems()
+        yield from self._finetuning_problems()
         yield from self._further_base_problems()
         yield from self._solver_problems()
         yield from self._run_problems()
@@ -157,6 +158,23 @@ class Task(Settings):
         if self.base is None and self.runs:
             message = "the task has runs, which start from a base"
             yield Problem((BASE,), self.given(BASE), message, "add a base, or remove the runs")
+        if getattr(self.base, "kind", "") == "scratch" and self.data.kind != "miniature":
+            message = "a base from scratch speaks the miniature's language alone"
+            remedy = "use a model, or data of kind miniature"
+            yield Problem((BASE, "kind"), "scratch", message, remedy)
+
+    @spared
+    def _finetuning_problems(self) -> Iterator[Problem]:
+        """Tell of traces of other data, and of bases that no seed makes."""
+        if self.base is None:
+            return
+        if self.finetuning and self.finetuning.traces and self.data.kind != "english":
+            message = "the searcher's traces are those of Countdown in English"
+            keys = (BASE, "finetuning", "traces")
+            yield Problem(keys, ABSENT, message, "give a dataset, or use data of kind english")
+        if not self.finetuning and self.base.kind != "scratch" and self.base.seed is None:
+            message = "nothing is fine-tuned, so that all seeds have one base"
+            yield Problem((BASE, "seed"), self.base.given("seed"), message, "write seed: 1")
 
     @spared
     def _further_base_problems(self) -> Iterator[Problem]:
@@ -168,12 +186,12 @@ class Task(Settings):
     @spared
     def _solver_problems(self) -> Iterator[Problem]:
         for index, expert in enumerate(self.experts):
-            if isinstance(expert, Solver) and self.data.kind != "miniature":
+            if isinstance(expert, Solver) and self.data.kind not in ("miniature", "english"):
                 yield Problem(
                     ("experts", index, "kind"),
                     expert.kind,
-                    "the exact solver answers the miniature's prompts alone",
-                    "use an endpoint or a model, or data of kind miniature",
+                    "the exact solver answers the prompts of generated data alone",
+                    "use an endpoint or a model, or data of kind miniature or english",
                 )
 
     @spared

@@ -27,6 +27,7 @@ class Cost:
 
     work: Work
     gpus: int
+    """The GPUs it asks for; cores, where the plan counts those."""
     limit_hours: float
     """Its time limit at the first attempt, hours."""
     gpu_hours: float
@@ -53,8 +54,9 @@ def cost_of(job: Job, study: Study, plan: Plan) -> Cost:
     if resources is None:
         return Cost(work, gpus=0, limit_hours=0.0, gpu_hours=0.0)
     asked = getattr(task.resources, resources)
-    hours = gpu_hours(plan, work) if asked.gpu else 0.0
-    return Cost(work, gpus=asked.gpu, limit_hours=asked.runtime / 60, gpu_hours=hours)
+    devices = asked.gpu if plan.device == "GPU" else asked.threads
+    hours = gpu_hours(plan, work) if devices else 0.0
+    return Cost(work, gpus=devices, limit_hours=asked.runtime / 60, gpu_hours=hours)
 
 
 def costs_of(study: Study, plan: Plan, graph: nx.DiGraph) -> dict[Job, Cost]:

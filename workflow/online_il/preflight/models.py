@@ -13,7 +13,6 @@ from online_il.config.bases import PackageBase, Pretrained
 from online_il.config.experts import ModelExpert, PackageExpert
 from online_il.config.hub import DataSet, Model, Package, Tokenizer
 from online_il.config.knowledge import Benchmarked
-from online_il.config.mixture import LARGEST_VOCABULARY
 from online_il.config.plan import ModelShape
 from online_il.config.random import RandomModel
 from online_il.config.study import Study, learns_from_samples, prefixes_of
@@ -112,14 +111,6 @@ def check_tokenizers(task: Task, folders: dict[str, Path], report: Report, engin
             writes = engine == "vllm" and prefixes_of(task.settings_of(run)) == "own"
             if writes and not mixed and widths[0] > widths[1] > 0:
                 report.problem(where, *CUT_STUDENT)
-        width = getattr(shape_of(student, None), "vocabulary", 0)
-        if mixed and width > LARGEST_VOCABULARY:
-            report.problem(
-                where,
-                f"a mixture of at most {LARGEST_VOCABULARY:,} tokens can be distilled, and the "
-                f"student has {width:,}",
-                "imitate one of its parts, or use sft",
-            )
     for mixture in task.mixtures:
         first, *others = task.models_behind(mixture.name)
         for other in others:

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from online_il.chat import Messages, swallowed
+from online_il.chat import Messages, messages_of, swallowed
 from online_il.config.hub import Model, Package
 from online_il.config.tasks import Task
 from online_il.ends import chat_template, special_tokens
 from online_il.errors import InputError
 from online_il.preflight.models import name_of
 from online_il.preflight.report import Report
+from online_il.tasks import english
+from online_il.tasks.countdown import Instance
 from online_il.tasks.countdown_prompts import chat_messages
 
 REMEDY = "set its chat_template, to config/chat.jinja for example"
@@ -19,6 +21,8 @@ def prompts_of(task: Task) -> Messages:
     """Give a conversation of the form that a task's prompts have."""
     if task.data.kind == "countdown":
         return chat_messages([3, 4, 5], 17)
+    if task.data.kind == "english":
+        return messages_of(english.prompt(Instance((3, 4, 5), 17))) or []
     return [{"role": "user", "content": "How much is 3 + 4?"}]
 
 

@@ -91,8 +91,10 @@ def _of_task(task: str, rows: pd.DataFrame, prompts: dict[str, dict[str, Any]]) 
 
 def _title(prompt: dict[str, Any] | None, name: str) -> str:
     """Name the problem in short, or its prompt."""
-    instance = _instance(prompt)
-    return f"{', '.join(map(str, instance.numbers))} → {instance.target}" if instance else name
+    answer = json.loads(prompt["answer"]) if prompt else {}
+    if "numbers" not in answer:
+        return name
+    return f"{', '.join(map(str, answer['numbers']))} → {answer['target']}"
 
 
 def _shown(text: str) -> str:
