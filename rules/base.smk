@@ -1,7 +1,6 @@
-# Input: prompts, and a model that exists but for `pretrain`. Output: the base of a task, step 0 of
-# every run that starts from it. Steps: train a small transformer on traces of an imperfect searcher
-# (pretrain; further bases, too), take a model as it is (adopt) or fine-tune it on solved problems
-# (finetune).
+# Input: prompts, and a model that exists but for `pretrain`. Output: the base of a task, step 0 of every run
+# that starts from it. Steps: train a small transformer on traces of an imperfect searcher (pretrain; further
+# bases, too), take a model as it is (adopt) or fine-tune it on solved problems (finetune).
 
 BASE = ("{task}", "base", "seed{seed}")
 OF_BASE_POLICY = {**OF_POLICY, "run": "base"}

@@ -92,6 +92,7 @@ def sources(pattern):
 include: "resources.smk"
 include: "names.smk"
 include: "settings.smk"
+include: "models_settings.smk"
 include: "policies.smk"
 include: "targets.smk"
 include: "arms.smk"

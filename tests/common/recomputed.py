@@ -21,17 +21,16 @@ from statsmodels.stats.multitest import multipletests
 GROUPS = {
     "in-distribution": ["id", "gsm8k", "aime2024", "aime2025", "math500"],
     "out-of-distribution": ["ood"],
-    "forgetting": ["forgetting", "mmlu"],
+    "forgetting": ["forgetting", "mmlu", "knowledge"],
 }
 CLOCKS = {"updates", "samples", "device-seconds"}
-PLACE = re.compile(r"eval/([^/]+)/([^/]+)/seed(\d+)/step(\d+)/([^/.]+)\.parquet$")
+PLACE = re.compile(r"eval/([^/]+)/([^/]+)/seed(\d+)/step(\d+)/((?!prose\.)[^/.]+)\.parquet$")
 DRAWS = 10_000
 
 
 def read(results):
     """Accuracies (seed, step, prompt), steps, seeds and responses of each task, benchmark, run."""
     files = [f for f in results.glob("eval/*/*/seed*/step*/*.parquet") if PLACE.search(str(f))]
-    files = [file for file in files if file.stem != "prose"]  # Read, and nothing answered.
     rows = duckdb.execute(
         "SELECT filename, prompt_id, avg(correct::INT) AS a, count(*) AS n FROM "
         "read_parquet($1, filename = true, union_by_name = true) GROUP BY ALL",

@@ -29,8 +29,9 @@ methods:
   distill: {batch_size: 4, micro_batch_size: 2, max_new_tokens: 24, checkpoints: [2]}
 tasks:
   - name: countdown
-    data: {pretraining: 4, train: 16, validation: 4, id: 6, ood: 4}
-    benchmarks: [id, ood]
+    data: {pretraining: 4, train: 16, validation: 4, id: 6, ood: 4,
+           prose: {words: 20, context: 4}, rows: {knowledge: 8, prose: 2}}
+    benchmarks: [id, ood, knowledge, prose]
     seeds: [1]
     base:
       BASE
@@ -117,6 +118,12 @@ def record(study: Path, run: str) -> dict:
 
 def test_every_arm_starts_from_the_base_that_learned_traces(study, students):
     base = record(study, "base")
+    origin = base["settings"]["origin"]
+    assert origin["kind"] == ("random" if students == STUDENTS else "package")
+    assert students == STUDENTS or (origin["version"], origin["sha256"][:8]) == (
+        "0.1.2",
+        "bcc81830",
+    )
     assert base["method"] == "finetune" and base["settings"]["traces"]["practice_attempts"] == 2
     [begun] = base["checkpoints"]
     assert begun["weights_hash"] != base["initial_weights_hash"]
@@ -155,21 +162,43 @@ def test_the_solver_and_the_mixture_answer_in_english(study):
 
 def test_prompts_ask_in_english_and_checks_are_counted(study, students):
     prompts = pd.read_parquet(study / "data" / "countdown" / "prompts.parquet")
-    assert prompts["text"].map(english.is_prompt).all()
+    asked = ~prompts["split"].isin(["knowledge", "prose"])
+    assert (prompts["text"].map(english.is_prompt) == asked).all()
     assert prompts.groupby("split").size().to_dict() == {
         "id": 6,
+        "knowledge": 8,
         "ood": 4,
         "pretraining": 4,
+        "prose": 2,
         "train": 16,
         "validation": 4,
     }
     with duckdb.connect(str(study / "measurements.duckdb"), read_only=True) as database:
         told = database.sql(
-            "select run, count(*), count(attempts) from evaluations group by all"
+            "select run, count(*), count(attempts) from evaluations"
+            " where benchmark in ('id', 'ood') group by all"
         ).fetchall()
     assert {run for run, *_ in told} == {"base", "expert", "mixture", *students}
     assert all(count == measured for _, count, measured in told)
     assert re.search(r"distill-mixture", (study / "summary.txt").read_text())
+
+
+def test_what_the_model_knew_and_how_it_reads_is_measured_beside_its_task(study, students):
+    with duckdb.connect(str(study / "measurements.duckdb"), read_only=True) as database:
+        told = database.sql(
+            "select run, benchmark, n_prompts, accuracy, perplexity from evaluations"
+            " where benchmark in ('knowledge', 'prose')"
+        ).fetchall()
+    # A mixture is sampled alone: nobody reads what it makes likely.
+    expected = {
+        (run, one) for run in ("base", "expert", *students) for one in ("knowledge", "prose")
+    }
+    assert {(run, benchmark) for run, benchmark, *_ in told} == expected
+    for _, benchmark, count, accuracy, perplexity in told:
+        if benchmark == "prose":
+            assert count == 2 and accuracy is None and perplexity > 1
+        else:
+            assert count == 8 and 0 <= accuracy <= 1 and perplexity is None
 
 
 def test_what_is_finished_is_not_made_again(study):
