@@ -5,12 +5,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+from configs import ROOT
 from preflight_studies import NO_TENSORS, check, model_folder, study_raw
 
 from online_il import hub
+from online_il.chat import as_text
 from online_il.config.hub import Model, Tokenizer
 from online_il.errors import InputError
 from online_il.model_files import faults
+from online_il.preflight.templates import prompts_of
+from online_il.studies import load_study
+from online_il.tasks import english
 
 CODE = {"AutoModelForCausalLM": "modeling_own.OwnForCausalLM"}
 
@@ -225,3 +230,12 @@ def test_an_end_that_the_template_never_writes_is_named(raw, tmp_path):
 
 def test_weights_that_nobody_may_read_are_read_to_the_end_of_their_header(tmp_path):
     assert model_folder(tmp_path / "a").joinpath("model.safetensors").read_bytes() == NO_TENSORS
+
+
+def test_a_template_is_tried_with_the_question_that_its_task_asks():
+    asked = {
+        name: as_text(prompts_of(load_study(ROOT / "config" / f"{name}.yaml").tasks[0]))
+        for name in ("small", "paper")
+    }
+    assert english.is_prompt(asked["small"]) and not english.is_prompt(asked["paper"])
+    assert "<think>" in asked["paper"]
