@@ -65,6 +65,7 @@ def test_a_study_without_plan_is_told_so_in_one_line(tmp_path):
 
 def test_a_plan_that_names_what_is_not_there_is_refused_all_at_once(tmp_path):
     raw = yaml.safe_load(PAPER.read_text())
+    del raw["extends"]
     raw["plan"] |= {"tasks": ["gsm8"], "seeds": [9]}
     raw["plan"]["tokens"]["math"] = raw["plan"]["tokens"].pop("aime")
     del raw["plan"]["tokens"]["gsm8k"]["choice_tokens"]
