@@ -2,28 +2,6 @@
 # Steps: measure each claim of config/claims.yaml where this study has its runs, and say so where not.
 
 
-from online_il.tasks import miniature_data
-
-
-def designs():
-    """Say of each task with runs what its database does not: seeds, bases, which prompts are all."""
-    return {
-        name: {
-            "seeds": task.seeds,
-            "shared_bases": [
-                base for base, own in task.named_bases.items() if own.seed is not None
-            ],
-            "whole": (
-                miniature_data.whole_benchmarks(task.data)
-                if task.data.kind in ("miniature", "english")
-                else []
-            ),
-        }
-        for name, task in TASKS.items()
-        if task.runs
-    }
-
-
 rule claims:
     input:
         measurements=MEASUREMENTS,

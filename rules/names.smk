@@ -1,6 +1,8 @@
-# Which names the rules answer to: wildcard constraints.
+# Which names the rules answer to, wildcard constraints, and what is said of each task by name.
 
 import re
+
+from online_il.tasks import miniature_data
 
 
 wildcard_constraints:
@@ -51,3 +53,22 @@ def policies_with_weights():
     experts = {expert.name for expert in EXPERTS.values() if expert.has_weights}
     bases = {name for task in TASKS.values() for name in task.named_bases}
     return any_of({*bases, *(name for _, name in RUNS), *experts})
+
+
+def designs():
+    """Say of each task with runs what its database does not: seeds, bases, which prompts are all."""
+    return {
+        name: {
+            "seeds": task.seeds,
+            "shared_bases": [
+                base for base, own in task.named_bases.items() if own.seed is not None
+            ],
+            "whole": (
+                miniature_data.whole_benchmarks(task.data)
+                if task.data.kind in ("miniature", "english")
+                else []
+            ),
+        }
+        for name, task in TASKS.items()
+        if task.runs
+    }

@@ -132,10 +132,11 @@ def learning_curves(database: Path) -> pd.DataFrame:
     """Join `curves` and their `intervals`; what a run starts from is also its step 0."""
     rows = query(database, "evaluations")
     rows = pd.concat([rows[rows["run"] == BASE], from_start(rows)], ignore_index=True)
-    # As the view of that name, over these rows.
-    means = (SQL / "curves.sql").read_text(encoding="utf-8").partition("curves AS\n")[2]
+    # The view of that name, over these rows.
     with duckdb.connect() as connection:
-        curves = connection.register("evaluations", rows).execute(means).df()
+        connection.register("evaluations", rows)
+        connection.execute((SQL / "curves.sql").read_text(encoding="utf-8"))
+        curves = connection.table("curves").df()
     return curves.merge(query(database, "intervals"), on=[*CURVE, "step"], validate="one_to_one")
 
 
