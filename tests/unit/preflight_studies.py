@@ -108,6 +108,7 @@ def check(
     jobs += [Job("demonstrate", task.name, task.experts[0].name, seed) for seed in asked]
     machine.check_keys(task, jobs, report)
     folders = models.check_files(study, task, report)
+    models.check_weights(task, folders, report)
     models.check_tokenizers(task, folders, report, study.generation.engine)
     templates.check_templates(task, folders, report)
     models.check_ends(task, folders, report)

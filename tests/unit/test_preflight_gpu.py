@@ -1,5 +1,6 @@
 """The GPUs that are here: too little memory, or too few, is said before the first job."""
 
+import math
 import subprocess
 
 import pytest
@@ -70,11 +71,24 @@ def test_fewer_gpus_than_a_job_asks_for_are_said(raw):
     assert "resources.grpo.gpu: 2, and this machine has 1; set it to 1" in report.problems[1]
 
 
+def test_a_machine_without_gpu_is_told_what_asks_for_one(raw):
+    study, report = Study.model_validate(raw), Report()
+    machine.check_gpus(study.tasks[0], [], report)
+    assert len(report.problems) == 3
+    assert all("and this machine has none; start where `nvidia-smi`" in p for p in report.problems)
+
+
+def test_a_gpu_that_does_not_tell_its_memory_is_taken_to_have_enough(raw):
+    assert problems(raw, Gpu("NVIDIA GH200", math.inf)) == []
+    del raw["plan"]
+    assert problems(raw, Gpu("NVIDIA GH200", math.inf)) == []
+
+
 @pytest.mark.parametrize(
     ("output", "status", "found"),
     [
         ("NVIDIA H100, 81559\nNVIDIA A100, 40960\n", 0, [81559 / 1024, 40.0]),
-        ("NVIDIA GH200, [N/A]\n", 0, []),
+        ("NVIDIA GH200, [N/A]\n", 0, [math.inf]),
         ("No devices were found\n", 6, []),
         ("", 0, []),
     ],

@@ -28,6 +28,7 @@ from online_il.preflight.models import (
     check_engine,
     check_files,
     check_tokenizers,
+    check_weights,
 )
 from online_il.preflight.report import Report
 from online_il.preflight.templates import check_templates
@@ -63,19 +64,22 @@ def run(options: Options) -> None:
     else:
         jobs = pending_jobs(graph_of_study(options.config, options.overrides))
     report = Report()
-    gpus = gpus_here() if study.hardware == "gpu" and options.slurm is None else []
+    here = study.hardware == "gpu" and options.slurm is None
+    gpus = gpus_here() if here else []
     smallest = min(gpus, key=lambda gpu: gpu.gib, default=None)
     for task in tasks:
         check_keys(task, jobs, report)
         check_programs(study, task, report)
         folders = check_files(study, task, report)
+        check_weights(task, folders, report)
         check_tokenizers(task, folders, report, study.generation.engine)
         check_templates(task, folders, report)
         check_ends(task, folders, report)
         check_engine(study, task, folders, report)
         check_context(study, task, report)
         check_memory(study, task, report, smallest)
-        if gpus:
+        # Without a number of cores jobs may run elsewhere, on a cluster that is not Slurm's.
+        if here and (gpus or options.cores is not None):
             check_gpus(task, gpus, report)
     check_disk(study, tasks, jobs, options.results, report, options.cores)
     if options.slurm is not None:

@@ -151,6 +151,6 @@ def json_of(path: Path) -> dict[str, Any]:
     """Read a file of JSON; an empty mapping where there is none, or another value in it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -1,6 +1,7 @@
 """Checks of where the jobs run: keys, programs, and what Slurm knows of."""
 
 import importlib.util
+import math
 import os
 import shutil
 import subprocess
@@ -63,7 +64,7 @@ class Gpu(NamedTuple):
 
     name: str
     gib: float
-    """Its memory, GiB."""
+    """Its memory, GiB; without end where nothing says how much it is."""
 
 
 def gpus_here() -> list[Gpu]:
@@ -75,7 +76,11 @@ def gpus_here() -> list[Gpu]:
         return []
     rows = [line.rpartition(",") for line in done.stdout.splitlines() if done.returncode == 0]
     # MIG and Grace say [N/A] of some.
-    return [Gpu(n.strip(), int(mib) / 1024) for n, _, mib in rows if mib.strip().isdigit()]
+    return [
+        Gpu(name.strip(), int(mib) / 1024 if mib.strip().isdigit() else math.inf)
+        for name, comma, mib in rows
+        if comma
+    ]
 
 
 def check_gpus(task: Task, gpus: Sequence[Gpu], report: Report) -> None:
@@ -86,8 +91,10 @@ def check_gpus(task: Task, gpus: Sequence[Gpu], report: Report) -> None:
         if asked > len(gpus):
             report.problem(
                 f"{task.name}, {rule}",
-                f"resources.{rule}.gpu: {asked}, and this machine has {len(gpus)}",
-                f"set it to {len(gpus)}, or start on a machine with more",
+                f"resources.{rule}.gpu: {asked}, and this machine has {len(gpus) or 'none'}",
+                f"set it to {len(gpus)}, or start on a machine with more"
+                if gpus
+                else "start where `nvidia-smi` lists one or, on a cluster, with --profile slurm",
             )
 
 

@@ -4,6 +4,7 @@ Only the small files of a model are read, never its weights.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from online_il.cost.shape import json_of, of_model
 from online_il.ends import end_ids, trained_end
 from online_il.errors import DOWNLOAD, InputError
 from online_il.methods import METHODS
-from online_il.models import CHAT, WEIGHTS
+from online_il.models import CHAT, PARTS, WEIGHTS
 from online_il.packaged import wheels
 from online_il.preflight.pairs import ONE_TOKENIZER, differences
 from online_il.preflight.report import Report
@@ -180,6 +181,54 @@ def _models(task: Task, folders: dict[str, Path]) -> Iterator[tuple[Taken, Path]
     for model in [task.base, *task.experts]:
         if isinstance(model, Taken) and name_of(model) in folders:
             yield model, folders[name_of(model)]
+
+
+def check_weights(task: Task, folders: dict[str, Path], report: Report) -> None:
+    """Check that transformers has a model's type, and that weights and config are of one model."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    for model, folder in _models(task, folders):
+        where, config = f"{task.name}, {model.short}", json_of(folder / "config.json")
+        kind = config.get("model_type")
+        if not isinstance(kind, str) or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+            report.problem(
+                where,
+                f"config.json: model_type: {kind!r} is no language model that transformers has",
+                "name another model, or correct it where this one is known by another type",
+            )
+            continue
+        for reason in _other_weights(folder, config):
+            report.problem(where, reason, "take config.json and weights of one model")
+
+
+def _other_weights(folder: Path, config: dict[str, Any]) -> Iterator[str]:
+    """Tell where the headers of a model's weights and its config differ: embedding and layers.
+
+    transformers fills up missing layers with random numbers, and warns.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    layers = set()
+    for path in sorted(folder.glob(PARTS)):
+        try:
+            with safe_open(path, framework="np") as tensors:
+                shapes = {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return  # `check_files` looks at what can be read.
+        layers |= {int(found[1]) for name in shapes if (found := _LAYER.search(name))}
+        expected = [config.get("vocab_size"), config.get("hidden_size")]
+        for name, shape in shapes.items():
+            if name.endswith("embed_tokens.weight") and None not in expected and shape != expected:
+                yield (
+                    f"{path.name}: {name} is {' by '.join(map(str, shape))}, and config.json has "
+                    f"vocab_size {expected[0]} and hidden_size {expected[1]}"
+                )
+    named = config.get("num_hidden_layers")
+    if layers and isinstance(named, int) and len(layers) < named:
+        yield f"its weights have {len(layers)} layers, and config.json: num_hidden_layers: {named}"
+
+
+_LAYER = re.compile(r"\blayers\.(\d+)\.", re.ASCII)
 
 
 def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Report) -> None:
