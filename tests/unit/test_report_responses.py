@@ -31,7 +31,7 @@ ASKED = {
     ),
 }
 ANSWERS = {
-    "base": "4 + 1 = 6 * 2 = 10 no. <answer>4 + 1</answer>",
+    "base": "4 + 1 = 6 + 4 = 10 no. <answer>4 + 1</answer>",
     "expert": "1 + 2 = 3 + 4 = 7 no. 4 + 1 = 5 * 2 = 10 yes. <answer>( 4 + 1 ) * 2</answer>",
 }
 REASONS = ["4 + 1 is 5, not 6", "10 is the target 10", "the answer is 5, not 10"]

@@ -107,9 +107,7 @@ def write_start(graph: nx.DiGraph, results: Path, expected: Mapping[str, float])
     rules: dict[str, dict[str, Any]] = {}
     for job in pending_jobs(graph):
         asked = {key: graph.nodes[job][key] for key in ("minutes", "threads")}
-        known = rules.setdefault(
-            job.rule, {"jobs": 0, **asked, "expected": expected.get(job.rule)}
-        )
+        known = rules.setdefault(job.rule, {"jobs": 0, **asked, "expected": expected.get(job.rule)})
         known["jobs"] += 1
     write_text(json.dumps(rules, indent=2) + "\n", Layout(results).pending)
     if report := next((job for job in graph if job.rule == REPORT), None):

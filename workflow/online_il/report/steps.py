@@ -24,9 +24,7 @@ class Piece(NamedTuple):
     wrong: str = ""
 
 
-def pieces(
-    response: str, instance: Instance, checks: tuple[str, str] = CHECKS
-) -> list[Piece]:
+def pieces(response: str, instance: Instance, checks: tuple[str, str] = CHECKS) -> list[Piece]:
     """Cut a response into pieces, wrong steps marked; each attempt is a line of its own.
 
     `checks` are the two words that close an attempt: the one for a right one comes first.
