@@ -131,8 +131,27 @@ def test_weights_that_are_another_models_are_found_before_transformers_fills_the
 @pytest.mark.parametrize("kind", ["own", None, "t5", 3, ["qwen2"], {}])
 def test_a_type_that_transformers_lacks_is_found(raw, tmp_path, kind):
     change(tmp_path / "student" / "config.json", model_type=kind)
-    (problem,) = check(raw)
-    assert f"config.json: model_type: {kind!r} is no language model" in problem
+    for study in (raw, on_cpu(raw)):
+        (problem,) = check(study)
+        assert f"config.json: model_type: {kind!r} is no language model" in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("vocab_size", "many"),
+        ("vocab_size", None),
+        ("hidden_size", 0),
+        ("num_hidden_layers", 2.5),
+        ("num_attention_heads", True),
+        ("max_position_embeddings", [4096]),
+    ],
+)
+def test_a_config_whose_numbers_are_none_is_found(raw, tmp_path, key, value):
+    change(tmp_path / "student" / "config.json", **{key: value})
+    for study in (raw, on_cpu(raw)):
+        (problem,) = check(study)
+        assert f"config.json: {key}: {value!r}: no number of at least 1" in problem
 
 
 # ---- ends ----

@@ -18,7 +18,7 @@ from online_il.config.plan import ModelShape
 from online_il.config.random import RandomModel
 from online_il.config.study import Study, learns_from_samples, prefixes_of
 from online_il.config.tasks import Task
-from online_il.cost.shape import json_of, of_model
+from online_il.cost.shape import FAMILIES, json_of, of_model
 from online_il.ends import end_ids, trained_end
 from online_il.errors import DOWNLOAD, InputError
 from online_il.methods import METHODS
@@ -184,21 +184,48 @@ def _models(task: Task, folders: dict[str, Path]) -> Iterator[tuple[Taken, Path]
 
 
 def check_weights(task: Task, folders: dict[str, Path], report: Report) -> None:
-    """Check that transformers has a model's type, and that weights and config are of one model."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    """Check that transformers has a model's type, and that weights and config are of one model.
 
-    for model, folder in _models(task, folders):
+    Takes a model whose config.json cannot be read as numbers out of `folders`.
+    """
+    for model, folder in list(_models(task, folders)):
         where, config = f"{task.name}, {model.short}", json_of(folder / "config.json")
         kind = config.get("model_type")
-        if not isinstance(kind, str) or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        if not _is_known(kind):
             report.problem(
                 where,
                 f"config.json: model_type: {kind!r} is no language model that transformers has",
                 "name another model, or correct it where this one is known by another type",
             )
-            continue
-        for reason in _other_weights(folder, config):
+        wrong = [
+            f"{key}: {config.get(key)!r}"
+            for key in _NUMBERS
+            if (key in config or kind in FAMILIES) and not _is_count(config.get(key))
+        ]
+        if wrong:
+            report.problem(
+                where,
+                f"config.json: {', '.join(wrong)}: no number of at least 1",
+                "copy the whole model again, or correct it",
+            )
+            folders.pop(name_of(model), None)
+        for reason in [] if wrong else _other_weights(folder, config):
             report.problem(where, reason, "take config.json and weights of one model")
+
+
+_NUMBERS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
+_NUMBERS += ("num_attention_heads", "max_position_embeddings")
+"""Keys of a config.json; transformers puts numbers of its own in the place of those that lack."""
+
+
+def _is_known(kind: object) -> bool:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    return isinstance(kind, str) and kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _other_weights(folder: Path, config: dict[str, Any]) -> Iterator[str]:
@@ -216,7 +243,7 @@ def _other_weights(folder: Path, config: dict[str, Any]) -> Iterator[str]:
         except (SafetensorError, OSError):
             return  # `check_files` looks at what can be read.
         layers |= {int(found[1]) for name in shapes if (found := _LAYER.search(name))}
-        expected = [config.get("vocab_size"), config.get("hidden_size")]
+        expected = [config.get(key) for key in ("vocab_size", "hidden_size")]
         for name, shape in shapes.items():
             if name.endswith("embed_tokens.weight") and None not in expected and shape != expected:
                 yield (
@@ -246,8 +273,11 @@ def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Rep
                 f"file, {WEIGHTS}",
                 "set generation.engine to transformers or vllm, or `folder` to a copy saved whole",
             )
+        config = json_of(folder / "config.json")
+        if not _is_known(config.get("model_type")):
+            continue  # No engine has it: `check_weights` says so.
         try:
-            rotary_settings(json_of(folder / "config.json"))
+            rotary_settings(config)
         except ValueError as error:
             message, _, remedy = str(error).rpartition("; ")
             report.problem(where, message, remedy)
