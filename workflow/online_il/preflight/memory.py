@@ -1,5 +1,6 @@
 """Checks whether every job fits the memory of its GPUs and the disk."""
 
+import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -98,10 +99,12 @@ def of_gpu(study: Study, task: Task, here: Gpu | None) -> Plan | None:
     """Give the plan with the GPU that is here, where that has less memory than the plan's.
 
     A study without a plan has a least one of it, with the shortest prompts there are; None where
-    nothing says which GPU there is.
+    nothing says how much memory there is.
     """
     plan = study.plan
-    if here is None or (plan is not None and plan.gpu_memory_gib <= here.gib):
+    if here is None or math.isinf(here.gib):
+        return plan
+    if plan is not None and plan.gpu_memory_gib <= here.gib:
         return plan
     gpu = {"gpu": f"{here.name} here", "gpu_memory_gib": here.gib}
     if plan is not None:

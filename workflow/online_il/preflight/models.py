@@ -5,6 +5,8 @@ Only the small files of a model are read, never its weights.
 
 import os
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +31,9 @@ from online_il.preflight.report import Report
 from online_il.tasks import beside_data
 from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
 
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError)
+DAMAGED += (RuntimeError, zlib.error, zipfile.BadZipFile)  # Of archives: also a way of packing.
+"""The errors of reading files that are not what their names say."""
 GATED = ("meta-llama/",)
 """Owners whose models the hub gives to those alone who accepted their terms."""
 Taken = Pretrained | PackageBase | ModelExpert | PackageExpert
@@ -56,7 +61,7 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
                     whole = False
                 if whole:
                     folders[name_of(source)] = folder
-        except (InputError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (InputError, *DAMAGED) as error:
             reason = str(error) if isinstance(error, InputError) else f"damaged ({error!r:.80})"
             known = reason.partition("; ")
             message = known[0].removeprefix(f"model {name_of(source)}: ")
