@@ -60,7 +60,7 @@ def cache_bytes(shape: ModelShape) -> int:
 def of_config(config: Mapping[str, Any], name: str) -> ModelShape:
     """Read the shape that a config.json describes. Raises `InputError` for other families."""
     family = config.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise InputError(f"{name}: model_type {family!r} has no size here; known are {known}")
     try:

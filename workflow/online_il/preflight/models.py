@@ -196,6 +196,7 @@ def check_weights(task: Task, folders: dict[str, Path], report: Report) -> None:
     for model, folder in list(_models(task, folders)):
         where, config = f"{task.name}, {model.short}", json_of(folder / "config.json")
         kind = config.get("model_type")
+        of_family = isinstance(kind, str) and kind in FAMILIES
         if not _is_known(kind):
             report.problem(
                 where,
@@ -205,7 +206,7 @@ def check_weights(task: Task, folders: dict[str, Path], report: Report) -> None:
         wrong = [
             f"{key}: {config.get(key)!r}"
             for key in _NUMBERS
-            if (key in config or kind in FAMILIES) and not _is_count(config.get(key))
+            if (key in config or of_family) and not _is_count(config.get(key))
         ]
         if wrong:
             report.problem(
