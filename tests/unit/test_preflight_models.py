@@ -154,6 +154,13 @@ def test_a_config_whose_numbers_are_none_is_found(raw, tmp_path, key, value):
         assert f"config.json: {key}: {value!r}: no number of at least 1" in problem
 
 
+def test_rotary_positions_that_are_no_object_are_found(raw, tmp_path):
+    change(tmp_path / "student" / "config.json", rope_scaling="linear")
+    for study in (raw, on_cpu(raw)):
+        (problem,) = check(study)
+        assert "config.json: rope_scaling: 'linear': no object of JSON" in problem
+
+
 # ---- ends ----
 
 

@@ -208,20 +208,29 @@ def check_weights(task: Task, folders: dict[str, Path], report: Report) -> None:
             for key in _NUMBERS
             if (key in config or of_family) and not _is_count(config.get(key))
         ]
-        if wrong:
-            report.problem(
-                where,
-                f"config.json: {', '.join(wrong)}: no number of at least 1",
-                "copy the whole model again, or correct it",
-            )
-            folders.pop(name_of(model), None)
-        for reason in [] if wrong else _other_weights(folder, config):
+        ropes = [f"{key}: {config[key]!r:.40}" for key in _ROPES if _is_odd(config.get(key))]
+        for found, why in ((wrong, "no number of at least 1"), (ropes, "no object of JSON")):
+            if found:
+                report.problem(
+                    where,
+                    f"config.json: {', '.join(found)}: {why}",
+                    "copy the whole model again, or correct it",
+                )
+                folders.pop(name_of(model), None)
+        for reason in [] if wrong or ropes else _other_weights(folder, config):
             report.problem(where, reason, "take config.json and weights of one model")
 
 
 _NUMBERS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
 _NUMBERS += ("num_attention_heads", "max_position_embeddings")
 """Keys of a config.json; transformers puts numbers of its own in the place of those that lack."""
+
+
+_ROPES = ("rope_parameters", "rope_scaling")
+
+
+def _is_odd(rope: object) -> bool:
+    return rope is not None and not isinstance(rope, dict)
 
 
 def _is_known(kind: object) -> bool:
