@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Co
 from online_il.config.plan import ModelShape, Plan
 from online_il.config.study import Study, load
 from online_il.cost import memory, page, shape
-from online_il.cost.jobs import cost_of, costs_of, gpu_hours, jobs_of_figures
+from online_il.cost.jobs import cost_of, costs_of, expected_seconds, gpu_hours, jobs_of_figures
 from online_il.cost.rules import Work
 from online_il.cost.totals import rows_of, sentence, totals
 from online_il.errors import InputError
@@ -336,3 +336,15 @@ def test_the_page_escapes_what_the_config_says():
     costs = costs_of(study, plan, small_graph())
     html = page.page(rows_of(study, costs, {}), totals(study, costs, {}), plan, "title & more")
     assert "<script>" not in html and "title &amp; more" in html
+
+
+def test_the_progress_display_is_told_the_mean_of_each_rule():
+    """SFT: 3 passes, and one for checkpointing, of the small model over 10 x 8 rows."""
+    study, _ = small_study()
+    students = [Job("sft", "countdown", name, 1) for name in ("sft-realizable", "sft-unrealizable")]
+    found = expected_seconds(study, [*students, Job("solve", "countdown", "solver"), Job("claims")])
+    # Two operations a parameter, and 2 layers x 2 x 2 heads x 4 wide x the length in attention.
+    seconds = [4 * 80 * length * (2 * 1304 + 32 * length) / (0.5 * 1000) / 2 for length in (40, 60)]
+    assert found == {"sft": pytest.approx(sum(seconds) / 2), "solve": 0.0}
+    without = study.model_copy(update={"plan": None})
+    assert expected_seconds(without, students) == {}

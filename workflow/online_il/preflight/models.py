@@ -31,8 +31,8 @@ from online_il.preflight.report import Report
 from online_il.tasks import beside_data
 from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
 
-DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError)
-DAMAGED += (RuntimeError, zlib.error, zipfile.BadZipFile)  # Of archives: also a way of packing.
+OF_FILES = (OSError, ValueError, LookupError, TypeError, AttributeError)
+OF_ARCHIVES = (RuntimeError, zlib.error, zipfile.BadZipFile)
 """The errors of reading files that are not what their names say."""
 GATED = ("meta-llama/",)
 """Owners whose models the hub gives to those alone who accepted their terms."""
@@ -61,7 +61,7 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
                     whole = False
                 if whole:
                     folders[name_of(source)] = folder
-        except (InputError, *DAMAGED) as error:
+        except (InputError, *OF_FILES, *OF_ARCHIVES) as error:
             reason = str(error) if isinstance(error, InputError) else f"damaged ({error!r:.80})"
             known = reason.partition("; ")
             message = known[0].removeprefix(f"model {name_of(source)}: ")
@@ -221,8 +221,14 @@ def check_weights(task: Task, folders: dict[str, Path], report: Report) -> None:
             report.problem(where, reason, "take config.json and weights of one model")
 
 
-_NUMBERS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
-_NUMBERS += ("num_attention_heads", "max_position_embeddings")
+_NUMBERS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+)
 """Keys of a config.json; transformers puts numbers of its own in the place of those that lack."""
 
 
