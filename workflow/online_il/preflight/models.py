@@ -23,8 +23,9 @@ from online_il.config.tasks import Task
 from online_il.cost.shape import FAMILIES, json_of, of_model
 from online_il.ends import end_ids, trained_end
 from online_il.errors import DOWNLOAD, InputError
+from online_il.layout import PARTS
 from online_il.methods import METHODS
-from online_il.models import CHAT, PARTS, WEIGHTS
+from online_il.models import CHAT, WEIGHTS
 from online_il.packaged import wheels
 from online_il.preflight.pairs import ONE_TOKENIZER, differences
 from online_il.preflight.report import Report
