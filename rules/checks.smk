@@ -20,7 +20,8 @@ def check():
     failed = [task for task in TASKS if task in names and not has_what_it_needs(task, graph)]
     if failed:
         raise WorkflowError(f"nothing was started: see above what {', '.join(failed)} needs")
-    write_start(graph, LAYOUT.results, expected_seconds(STUDY, pending_jobs(graph)))
+    cores = workflow.resource_settings.cores
+    write_start(graph, LAYOUT.results, expected_seconds(STUDY, pending_jobs(graph), cores))
     look_once_a_timespan()
 
 

@@ -346,5 +346,11 @@ def test_the_progress_display_is_told_the_mean_of_each_rule():
     # Two operations a parameter, and 2 layers x 2 x 2 heads x 4 wide x the length in attention.
     seconds = [4 * 80 * length * (2 * 1304 + 32 * length) / (0.5 * 1000) / 2 for length in (40, 60)]
     assert found == {"sft": pytest.approx(sum(seconds) / 2), "solve": 0.0}
+    # GPUs are what a job asks for; of cores it has no more than there are: 16 are asked for.
+    assert expected_seconds(study, students, 1) == {"sft": found["sft"]}
+    cores, _ = small_study(device="core")
+    of_all, of_one, of_two = (expected_seconds(cores, students, n)["sft"] for n in (None, 1, 2))
+    assert of_one == pytest.approx(16 * of_all) == pytest.approx(2 * of_two)
+    assert of_all == pytest.approx(found["sft"] * 2 / 16)
     without = study.model_copy(update={"plan": None})
     assert expected_seconds(without, students) == {}

@@ -64,16 +64,22 @@ def cost_of(job: Job, study: Study, plan: Plan) -> Cost:
     return Cost(work, gpus=devices, limit_hours=asked.runtime / 60, gpu_hours=hours)
 
 
-def expected_seconds(study: Study, jobs: Iterable[Job]) -> dict[str, float]:
+def expected_seconds(
+    study: Study, jobs: Iterable[Job], cores: int | None = None
+) -> dict[str, float]:
     """Give, by rule, the mean time that a study's plan expects of some jobs, seconds.
 
-    Rules whose models have no known shape are left out, and so are all without a plan.
+    No job has more than the `cores` that a start is given. Rules whose models have no known shape
+    are left out, and so are all without a plan.
     """
     found: dict[str, list[float]] = defaultdict(list)
     for job in jobs:
         if study.plan is not None and job.rule in COSTS:
             with suppress(InputError):
-                found[job.rule].append(3600 * cost_of(job, study, study.plan).hours)
+                cost = cost_of(job, study, study.plan)
+                of_cores = study.plan.device == "core" and cores is not None
+                devices = min(cost.gpus, cores or 1) if of_cores else cost.gpus
+                found[job.rule].append(3600 * cost.gpu_hours / max(1, devices))
     return {rule: mean(seconds) for rule, seconds in found.items()}
 
 
