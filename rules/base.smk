@@ -1,7 +1,6 @@
-# Input: prompts, and a model that exists but for `pretrain`. Output: the base of a task, step 0 of
-# every run that starts from it. Steps: train a small transformer on traces of an imperfect searcher
-# (pretrain; further bases, too), take a model as it is (adopt) or fine-tune it on solved problems
-# (finetune).
+# Input: prompts, and a model that exists but for `pretrain`. Output: the base of a task, step 0 of every run
+# that starts from it. Steps: train a small transformer on traces of an imperfect searcher (pretrain; further
+# bases, too), take a model as it is (adopt) or fine-tune it on solved problems (finetune).
 
 BASE = ("{task}", "base", "seed{seed}")
 OF_BASE_POLICY = {**OF_POLICY, "run": "base"}
@@ -53,7 +52,7 @@ rule finetune:
     benchmark:
         LAYOUT.benchmark("finetune", *BASE)
     wildcard_constraints:
-        task=tasks_with_base("model", "random", finetuned=True),
+        task=tasks_with_base("model", "package", "random", finetuned=True),
     conda:
         CONDA
     threads: threads_of("finetune")
@@ -62,7 +61,12 @@ rule finetune:
         save_minutes=SAVE_MINUTES,
     params:
         **program(
-            "finetune", **OF_BASE_POLICY, settings=finetuning_settings, hardware=STUDY.hardware
+            "finetune",
+            **OF_BASE_POLICY,
+            settings=finetuning_settings,
+            origin=origin_of_base,
+            hardware=STUDY.hardware,
+            precision=PRECISION,
         ),
         launch=launch,
         state=str(LAYOUT.state(run="base")),
@@ -84,12 +88,12 @@ rule adopt:
     benchmark:
         LAYOUT.benchmark("adopt", *BASE)
     wildcard_constraints:
-        task=tasks_with_base("model", "random", finetuned=False),
+        task=tasks_with_base("model", "package", "random", finetuned=False),
     localrule: True
     conda:
         CONDA
     params:
-        **program("adopt", **OF_BASE_POLICY, settings=base_settings),
+        **program("adopt", **OF_BASE_POLICY, settings=base_settings, place=place_of_base),
     message:
         "take the model of {wildcards.task} for its base"
     shell:

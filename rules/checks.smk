@@ -2,6 +2,7 @@
 
 import subprocess
 
+from online_il.cost.jobs import expected_seconds
 from online_il.program.dag import graph_of, pending_jobs, write_start
 from online_il.program.scheduling import look_once_a_timespan
 
@@ -19,7 +20,8 @@ def check():
     failed = [task for task in TASKS if task in names and not has_what_it_needs(task, graph)]
     if failed:
         raise WorkflowError(f"nothing was started: see above what {', '.join(failed)} needs")
-    write_start(graph, LAYOUT.results)
+    cores = workflow.resource_settings.cores
+    write_start(graph, LAYOUT.results, expected_seconds(STUDY, pending_jobs(graph), cores))
     look_once_a_timespan()
 
 

@@ -27,6 +27,8 @@ shell.prefix(
 TASKS = {task.name: task for task in STUDY.tasks}
 RUNS = {(task.name, run.name): run for task in STUDY.tasks for run in task.runs}
 EXPERTS = {(task.name, expert.name): expert for task in STUDY.tasks for expert in task.experts}
+# Left out where it is single, so that no job of a study without it runs again.
+PRECISION = STUDY.precision if STUDY.precision != "single" else None
 CONDA = str(ROOT / "envs" / ("gpu.yaml" if STUDY.hardware == "gpu" else "cpu.yaml"))
 
 # The wildcards of a policy: as its job's name, and as options of its program.
@@ -90,6 +92,7 @@ def sources(pattern):
 include: "resources.smk"
 include: "names.smk"
 include: "settings.smk"
+include: "models_settings.smk"
 include: "policies.smk"
 include: "targets.smk"
 include: "arms.smk"

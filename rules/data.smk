@@ -1,5 +1,6 @@
 # Input: the config. Output: one table of prompts a task, all splits in it.
-# Steps: draw the miniature's instances (prompts), or read the rows of public data sets (convert).
+# Steps: draw the miniature's instances (prompts), or read the rows of public data sets, or of data made
+# here that have what those have (convert).
 
 
 rule prompts:
@@ -29,7 +30,7 @@ use rule prompts as convert with:
     benchmark:
         LAYOUT.benchmark("convert", "{task}")
     wildcard_constraints:
-        task=tasks_with_data("countdown", "gsm8k", "deepscaler", "aime"),
+        task=tasks_with_data("countdown", "english", "gsm8k", "deepscaler", "aime"),
     localrule: True
     params:
         **program(
@@ -37,6 +38,7 @@ use rule prompts as convert with:
             task=OF_POLICY["task"],
             settings=data_settings,
             kind=lambda wildcards: data_settings(wildcards).kind,
+            texts=texts_of,
         ),
     message:
-        "make prompts of the rows of {wildcards.task}"
+        "make the prompts of {wildcards.task}"

@@ -15,7 +15,12 @@ rule tokenizer:
     conda:
         CONDA
     params:
-        **program("tokenizer", settings=lambda w: MODELS[w.task, w.expert, w.student].tokenizer),
+        **program(
+            "tokenizer",
+            settings=lambda w: tokenizer_settings(w).model_copy(update={"folder": None}),
+            place=lambda w: tokenizer_settings(w).folder,
+            content=lambda w: content_of(tokenizer_settings(w).folder),
+        ),
     message:
         "fetch the tokenizer that counts the tokens of {wildcards.expert} and {wildcards.student}"
     shell:

@@ -64,7 +64,9 @@ def designs():
                 base for base, own in task.named_bases.items() if own.seed is not None
             ],
             "whole": (
-                miniature_data.whole_benchmarks(task.data) if task.data.kind == "miniature" else []
+                miniature_data.whole_benchmarks(task.data)
+                if task.data.kind in ("miniature", "english")
+                else []
             ),
         }
         for name, task in TASKS.items()

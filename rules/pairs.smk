@@ -55,6 +55,11 @@ def responses_input(task, run):
     return [LAYOUT.evaluations(task, run, seed) for seed in seeds]
 
 
+def tokenizer_settings(wildcards):
+    """Give the tokenizer that a pair of models names."""
+    return MODELS[wildcards.task, wildcards.expert, wildcards.student].tokenizer
+
+
 def tokenizer_of(wildcards):
     """Say whose tokenizer counts the tokens of both: the base's, the student's or a named one."""
     task, pair = wildcards.task, (wildcards.task, wildcards.expert, wildcards.student)

@@ -4,7 +4,7 @@
 
 OF_RESPONSES = {
     **OF_POLICY,
-    "splits": benchmarks_of,
+    "splits": sampled_benchmarks_of,
     "samples_per_prompt": lambda wildcards: SAMPLED[wildcards.task, wildcards.run].responses,
     "sampling": lambda wildcards: SAMPLED[wildcards.task, wildcards.run].sampling,
 }
@@ -18,7 +18,7 @@ use rule sample as respond with:
     benchmark:
         LAYOUT.benchmark("respond", *POLICY)
     wildcard_constraints:
-        run=experts_of_kind("model", "random"),
+        run=experts_of_kind("model", "package", "random"),
     priority: 0
     params:
         **program("sample", **OF_RESPONSES, generation=STUDY.generation),

@@ -80,6 +80,7 @@ rule demonstrate:
 rule solve:
     input:
         prompts=LAYOUT.prompts(),
+        model=model_in_english,
     output:
         LAYOUT.samples(),
     log:
@@ -92,7 +93,8 @@ rule solve:
         CONDA
     params:
         **program("solve", **OF_POLICY, count=demonstrations_count),
+        model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
     message:
         "solve the training prompts of {wildcards.task} exactly, seed {wildcards.seed}"
     shell:
-        command(PROGRAM, "--prompts {input.prompts} --output {output}", TO_LOG)
+        command(PROGRAM, "{params.model} --prompts {input.prompts} --output {output}", TO_LOG)

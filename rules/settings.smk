@@ -3,6 +3,7 @@
 import hashlib
 
 from online_il.config.study import prefixes_of
+from online_il.tasks import beside_data
 
 
 def hash_of(text):
@@ -13,48 +14,6 @@ def hash_of(text):
 def data_settings(wildcards):
     """Give a task's data."""
     return TASKS[wildcards.task].data
-
-
-def base_settings(wildcards):
-    """Give a task's base."""
-    return TASKS[wildcards.task].base
-
-
-def pretraining_settings(wildcards):
-    """Give the training from scratch of one of a task's bases."""
-    base = TASKS[wildcards.task].named_bases[wildcards.run]
-    own = base.model_copy(update={"seed": int(wildcards.seed)})
-    return own.model_dump_json(exclude={"kind", "name"})
-
-
-def finetuning_settings(wildcards):
-    """Give the fine-tuning of a task's base."""
-    return TASKS[wildcards.task].base.finetuning
-
-
-def model_of(wildcards):
-    """Give a model that is not trained here: a task's base, or one of its experts."""
-    task, model = wildcards.task, wildcards.model
-    return TASKS[task].base if model == "base" else EXPERTS[task, model]
-
-
-def model_settings(wildcards):
-    """Give what of such a model says what it is, without its use; a seed of weights belongs to it."""
-    model = model_of(wildcards)
-    ignored = {"name", "finetuning", *({"seed"} if model.kind == "model" else ())}
-    return model.model_dump_json(exclude=ignored)
-
-
-def template_of(wildcards):
-    """Hash the file with such a model's chat template, where it has one of its own."""
-    path = model_of(wildcards).chat_template
-    # A file that is not there is for `preflight` to name.
-    return hash_of(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else ""
-
-
-def endpoint_settings(wildcards):
-    """Give the endpoint of an expert behind one."""
-    return EXPERTS[wildcards.task, wildcards.run].model_dump_json(exclude={"name", "kind"})
 
 
 def run_settings(wildcards):
@@ -71,8 +30,19 @@ def evaluation_settings(wildcards):
 
 def benchmarks_of(wildcards):
     """List a task's benchmarks, with commas between; of a mixture those that are sampled."""
-    left_out = benchmarks.FORGETTING if is_mixture(wildcards.task, wildcards.run) else ()
+    left_out = benchmarks.SCORED if is_mixture(wildcards.task, wildcards.run) else ()
     return ",".join(name for name in TASKS[wildcards.task].benchmarks if name not in left_out)
+
+
+def sampled_benchmarks_of(wildcards):
+    """List those of a task's benchmarks to which responses are drawn, with commas between."""
+    listed = TASKS[wildcards.task].benchmarks
+    return ",".join(name for name in listed if name not in benchmarks.SCORED)
+
+
+def texts_of(wildcards):
+    """Hash the files of its own that a task's data have besides: a change reruns the job."""
+    return beside_data.texts(data_settings(wildcards))
 
 
 def demonstrations_sampling(wildcards):

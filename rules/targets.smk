@@ -91,5 +91,5 @@ def theory_outputs():
 
 
 def chance(task):
-    """Give how often guessing is right on a task's forgetting benchmark; MMLU has four choices."""
+    """Give how often guessing is right on a task's forgetting benchmark; others have four choices."""
     return 1 / (task.data.facts.choices if task.data.kind == "miniature" else 4)

@@ -58,6 +58,7 @@ for method in METHODS.values():
                 learning_rate=of_run("learning_rate"),
                 keep=published_steps,
                 hardware=STUDY.hardware,
+                precision=PRECISION,
                 expert=of_run("expert"),
                 generation=STUDY.generation if method.on_policy else None,
             ),

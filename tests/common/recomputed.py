@@ -20,10 +20,10 @@ from statsmodels.stats.multitest import multipletests
 GROUPS = {
     "in-distribution": ["id", "gsm8k", "aime2024", "aime2025", "math500"],
     "out-of-distribution": ["ood"],
-    "forgetting": ["forgetting", "mmlu"],
+    "forgetting": ["forgetting", "mmlu", "knowledge"],
 }
 CLOCKS = {"updates", "samples", "device-seconds"}
-PLACE = re.compile(r"eval/([^/]+)/([^/]+)/seed(\d+)/step(\d+)/([^/.]+)\.parquet$")
+PLACE = re.compile(r"eval/([^/]+)/([^/]+)/seed(\d+)/step(\d+)/((?!prose\.)[^/.]+)\.parquet$")
 DRAWS = 10_000
 
 

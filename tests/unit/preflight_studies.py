@@ -8,7 +8,7 @@ import yaml
 
 from online_il.config.bases import Scratch
 from online_il.config.study import Study
-from online_il.preflight import machine, memory, models
+from online_il.preflight import machine, memory, models, templates
 from online_il.preflight.report import Report
 from online_il.program.dag import Job
 
@@ -28,19 +28,27 @@ CONFIG = {
 }
 
 
+NO_TENSORS = (2).to_bytes(8, "little") + b"{}"
+"""A whole safetensors file."""
+TEMPLATE = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% if not loop.last %}<end>"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
 def model_folder(
     folder: Path, *, vocab: dict[str, int] | None = None, template: bool = True, **config: Any
 ) -> Path:
-    """A model's small files, and weights that nobody may read."""
+    """A model's small files, and weights of which nobody may read more than the header."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(CONFIG | config))
-    (folder / "model.safetensors").write_bytes(b"not weights")
+    (folder / "model.safetensors").write_bytes(NO_TENSORS)
     tokenizer = {
         "model": {"vocab": vocab or {"a": 0, "b": 1}, "merges": []},
         "added_tokens": [{"id": 2, "content": "<end>"}],
     }
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    settings = {"eos_token": "<end>"} | ({"chat_template": "{{ messages }}"} if template else {})
+    settings = {"eos_token": "<end>"} | ({"chat_template": TEMPLATE} if template else {})
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
 
@@ -100,8 +108,9 @@ def check(
     jobs += [Job("demonstrate", task.name, task.experts[0].name, seed) for seed in asked]
     machine.check_keys(task, jobs, report)
     folders = models.check_files(study, task, report)
+    models.check_weights(task, folders, report)
     models.check_tokenizers(task, folders, report, study.generation.engine)
-    models.check_templates(task, folders, report)
+    templates.check_templates(task, folders, report)
     models.check_ends(task, folders, report)
     models.check_engine(study, task, folders, report)
     models.check_context(study, task, report)

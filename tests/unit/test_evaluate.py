@@ -2,10 +2,13 @@
 
 import importlib.util
 import json
+import math
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from test_engines import make_policy
 
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
@@ -15,7 +18,15 @@ from online_il.files import write_json, write_table
 from online_il.generation.response import Response
 from online_il.models import WEIGHTS
 from online_il.provenance import file_hash
-from online_il.records import Checkpoint, Prompts, RunRecord
+from online_il.records import (
+    Checkpoint,
+    EvaluationRecord,
+    Passages,
+    Prompts,
+    RunRecord,
+    read_record,
+    read_table,
+)
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "evaluate.py"
 
@@ -141,6 +152,37 @@ def test_each_checkpoint_is_loaded_once_into_the_one_engine_of_the_job(
     with pytest.raises(KeyboardInterrupt):
         evaluate.run(options)
     assert not (tmp_path / "eval").exists()
+
+
+def test_a_text_is_read_once_at_each_checkpoint_and_has_no_accuracy(
+    evaluate, tmp_path, monkeypatch
+):
+    text = {"grader": "text", "text": " 3 12 4"}
+    rows = [(name, "prose", "<bos> 1 2 T", text) for name in ("d", "e")]
+    monkeypatch.setattr("test_evaluate.ROWS", [*ROWS, *rows])
+    options = job(evaluate, tmp_path, SETTINGS).model_copy(update={"benchmarks": "id,prose"})
+    for step in (1, 5):
+        policy = make_policy(tmp_path / f"policy{step}")
+        for name in ("tokenizer.json", "config.json", "generation_config.json"):
+            shutil.copy(policy / name, tmp_path / "checkpoints" / f"step{step}" / name)
+    engine = Recorder()
+    monkeypatch.setattr(evaluate, "engine_for", lambda *_: engine)
+    evaluate.run(options)
+    read = [call for call in engine.calls if call[0] == "loglikelihoods"]
+    assert read == 2 * [("loglikelihoods", (["<bos> 1 2 T"] * 2, [[" 3 12 4"]] * 2))]
+    found = read_record(tmp_path / "eval" / "step5" / "prose.json", EvaluationRecord)
+    # Half a nat for each passage of three tokens and seven bytes.
+    assert found.nats_per_token == pytest.approx(1 / 6)
+    assert found.bits_per_byte == pytest.approx(1 / 14 / math.log(2))
+    assert found.nats_per_token_stderr == 0
+    assert found.accuracy is found.accuracy_stderr is found.mean_length is None
+    assert (found.n_prompts, found.samples_per_prompt) == (2, 1)
+    assert found.sampling_settings == {"scoring": "loglikelihood"}
+    passages = read_table(tmp_path / "eval" / "step5" / "prose.parquet", Passages)
+    assert passages["n_tokens"].tolist() == [3, 3] and passages["nats"].tolist() == [0.5, 0.5]
+    answered = read_record(tmp_path / "eval" / "step5" / "id.json", EvaluationRecord)
+    assert answered.perplexity is None and answered.accuracy == 0.0
+    assert not list((tmp_path / "eval").rglob("prose.paper*"))
 
 
 def cut_short(*_: object, **__: object) -> None:

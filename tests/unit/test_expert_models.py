@@ -14,11 +14,12 @@ from online_il.config.distill import Distill
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.errors import InputError
+from online_il.experts import teacher as teachers
 from online_il.experts.mixture import Mixture, Part
 from online_il.experts.model import LoopPolicy, TransformersPolicy, open_model
 from online_il.experts.policy import batch_of, token_logp
-from online_il.experts.solver import Solver
-from online_il.experts.teacher import LARGEST_VOCABULARY, Teacher
+from online_il.experts.solver import Solver, in_words
+from online_il.experts.teacher import Teacher
 from online_il.generation.engines import open_engine
 from online_il.models import new_model, save_policy, word_tokenizer
 from online_il.tasks.miniature import VOCABULARY
@@ -118,10 +119,17 @@ def test_which_part_writes_and_what_it_writes_are_drawn_independently(folder):
     assert stats.chisquare(counts_V, expected_V).pvalue > 0.001
 
 
-@pytest.fixture(scope="module")
-def update(folder, tmp_path_factory):
-    """One update of TRL's own trainer, as our distillation has it, with a mixture for teacher."""
+@pytest.fixture(scope="module", params=[8192, 1], ids=["through a square", "as given"])
+def update(request, folder, tmp_path_factory):
+    """One update of TRL's own trainer, as our distillation has it, with a mixture for teacher.
+
+    With the vocabulary taken for a large one, our own loss reads the mixture's probabilities.
+    """
     seen: list = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teachers, "LARGEST_VOCABULARY", request.param)
+        teacher = Teacher(mixture_of(folder))
+    assert (teacher.get_output_embeddings() is None) == (request.param == 1)
     settings = Distill(
         batch_size=8,
         micro_batch_size=4,
@@ -132,7 +140,7 @@ def update(folder, tmp_path_factory):
     )
     trainer = recording(distill.LoopTrainer, seen)(
         model=tiny(3),
-        teacher_model=Teacher(mixture_of(folder)),
+        teacher_model=teacher,
         args=distill.config(settings, arguments(tmp_path_factory.mktemp("trl"), updates=1), LOOP),
         train_dataset=Dataset.from_list([{"prompt": PROMPTS[i % 4]} for i in range(8)]),
         processing_class=word_tokenizer(WORDS),
@@ -194,10 +202,12 @@ def test_a_teacher_without_a_finite_divergence_is_refused():
         Teacher(Flat(7))(input_ids=ids, attention_mask=ids, logits_to_keep=3)
 
 
-def test_a_vocabulary_too_wide_for_trls_loss_is_refused_before_its_square_is_made():
-    with pytest.raises(InputError, match=r"152064 tokens.*at most 8192"):
-        Teacher(Flat(152_064))
-    assert LARGEST_VOCABULARY == 8192
+def test_a_wide_vocabulary_has_no_square():
+    teacher = Teacher(Flat(152_064))
+    assert teacher.get_output_embeddings() is None and not list(teacher.parameters())
+    assert Teacher(Flat(8192)).get_output_embeddings().weight.shape == (8192, 8192)
+    # TRL would round the probabilities to the training's arithmetic on the way through it.
+    assert Teacher(Flat(7), single=False).get_output_embeddings() is None
 
 
 # ---- the solver with a real fallback ----
@@ -208,7 +218,7 @@ def test_what_leaves_the_tree_is_drawn_by_the_model_and_scored_by_it(tmp_path):
     model = new_model(SHAPE, tokenizer, max_length=64, seed=0)
     save_policy(model, tokenizer, tmp_path / "base")
     base = LoopPolicy(tmp_path / "base", 64)
-    policy = Solver(tokenizer.get_vocab(), [EOS], smoothing=0.3, fallback=base)
+    policy = Solver(in_words(tokenizer.get_vocab(), [EOS]), [EOS], smoothing=0.3, fallback=base)
     prompt = tokenizer.encode("<bos> 3 12 4 T 19 :", add_special_tokens=False)
     keys = [(0, j) for j in range(40)]
     rows = policy.respond([prompt] * 40, keys, max_new_tokens=12, seed=1)

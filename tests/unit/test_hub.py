@@ -16,6 +16,7 @@ from online_il.config.data import Aime
 from online_il.config.hub import DataSet, Model
 from online_il.errors import InputError
 
+NO_TENSORS = (2).to_bytes(8, "little") + b"{}"  # A whole safetensors file.
 REPO, REVISION = "owner/name", "0123456789abcdef" * 2 + "01234567"
 
 
@@ -221,16 +222,21 @@ def test_a_model_is_whole_or_refused(tmp_path):
     names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     index = {"weight_map": {"a": names[0], "b": names[1]}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    (tmp_path / names[0]).touch()
+    (tmp_path / names[0]).write_bytes(NO_TENSORS)
     assert f"no {names[1]}" in said()
     (tmp_path / names[1]).touch()
+    assert f"{names[1]} is no whole safetensors file (0 bytes)" in said()
+    (tmp_path / names[1]).write_bytes(NO_TENSORS)
+    assert "no tokenizer.json" in said()
+    (tmp_path / "tokenizer.json").write_text("{}")
     assert hub.model_folder(model(tmp_path)) == tmp_path
 
 
 def test_a_single_file_of_weights_is_a_whole_model(cache):
     folder = snapshot(cache, "models")
     (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").touch()
+    (folder / "model.safetensors").write_bytes(NO_TENSORS)
+    (folder / "tokenizer.json").write_text("{}")
     assert hub.model_folder(model(None)) == folder
 
 

@@ -16,7 +16,8 @@ from imitation_language import (
 
 from online_il.config.distill import Distill
 from online_il.config.imitation import misfit
-from online_il.training.imitation import cost_to_go, usual_cost
+from online_il.training import imitation
+from online_il.training.imitation import cost_to_go, given_divergence, usual_cost
 
 
 def test_the_language_is_one_distribution():
@@ -186,3 +187,39 @@ def test_the_defaults_are_distillation_as_everyone_runs_it():
         **{key: value for key, value in settings().model_dump().items() if key not in named}
     )
     assert {key: getattr(plain, key) for key in named} == {k: PLAIN[k] for k in named}
+
+
+# ---- an expert that gives log-probabilities ----
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_given_probabilities_are_compared_as_a_plain_kl(beta, temperature, monkeypatch):
+    """Seven positions in pieces of three: values and gradients, head's and states'."""
+    monkeypatch.setattr(imitation, "ROWS_AT_ONCE", 3)
+    generator = torch.Generator().manual_seed(1)
+    head = torch.nn.Linear(5, 11, bias=True)
+    hidden = torch.randn(7, 5, generator=generator, requires_grad=True)
+    given = torch.randn(7, 11, generator=generator).log_softmax(-1)
+    kl_N, entropy_N = given_divergence(hidden, head, given, beta, temperature)
+    leaves = [hidden, head.weight, head.bias]
+    ours_gradient = torch.autograd.grad((kl_N * torch.arange(1, 8)).sum(), leaves)
+    ours = torch.distributions.Categorical(logits=head(hidden) / temperature)
+    theirs = torch.distributions.Categorical(logits=given / temperature)
+    pair = (ours, theirs) if beta else (theirs, ours)
+    expected = torch.distributions.kl_divergence(*pair)
+    torch.testing.assert_close(kl_N, expected)
+    torch.testing.assert_close(entropy_N, ours.entropy().detach())
+    expected_gradient = torch.autograd.grad((expected * torch.arange(1, 8)).sum(), leaves)
+    for found, wanted in zip(ours_gradient, expected_gradient, strict=True):
+        torch.testing.assert_close(found, wanted)
+    assert not entropy_N.requires_grad
+
+
+def test_given_probabilities_are_compared_in_single_precision_under_autocast():
+    head = torch.nn.Linear(64, 300, bias=False)
+    hidden, given = torch.randn(4, 64), torch.randn(4, 300).log_softmax(-1)
+    exact, _ = given_divergence(hidden, head, given, 1.0, 1.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, _ = given_divergence(hidden, head, given, 1.0, 1.0)
+    assert torch.equal(exact, found)

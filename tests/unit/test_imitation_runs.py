@@ -37,7 +37,7 @@ def ways(**changes):
     return DISTILL.model_validate(DISTILL.model_dump() | changes)
 
 
-def run(folder, settings, rows=None, updates=1):
+def run(folder, settings, rows=None, updates=1, teacher=None):
     """The recorded trainer of a short run."""
     trainers: list = []
     with pytest.MonkeyPatch.context() as patch:
@@ -45,7 +45,7 @@ def run(folder, settings, rows=None, updates=1):
             patch.setattr(distill, name, recording(getattr(distill, name), trainers))
         distill.train(
             tiny(),
-            tiny(seed=1),
+            teacher or tiny(seed=1),
             word_tokenizer(WORDS),
             rows or [{"prompt": PROMPTS[i % 4]} for i in range(8 * updates)],
             settings,

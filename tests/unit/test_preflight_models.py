@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from configs import ROOT, error, shipped
 from ending_policies import make, template
 from in_process import refusal
 from preflight_studies import CONFIG, check, model_folder, study_raw, with_expert
+from safetensors.numpy import save_file
 from test_ends import command, inputs
 
 from online_il.config.generation import Generation
@@ -99,6 +101,64 @@ def test_the_loop_on_a_gpu_is_refused_by_the_programs(tmp_path, method):
     make(tmp_path / "base" / "step0", chat=template(""))
     message = refusal(method, *command(method, inputs(tmp_path)), "--hardware", "gpu")
     assert "generation.engine is loop" in message and "hardware is gpu" in message
+
+
+# ---- weights of another model ----
+
+
+def tensors(folder: Path, layers: int = 2, **shapes: tuple[int, ...]) -> None:
+    """Weights of zeros: the embedding, and a norm in each layer."""
+    shapes = {"model.embed_tokens.weight": (3, 64)} | shapes
+    shapes |= {f"model.layers.{layer}.norm.weight": (64,) for layer in range(layers)}
+    zeros = {name: np.zeros(shape, np.float16) for name, shape in shapes.items()}
+    save_file(zeros, folder / "model.safetensors")
+
+
+def test_weights_that_are_another_models_are_found_before_transformers_fills_them_up(raw, tmp_path):
+    tensors(tmp_path / "student")
+    assert check(raw) == []
+    tensors(tmp_path / "student", layers=3)
+    assert check(raw) == [], "more are left unread, as of DeepSeek-V3"
+    tensors(tmp_path / "student", **{"model.embed_tokens.weight": (5, 64)})
+    (problem,) = check(raw)
+    assert "model.embed_tokens.weight is 5 by 64, and config.json has vocab_size 3" in problem
+    tensors(tmp_path / "student", layers=1, **{"model.embed_tokens.weight": (3, 32)})
+    wide, few = check(raw)
+    assert "is 3 by 32" in wide and "1 layers, and config.json: num_hidden_layers: 2" in few
+    assert all("take config.json and weights of one model" in one for one in (wide, few))
+
+
+@pytest.mark.parametrize("kind", ["own", None, "t5", 3, ["qwen2"], {}])
+def test_a_type_that_transformers_lacks_is_found(raw, tmp_path, kind):
+    change(tmp_path / "student" / "config.json", model_type=kind)
+    for study in (raw, on_cpu(raw)):
+        (problem,) = check(study)
+        assert f"config.json: model_type: {kind!r} is no language model" in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("vocab_size", "many"),
+        ("vocab_size", None),
+        ("hidden_size", 0),
+        ("num_hidden_layers", 2.5),
+        ("num_attention_heads", True),
+        ("max_position_embeddings", [4096]),
+    ],
+)
+def test_a_config_whose_numbers_are_none_is_found(raw, tmp_path, key, value):
+    change(tmp_path / "student" / "config.json", **{key: value})
+    for study in (raw, on_cpu(raw)):
+        (problem,) = check(study)
+        assert f"config.json: {key}: {value!r}: no number of at least 1" in problem
+
+
+def test_rotary_positions_that_are_no_object_are_found(raw, tmp_path):
+    change(tmp_path / "student" / "config.json", rope_scaling="linear")
+    for study in (raw, on_cpu(raw)):
+        (problem,) = check(study)
+        assert "config.json: rope_scaling: 'linear': no object of JSON" in problem
 
 
 # ---- ends ----

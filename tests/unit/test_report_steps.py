@@ -1,8 +1,9 @@
-"""Wrong steps of a response, by hand."""
+"""Wrong steps of a response, by hand: in the miniature's language and in English."""
 
 import pytest
 
 from online_il.report.steps import Piece, pieces
+from online_il.tasks import english
 from online_il.tasks.countdown import Instance
 
 
@@ -45,3 +46,45 @@ def test_wrong_steps_are_found(response: str, wrong: list[tuple[str, str]]) -> N
 def test_each_attempt_is_a_line() -> None:
     found = pieces("<think> 8 + 2 = 10 no 8 - 2 = 6 no </think>", Instance((1, 2, 8), 5))
     assert found == [Piece("<think> 8 + 2 = 10 no\n8 - 2 = 6 no\n</think>")]
+
+
+ENGLISH = (english.RIGHT, english.WRONG)
+
+
+@pytest.mark.parametrize(
+    ("response", "wrong"),
+    [
+        # All true: 1 + 4 = 5, 5 + 2 = 7 is not 10; 2 * 1 = 2, 2 + 4 = 6 is neither; 2 + 4 = 6.
+        (
+            "1 + 4 = 5 + 2 = 7 no. 2 * 1 = 2 + 4 = 6 no. <answer>( 2 * 1 ) + 4</answer>",
+            [("( 2 * 1 ) + 4", "the answer is 6, not 10")],
+        ),
+        ("2 + 1 = 3 * 4 = 12 no. <answer>2 * ( 1 + 4 )</answer>", []),
+        ("4 + 1 = 5 * 2 = 10 yes. <answer>( 4 + 1 ) * 2</answer>", []),
+        # Dishonest checks, of both kinds.
+        ("4 + 1 = 5 * 2 = 10 no.", [("no.", "10 is the target 10")]),
+        ("4 + 2 = 6 + 1 = 7 yes.", [("yes.", "7 is not the target 10")]),
+        # 4 + 1 is 5, so that the check is honest about a false value.
+        ("4 + 1 = 6 - 2 = 4 no.", [("4 + 1 = 6", "4 + 1 is 5, not 6")]),
+        ("<answer>4 + 4 + 2</answer>", [("4 + 4 + 2", "the answer does not use each number once")]),
+        ("<answer>ten</answer> 4", [("ten", "the answer is not an expression")]),
+        # The miniature's words are no checks here; prose is no step.
+        ("4 + 1 = 5 ok no", []),
+        ("I know that 4 + 1 = 7 and no. The capital = Paris", []),
+        ("<answer>4 + 1", []),
+        ("", []),
+        # Numbers that Python refuses to read.
+        (f"4 + 1 = {'9' * 5000} no.", []),
+    ],
+)
+def test_wrong_steps_are_found_in_english(response: str, wrong: list[tuple[str, str]]) -> None:
+    found = pieces(response, Instance((1, 2, 4), 10), ENGLISH)
+    assert [(p.text, p.wrong) for p in found if p.wrong] == wrong
+    # All that was written is shown, spaces aside.
+    assert "".join("".join(piece.text for piece in found).split()) == "".join(response.split())
+
+
+def test_each_attempt_in_english_is_a_line() -> None:
+    text = "1 + 4 = 5 no. 2 + 4 = 6 no. <answer>2 * ( 1 + 4 )</answer>"
+    found = pieces(text, Instance((1, 2, 4), 10), ENGLISH)
+    assert found == [Piece("1 + 4 = 5 no.\n2 + 4 = 6 no.\n<answer> 2 * ( 1 + 4 ) </answer>")]

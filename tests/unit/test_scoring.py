@@ -134,3 +134,25 @@ def test_letters_are_scored_by_one_row_of_logits_a_question(small, monkeypatch):
     rows = [(context, [choice]) for context in ([3, 4, 5], [6, 7, 8, 9]) for choice in range(4)]
     scoring.loglikelihoods(reader("loop", small), rows, 256)
     assert shapes == [(2,)]
+
+
+class Wide:
+    """A reader of the same made-up logits whatever it reads, as wide as a language model's."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(2)
+        self.logits_C_V = 3 * torch.randn(8, 49_152, generator=generator)
+
+    def read(self, contexts):
+        return self.logits_C_V[:1].expand(len(contexts), -1), None
+
+    def read_on(self, kept, contexts, ids):
+        return self.logits_C_V[None, 1 : ids.shape[1] + 1].expand(len(contexts), -1, -1)
+
+
+def test_a_wide_vocabulary_is_summed_without_a_bias():
+    wide, ids = Wide(), [5, 600, 7_000, 40_000, 11, 12, 13, 14]
+    logp = wide.logits_C_V.double().log_softmax(-1)
+    expected = [sum(logp[t, i].item() for t, i in enumerate(ids[:n])) for n in (8, 5)]
+    scores = scoring.loglikelihoods(wide, [([1, 2], ids), ([1, 2], ids[:5])], 16)
+    assert scores == pytest.approx(expected, abs=3e-5)

@@ -16,7 +16,7 @@ from tabular import Bigram
 from online_il.errors import InputError, ParameterError
 from online_il.experts.mixture import Mixture, Part
 from online_il.experts.policy import batch_of
-from online_il.experts.solver import Solver
+from online_il.experts.solver import Solver, in_words
 from online_il.tasks.countdown import Instance, generate
 from online_il.tasks.countdown_prompts import compact_prompt
 from online_il.tasks.miniature import OPERATORS, VOCABULARY, solver_response, solver_responses
@@ -30,7 +30,7 @@ PROMPT = [IDS[word] for word in compact_prompt(*INSTANCE).split()]
 def solver(smoothing=0.001, vocabulary=IDS, seed=0, ends=None) -> Solver:
     ends = [vocabulary["<eos>"]] if ends is None else ends
     fallback = Bigram(len(vocabulary), seed, tuple(ends))
-    return Solver(vocabulary, ends, smoothing=smoothing, fallback=fallback)
+    return Solver(in_words(vocabulary, ends), ends, smoothing=smoothing, fallback=fallback)
 
 
 def ids(text: str, vocabulary=IDS) -> list[int]:
@@ -162,7 +162,7 @@ def test_what_the_fallback_goes_on_with_draws_other_numbers_than_the_tree():
             seen.extend(zip(contexts, keys, strict=True))
             return super().respond(contexts, keys, max_new_tokens=max_new_tokens, seed=seed)
 
-    policy = Solver(IDS, [END], smoothing=0.5, fallback=Watching(V, 0, (END,)))
+    policy = Solver(in_words(IDS, [END]), [END], smoothing=0.5, fallback=Watching(V, 0, (END,)))
     keys = [(j, 1) for j in range(30)]
     rows = policy.respond([PROMPT] * 30, keys, max_new_tokens=20, seed=1)
     assert len(seen) > 10
@@ -200,7 +200,7 @@ def test_the_mixture_knows_who_answers_at_once():
 
 def test_a_fallback_that_is_a_part_settles_the_posterior_where_the_tree_is_left():
     search = Bigram(V, 5, (END,))
-    own = Solver(IDS, [END], smoothing=0.001, fallback=search)
+    own = Solver(in_words(IDS, [END]), [END], smoothing=0.001, fallback=search)
     mixed = Mixture(
         "mixture", [Part("search", search, 1 / 16, True), Part("solver", own, 15 / 16, False)]
     )
@@ -250,6 +250,6 @@ def test_a_vocabulary_without_the_solvers_words_is_refused():
     with pytest.raises(InputError, match="no token '</answer>'"):
         solver(vocabulary=lacking).tree(ids("<bos> 3 12 4 T 19 :", lacking))
     with pytest.raises(InputError, match="no token '<eos>'"):
-        Solver({"a": 0}, [0], smoothing=0.1, fallback=Bigram(1))
+        in_words({"a": 0}, [0])
     with pytest.raises(InputError, match="ends no response"):
         solver(ends=[3])

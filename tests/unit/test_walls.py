@@ -34,7 +34,9 @@ ARROWS = {
     # settings and tasks
     "config": {"benchmarks", "errors", "text"},
     "studies": {"config", "tasks", "theory", *GROUND},
-    "hub": {"config", *GROUND, "program"},
+    "model_files": {"integrity"},
+    "packaged": {"config", *GROUND},
+    "hub": {"config", "model_files", "packaged", *GROUND, "program"},
     "tasks": {"chat", "config", "hub", *GROUND, "program"},
     # policies
     "ends": {"chat", *GROUND},
@@ -75,9 +77,14 @@ ARROWS = {
         *("pages", "pairs", "tasks", *GROUND, "program"),
     },
     # what a study costs, and whether it can run
-    "cost": {"benchmarks", "config", "markdown", "pages", "tasks", *GROUND, "program"},
+    "cost": {
+        *("benchmarks", "config", "markdown", "packaged", "pages", "tasks"),
+        *GROUND,
+        "program",
+    },
     "preflight": {
-        *("config", "cost", "ends", "generation", "hub", "models", "training", "vocabulary"),
+        *("chat", "config", "cost", "ends", "generation", "hub", "models", "packaged", "tasks"),
+        *("training", "vocabulary"),
         *GROUND,
         "program",
     },

@@ -24,11 +24,15 @@ Finished jobid: 2 (Rule: evaluate)
 """
 
 
-def planned(results: Path, **jobs: tuple[int, int | None]) -> None:
-    """What a start has written down: by rule, its jobs and their time limit, minutes."""
+def planned(results: Path, threads: int = 1, **jobs: tuple[float | None, ...]) -> None:
+    """What a start has written down: by rule, its jobs, their time limit (minutes), their plan."""
     path = Layout(results).pending
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = {rule: {"jobs": count, "minutes": limit} for rule, (count, limit) in jobs.items()}
+    names = ("jobs", "minutes", "expected")
+    rows = {
+        rule: {"threads": threads, "expected": None} | dict(zip(names, row, strict=False))
+        for rule, row in jobs.items()
+    }
     path.write_text(json.dumps(rows))
 
 
@@ -95,6 +99,37 @@ def test_rules_without_a_job_so_far_are_judged_by_their_time_limits(tmp_path):
     now = time.time()
     progress(tmp_path, "pretrain/a/base/seed1", done=1, total=2, started=now, time=now + 90)
     assert abs(watcher.seconds_left(2) - (90 + (2 * 180 + 3 * 60 + 2 * 30) / 2)) < 1
+
+
+def test_before_any_job_told_its_pace_the_plan_says_how_long_all_takes(tmp_path):
+    watcher = read(tmp_path)
+    plan = {"finetune": (1, 240, 7200.0), "sft": (4, 120, 600.0), "claims": (1, None)}
+    planned(tmp_path, **plan)
+    assert watcher.seconds_left(2) == 7200 + 4 * 600 / 2
+    assert "about 2:20:00 left" in watch.plain(watcher, 2)
+    # Of 200 updates 20 took 1,440 s: twice as long as planned, and so it will be of the others.
+    now = time.time()
+    told = {"done": 20, "total": 200, "started": now, "time": now + 1440}
+    progress(tmp_path, "finetune/countdown/base/seed11", **told)
+    assert abs(watcher.seconds_left(2) - (14400 - 1440 + 4 * 1200 / 2)) < 1
+
+
+def test_jobs_that_take_all_cores_run_one_after_another(tmp_path):
+    watcher = read(tmp_path)
+    planned(tmp_path, threads=2, sft=(4, 120, 600.0))
+    assert watcher.seconds_left(2) == 4 * 600
+    assert watcher.seconds_left(5) == 4 * 600 / 2
+    assert watcher.seconds_left(1) == 4 * 600
+
+
+def test_times_are_written_with_hours_where_there_are_any():
+    assert [watch.clock(s) for s in (None, 5, 245.9, 3600, 39845)] == [
+        "?",
+        "0:05",
+        "4:05",
+        "1:00:00",
+        "11:04:05",
+    ]
 
 
 def test_what_an_earlier_start_had_to_do_is_not_what_this_one_has(tmp_path):

@@ -58,15 +58,16 @@ def test_a_start_writes_down_its_jobs_and_the_rules_of_the_report(tmp_path):
     graph.add_edge(Job("plan"), Job("all"))
     nx.set_node_attributes(graph, True, "pending")
     nx.set_node_attributes(graph, 15, "minutes")
+    nx.set_node_attributes(graph, 2, "threads")
     graph.nodes[Job("plan")]["pending"] = False
-    write_start(graph, tmp_path)
+    write_start(graph, tmp_path, {"evaluate": 90.0})
     pending = json.loads((Layout(tmp_path).pending).read_text())
-    assert pending.pop("evaluate") == {"jobs": 2, "minutes": 15}
+    assert pending.pop("evaluate") == {"jobs": 2, "minutes": 15, "threads": 2, "expected": 90.0}
     assert set(pending) == {"aggregate", "report_page", "all"}
     edges = [("aggregate", "report_page"), ("evaluate", "aggregate")]
     assert rule_edges(tmp_path) == edges
     # A start that does not make the report leaves the picture as it is.
-    write_start(nx.subgraph(graph, [Job("plan")]), tmp_path)
+    write_start(nx.subgraph(graph, [Job("plan")]), tmp_path, {})
     assert rule_edges(tmp_path) == edges and rule_edges(tmp_path / "other") == []
 
 

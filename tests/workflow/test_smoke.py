@@ -1,6 +1,7 @@
 """The real DAG at smoke scale: rules, their scripts and trainers, in a folder of their own."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -92,7 +93,7 @@ def test_every_run_is_evaluated_on_every_benchmark_with_both_samplings(study):
             (
                 "gsm8k",
                 ["base", "distill-realizable", "expert", "sft-unrealizable"],
-                ["gsm8k", "mmlu"],
+                ["gsm8k", "knowledge", "mmlu", "prose"],
             ),
         )
         for run in runs
@@ -111,7 +112,13 @@ def test_evaluations_are_sampled_and_graded_as_their_benchmark_is(study):
     assert gsm8k["accuracy_strict"] is not None and gsm8k["truncation_rate"] is not None
     mmlu = read("gsm8k/expert/seed1/step1/mmlu")
     assert mmlu["sampling_settings"] == {"scoring": "loglikelihood"}
-    assert mmlu["accuracy_strict"] is None and mmlu["n_prompts"] == 12
+    assert mmlu["accuracy_strict"] is None and mmlu["n_prompts"] == 10
+    assert read("gsm8k/expert/seed1/step1/knowledge")["n_prompts"] == 8
+    prose = read("gsm8k/expert/seed1/step1/prose")
+    assert prose["accuracy"] is None and prose["n_prompts"] == 3
+    # A random model of bytes: some 256 of them are as likely as each other.
+    assert 200 < prose["perplexity"] < 400
+    assert prose["bits_per_byte"] == pytest.approx(prose["nats_per_token"] / math.log(2))
 
 
 def test_models_that_are_no_runs_are_compared_with_one_tokenizer(study):

@@ -6,7 +6,7 @@ Everything that names benchmarks reads this table. docs/adding.md says how to ad
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["in distribution", "validation", "out of distribution", "forgetting"]
+Role = Literal["in distribution", "validation", "out of distribution", "forgetting", "language"]
 
 
 @dataclass(frozen=True)
@@ -17,24 +17,33 @@ class Benchmark:
     title: str
     """What figures and tables call it."""
     role: Role
-    """What a policy's accuracy on it says; forgetting is measured by the likelihood of choices."""
-    data: tuple[str, ...]
-    """The kinds of data that have it (`data.kind` in a config)."""
+    """What a policy's accuracy on it says; forgetting is measured by the likelihood of choices, and
+    language by that of a text, which is no accuracy."""
+    data: tuple[str, ...] = ()
+    """The kinds of data that have it (`data.kind` in a config). With none, data of any kind have it
+    whose settings have a part of its name."""
     examples: bool = False
     """Whether solved examples stand before each question, so that the plan needs their length."""
 
 
+COUNTDOWN = ("miniature", "english", "countdown")
+"""The kinds of data that are Countdown's instances."""
+
 # In the order of tables and figures.
 _ROWS = (
-    Benchmark("id", "in distribution", "in distribution", ("miniature", "countdown")),
+    Benchmark("id", "in distribution", "in distribution", COUNTDOWN),
     Benchmark("gsm8k", "GSM8K", "in distribution", ("gsm8k",)),
     Benchmark("aime2024", "AIME 2024", "in distribution", ("deepscaler", "aime")),
     Benchmark("aime2025", "AIME 2025", "in distribution", ("aime",)),
     Benchmark("math500", "MATH500", "in distribution", ("deepscaler",)),
-    Benchmark("validation", "validation", "validation", ("miniature",)),
-    Benchmark("ood", "out of distribution", "out of distribution", ("miniature", "countdown")),
+    Benchmark("validation", "validation", "validation", ("miniature", "english")),
+    Benchmark(
+        "ood", "out of distribution", "out of distribution", ("miniature", "english", "countdown")
+    ),
     Benchmark("forgetting", "forgetting", "forgetting", ("miniature",)),
     Benchmark("mmlu", "forgetting (MMLU)", "forgetting", ("gsm8k",), examples=True),
+    Benchmark("knowledge", "forgetting (capitals, currencies)", "forgetting"),
+    Benchmark("prose", "English prose", "language"),
 )
 BENCHMARKS = {benchmark.name: benchmark for benchmark in _ROWS}
 ORDER = tuple(BENCHMARKS)
@@ -47,11 +56,16 @@ def of_role(role: Role) -> tuple[str, ...]:
 
 
 def of_data(kind: str) -> tuple[str, ...]:
-    """List the names of the benchmarks that a kind of data has."""
+    """List the names of the benchmarks that a kind of data always has."""
     return tuple(name for name, benchmark in BENCHMARKS.items() if kind in benchmark.data)
 
 
 IN_DISTRIBUTION = of_role("in distribution")
 OUT_OF_DISTRIBUTION = of_role("out of distribution")
 FORGETTING = of_role("forgetting")
+LANGUAGE = of_role("language")
+SCORED = (*FORGETTING, *LANGUAGE)
+"""No response to these is drawn: likelihoods are read."""
+OPTIONAL = tuple(name for name, benchmark in BENCHMARKS.items() if not benchmark.data)
+"""Any data may have these, by a part of the name in their settings."""
 WITH_EXAMPLES = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.examples)

@@ -65,6 +65,35 @@ def after_answer(template: str, special: Mapping[str, str]) -> str:
     return text.rpartition(ANSWER)[2] if ANSWER in text else ""
 
 
+def swallowed(template: str, special: Mapping[str, str], messages: Messages) -> str | None:
+    """Tell what a chat template does not write of a conversation; None where it writes it all.
+
+    A last message of the assistant's is the beginning of the answer, with which the prompt ends.
+    """
+    from jinja2 import TemplateError
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    primed = messages[-1]["role"] == "assistant"
+    try:
+        (text,), _ = render_jinja_template(
+            [messages],
+            chat_template=template,
+            add_generation_prompt=not primed,
+            continue_final_message=primed,
+            **special,
+        )
+    except (TemplateError, TypeError, KeyError, AttributeError, ValueError) as error:
+        if primed and "final message" in str(error):
+            return f"swallows the beginning of the answer, {messages[-1]['content'][:40]!r}"
+        return f"fails on the task's prompts ({' '.join(str(error).split())[:100]})"
+    for message in messages:
+        if message["content"].strip() not in text:
+            return f"leaves out the message of the {message['role']}, {message['content'][:40]!r}"
+    if primed and not text.rstrip().endswith(messages[-1]["content"].strip()):
+        return f"writes on after the beginning of the answer, {messages[-1]['content'][:40]!r}"
+    return None
+
+
 def probes(template: str, special: Mapping[str, str]) -> list[str]:
     """Render a question, and one after a system's message, as prompts; a failure as its words."""
     from jinja2 import TemplateError

@@ -56,7 +56,7 @@ def trained_end(policy: Path, *, conversation: bool, template: str | None = None
     """Find the token that a response ends with when it is learned.
 
     After a conversation it is the one that the chat template (`template`, or the policy's own)
-    writes after an answer, where it writes one, and else the tokenizer's end of sequence. Raises
+    writes after an answer, and where it writes nothing the tokenizer's end of sequence. Raises
     `InputError` where that is none of the policy's ends (`end_ids`): what is learned would end no
     response.
     """
@@ -80,6 +80,13 @@ def trained_end(policy: Path, *, conversation: bool, template: str | None = None
         raise InputError(f"{policy}: {error}") from None
     tokens = {one for one, index in ids.items() if index in ends} | {*special.values(), *added}
     written = max((one for one in tokens if one and after.startswith(one)), key=len, default=None)
+    if written is None and after:
+        raise InputError(
+            f"{policy}: its chat template writes {after[:20]!r} after an answer, which begins with "
+            f"no token that ends a sequence, so that it never writes {name}; set the model's "
+            f"`chat_template` to one that ends an answer with {name} or with nothing, as "
+            "config/chat.jinja"
+        )
     if written is None:
         return own
     if ids.get(written) not in ends:

@@ -3,7 +3,8 @@
 Every benchmark is sampled from the policy itself and, where the settings name it, by the paper's
 validation sampling. The same random numbers serve all policies of a seed, prompt by prompt, so that
 what is paired differs by less; each seed has its own, so that their noise averages out. A benchmark
-of choices is scored as MMLU is: the likeliest of a question's choices counts.
+of choices is scored as MMLU is: the likeliest of a question's choices counts, as it stands (no
+length is divided out), and of equals the first. Of a text the likelihood is read.
 """
 
 import json
@@ -22,16 +23,21 @@ from online_il.config.sampling import Sampling
 from online_il.files import write_json, write_table
 from online_il.generation.engines import Engine
 from online_il.generation.resume import Resume, loglikelihoods, respond
+from online_il.generation.tokens import Tokens
 from online_il.grading import graded_samples, grader_of
 from online_il.layout import evaluation, responses_of, step
 from online_il.models import form_hash
+from online_il.perplexity import finite, measures, read_passages
 from online_il.provenance import identities, libraries, versions
-from online_il.records import Checkpoint, EvaluationRecord, Samples
+from online_il.records import Checkpoint, EvaluationRecord, Passages, Samples
 from online_il.statistics.errors import clustered_stderr
+from online_il.tasks import english
 from online_il.tasks.miniature_checks import check_rate
 
 Rows = list[dict[str, Any]]
 """Rows of the samples table."""
+SCORED = ("choice", "text")
+"""Graders of prompts to which nothing is sampled."""
 
 
 class Job(NamedTuple):
@@ -69,7 +75,7 @@ def planned(
     prompts: dict[str, pd.DataFrame],
     settings: Evaluation,
 ) -> list[Planned]:
-    """List the evaluations of every checkpoint; choices are not sampled, so they have one each.
+    """List the evaluations of every checkpoint; what is not sampled is evaluated once at each.
 
     `prompts` holds the prompts of every benchmark.
     """
@@ -78,7 +84,7 @@ def planned(
     for checkpoint in checkpoints:
         is_last = checkpoint.step == last
         for benchmark, rows in prompts.items():
-            if _grader(rows) == "choice":
+            if _grader(rows) in SCORED:
                 found.append(Planned(checkpoint, benchmark, "policy", 1))
                 continue
             drawn = settings.count(benchmark, last=is_last)
@@ -101,7 +107,7 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
     """
     checkpoint, benchmark, sampling, count = plan
     settings: Sampling = getattr(job.settings, sampling)
-    is_choice = _grader(prompts) == "choice"
+    grader = _grader(prompts)
     seed = seed_of_samples(job.settings.seed, job.names["seed"])
     place = evaluation(job.output, checkpoint.step, benchmark, sampling)
     checkpoint_name = place.parent.name
@@ -120,39 +126,70 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
     state = job.state / f"{checkpoint_name}.{place.stem}.jsonl"
     resume = Resume(state, own, job.code, tuple(accepted))
     policy = {"policy": f"{job.names['run']}/{checkpoint_name}", "seed": job.names["seed"]}
-    if is_choice:
-        rows = likeliest_choices(engine, prompts, resume, **policy)
+    common: dict[str, Any] = {
+        **job.names,
+        "code_hash": job.code,
+        "versions": versions(),
+        **checkpoint.model_dump(),
+        "benchmark": benchmark,
+        "sampling": sampling,
+        "sampling_settings": {"scoring": "loglikelihood"}
+        if grader in SCORED
+        else settings.model_dump(),
+        "n_prompts": len(prompts),
+        "samples_per_prompt": count,
+        "data_revision": str(prompts["revision"][0]),
+    }
+    if grader == "text":
+        tokens = Tokens(step(job.checkpoints, checkpoint.step))
+        rows = read_passages(engine, tokens, prompts, resume, **policy)
+        record, table = EvaluationRecord(**common, **NO_ANSWERS, **measures(rows)), Passages
     else:
-        rows = _responses(engine, prompts, resume, settings, count, seed, **policy)
-        if job.add_shares:
-            job.add_shares(rows, prompts)
+        if grader == "choice":
+            rows = likeliest_choices(engine, prompts, resume, **policy)
+        else:
+            rows = _responses(engine, prompts, resume, settings, count, seed, **policy)
+            if job.add_shares:
+                job.add_shares(rows, prompts)
+        answered = _of_answers(rows, prompts, is_sampled=grader not in SCORED)
+        record, table = EvaluationRecord(**common, **answered), Samples
+    write_table(rows, table, responses_of(place), record.model_dump())
+    write_json(record, place)
+    return record
+
+
+NO_ANSWERS = dict.fromkeys(
+    (
+        "accuracy",
+        "accuracy_stderr",
+        "format_rate",
+        "truncation_rate",
+        "mean_length",
+        "check_rate",
+        "attempts",
+    )
+)
+"""The fields of `EvaluationRecord` that must be given and tell of answers, where there are none."""
+
+
+def _of_answers(rows: Rows, prompts: pd.DataFrame, *, is_sampled: bool) -> dict[str, Any]:
+    """Give the fields of `EvaluationRecord` that tell of answers."""
     honest_share, attempts = _checks(rows, prompts)
     correct_N = np.array([row["correct"] for row in rows], dtype=float)
     strict_N = np.array([row["correct_strict"] for row in rows], dtype=float)
-    record = EvaluationRecord(
-        **job.names,
-        code_hash=job.code,
-        versions=versions(),
-        **checkpoint.model_dump(),
-        benchmark=benchmark,
-        sampling=sampling,
-        sampling_settings={"scoring": "loglikelihood"} if is_choice else settings.model_dump(),
-        n_prompts=len(prompts),
-        samples_per_prompt=count,
-        accuracy=float(correct_N.mean()),
-        accuracy_stderr=clustered_stderr(correct_N, np.array([row["prompt_id"] for row in rows])),
-        accuracy_strict=None if np.isnan(strict_N).any() else float(strict_N.mean()),
-        format_rate=None if is_choice else _mean(row["format_ok"] for row in rows),
-        truncation_rate=None if is_choice else _mean(r["finish_reason"] == "length" for r in rows),
-        mean_length=None if is_choice else _mean(row["n_tokens"] for row in rows),
-        check_rate=honest_share,
-        attempts=attempts,
-        direct=_mean(row["direct"] for row in rows) if rows and "direct" in rows[0] else None,
-        data_revision=str(prompts["revision"][0]),
-    )
-    write_table(rows, Samples, responses_of(place), record.model_dump())
-    write_json(record, place)
-    return record
+    ids_N = np.array([row["prompt_id"] for row in rows])
+    drawn = rows if is_sampled else None
+    return {
+        "accuracy": float(correct_N.mean()),
+        "accuracy_stderr": clustered_stderr(correct_N, ids_N),
+        "accuracy_strict": None if np.isnan(strict_N).any() else float(strict_N.mean()),
+        "format_rate": drawn and _mean(row["format_ok"] for row in drawn),
+        "truncation_rate": drawn and _mean(row["finish_reason"] == "length" for row in drawn),
+        "mean_length": drawn and _mean(row["n_tokens"] for row in drawn),
+        "check_rate": honest_share,
+        "attempts": attempts,
+        "direct": _mean(row["direct"] for row in rows) if rows and "direct" in rows[0] else None,
+    }
 
 
 def likeliest_choices(
@@ -168,7 +205,8 @@ def likeliest_choices(
     scores = loglikelihoods(engine, list(prompts["text"]), continuations, resume)
     rows = []
     for prompt_id, answer, nats in zip(prompts["prompt_id"], answers, scores, strict=True):
-        text = str(answer["choices"][int(np.argmax(nats))])
+        likeliest = int(np.argmax([finite(one, f"{policy}, seed {seed}") for one in nats]))
+        text = str(answer["choices"][likeliest])
         correct = text == str(answer["correct"])
         rows.append(
             {
@@ -209,17 +247,22 @@ def _responses(
 
 
 def _checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | None]:
-    """Return (share of attempts with an honest check, attempts a response) of the miniature.
+    """Return (share of attempts with an honest check, attempts a response) of searching responses.
 
-    None for prompts that are not in its language.
+    None for prompts that are neither in the miniature's language nor in English.
     """
-    if _grader(prompts) != "countdown" or messages_of(prompts["text"][0]) is not None:
+    count = check_rate
+    if messages_of(prompts["text"][0]) is not None:
+        count = english.check_rate
+        if not english.is_prompt(prompts["text"][0]):
+            return None, None
+    if _grader(prompts) != "countdown":
         return None, None
     targets = {
         prompt_id: json.loads(answer)["target"]
         for prompt_id, answer in zip(prompts["prompt_id"], prompts["answer"], strict=True)
     }
-    counts = [check_rate(row["text"], targets[row["prompt_id"]]) for row in rows]
+    counts = [count(row["text"], targets[row["prompt_id"]]) for row in rows]
     attempts, honest = sum(c[0] for c in counts), sum(c[1] for c in counts)
     return (honest / attempts if attempts else None), attempts / len(rows)
 

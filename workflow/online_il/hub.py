@@ -1,7 +1,8 @@
 """Models and data sets from the Hugging Face hub: read from the local copy, never over the network.
 
 Each is pinned by its commit and read from its `folder`, or from the hub's cache, which `download`
-fills on a machine with a network. What is missing or not of the expected form is an `InputError`
+fills on a machine with a network. A model may also be a folder alone, or lie in a Python package
+(`packaged`). What is missing or not of the expected form is an `InputError`
 that names it and the remedy.
 """
 
@@ -15,9 +16,11 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from online_il.config.hub import DataSet, Model, Tokenizer
+from online_il.config.hub import DataSet, Model, Package, Tokenizer
 from online_il.config.settings import Settings
 from online_il.errors import DOWNLOAD, InputError
+from online_il.model_files import Fault, faults
+from online_il.packaged import wheels
 from online_il.program.exhausted import cause_of
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt"]
@@ -52,7 +55,7 @@ def rows(source: DataSet, kind: type[R]) -> Iterator[R]:
 
 def files(source: DataSet) -> list[Path]:
     """List the files of a data set, by name. Raises `InputError` when one is missing."""
-    folder, name = _place(source, [source.files], "dataset"), f"{source.repo}@{source.revision}"
+    folder, name = _place(source, [source.files], "dataset"), source.called
     try:
         found = sorted(path for path in folder.glob(source.files) if path.is_file())
     except (ValueError, NotImplementedError) as error:
@@ -76,43 +79,60 @@ def files(source: DataSet) -> list[Path]:
     return found
 
 
-def model_folder(model: Model) -> Path:
-    """Find the folder of a model's config, tokenizer and weights. Raises `InputError` for none."""
-    folder, name = _place(model, MODEL_FILES, "model"), f"{model.repo}@{model.revision}"
-    if not (folder / "config.json").is_file():
-        raise InputError(f"model {name}: no config.json in {folder}; {DOWNLOAD}")
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            weights = sorted(set(map(str, named)))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(
-                f"model {name}: {index} is damaged; delete it and {DOWNLOAD}"
-            ) from None
-    else:
-        weights = [path.name for path in folder.glob("*.safetensors")] or ["*.safetensors"]
-    for weight in weights:
-        if not (folder / weight).is_file():
-            raise InputError(f"model {name}: no {weight} in {folder}; {DOWNLOAD}")
+def model_folder(model: Model | Package) -> Path:
+    """Find the folder of a model's config, tokenizer and weights. Raises `InputError` for none.
+
+    The first of its faults is raised; `model_faults` tells all.
+    """
+    folder = model_place(model)
+    for fault in model_faults(model, folder):
+        raise InputError(f"model {model.called}: {fault.what}; {fault.remedy}")
     return folder
+
+
+def model_place(model: Model | Package) -> Path:
+    """Find where a model lies, whatever is in there. Raises `InputError` where it is nowhere."""
+    if isinstance(model, Model):
+        return _place(model, MODEL_FILES, "model")
+    place = wheels.model_place(model)
+    if not place.is_dir():
+        raise InputError(f"package {model.called}: not on this machine; {FETCH}")
+    return place
+
+
+def model_faults(model: Model | Package, folder: Path) -> Iterator[Fault]:
+    """Tell what keeps a model from being used, each with a remedy that goes with its origin."""
+    remedy = DOWNLOAD
+    if isinstance(model, Model) and model.folder is not None:
+        remedy = COPY
+    elif isinstance(model, Package):
+        remedy = f"delete {folder}: it is written out again"
+    for fault in faults(folder):
+        yield fault if fault.remedy else fault._replace(remedy=remedy)
+
+
+COPY = "copy the whole model there, or correct `folder`"
+FETCH = "start with a network: it is fetched with pip, once"
 
 
 def tokenizer_folder(tokenizer: Tokenizer) -> Path:
     """Find the folder of a tokenizer. Raises `InputError` where it lacks."""
     folder = _place(tokenizer, TOKENIZER_FILES, "model")
     if not (folder / "tokenizer.json").is_file():
-        name = f"{tokenizer.repo}@{tokenizer.revision}"
-        raise InputError(f"tokenizer {name}: no tokenizer.json in {folder}; {DOWNLOAD}")
+        remedy = DOWNLOAD if tokenizer.folder is None else COPY
+        raise InputError(f"tokenizer {tokenizer.called}: no tokenizer.json in {folder}; {remedy}")
     return folder
 
 
-def named_in(settings: Settings) -> list[Model | DataSet]:
+Source = Model | Package | DataSet
+
+
+def named_in(settings: Settings) -> list[Source]:
     """List every model and data set that a config names, however deep, each once."""
-    found: list[Model | DataSet] = []
+    found: list[Source] = []
 
     def look(value: Any) -> None:
-        if isinstance(value, Model | DataSet):
+        if isinstance(value, Source):
             if value not in found:
                 found.append(value)
         elif isinstance(value, BaseModel):
@@ -128,8 +148,8 @@ def named_in(settings: Settings) -> list[Model | DataSet]:
     return found
 
 
-def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataSet, Path]]:
-    """Fetch models and data sets into the hub's cache, each with where it lies.
+def download(sources: Iterable[Source]) -> Iterator[tuple[Source, Path]]:
+    """Fetch models and data sets into the hub's cache, models of packages into ours, and say where.
 
     The only function here that uses the network. What has a `folder` is passed over. A gated
     repository needs HF_TOKEN in the environment. Raises `InputError` for what cannot be had.
@@ -145,7 +165,10 @@ def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataS
             "put a token of the hub in it, or unset it"
         )
     for source in sources:
-        if source.folder is not None:
+        if isinstance(source, Package):
+            yield source, obtained(source)
+            continue
+        if source.folder is not None or source.repo is None:
             continue
         is_model = isinstance(source, Model)
         try:
@@ -161,11 +184,23 @@ def download(sources: Iterable[Model | DataSet]) -> Iterator[tuple[Model | DataS
             reason = " ".join(str(error).split())
             reason = (reason.replace(token, "***") if token else reason)[:200]
             raise InputError(
-                f"{'model' if is_model else 'data set'} {source.repo}@{source.revision}: cannot be "
+                f"{'model' if is_model else 'data set'} {source.called}: cannot be "
                 f"downloaded ({reason}); look at the network and the name, and for a gated "
                 "repository accept its terms on the hub and set HF_TOKEN"
             ) from None
         yield source, Path(folder)
+
+
+def obtained(package: Package) -> Path:
+    """Give the folder of a package's model, fetched with pip and written out where it lacks.
+
+    Raises `InputError` for what cannot be had, or is no model that can be used.
+    """
+    try:
+        wheels.obtain(package)
+    except InputError as error:
+        raise InputError(f"package {package.called}: {error}") from None
+    return model_folder(package)
 
 
 def _patterns(source: Model | DataSet) -> list[str]:
@@ -176,11 +211,13 @@ def _patterns(source: Model | DataSet) -> list[str]:
 
 
 def _place(source: Model | DataSet, patterns: list[str], kind: str) -> Path:
-    name = f"{kind.replace('dataset', 'data set')} {source.repo}@{source.revision}"
+    name = f"{kind.replace('dataset', 'data set')} {source.called}"
     if source.folder is not None:
         if not Path(source.folder).is_dir():
             raise InputError(f"{name}: folder: {source.folder} is no folder; correct it")
         return Path(source.folder)
+    if source.repo is None:
+        raise InputError(f"{name}: neither repo nor folder; add one of them")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

@@ -50,7 +50,7 @@ def _weights(results: Path) -> Iterator[tuple[Path, str]]:
             place = step(folder, checkpoint["step"])
             parts = weights_of(place)
             sizes = [path.stat().st_size for path in parts]
-            whole = [size == _declared_size(path) for size, path in zip(sizes, parts, strict=True)]
+            whole = [size == declared_size(path) for size, path in zip(sizes, parts, strict=True)]
             if not parts:
                 yield folder, f"step {checkpoint['step']} is missing, which {record} names"
             elif not all(whole):
@@ -60,7 +60,7 @@ def _weights(results: Path) -> Iterator[tuple[Path, str]]:
                 yield folder, f"{place.relative_to(folder)} has another hash than {record} names"
 
 
-def _declared_size(path: Path) -> int | None:
+def declared_size(path: Path) -> int | None:
     """Read the size that a safetensors header declares, or None where it is no such header."""
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
@@ -68,10 +68,10 @@ def _declared_size(path: Path) -> int | None:
             return None
         try:
             header = json.loads(stream.read(length))
-        except ValueError:
+            parts = [entry for name, entry in header.items() if name != "__metadata__"]
+            return 8 + length + max((int(entry["data_offsets"][1]) for entry in parts), default=0)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             return None
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return 8 + length + max(ends, default=0)
 
 
 def _json(path: Path) -> object:

@@ -14,6 +14,8 @@ FIGURE_KINDS = ("svg", "vl.json", "html")
 DATABASES = ("results", "measurements", "figure2", "figure5", "figure6", "figure7")
 """Databases that hold measurements, the fullest first; from the third on those of one figure."""
 
+ORIGIN = "origin.json"
+"""What a model that is not trained here is, beside its one step."""
 PARTS = "*.safetensors"
 """The files of a policy's weights: one, or several for a large model of the hub."""
 MIXTURE = "mixture.json"

@@ -93,6 +93,19 @@ class Samples(Table):
         return not len(ids) or np.asarray(ids).dtype.kind in "iu"
 
 
+class Passages(Table):
+    """One row a passage of text that a policy has read."""
+
+    prompt_id: Series[str] = pa.Field(unique=True, description="The passage.")
+    policy: Series[str] = pa.Field(description="Who reads: run or expert, and step.")
+    seed: Series[int] = pa.Field(description="Seed of the run.")
+    n_tokens: Series[int] = pa.Field(gt=0, description="Its tokens, those before it left out.")
+    n_bytes: Series[int] = pa.Field(gt=0, description="Its length in UTF-8.")
+    nats: Series[float] = pa.Field(
+        ge=0, description="Minus the logarithm of its probability, given the text before it."
+    )
+
+
 class Training(Table):
     """One row an optimizer update; the counts are totals since the base."""
 
@@ -136,16 +149,26 @@ class EvaluationRecord(BaseModel):
     sampling_settings: dict[str, Any]
     n_prompts: int
     samples_per_prompt: int
-    accuracy: float
-    accuracy_stderr: float = Field(description="Standard error, clustered by prompt.")
+    accuracy: float | None = Field(description="None where text is read, and nothing answered.")
+    accuracy_stderr: float | None = Field(description="Standard error, clustered by prompt.")
     accuracy_strict: float | None = Field(None, description="GSM8K: the number after ####.")
     format_rate: float | None = Field(description="Share of responses with an answer.")
     truncation_rate: float | None = Field(description="Share of responses cut off.")
     mean_length: float | None = Field(description="Mean response, tokens.")
-    check_rate: float | None = Field(description="Attempts with an honest check (miniature).")
-    attempts: float | None = Field(description="Mean attempts a response (miniature).")
+    check_rate: float | None = Field(description="Attempts with an honest check (of searchers).")
+    attempts: float | None = Field(description="Mean attempts a response (of searchers).")
     direct: float | None = Field(
         None, description="Mean share of the solver in the responses (`Samples.direct`)."
+    )
+    nats_per_token: float | None = Field(
+        None, description="Of a text that is read: minus the mean log-probability of its tokens."
+    )
+    nats_per_token_stderr: float | None = Field(
+        None, description="Standard error, clustered by passage."
+    )
+    perplexity: float | None = Field(None, description="e to the nats per token.")
+    bits_per_byte: float | None = Field(
+        None, description="The same in bits for each byte, which knows no tokens."
     )
     start: str | None = Field(
         None, description="What training started from; `base` where this is left out."

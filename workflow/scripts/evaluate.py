@@ -3,7 +3,8 @@
 Writes, for each checkpoint, `step<n>/<benchmark>.json` (sampled from the policy itself) and
 `step<n>/<benchmark>.paper.json` (the paper's validation sampling), each with its responses as
 Parquet beside it. The same random numbers serve all policies of a seed, prompt by prompt.
-The forgetting benchmark is scored as MMLU is: the likeliest of a question's choices counts.
+What is forgotten is scored as MMLU is: the likeliest of a question's choices counts. Of a text the
+likelihood is read.
 After a kill, the same command goes on after the last batch that was written in full.
 """
 
@@ -87,14 +88,21 @@ def run(options: Options) -> None:
                 engine.load(step(options.checkpoints, number))
                 loaded = number
             result = evaluation.evaluate(engine, job, plan, prompts[benchmark])
+            found = (
+                {"perplexity": f"{result.perplexity:.2f}"}
+                if result.accuracy is None
+                else {
+                    "accuracy": f"{result.accuracy:.3f}±{result.accuracy_stderr:.3f}",
+                    "length": result.mean_length,
+                    "checks": result.check_rate,
+                }
+            )
             log(
                 "evaluated",
                 step=number,
                 benchmark=benchmark,
                 sampling=plan.sampling,
-                accuracy=f"{result.accuracy:.3f}±{result.accuracy_stderr:.3f}",
-                length=result.mean_length,
-                checks=result.check_rate,
+                **found,
             )
             report(
                 options.progress,

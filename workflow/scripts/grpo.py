@@ -46,6 +46,7 @@ def run(options: Options) -> None:
             max_grad_norm=settings.max_grad_norm,
             seed=options.seed,
             hardware=options.hardware,
+            precision=options.precision,
         ),
         checkpoints=steps_to_publish(options),
         saving=saving,

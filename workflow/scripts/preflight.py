@@ -14,17 +14,24 @@ from pydantic import Field, Json
 from online_il.config.study import load
 from online_il.errors import ParameterError
 from online_il.files import write_text
-from online_il.preflight.machine import check_keys, check_programs, check_slurm
+from online_il.preflight.machine import (
+    check_gpus,
+    check_keys,
+    check_programs,
+    check_slurm,
+    gpus_here,
+)
 from online_il.preflight.memory import check_disk, check_memory
 from online_il.preflight.models import (
     check_context,
     check_ends,
     check_engine,
     check_files,
-    check_templates,
     check_tokenizers,
+    check_weights,
 )
 from online_il.preflight.report import Report
+from online_il.preflight.templates import check_templates
 from online_il.program.cli import ProgramOptions, main
 from online_il.program.dag import Job, graph_of_study, pending_jobs
 
@@ -57,16 +64,23 @@ def run(options: Options) -> None:
     else:
         jobs = pending_jobs(graph_of_study(options.config, options.overrides))
     report = Report()
+    here = study.hardware == "gpu" and options.slurm is None
+    gpus = gpus_here() if here else []
+    smallest = min(gpus, key=lambda gpu: gpu.gib, default=None)
     for task in tasks:
         check_keys(task, jobs, report)
         check_programs(study, task, report)
         folders = check_files(study, task, report)
+        check_weights(task, folders, report)
         check_tokenizers(task, folders, report, study.generation.engine)
         check_templates(task, folders, report)
         check_ends(task, folders, report)
         check_engine(study, task, folders, report)
         check_context(study, task, report)
-        check_memory(study, task, report)
+        check_memory(study, task, report, smallest)
+        # Without a number of cores jobs may run elsewhere, on a cluster that is not Slurm's.
+        if here and (gpus or options.cores is not None):
+            check_gpus(task, gpus, report)
     check_disk(study, tasks, jobs, options.results, report, options.cores)
     if options.slurm is not None:
         check_slurm(study, jobs, options.slurm, report)

@@ -45,6 +45,7 @@ def run(options: Options) -> None:
             max_grad_norm=settings.max_grad_norm,
             seed=options.seed,
             hardware=options.hardware,
+            precision=options.precision,
         ),
         micro_batch_size=settings.micro_batch_size,
         checkpoints=steps_to_publish(options),

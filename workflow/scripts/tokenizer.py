@@ -13,12 +13,15 @@ from online_il.program.cli import ProgramOptions, main
 
 class Options(ProgramOptions):
     settings: Json[Tokenizer] = Field(description="settings of the model, JSON")
+    place: str | None = Field(None, description="its folder")
+    content: str | None = Field(None, description="what is in its folder; a change reruns the rule")
     code: str | None = Field(None, description="hash of the code; a change of it reruns the rule")
     output: Path = Field(description="folder to write")
 
 
 def run(options: Options) -> None:
-    source = tokenizer_folder(options.settings)
+    folder = options.place or options.settings.folder
+    source = tokenizer_folder(options.settings.model_copy(update={"folder": folder}))
     files = sorted(source.glob("tokenizer*"))
     place = step(options.output)
     shutil.rmtree(options.output, ignore_errors=True)

@@ -63,7 +63,7 @@ class Watcher:
         return jobs
 
     def planned(self) -> dict[str, dict[str, Any]]:
-        """By rule, the `jobs` that this start has to do, and the `minutes` that each may take."""
+        """By rule, what `online_il.program.dag.write_start` wrote down of this start's jobs."""
         path = self.layout.pending
         try:
             if path.stat().st_mtime < self.started - 1:
@@ -73,17 +73,22 @@ class Watcher:
             return {}
 
     def seconds_left(self, cores: int) -> float | None:
-        """Work left over cores, from the pace of the jobs so far; None before any told its pace.
+        """Work left over cores, from the pace of the jobs so far.
 
-        A rule of which no job has told its pace is taken to need as much of its time limit as the
-        others do. The rules are added up, each as if its jobs alone ran side by side.
+        A rule of which no job has told its pace is taken to need what the study's plan expects
+        or, without a plan, its time limit: as much more or less as the others do. Before any job
+        told its pace this is what the plan says, and None without one. The rules are added up, each
+        as if its jobs alone ran side by side.
         """
         planned, known = self.planned(), self._durations()
-        limits = {rule: 60 * (row["minutes"] or 0) for rule, row in planned.items()}
-        shares = [seconds / limits[rule] for rule, seconds in known.items() if limits.get(rule)]
-        if not shares:
+        guessed = {rule: row["expected"] or 0.0 for rule, row in planned.items()}
+        paces = [1.0]
+        if not any(guessed.values()):
+            guessed, paces = {rule: 60 * (row["minutes"] or 0) for rule, row in planned.items()}, []
+        told = [seconds / guessed[rule] for rule, seconds in known.items() if guessed.get(rule)]
+        if not (told or paces):
             return None
-        expected = {rule: median(shares) * limit for rule, limit in limits.items()} | known
+        expected = {rule: median(told or paces) * guess for rule, guess in guessed.items()} | known
         waiting = {rule: row["jobs"] - self.finished[rule] for rule, row in planned.items()}
         seconds = {rule: count * expected[rule] for rule, count in waiting.items()}
         for name, numbers in self.running():
@@ -91,7 +96,7 @@ class Watcher:
             if rule in seconds:
                 seconds[rule] -= expected[rule] * numbers["done"] / numbers["total"]
         return sum(
-            max(0.0, seconds[rule]) / min(cores, count)
+            max(0.0, seconds[rule]) / min(max(1, cores // planned[rule]["threads"]), count)
             for rule, count in waiting.items()
             if count > 0
         )
@@ -121,8 +126,12 @@ class Watcher:
 
 
 def clock(seconds: float | None) -> str:
-    """Write `4:05`, or a question mark."""
-    return "?" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    """Write `4:05`, `11:04:05`, or a question mark."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def numbers_text(numbers: dict[str, Any]) -> str:

@@ -1,5 +1,5 @@
 -- How does accuracy grow with training? One row a checkpoint of a run, over its seeds.
--- Counts of training are means over seeds, since the base.
+-- Counts of training are means over seeds, since the base; perplexity is their geometric mean.
 CREATE VIEW curves AS
 SELECT
     task,
@@ -25,7 +25,10 @@ SELECT
     avg(mean_length) AS mean_length,
     avg(check_rate) AS check_rate,
     avg(attempts) AS attempts,
-    avg(direct) AS direct
+    avg(direct) AS direct,
+    avg(nats_per_token) AS nats_per_token,
+    exp(avg(nats_per_token)) AS perplexity,
+    avg(bits_per_byte) AS bits_per_byte
 FROM evaluations
 GROUP BY task, benchmark, sampling, run, step
 ORDER BY task, benchmark, sampling, run, step;

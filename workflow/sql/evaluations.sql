@@ -1,5 +1,6 @@
 -- What was measured: one row an evaluation (a checkpoint, a benchmark, a sampling).
 -- `file` is the evaluation's path under the results folder, without its extension.
+-- Where text is read, and nothing answered, accuracy is null; elsewhere the nats per token are.
 -- The types stand here, so that a column that is null in every file has its own type all the same.
 -- `start` is what a run was trained from, nothing for what starts from no policy of the study.
 CREATE TABLE evaluations AS
@@ -38,6 +39,10 @@ FROM read_json(
         check_rate: 'DOUBLE',
         attempts: 'DOUBLE',
         direct: 'DOUBLE',
+        nats_per_token: 'DOUBLE',
+        nats_per_token_stderr: 'DOUBLE',
+        perplexity: 'DOUBLE',
+        bits_per_byte: 'DOUBLE',
         start: 'VARCHAR',
         weights_hash: 'VARCHAR',
         prompts_hash: 'VARCHAR',

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from online_il.config.finetuning import Finetuning
-from online_il.config.hub import Model
+from online_il.config.hub import Model, Package
 from online_il.config.pretraining import Pretraining
 from online_il.config.random import RandomModel
 
@@ -25,10 +25,35 @@ class FurtherBase(Scratch):
 
 
 class Pretrained(Model):
-    """A base that comes from the hub, as it is or fine-tuned first."""
+    """A base that comes from the hub or a folder, as it is or fine-tuned first."""
 
-    kind: Literal["model"] = Field(description="A model of the hub.")
-    seed: int = Field(ge=0, description="Seed of its fine-tuning; one base serves all seeds.")
+    kind: Literal["model"] = Field(description="A model of the hub, or of a folder.")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of its fine-tuning; one base serves all seeds. Left out: each seed "
+        "fine-tunes a base of its own, and the two are a block.",
+    )
+    chat_template: str | None = Field(
+        None, description="File with a chat template (Jinja), where the model has none."
+    )
+    finetuning: Finetuning | None = Field(
+        None, description="Supervised training before everything else; none when left out."
+    )
+
+
+class PackageBase(Package):
+    """A base that a Python package carries, as it is or fine-tuned first."""
+
+    kind: Literal["package"] = Field(description="A model of a Python package.")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of its fine-tuning; one base serves all seeds. Left out: each seed "
+        "fine-tunes a base of its own, and the two are a block.",
+    )
     chat_template: str | None = Field(
         None, description="File with a chat template (Jinja), where the model has none."
     )
@@ -45,4 +70,4 @@ class RandomBase(RandomModel):
     )
 
 
-Base = Annotated[Scratch | Pretrained | RandomBase, Field(discriminator="kind")]
+Base = Annotated[Scratch | Pretrained | PackageBase | RandomBase, Field(discriminator="kind")]

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from online_il.config.hub import DataSet
-from online_il.config.miniature import Instances, MiniatureData
-from online_il.config.settings import Settings
+from online_il.config.knowledge import Benchmarked
+from online_il.config.miniature import EnglishData, Instances, MiniatureData
 
 
-class CountdownHub(Settings):
+class CountdownHub(Benchmarked):
     """The data of the paper's Countdown task (Appendix D.1): rows of the hub's data set."""
 
     kind: Literal["countdown"] = Field(description="Which data this is.")
@@ -22,7 +22,7 @@ class CountdownHub(Settings):
     data_seed: int = Field(ge=0, description="Seed of the instances that we generate.")
 
 
-class Gsm8k(Settings):
+class Gsm8k(Benchmarked):
     """The data of the GSM8K task (Appendix D.2), with MMLU for forgetting."""
 
     kind: Literal["gsm8k"] = Field(description="Which data this is.")
@@ -33,7 +33,7 @@ class Gsm8k(Settings):
     shots: int = Field(5, ge=0, description="Examples before each question of MMLU.")
 
 
-class DeepScaler(Settings):
+class DeepScaler(Benchmarked):
     """The data of the DeepScaleR task (Appendix D.2), with its two benchmarks."""
 
     kind: Literal["deepscaler"] = Field(description="Which data this is.")
@@ -42,7 +42,7 @@ class DeepScaler(Settings):
     math500: DataSet = Field(description="MATH-500: the benchmark math500.")
 
 
-class Aime(Settings):
+class Aime(Benchmarked):
     """The problems that two experts answer in the paper's Section 3.1.1; nothing is trained."""
 
     kind: Literal["aime"] = Field(description="Which data this is.")
@@ -51,5 +51,6 @@ class Aime(Settings):
 
 
 Data = Annotated[
-    MiniatureData | CountdownHub | Gsm8k | DeepScaler | Aime, Field(discriminator="kind")
+    MiniatureData | EnglishData | CountdownHub | Gsm8k | DeepScaler | Aime,
+    Field(discriminator="kind"),
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from online_il.benchmarks import FORGETTING
+from online_il.benchmarks import SCORED
 from online_il.config.mixture import MixtureExpert
 from online_il.config.partial import Refused, Stub, if_known, named, readable, spared
 from online_il.config.problem import Problem, repetitions, unknown
@@ -62,7 +62,7 @@ class Divergences(Settings):
     @spared
     def _benchmark_problems(self, tasks: list[Task]) -> Iterator[Problem]:
         keys, sampled = ("benchmark",), _sampled(tasks)
-        if self.benchmark in FORGETTING:
+        if self.benchmark in SCORED:
             message = "its choices are scored, and no response to it is drawn"
             yield Problem(keys, self.benchmark, message, f"name one of {', '.join(sampled)}")
             return
@@ -106,4 +106,4 @@ def _sampled(tasks: Iterable[Task]) -> list[str]:
     """Name the benchmarks of tasks with runs on which responses are drawn, as far as read."""
     trained = [task for task in tasks if if_known(task, "runs")]
     listed = [name for task in trained for _, name in readable(if_known(task, "benchmarks") or [])]
-    return list(dict.fromkeys(name for name in listed if name not in FORGETTING))
+    return list(dict.fromkeys(name for name in listed if name not in SCORED))

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from online_il.config.endpoint import Endpoint
-from online_il.config.hub import Model
+from online_il.config.hub import Model, Package
 from online_il.config.mixture import MixtureExpert
 from online_il.config.random import RandomModel
 from online_il.config.settings import Settings
@@ -30,11 +30,22 @@ class EndpointExpert(Endpoint):
 
 
 class ModelExpert(Model):
-    """A model of the hub that is no run of this study."""
+    """A model of the hub, or of a folder, that is no run of this study."""
 
     has_weights: ClassVar[bool] = True
     name: str = Field(pattern=NAME, description="Name that runs refer to.")
-    kind: Literal["model"] = Field(description="A model of the hub.")
+    kind: Literal["model"] = Field(description="A model of the hub, or of a folder.")
+    chat_template: str | None = Field(
+        None, description="File with a chat template (Jinja), where the model has none."
+    )
+
+
+class PackageExpert(Package):
+    """A model of a Python package that is no run of this study."""
+
+    has_weights: ClassVar[bool] = True
+    name: str = Field(pattern=NAME, description="Name that runs refer to.")
+    kind: Literal["package"] = Field(description="A model of a Python package.")
     chat_template: str | None = Field(
         None, description="File with a chat template (Jinja), where the model has none."
     )
@@ -48,7 +59,7 @@ class RandomExpert(RandomModel):
 
 
 Expert = Annotated[
-    Solver | EndpointExpert | ModelExpert | RandomExpert | MixtureExpert,
+    Solver | EndpointExpert | ModelExpert | PackageExpert | RandomExpert | MixtureExpert,
     Field(discriminator="kind"),
 ]
 """The class of an expert says by `has_weights` whether its next-token probabilities can be read."""

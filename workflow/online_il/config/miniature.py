@@ -1,9 +1,10 @@
-"""Settings of the data of the miniature, which no other data change."""
+"""Settings of the data that are generated: the miniature's, and Countdown in English."""
 
 from typing import Literal
 
 from pydantic import Field
 
+from online_il.config.knowledge import Benchmarked
 from online_il.config.settings import Settings
 
 Bounds = tuple[int, int]
@@ -24,10 +25,10 @@ class Facts(Settings):
     choices: int = Field(gt=1, description="Choices a fact, one of them right.")
 
 
-class MiniatureData(Settings):
-    """Countdown in small: generated instances in the miniature's own language of words."""
+class Generated(Settings):
+    """Countdown in small: instances that are generated, and how they are split."""
 
-    kind: Literal["miniature"] = Field(description="Countdown in small, generated.")
+    kind: str
     operators: str = Field(pattern=r"^[-+*/]+$", description="Operators of the expressions.")
     value_range: Bounds | None = Field(
         None, description="Bounds of every intermediate value; none when left out."
@@ -45,4 +46,16 @@ class MiniatureData(Settings):
     validation: int = Field(gt=1, description="Prompts on which learning rates are chosen.")
     id: int = Field(gt=1, description="In-distribution test prompts (Figure 1).")
     ood: int = Field(gt=1, description="Out-of-distribution test prompts (Figure 2).")
+
+
+class MiniatureData(Generated):
+    """Countdown in small: generated instances in the miniature's own language of words."""
+
+    kind: Literal["miniature"] = Field(description="Countdown in small, generated.")
     facts: Facts = Field(description="The forgetting benchmark.")
+
+
+class EnglishData(Generated, Benchmarked):
+    """The same instances asked in English, in the chat template of a pretrained model."""
+
+    kind: Literal["english"] = Field(description="Countdown in small, asked in English.")

@@ -5,7 +5,7 @@ Each check ends where it needs what a class refuses (`partial.spared`).
 
 from collections.abc import Iterator
 
-from online_il.benchmarks import FORGETTING
+from online_il.benchmarks import SCORED
 from online_il.config.experts import Solver
 from online_il.config.mixture import MixtureExpert
 from online_il.config.partial import if_known, names_of, spared
@@ -54,7 +54,7 @@ def _plain_problems(task: Task, name: str, key: str, plain: float) -> Iterator[P
 
 @spared
 def _unsampled_problems(task: Task, name: str) -> Iterator[Problem]:
-    if all(one in FORGETTING for one in task.benchmarks):
+    if all(one in SCORED for one in task.benchmarks):
         message = f"none of these is sampled, and the mixture {name} scores no choices"
         yield Problem(("benchmarks",), task.benchmarks, message, "add one that is sampled")
 
@@ -103,13 +103,15 @@ def _needless_problems(task: Task, mixture: MixtureExpert, key: str) -> Iterator
 @spared
 def _solver_problems(task: Task, mixture: MixtureExpert) -> Iterator[Problem]:
     solvers = _solvers(task, mixture)
-    if solvers and task.base is not None and task.base.kind != "scratch":
+    if not solvers or task.base is None or task.data.kind == "english":
+        return
+    if task.base.kind != "scratch":
         yield Problem(
             ("parts", solvers[0]),
             mixture.parts[solvers[0]],
             "the solver writes the tokens of a base that is trained here, and this base is of kind "
             f"{task.base.kind}",
-            "mix models, or let the base be of kind scratch",
+            "mix models, let the base be of kind scratch, or use data of kind english",
         )
 
 

@@ -13,7 +13,7 @@ from online_il.config.settings import Settings
 TOLERANCE = 1e-6
 """How far weights may sum from one, for thirds have no last digit."""
 LARGEST_VOCABULARY = 8192
-"""Tokens up to which a mixture can be distilled: TRL reads it through a square of them (256 MB)."""
+"""Tokens up to which TRL's loss reads a mixture: through a square of them (256 MB)."""
 
 
 LEAST_WEIGHT = 1e-9

@@ -52,6 +52,11 @@ class TaskTokens(Settings):
 class Plan(Settings):
     """What the planner assumes; nothing that is trained or measured follows from it."""
 
+    device: Literal["GPU", "core"] = Field(
+        "GPU",
+        description="What works: a GPU, or a core of a CPU, of which a job has as many as threads. "
+        "What is said here of a GPU is then said of a core.",
+    )
     gpu: str = Field(min_length=1, description="Name of the GPU that is assumed.")
     gpu_memory_gib: float = Field(gt=0, description="Its memory, GiB.")
     peak_tflops: float = Field(gt=0, description="Its peak in bfloat16, dense, TFLOP/s.")
@@ -73,7 +78,7 @@ class Plan(Settings):
     )
     tokens: dict[str, TaskTokens] = Field(description="Mean lengths, by name of the task.")
     models: dict[str, ModelShape] = Field(
-        {}, description="Shapes of models of the hub, by repo, for when they are not in its cache."
+        {}, description="Shapes of models by repo, package or folder, for when they are not here."
     )
     tasks: list[str] | None = Field(
         None, min_length=1, description="Tasks to plan for; all when left out."
@@ -81,6 +86,11 @@ class Plan(Settings):
     seeds: list[int] | None = Field(
         None, min_length=1, description="Seeds to plan for; all when left out."
     )
+
+    @property
+    def hours(self) -> str:
+        """Name the unit of work."""
+        return f"{self.device}-hours"
 
     def problems_among(self, tasks: list[Task]) -> Iterator[Problem]:
         """Tell what is wrong between the plan and the study's tasks."""

@@ -31,6 +31,10 @@ class Task(Protocol):
         """What checkpoints are evaluated on."""
 
     @property
+    def data(self) -> Any:
+        """The prompts."""
+
+    @property
     def base(self) -> Any:
         """How the base is made."""
 

@@ -43,6 +43,12 @@ class Study(Settings):
         description="cpu: single precision, one process; gpu: bfloat16, gradient checkpointing, "
         "one process a GPU.",
     )
+    precision: Literal["single", "mixed"] = Field(
+        "single",
+        description="Arithmetic of training on a CPU, from a base that is pretrained. mixed: "
+        "bfloat16 with single-precision weights, faster where the processor multiplies bfloat16 "
+        "(AVX512-BF16, AMX) and far slower elsewhere; GPUs always train so.",
+    )
     save_minutes: float = Field(
         10, ge=0, description="Longest time between two checkpoints that a training goes on from."
     )

@@ -144,8 +144,10 @@ class Task(Settings):
     def problems(self) -> Iterator[Problem]:
         yield from _seed_problems(self)
         yield from self._benchmark_problems()
+        yield from self._row_problems()
         yield from self._name_problems()
         yield from self._base_problems()
+        yield from self._finetuning_problems()
         yield from self._further_base_problems()
         yield from self._solver_problems()
         yield from self._run_problems()
@@ -156,6 +158,23 @@ class Task(Settings):
         if self.base is None and self.runs:
             message = "the task has runs, which start from a base"
             yield Problem((BASE,), self.given(BASE), message, "add a base, or remove the runs")
+        if getattr(self.base, "kind", "") == "scratch" and self.data.kind != "miniature":
+            message = "a base from scratch speaks the miniature's language alone"
+            remedy = "use a model, or data of kind miniature"
+            yield Problem((BASE, "kind"), "scratch", message, remedy)
+
+    @spared
+    def _finetuning_problems(self) -> Iterator[Problem]:
+        """Tell of traces of other data, and of bases that no seed makes."""
+        if self.base is None:
+            return
+        if self.finetuning and self.finetuning.traces and self.data.kind != "english":
+            message = "the searcher's traces are those of Countdown in English"
+            keys = (BASE, "finetuning", "traces")
+            yield Problem(keys, ABSENT, message, "give a dataset, or use data of kind english")
+        if not self.finetuning and self.base.kind != "scratch" and self.base.seed is None:
+            message = "nothing is fine-tuned, so that all seeds have one base"
+            yield Problem((BASE, "seed"), self.base.given("seed"), message, "write seed: 1")
 
     @spared
     def _further_base_problems(self) -> Iterator[Problem]:
@@ -167,12 +186,12 @@ class Task(Settings):
     @spared
     def _solver_problems(self) -> Iterator[Problem]:
         for index, expert in enumerate(self.experts):
-            if isinstance(expert, Solver) and self.data.kind != "miniature":
+            if isinstance(expert, Solver) and self.data.kind not in ("miniature", "english"):
                 yield Problem(
                     ("experts", index, "kind"),
                     expert.kind,
-                    "the exact solver answers the miniature's prompts alone",
-                    "use an endpoint or a model, or data of kind miniature",
+                    "the exact solver answers the prompts of generated data alone",
+                    "use an endpoint or a model, or data of kind miniature or english",
                 )
 
     @spared
@@ -192,11 +211,35 @@ class Task(Settings):
     @spared
     def _benchmark_problems(self) -> Iterator[Problem]:
         yield from repetitions(self.benchmarks, ("benchmarks",))
-        known = benchmarks.of_data(self.data.kind)
+        known = self._there()
         for index, name in readable(self.benchmarks):
             if name not in known:
                 message = "the task's data have no such benchmark"
-                yield unknown(("benchmarks", index), name, message, known)
+                if name in benchmarks.OPTIONAL and name in type(self.data).model_fields:
+                    remedy = f"add `{name}` to the task's data, or remove it here"
+                    yield Problem(("benchmarks", index), name, message, remedy)
+                else:
+                    yield unknown(("benchmarks", index), name, message, known)
+        if self.benchmarks and all(name in benchmarks.LANGUAGE for name in self.benchmarks):
+            message = "no answer of a policy is measured by these"
+            yield Problem(("benchmarks",), self.benchmarks, message, "add one that has answers")
+
+    def _there(self) -> list[str]:
+        """List the benchmarks that the data have. Raises `Refused` where that cannot be read."""
+        optional = [n for n in benchmarks.OPTIONAL if getattr(self.data, n, None) is not None]
+        return [*benchmarks.of_data(self.data.kind), *optional]
+
+    @spared
+    def _row_problems(self) -> Iterator[Problem]:
+        """Tell of limits of benchmarks that the data lack, or count themselves."""
+        known = self._there()
+        for name, count in getattr(self.data, "rows", {}).items():
+            keys, own = ("data", "rows", name), getattr(self.data, name, None)
+            if name not in known:
+                yield unknown(keys, name, "the task's data have no such benchmark", known)
+            elif isinstance(own, int):
+                message = f"the data's own `{name}` says how many there are, {own}"
+                yield Problem(keys, count, message, f"remove it, or lower `{name}`")
 
     def _name_problems(self) -> Iterator[Problem]:
         places = [

@@ -1,12 +1,17 @@
 """Prices the jobs of the DAG, and finds those that a figure depends on."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from statistics import mean
 
 import networkx as nx
 
 from online_il.config.plan import Plan
 from online_il.config.study import Study
 from online_il.cost.rules import COSTS, Policy, Work
+from online_il.errors import InputError
 from online_il.program.dag import Job
 
 FIGURES = {
@@ -27,6 +32,7 @@ class Cost:
 
     work: Work
     gpus: int
+    """The GPUs it asks for; cores, where the plan counts those."""
     limit_hours: float
     """Its time limit at the first attempt, hours."""
     gpu_hours: float
@@ -53,8 +59,28 @@ def cost_of(job: Job, study: Study, plan: Plan) -> Cost:
     if resources is None:
         return Cost(work, gpus=0, limit_hours=0.0, gpu_hours=0.0)
     asked = getattr(task.resources, resources)
-    hours = gpu_hours(plan, work) if asked.gpu else 0.0
-    return Cost(work, gpus=asked.gpu, limit_hours=asked.runtime / 60, gpu_hours=hours)
+    devices = asked.gpu if plan.device == "GPU" else asked.threads
+    hours = gpu_hours(plan, work) if devices else 0.0
+    return Cost(work, gpus=devices, limit_hours=asked.runtime / 60, gpu_hours=hours)
+
+
+def expected_seconds(
+    study: Study, jobs: Iterable[Job], cores: int | None = None
+) -> dict[str, float]:
+    """Give, by rule, the mean time that a study's plan expects of some jobs, seconds.
+
+    No job has more than the `cores` that a start is given. Rules whose models have no known shape
+    are left out, and so are all without a plan.
+    """
+    found: dict[str, list[float]] = defaultdict(list)
+    for job in jobs:
+        if study.plan is not None and job.rule in COSTS:
+            with suppress(InputError):
+                cost = cost_of(job, study, study.plan)
+                of_cores = study.plan.device == "core" and cores is not None
+                devices = min(cost.gpus, cores or 1) if of_cores else cost.gpus
+                found[job.rule].append(3600 * cost.gpu_hours / max(1, devices))
+    return {rule: mean(seconds) for rule, seconds in found.items()}
 
 
 def costs_of(study: Study, plan: Plan, graph: nx.DiGraph) -> dict[Job, Cost]:

@@ -113,8 +113,8 @@ def _teacher_bytes(teacher: ModelShape, student: ModelShape, alone: bool, gpus: 
     return number * (parameters(teacher) / gpus + gathered)
 
 
-def vllm_least(shape: ModelShape, *, gpus: int, length: int) -> float:
-    """Estimate the bytes of a GPU that vLLM needs to start: weights and one longest sequence.
+def generation_least(shape: ModelShape, *, gpus: int, length: int) -> float:
+    """Estimate the bytes of a GPU that an engine needs at least: weights and one longest sequence.
 
     Weights in bfloat16 and the cache of `length` tokens, cut over the GPUs, and 2 GiB for the rest.
     """

@@ -19,9 +19,9 @@ HEAD = list(PlannedRuns.to_schema().columns)
 def figure_sentences(totals: Totals, plan: Plan) -> list[str]:
     """Say what each figure costs alone, and everything together."""
     found = totals["figure"].items()
-    listed = [sentence(f"{FIGURES[name]} alone", sums, plan.gpu_price) for name, sums in found]
-    listed.append("Figure 4 and the theory cost no GPU-hour and no API token.")
-    return [*listed, sentence("Everything", totals["all"]["everything"], plan.gpu_price)]
+    listed = [sentence(f"{FIGURES[name]} alone", sums, plan) for name, sums in found]
+    listed.append(f"Figure 4 and the theory cost no {plan.device}-hour and no API token.")
+    return [*listed, sentence("Everything", totals["all"]["everything"], plan)]
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
@@ -43,8 +43,8 @@ def _cell(name: str, value: Any) -> str:
 
 def totals_rows(totals: Totals, plan: Plan) -> tuple[list[str], list[list[str]]]:
     """Give head and rows of the totals; M are millions of tokens, GPUs those of one job."""
-    head = ["", "jobs", "GPUs", "GPU-hours", "M generated", "M trained", "M API", "API $"]
-    head += [] if plan.gpu_price is None else ["GPU $"]
+    head = ["", "jobs", f"{plan.device}s", plan.hours, "M generated", "M trained", "M API", "API $"]
+    head += [] if plan.gpu_price is None else [f"{plan.device} $"]
     rows = []
     for group in ("task", "seed", "all"):
         for name, sums in totals[group].items():

@@ -30,6 +30,10 @@ from online_il.methods import METHODS
 
 PROMPTS = {"gsm8k": 1_319, "mmlu": 14_042, "aime2024": 30, "aime2025": 30, "math500": 500}
 """Prompts of the public benchmarks: their test sets' sizes."""
+QUESTIONS, QUESTION_TOKENS = 322, 24
+"""Of the benchmark knowledge: how many, and the tokens of a question with its four ends."""
+PASSAGES, TOKENS_A_WORD = 86, 1.3
+"""Of the benchmark prose with its own text: how many; tokens for a word of it."""
 
 
 class Work(NamedTuple):
@@ -224,7 +228,8 @@ def _compared(policy: Policy) -> tuple[int, int]:
     assert policy.study.discrepancy is not None
     pairs = (pair for pair in policy.study.discrepancy.models if pair.task == policy.task.name)
     pair = next(pair for pair in pairs if policy.name in (pair.expert, pair.student))
-    return sum(_prompts(policy.task, name) for name in policy.task.benchmarks), pair.responses
+    sampled = [name for name in policy.task.benchmarks if name not in benchmarks.SCORED]
+    return sum(_prompts(policy.task, name) for name in sampled), pair.responses
 
 
 def _generated(policy: Policy, count: int, read: int) -> Work:
@@ -263,10 +268,10 @@ def evaluate(policy: Policy) -> Work:
     compute, generated = 0.0, 0.0
     for benchmark in task.benchmarks:
         prompts = _prompts(task, benchmark)
-        if benchmark in benchmarks.FORGETTING:
+        if benchmark in benchmarks.SCORED:
             if is_mixture:
                 continue
-            length = lengths.choice_tokens or lengths.prompt_tokens
+            length = _scored_tokens(task, benchmark, lengths)
             compute += forward_flops(policy.shape, checkpoints * prompts * length, length)
             continue
         each = settings.count(benchmark, last=False)
@@ -313,10 +318,24 @@ def divergence(policy: Policy) -> Work:
 
 def _prompts(task: Task, benchmark: str) -> int:
     """Count the prompts of a benchmark."""
+    data = task.data
+    if limit := getattr(data, "rows", {}).get(benchmark):
+        return int(limit)
     if benchmark in PROMPTS:
         return PROMPTS[benchmark]
-    data = task.data
+    if benchmark in benchmarks.OPTIONAL:
+        return PASSAGES if benchmark in benchmarks.LANGUAGE else QUESTIONS
     return int(data.facts.count if benchmark == "forgetting" else getattr(data, benchmark))  # type: ignore[union-attr]
+
+
+def _scored_tokens(task: Task, benchmark: str, lengths: TaskTokens) -> int:
+    """Estimate what is read of a prompt of which likelihoods are asked, tokens."""
+    if benchmark in benchmarks.LANGUAGE:
+        text = task.data.prose  # type: ignore[union-attr]
+        return round((text.words + text.context) * TOKENS_A_WORD)  # type: ignore[union-attr]
+    if benchmark in benchmarks.OPTIONAL:
+        return QUESTION_TOKENS
+    return lengths.choice_tokens or lengths.prompt_tokens
 
 
 def nothing(policy: Policy) -> Work:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from online_il.config.architecture import Architecture
-from online_il.config.hub import Model
+from online_il.config.hub import Model, Package
 from online_il.config.plan import ModelShape, Plan
 from online_il.errors import InputError
+from online_il.packaged import wheels
 
 FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 BYTE_VOCABULARY = 259  # 256 bytes and three special tokens (models.byte_tokenizer).
@@ -59,7 +60,7 @@ def cache_bytes(shape: ModelShape) -> int:
 def of_config(config: Mapping[str, Any], name: str) -> ModelShape:
     """Read the shape that a config.json describes. Raises `InputError` for other families."""
     family = config.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise InputError(f"{name}: model_type {family!r} has no size here; known are {known}")
     try:
@@ -113,23 +114,29 @@ def of_model(model: object, plan: Plan | None) -> ModelShape:
         from online_il.tasks.miniature import VOCABULARY
 
         return of_architecture(model.architecture, len(VOCABULARY), model.max_length)
-    if not isinstance(model, Model):
+    if not isinstance(model, Model | Package):
         raise InputError(f"{type(model).__name__}: has no weights and no shape")
     config = config_json(model)
     if config is not None:
-        return of_config(config, model.repo)
-    if plan is not None and model.repo in plan.models:
-        return plan.models[model.repo]
-    raise InputError(
-        f"model {model.repo}@{model.revision}: its shape is not known; add it to plan.models, or "
-        "run `make download-paper`"
-    )
-
-
-def config_json(model: Model) -> dict[str, Any] | None:
-    """Read the local copy's config.json; None where there is no such file or no JSON in it."""
+        return of_config(config, model.short)
+    if plan is not None and model.short in plan.models:
+        return plan.models[model.short]
+    remedy = f"model {model.called}: its shape is not known; add it to plan.models, or "
+    if isinstance(model, Package):
+        raise InputError(remedy + "fetch it: workflow/scripts/download.py --config <yours>")
     if model.folder is not None:
+        raise InputError(remedy + "correct `folder`")
+    raise InputError(remedy + "run `make download-paper`")
+
+
+def config_json(model: Model | Package) -> dict[str, Any] | None:
+    """Read the local copy's config.json; None where there is no such file or no JSON in it."""
+    if isinstance(model, Package):
+        path = wheels.model_place(model) / "config.json"
+    elif model.folder is not None:
         path = Path(model.folder) / "config.json"
+    elif model.repo is None:
+        return None
     else:
         from huggingface_hub import try_to_load_from_cache
 
@@ -144,6 +151,6 @@ def json_of(path: Path) -> dict[str, Any]:
     """Read a file of JSON; an empty mapping where there is none, or another value in it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

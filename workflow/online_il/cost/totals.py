@@ -7,6 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from online_il.config.plan import Plan
 from online_il.config.study import Study
 from online_il.cost.jobs import Cost, bases_of
 from online_il.program.dag import Job
@@ -112,11 +113,11 @@ def totals(study: Study, costs: Costs, figures: Figures) -> dict[str, dict[str, 
     }
 
 
-def sentence(name: str, sums: dict[str, Any], gpu_price: float | None) -> str:
+def sentence(name: str, sums: dict[str, Any], plan: Plan) -> str:
     """Say in words what a figure costs."""
-    words = f"{name} costs {sums['gpu_hours']:,.0f} GPU-hours"
-    if gpu_price is not None:
-        words += f" (${sums['gpu_hours'] * gpu_price:,.0f})"
+    words = f"{name} costs {sums['gpu_hours']:,.0f} {plan.hours}"
+    if plan.gpu_price is not None:
+        words += f" (${sums['gpu_hours'] * plan.gpu_price:,.0f})"
     if sums["api_response"]:
         asked = (sums["api_prompt"] + sums["api_response"]) / 1e6
         price = f"${sums['api_cost']:,.2f}" if sums["api_cost"] else "an unknown price"

@@ -26,6 +26,8 @@ from online_il.statistics.errors import clustered_stderr
 Array = NDArray[np.float64]
 ROWS_AT_ONCE = 32
 """Responses that a policy reads side by side, at most: with 256 a token takes twice the time."""
+NUMBERS_AT_ONCE = 2**25
+"""Probabilities that a policy gives at once, at most, 128 MiB; one response alone may take more."""
 
 
 class Compared(NamedTuple):
@@ -55,7 +57,7 @@ def compared(
 ) -> Compared:
     """Log-probabilities of the responses of `own` under it and under `other`."""
     found = np.empty((3, len(prompts)))
-    for rows, batch in _batches(prompts, responses, batch_size):
+    for rows, batch in _batches(prompts, responses, batch_size, own.width):
         own_B_C_V, other_B_C_V = own.logp(batch), other.logp(batch)
         mask_B_C = batch.response_mask_B_C.to(own_B_C_V.device)
         kl_B_C = next_token_kl(own_B_C_V, other_B_C_V).masked_fill(mask_B_C == 0, 0.0)
@@ -100,18 +102,20 @@ def shares_of(
 ) -> Array:
     """Posterior (N, K) of a mixture's parts given each whole response; a row sums to one."""
     found = np.empty((len(prompts), len(mixture.parts)))
-    for rows, batch in _batches(prompts, responses, batch_size):
+    for rows, batch in _batches(prompts, responses, batch_size, mixture.width):
         found[rows] = mixture.shares(batch).cpu()
     return found
 
 
 def _batches(
-    prompts: Sequence[Ids], responses: Sequence[Ids], batch_size: int
+    prompts: Sequence[Ids], responses: Sequence[Ids], batch_size: int, width: int
 ) -> list[tuple[list[int], Batch]]:
     """Numbers of rows and their batch; responses of like length together."""
+    longest = max([1, *map(len, responses)])
+    at_once = max(1, min(batch_size, ROWS_AT_ONCE, NUMBERS_AT_ONCE // (longest * width)))
     return [
         (rows, batch_of([prompts[row] for row in rows], [responses[row] for row in rows]))
-        for rows in batches(responses, min(batch_size, ROWS_AT_ONCE))
+        for rows in batches(responses, at_once)
     ]
 
 

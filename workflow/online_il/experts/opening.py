@@ -11,12 +11,13 @@ import pandas as pd
 from online_il.config.generation import Generation
 from online_il.config.mixture import MixtureExpert
 from online_il.config.sampling import Sampling
+from online_il.ends import chat_template
 from online_il.errors import InputError
 from online_il.experts.divergence import shares_of
 from online_il.experts.mixture import Mixture, Part
 from online_il.experts.model import open_model
 from online_il.experts.policy import Policy
-from online_il.experts.solver import Solver
+from online_il.experts.solver import Answers, Solver, in_english, in_words
 from online_il.files import write_json
 from online_il.generation.engines import Engine, open_engine
 from online_il.generation.response import Response
@@ -46,13 +47,20 @@ def open_mixture(
         else:
             assert settings.fallback is not None, "the checks ask for one beside the solver"
             policy = Solver(
-                tokens.vocabulary(),
+                answers_in(tokens),
                 tokens.ends,
                 smoothing=settings.smoothing,
                 fallback=known[settings.fallback],
             )
         parts.append(Part(name, policy, weight, name == settings.learnable))
     return Mixture(settings.name, parts)
+
+
+def answers_in(tokens: Tokens) -> Answers:
+    """The solver's answers as policies of these tokens are asked: in words, or in a chat."""
+    if chat_template(tokens.policy) is None:
+        return in_words(tokens.vocabulary(), tokens.ends)
+    return in_english(tokens)
 
 
 def _check_vocabularies(policies: Mapping[str, Path]) -> None:

@@ -1,8 +1,10 @@
-"""The exact solver of the miniature as a policy with next-token probabilities.
+"""The exact solver as a policy with next-token probabilities, in any vocabulary.
 
 It answers a prompt at once, with one of the distinct expressions that solve it, all equally likely.
-The token sequences of these responses form a tree. A prefix is on the tree where one of them begins
-with it. The policy is defined by its conditionals, each of which sums to one:
+The token sequences of these responses form a tree, whether a token is a word, as in the miniature
+(`in_words`), or a piece of one, as in a pretrained model (`in_english`). A prefix is on the tree
+where one of them begins with it. The policy is defined by its conditionals, each of which sums to
+one:
 
 - on the tree, (1 - smoothing) times the share of the sequences that go on with a token, plus
   `smoothing` spread evenly over all V tokens of the vocabulary;
@@ -14,64 +16,59 @@ n * smoothing. Sampling follows these conditionals, the slips among them.
 """
 
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from online_il.ends import trained_end
 from online_il.errors import InputError, ParameterError
 from online_il.experts.policy import Batch, Ids, Key, Policy, own_numbers
+from online_il.generation.tokens import Tokens
+from online_il.tasks import english, miniature
 from online_il.tasks.countdown import Instance
-from online_il.tasks.miniature import solver_responses
 
 TREE_STREAM = 2
 """Names the random numbers of the tokens on the tree."""
 
 Tree = dict[tuple[int, ...], dict[int, float]]
 """For each prefix on the tree the share of the sequences that go on with each token."""
+Answers = Callable[[Ids], Sequence[Ids]]
+"""The token ids of all responses to a prompt's. Raises `InputError` for a prompt without any."""
 
 
 class Solver:
     """A `Policy`: the exact solver with smoothing, and a fallback off its tree.
 
-    `vocabulary` gives each word of the miniature its id, and `ends` are the ids that end a
-    response. Raises `ParameterError` for a smoothing that is not within 0 and 1 (neither of them)
-    and `InputError` for a vocabulary without the miniature's words.
+    `answers` are `in_words` or `in_english`, and `ends` are the ids that end a response. Raises
+    `ParameterError` for a smoothing that is not within 0 and 1 (neither of them).
     """
 
     def __init__(
-        self,
-        vocabulary: Mapping[str, int],
-        ends: Sequence[int],
-        *,
-        smoothing: float,
-        fallback: Policy,
+        self, answers: Answers, ends: Sequence[int], *, smoothing: float, fallback: Policy
     ) -> None:
         if not 0 < smoothing < 1:
             raise ParameterError(
                 f"smoothing is {smoothing:g}; choose one above 0 and below 1, for with 0 some "
                 "responses have no probability, and a divergence from them is infinite"
             )
-        self._ids = dict(vocabulary)
-        self._words = {index: word for word, index in vocabulary.items()}
+        self._answers = answers
         self._ends = frozenset(ends)
         self._smoothing = smoothing
         self._trees: dict[tuple[int, ...], Tree] = {}
         self.fallback = fallback
         self.width = fallback.width
-        if self._token("<eos>") not in self._ends:
-            raise InputError("<eos>, which ends the solver's answers, ends no response of the base")
 
     def tree(self, prompt: Ids) -> Tree:
         """The tree of a prompt's responses. Raises `InputError` for a prompt without any."""
         prompt = tuple(prompt)
         if prompt not in self._trees:
             counts: dict[tuple[int, ...], Counter[int]] = {}
-            for response in self._responses(prompt):
-                ids = [self._token(word) for word in response.split()]
+            for ids in map(tuple, self._answers(prompt)):
                 for place, token in enumerate(ids):
-                    counts.setdefault(tuple(ids[:place]), Counter())[token] += 1
+                    counts.setdefault(ids[:place], Counter())[token] += 1
             self._trees[prompt] = {
                 prefix: {token: count / after.total() for token, count in after.items()}
                 for prefix, after in counts.items()
@@ -147,26 +144,55 @@ class Solver:
                 break
         return response
 
-    def _responses(self, prompt: tuple[int, ...]) -> tuple[str, ...]:
-        text = " ".join(self._words.get(index, f"<{index}>") for index in prompt)
-        begin, *words, colon = text.split() if len(prompt) > 1 else ("", "")
-        numbers, mark, target = words[:-2], words[-2:-1], words[-1:]
-        known = [*numbers, *target]
-        if (begin, mark, colon) != ("<bos>", ["T"], ":") or not all(w.isdecimal() for w in known):
-            raise InputError(
-                f"the prompt {text!r} is no Countdown of the miniature, and the solver answers no "
-                "other; ask it about prompts of the train, id and ood splits"
-            )
-        try:
-            return solver_responses(Instance(tuple(map(int, numbers)), int(target[0])))
-        except ValueError as error:
-            raise InputError(f"the prompt {text!r}: {error}; ask about solvable prompts") from None
 
-    def _token(self, word: str) -> int:
-        """The id of a word. Raises `InputError` where the vocabulary lacks it."""
-        if word not in self._ids:
+def in_words(vocabulary: Mapping[str, int], ends: Sequence[int]) -> Answers:
+    """The solver's answers in the words of the miniature, whose ids `vocabulary` gives.
+
+    Raises `InputError` for a vocabulary without those words, or whose <eos> ends no response.
+    """
+    words = {index: word for word, index in vocabulary.items()}
+
+    def token(word: str) -> int:
+        if word not in vocabulary:
             raise InputError(
                 f"the vocabulary has no token {word!r}, with which the solver answers; mix the "
                 "solver with policies of the miniature's vocabulary"
             )
-        return self._ids[word]
+        return vocabulary[word]
+
+    def answers(prompt: Ids) -> list[list[int]]:
+        text = " ".join(words.get(index, f"<{index}>") for index in prompt)
+        asked = re.fullmatch(r"<bos> ((?:\d+ )*)T (\d+) :", text)
+        instance = asked and Instance(tuple(map(int, asked[1].split())), int(asked[2]))
+        responses = _responses(instance, text, miniature.solver_responses)
+        return [[token(word) for word in response.split()] for response in responses]
+
+    if token("<eos>") not in ends:
+        raise InputError("<eos>, which ends the solver's answers, ends no response of the base")
+    return answers
+
+
+def in_english(tokens: Tokens) -> Answers:
+    """The solver's answers in English, in the tokens of a policy, with the end that it learned."""
+    end = trained_end(tokens.policy, conversation=True)
+
+    def answers(prompt: Ids) -> list[list[int]]:
+        text = tokens.text(prompt)
+        responses = _responses(english.instance_of(text), text, english.solver_responses)
+        return [[*tokens.encode(response), end] for response in responses]
+
+    return answers
+
+
+def _responses(
+    instance: Instance | None, text: str, solved: Callable[[Instance], tuple[str, ...]]
+) -> tuple[str, ...]:
+    if instance is None:
+        raise InputError(
+            f"the prompt {text!r} is no Countdown that is generated here, and the solver answers "
+            "no other; ask it about prompts of the train, id and ood splits"
+        )
+    try:
+        return solved(instance)
+    except ValueError as error:
+        raise InputError(f"the prompt {text!r}: {error}; ask about solvable prompts") from None

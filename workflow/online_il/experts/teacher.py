@@ -4,8 +4,9 @@ TRL 1.16 never asks a teacher for logits: it takes the hidden states of the teac
 and projects them with its output embeddings, a piece of the vocabulary at a time. Here the "hidden
 states" are the policy's log-probabilities and the projection is the identity, so that what TRL
 compares with the student is the policy exactly. The identity has V * V numbers: for vocabularies
-of a few thousand tokens, such as the miniature's, that costs nothing; larger ones are refused.
-A loss of our own reads the same log-probabilities as the logits of `forward`.
+of a few thousand tokens, such as the miniature's, that costs nothing. Policies of larger ones have
+none, and our own loss compares their log-probabilities (`online_il.training.imitation`). So it does
+where training computes in bfloat16, to which TRL would round them: 5.54 nats are then 5.53 or 5.56.
 """
 
 from types import SimpleNamespace
@@ -23,29 +24,25 @@ from online_il.experts.policy import Batch, Policy
 class Teacher(nn.Module):
     """A `Policy` without weights of its own to train, in the shape that TRL asks of a model.
 
-    Raises `InputError` for a vocabulary of more than `LARGEST_VOCABULARY` tokens.
+    `single` says whether training computes in single precision.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, *, single: bool = True) -> None:
         super().__init__()
-        if policy.width > LARGEST_VOCABULARY:
-            raise InputError(
-                f"this expert has {policy.width} tokens, and TRL's loss reads an expert that is no "
-                f"single model through a square of them: at most {LARGEST_VOCABULARY}; imitate "
-                "one of its parts that is a model, or use sft on its samples"
-            )
         self.config = PretrainedConfig(vocab_size=policy.width)
         self._policy = policy
-        self._identity = nn.Linear(policy.width, policy.width, bias=False)
-        self._identity.weight = nn.Parameter(torch.eye(policy.width), requires_grad=False)
+        self._identity: nn.Linear | None = None
+        if single and policy.width <= LARGEST_VOCABULARY:
+            self._identity = nn.Linear(policy.width, policy.width, bias=False)
+            self._identity.weight = nn.Parameter(torch.eye(policy.width), requires_grad=False)
 
     @property
     def base_model(self) -> Any:
         """What TRL calls for hidden states: here for log-probabilities."""
         return self._states
 
-    def get_output_embeddings(self) -> nn.Linear:
-        """The identity, which leaves log-probabilities as they are."""
+    def get_output_embeddings(self) -> nn.Linear | None:
+        """The identity, which leaves log-probabilities as they are; None for a large vocabulary."""
         return self._identity
 
     def forward(
@@ -65,14 +62,15 @@ class Teacher(nn.Module):
         token nothing is asked: zeros stand there.
         """
         start = input_ids.shape[1] - logits_to_keep + 1
-        logp_B_C_V = self._policy.logp(
-            Batch(
-                input_ids[:, :start],
-                attention_mask[:, :start],
-                input_ids[:, start:],
-                attention_mask[:, start:],
-            )
+        batch = Batch(
+            input_ids[:, :start],
+            attention_mask[:, :start],
+            input_ids[:, start:],
+            attention_mask[:, start:],
         )
+        # The student's arithmetic is not the expert's, whose probabilities are added up here.
+        with torch.autocast("cpu", enabled=False):
+            logp_B_C_V = self._policy.logp(batch)
         if not logp_B_C_V.isfinite().all():
             raise InputError(
                 "the expert gives some token no probability, and a divergence from it is "

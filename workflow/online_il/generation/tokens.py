@@ -46,6 +46,10 @@ class Tokens:
         text, plain = self._read(text)
         return self._encode(text, plain)
 
+    def encode(self, response: str) -> list[int]:
+        """Encode what a response says, without the token that ends it."""
+        return self._encode(response, False)
+
     def scored(self, prompt: str, continuation: str) -> tuple[list[int], list[int]]:
         """Encode a prompt and what follows it, cut as lm-evaluation-harness cuts them.
 

@@ -91,8 +91,10 @@ class TransformersEngine:
         cache, mask_B_T = state
         contexts_B = contexts_B.to(self._device)
         ids_B_C = ids_B_C.to(self._device)
-        # Reading on writes into the cache, and other continuations need it, too.
-        cache = copy.deepcopy(cache)
+        # Reading on writes into the cache, and other continuations need it, too. What it holds is
+        # never changed in place: selecting and reading on make tensors of their own.
+        cache = copy.copy(cache)
+        cache.layers = [copy.copy(layer) for layer in cache.layers]
         cache.batch_select_indices(contexts_B)
         mask_B_S = torch.cat((mask_B_T[contexts_B], torch.ones_like(ids_B_C)), dim=1)
         return self._model(  # type: ignore[no-any-return]

@@ -1,11 +1,13 @@
 """Checks of where the jobs run: keys, programs, and what Slurm knows of."""
 
 import importlib.util
+import math
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from online_il.config.experts import EndpointExpert
 from online_il.config.resources import Resources
@@ -54,6 +56,45 @@ def check_programs(study: Study, task: Task, report: Report) -> None:
                 "environment",
                 f"{reason}, and {name} is not installed",
                 "run `make setup-gpu`, or start Snakemake with --sdm conda",
+            )
+
+
+class Gpu(NamedTuple):
+    """A GPU of this machine."""
+
+    name: str
+    gib: float
+    """Its memory, GiB; without end where nothing says how much it is."""
+
+
+def gpus_here() -> list[Gpu]:
+    """List the GPUs of this machine; none where NVIDIA's program is not there or knows none."""
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    rows = [line.rpartition(",") for line in done.stdout.splitlines() if done.returncode == 0]
+    # MIG and Grace say [N/A] of some.
+    return [
+        Gpu(name.strip(), int(mib) / 1024 if mib.strip().isdigit() else math.inf)
+        for name, comma, mib in rows
+        if comma
+    ]
+
+
+def check_gpus(task: Task, gpus: Sequence[Gpu], report: Report) -> None:
+    """Check that a job that trains here finds as many GPUs as it asks for."""
+    rules = {run.method for run in task.runs} | ({"finetune"} if task.finetuning else set())
+    for rule in sorted(rules):
+        asked = getattr(task.resources, rule).gpu
+        if asked > len(gpus):
+            report.problem(
+                f"{task.name}, {rule}",
+                f"resources.{rule}.gpu: {asked}, and this machine has {len(gpus) or 'none'}",
+                f"set it to {len(gpus)}, or start on a machine with more"
+                if gpus
+                else "start where `nvidia-smi` lists one or, on a cluster, with --profile slurm",
             )
 
 

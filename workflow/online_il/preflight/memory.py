@@ -1,25 +1,26 @@
 """Checks whether every job fits the memory of its GPUs and the disk."""
 
+import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from online_il import hub
-from online_il.config.bases import Pretrained
-from online_il.config.experts import ModelExpert
-from online_il.config.plan import ModelShape, Plan
+from online_il.config.hub import Model, Package
+from online_il.config.plan import ModelShape, Plan, TaskTokens
 from online_il.config.random import RandomModel
 from online_il.config.study import (
     Study,
     prefixes_of,
 )
 from online_il.config.tasks import Task
-from online_il.cost.memory import GIB, Memory, published_bytes, training, vllm_least
+from online_il.cost.memory import GIB, Memory, generation_least, published_bytes, training
 from online_il.cost.shape import of_model, parameters
 from online_il.errors import InputError
 from online_il.layout import PARTS, PUBLISHED, Layout, existing_updates
 from online_il.methods import METHODS
+from online_il.preflight.machine import Gpu
 from online_il.preflight.models import generated, shape_of
 from online_il.preflight.report import Report
 from online_il.program.dag import Job
@@ -94,11 +95,30 @@ def too_large(study: Study, plan: Plan, task: Task) -> dict[str, tuple[Memory, i
     return found
 
 
-def check_memory(study: Study, task: Task, report: Report) -> None:
-    """Check that every job fits the memory of the GPU that the plan names."""
+def of_gpu(study: Study, task: Task, here: Gpu | None) -> Plan | None:
+    """Give the plan with the GPU that is here, where that has less memory than the plan's.
+
+    A study without a plan has a least one of it, with the shortest prompts there are; None where
+    nothing says how much memory there is.
+    """
+    plan = study.plan
+    if here is None or math.isinf(here.gib):
+        return plan
+    if plan is not None and plan.gpu_memory_gib <= here.gib:
+        return plan
+    gpu = {"gpu": f"{here.name} here", "gpu_memory_gib": here.gib}
+    if plan is not None:
+        return plan.model_copy(update=gpu)
+    rest = dict.fromkeys(("peak_tflops", "training_mfu", "decode_tokens_per_second"), 1.0)
+    least = TaskTokens(prompt_tokens=1, response_tokens=1)
+    return Plan(**gpu, **rest, decode_step_seconds=1.0, tokens={task.name: least})
+
+
+def check_memory(study: Study, task: Task, report: Report, here: Gpu | None = None) -> None:
+    """Check that every job fits the memory of the GPU that the plan names, or that is `here`."""
     if study.hardware != "gpu":
         return
-    plan = study.plan
+    plan = of_gpu(study, task, here)
     if plan is None:
         report.notes.append("GPU memory was not checked: no `plan` says which GPU there is")
         return
@@ -115,10 +135,22 @@ def check_memory(study: Study, task: Task, report: Report) -> None:
         turn.append("base.finetuning.max_length" if rule == "finetune" else "max_new_tokens")
         report.problem(
             f"{task.name}, {rule}",
-            f"takes about {line}, and {plan.gpu} has {plan.gpu_memory_gib:g}",
+            f"takes about {line}, and {plan.gpu} has {plan.gpu_memory_gib:.3g}",
             f"turn {', '.join(turn)}"
             + (f"; on {large[rule][1]} GPUs it fits" if large[rule][1] else ""),
         )
+    if study.generation.engine == "transformers":
+        for job, model, length in generated(study, task):
+            shape = shape_of(model, study)
+            least = generation_least(shape, gpus=1, length=length) if shape else 0.0
+            if job not in METHODS and least > plan.gpu_memory_gib * GIB:
+                report.problem(
+                    f"{task.name}, {job}",
+                    f"takes at least {least / GIB:.0f} GiB for the weights and one sequence of "
+                    f"{length:,} tokens, and {plan.gpu} has {plan.gpu_memory_gib:.3g}",
+                    "set generation.engine to vllm and resources.sample.gpu to more than 1, or "
+                    "take a larger GPU",
+                )
     if study.generation.engine == "vllm":
         for job, model, length in generated(study, task):
             shape, share = shape_of(model, study), study.generation.memory_share
@@ -131,7 +163,10 @@ def check_memory(study: Study, task: Task, report: Report) -> None:
                 key = f"resources.{rule}.gpu, {key}"
             if shape is None:
                 continue
-            least, given = vllm_least(shape, gpus=gpus, length=length), share * plan.gpu_memory_gib
+            least, given = (
+                generation_least(shape, gpus=gpus, length=length),
+                share * plan.gpu_memory_gib,
+            )
             if least > given * GIB:
                 report.problem(
                     f"{task.name}, {job}",
@@ -183,7 +218,7 @@ def model_bytes(study: Study, task: Task, results: Path) -> float:
             continue
         if isinstance(model, RandomModel):
             found += 4 * parameters(of_model(model, None))
-        elif isinstance(model, Pretrained | ModelExpert):
+        elif isinstance(model, Model | Package):
             try:
                 files = [path.resolve() for path in hub.model_folder(model).glob(PARTS)]
             except (InputError, OSError):

@@ -4,30 +4,41 @@ Only the small files of a model are read, never its weights.
 """
 
 import os
+import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from online_il import hub
-from online_il.config.bases import Pretrained
-from online_il.config.experts import ModelExpert
-from online_il.config.hub import DataSet, Model, Tokenizer
-from online_il.config.mixture import LARGEST_VOCABULARY
+from online_il.config.bases import PackageBase, Pretrained
+from online_il.config.experts import ModelExpert, PackageExpert
+from online_il.config.hub import DataSet, Model, Package, Tokenizer
+from online_il.config.knowledge import Benchmarked
 from online_il.config.plan import ModelShape
 from online_il.config.random import RandomModel
 from online_il.config.study import Study, learns_from_samples, prefixes_of
 from online_il.config.tasks import Task
-from online_il.cost.shape import json_of, of_model
+from online_il.cost.shape import FAMILIES, json_of, of_model
 from online_il.ends import end_ids, trained_end
 from online_il.errors import DOWNLOAD, InputError
+from online_il.layout import PARTS
 from online_il.methods import METHODS
 from online_il.models import CHAT, WEIGHTS
+from online_il.packaged import wheels
 from online_il.preflight.pairs import ONE_TOKENIZER, differences
 from online_il.preflight.report import Report
+from online_il.tasks import beside_data
 from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
 
+OF_FILES = (OSError, ValueError, LookupError, TypeError, AttributeError)
+OF_ARCHIVES = (RuntimeError, zlib.error, zipfile.BadZipFile)
+"""The errors of reading files that are not what their names say."""
 GATED = ("meta-llama/",)
 """Owners whose models the hub gives to those alone who accepted their terms."""
+Taken = Pretrained | PackageBase | ModelExpert | PackageExpert
+"""A base or an expert that is a model of the hub, of a folder or of a package."""
 
 
 def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
@@ -42,25 +53,51 @@ def check_files(study: Study, task: Task, report: Report) -> dict[str, Path]:
                 hub.files(source)
             elif isinstance(source, Tokenizer):
                 hub.tokenizer_folder(source)
+            elif isinstance(source, Package) and not wheels.model_place(source).is_dir():
+                _check_wheel(task, source, report)
             else:
-                folders[name_of(source)] = hub.model_folder(source)
-        except (InputError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+                folder, whole = hub.model_place(source), True
+                for fault in hub.model_faults(source, folder):
+                    report.problem(f"{task.name}, {name_of(source)}", *fault)
+                    whole = False
+                if whole:
+                    folders[name_of(source)] = folder
+        except (InputError, *OF_FILES, *OF_ARCHIVES) as error:
             reason = str(error) if isinstance(error, InputError) else f"damaged ({error!r:.80})"
             known = reason.partition("; ")
             message = known[0].removeprefix(f"model {name_of(source)}: ")
             message = message.removeprefix(f"data set {name_of(source)}: ")
+            message = message.removeprefix(f"package {name_of(source)}: ")
             remedy = known[2] or DOWNLOAD
-            if source.folder is None and source.repo.startswith(GATED):
+            of_hub = not isinstance(source, Package) and source.folder is None
+            if of_hub and source.short.startswith(GATED):
                 remedy += "; it is gated: accept its terms on the hub"
                 if not os.environ.get("HF_TOKEN"):
                     remedy += " and set HF_TOKEN for the download, which is not set"
             report.problem(f"{task.name}, {name_of(source)}", message, remedy)
+    if isinstance(task.data, Benchmarked):
+        try:
+            beside_data.check(task.data)
+        except InputError as error:
+            report.problem(f"{task.name}, data", *str(error).split("; ", 1))
     return folders
 
 
-def name_of(source: Model | DataSet) -> str:
+def _check_wheel(task: Task, package: Package, report: Report) -> None:
+    """Check the wheel of a package that is not written out yet, where it is here."""
+    wheel = wheels.wheel_at_hand(package)
+    if wheel is not None:
+        wheels.check_file(package, wheel)
+    else:
+        report.notes.append(
+            f"{task.name}, {package.called}: not here yet; it is fetched with pip as the first "
+            "job, and its files are looked at then"
+        )
+
+
+def name_of(source: hub.Source) -> str:
     """Name a model or data set with its revision."""
-    return f"{source.repo}@{source.revision}"
+    return source.called
 
 
 def check_tokenizers(task: Task, folders: dict[str, Path], report: Report, engine: str) -> None:
@@ -81,14 +118,6 @@ def check_tokenizers(task: Task, folders: dict[str, Path], report: Report, engin
             writes = engine == "vllm" and prefixes_of(task.settings_of(run)) == "own"
             if writes and not mixed and widths[0] > widths[1] > 0:
                 report.problem(where, *CUT_STUDENT)
-        width = getattr(shape_of(student, None), "vocabulary", 0)
-        if mixed and width > LARGEST_VOCABULARY:
-            report.problem(
-                where,
-                f"a mixture of at most {LARGEST_VOCABULARY:,} tokens can be distilled, and the "
-                f"student has {width:,}",
-                "imitate one of its parts, or use sft",
-            )
     for mixture in task.mixtures:
         first, *others = task.models_behind(mixture.name)
         for other in others:
@@ -113,12 +142,12 @@ def _between(
 ) -> Iterator[Difference]:
     """Tell, for two models by what each is, what keeps their probabilities from being compared."""
     templates = None if task.data.kind == "miniature" else (_template(first), _template(second))
-    if isinstance(first, Model) and isinstance(second, Model):
+    if isinstance(first, Model | Package) and isinstance(second, Model | Package):
         known = [folders.get(name_of(model)) for model in (first, second)]
         if known[0] is not None and known[1] is not None:
             for found in differences(known[0], known[1], templates, one_width):
                 yield found._replace(
-                    what=f"{one} {first.repo} and {other} {second.repo} {found.what}"
+                    what=f"{one} {first.short} and {other} {second.short} {found.what}"
                 )
     elif first.kind != second.kind:
         yield Difference(
@@ -138,33 +167,10 @@ def _template(model: Any) -> str | None:
     return CHAT if isinstance(model, RandomModel) else None
 
 
-def check_templates(task: Task, folders: dict[str, Path], report: Report) -> None:
-    """Check that models whose prompts are conversations have a chat template, or are given one."""
-    if task.data.kind == "miniature":
-        return
-    for model in [task.base, *task.experts]:
-        template = getattr(model, "chat_template", None)
-        where = f"{task.name}, {getattr(model, 'repo', getattr(model, 'kind', ''))}"
-        if template is not None:
-            if not Path(template).is_file():
-                message = f"chat_template: there is no file {template}"
-                report.problem(where, message, "correct the path, relative to where you start")
-            continue
-        folder = folders.get(name_of(model)) if isinstance(model, Model) else None
-        if folder is None or (folder / "chat_template.jinja").is_file():
-            continue
-        if not json_of(folder / "tokenizer_config.json").get("chat_template"):
-            report.problem(
-                where,
-                "the prompts are conversations, and this model has no chat template",
-                "set its chat_template, to config/chat.jinja for example",
-            )
-
-
 def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
     """Check that a response ends with the same tokens in training, sampling and evaluation."""
     for model, folder in _models(task, folders):
-        where = f"{task.name}, {model.repo}"
+        where = f"{task.name}, {model.short}"
         path = Path(model.chat_template) if model.chat_template else None
         try:
             end_ids(folder)
@@ -176,13 +182,102 @@ def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
             report.problem(where, message, remedy)
 
 
-def _models(
-    task: Task, folders: dict[str, Path]
-) -> Iterator[tuple[Pretrained | ModelExpert, Path]]:
-    """List the models of the hub whose responses a task trains or samples, and their folders."""
+def _models(task: Task, folders: dict[str, Path]) -> Iterator[tuple[Taken, Path]]:
+    """List the models that are not made here and whose responses a task trains or samples."""
     for model in [task.base, *task.experts]:
-        if isinstance(model, Pretrained | ModelExpert) and name_of(model) in folders:
+        if isinstance(model, Taken) and name_of(model) in folders:
             yield model, folders[name_of(model)]
+
+
+def check_weights(task: Task, folders: dict[str, Path], report: Report) -> None:
+    """Check that transformers has a model's type, and that weights and config are of one model.
+
+    Takes a model whose config.json cannot be read as numbers out of `folders`.
+    """
+    for model, folder in list(_models(task, folders)):
+        where, config = f"{task.name}, {model.short}", json_of(folder / "config.json")
+        kind = config.get("model_type")
+        of_family = isinstance(kind, str) and kind in FAMILIES
+        if not _is_known(kind):
+            report.problem(
+                where,
+                f"config.json: model_type: {kind!r} is no language model that transformers has",
+                "name another model, or correct it where this one is known by another type",
+            )
+        wrong = [
+            f"{key}: {config.get(key)!r}"
+            for key in _NUMBERS
+            if (key in config or of_family) and not _is_count(config.get(key))
+        ]
+        ropes = [f"{key}: {config[key]!r:.40}" for key in _ROPES if _is_odd(config.get(key))]
+        for found, why in ((wrong, "no number of at least 1"), (ropes, "no object of JSON")):
+            if found:
+                report.problem(
+                    where,
+                    f"config.json: {', '.join(found)}: {why}",
+                    "copy the whole model again, or correct it",
+                )
+                folders.pop(name_of(model), None)
+        for reason in [] if wrong or ropes else _other_weights(folder, config):
+            report.problem(where, reason, "take config.json and weights of one model")
+
+
+_NUMBERS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+)
+"""Keys of a config.json; transformers puts numbers of its own in the place of those that lack."""
+
+
+_ROPES = ("rope_parameters", "rope_scaling")
+
+
+def _is_odd(rope: object) -> bool:
+    return rope is not None and not isinstance(rope, dict)
+
+
+def _is_known(kind: object) -> bool:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    return isinstance(kind, str) and kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _other_weights(folder: Path, config: dict[str, Any]) -> Iterator[str]:
+    """Tell where the headers of a model's weights and its config differ: embedding and layers.
+
+    transformers fills up missing layers with random numbers, and warns.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    layers = set()
+    for path in sorted(folder.glob(PARTS)):
+        try:
+            with safe_open(path, framework="np") as tensors:
+                shapes = {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return  # `check_files` looks at what can be read.
+        layers |= {int(found[1]) for name in shapes if (found := _LAYER.search(name))}
+        expected = [config.get(key) for key in ("vocab_size", "hidden_size")]
+        for name, shape in shapes.items():
+            if name.endswith("embed_tokens.weight") and None not in expected and shape != expected:
+                yield (
+                    f"{path.name}: {name} is {' by '.join(map(str, shape))}, and config.json has "
+                    f"vocab_size {expected[0]} and hidden_size {expected[1]}"
+                )
+    named = config.get("num_hidden_layers")
+    if layers and isinstance(named, int) and len(layers) < named:
+        yield f"its weights have {len(layers)} layers, and config.json: num_hidden_layers: {named}"
+
+
+_LAYER = re.compile(r"\blayers\.(\d+)\.", re.ASCII)
 
 
 def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Report) -> None:
@@ -192,7 +287,7 @@ def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Rep
     from online_il.generation.decode import rotary_settings
 
     for model, folder in _models(task, folders):
-        where = f"{task.name}, {model.repo}"
+        where = f"{task.name}, {model.short}"
         if not (folder / WEIGHTS).is_file():
             report.problem(
                 where,
@@ -200,8 +295,11 @@ def check_engine(study: Study, task: Task, folders: dict[str, Path], report: Rep
                 f"file, {WEIGHTS}",
                 "set generation.engine to transformers or vllm, or `folder` to a copy saved whole",
             )
+        config = json_of(folder / "config.json")
+        if not _is_known(config.get("model_type")):
+            continue  # No engine has it: `check_weights` says so.
         try:
-            rotary_settings(json_of(folder / "config.json"))
+            rotary_settings(config)
         except ValueError as error:
             message, _, remedy = str(error).rpartition("; ")
             report.problem(where, message, remedy)
@@ -230,7 +328,7 @@ def generated(study: Study, task: Task) -> Iterator[Generated]:
                 yield Generated(method, task.named_bases[name], longest)
     sampled = {run.expert for run in task.runs if learns_from_samples(task, run)}
     for expert in task.experts:
-        if isinstance(expert, ModelExpert) and expert.name in sampled:
+        if isinstance(expert, ModelExpert | PackageExpert) and expert.name in sampled:
             yield Generated("sample", expert, prompt + task.evaluation.policy.max_new_tokens)
     for pair in study.discrepancy.models if study.discrepancy else []:
         for expert in task.experts:
@@ -258,7 +356,7 @@ def check_context(study: Study, task: Task, report: Report) -> None:
         if shape is not None and longest > shape.positions:
             report.problem(
                 f"{task.name}, {key}",
-                f"{longest:,} tokens, and {getattr(model, 'repo', 'the model')} has positions for "
+                f"{longest:,} tokens, and {getattr(model, 'short', 'the model')} has positions for "
                 f"{shape.positions:,}",
                 "lower one of the lengths",
             )

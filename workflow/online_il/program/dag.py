@@ -40,13 +40,14 @@ class Job(NamedTuple):
 def graph_of(dag: Any) -> nx.DiGraph:
     """Turn Snakemake's DAG into a graph of `Job`s, an edge from each job to those that need it.
 
-    Each has `pending`, whether it is still to be done, and `minutes`, its time limit or None.
+    Each has `pending`, whether it is still to be done, `minutes`, its time limit or None, and
+    `threads`, the cores that it takes.
     """
     jobs = {job: _job(job) for job in dag.jobs}
     graph = nx.DiGraph()
     for job, node in jobs.items():
         minutes = job.resources.get("runtime")
-        graph.add_node(node, pending=dag.needrun(job), minutes=minutes)
+        graph.add_node(node, pending=dag.needrun(job), minutes=minutes, threads=job.threads)
         graph.add_edges_from((jobs[needed], node) for needed in dag.dependencies[job])
     return graph
 
@@ -96,15 +97,17 @@ def pending_jobs(graph: nx.DiGraph) -> list[Job]:
     return [job for job, pending in graph.nodes(data="pending") if pending]
 
 
-def write_start(graph: nx.DiGraph, results: Path) -> None:
+def write_start(graph: nx.DiGraph, results: Path, expected: Mapping[str, float]) -> None:
     """Write down what a start is about to do, for the progress display and for the report.
 
-    By rule, how many `jobs` are still to be done and how many `minutes` each may take; and the
-    pairs of rules, the second of which reads what the first makes.
+    By rule, how many `jobs` are still to be done, how many `minutes` each may take on how many
+    `threads`, and where a plan says so the `expected` seconds; and the pairs of rules, the second
+    of which reads what the first makes.
     """
     rules: dict[str, dict[str, Any]] = {}
     for job in pending_jobs(graph):
-        known = rules.setdefault(job.rule, {"jobs": 0, "minutes": graph.nodes[job]["minutes"]})
+        asked = {key: graph.nodes[job][key] for key in ("minutes", "threads")}
+        known = rules.setdefault(job.rule, {"jobs": 0, **asked, "expected": expected.get(job.rule)})
         known["jobs"] += 1
     write_text(json.dumps(rules, indent=2) + "\n", Layout(results).pending)
     if report := next((job for job in graph if job.rule == REPORT), None):

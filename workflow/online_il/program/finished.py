@@ -30,7 +30,17 @@ from online_il.provenance import same_code
 WHOLE_BYTES = 16 * 2**20
 """A larger file is known by its size and by blocks from all over it: a start reads them all."""
 BLOCKS, BLOCK_BYTES = 16, 2**16
-UNTRACKED = {"script", "config", "state", "journal", "progress", "report", "results", "stem"}
+UNTRACKED = {
+    "script",
+    "config",
+    "state",
+    "journal",
+    "progress",
+    "report",
+    "results",
+    "stem",
+    "place",
+}
 """Parameters that say where something lies, or where a program reports to."""
 PLUMBING = re.compile(
     r" --[\w-]+ \{(?:params\.(?:state|journal|progress)|resources\.save_minutes)\}"

@@ -9,8 +9,9 @@ import pyarrow.parquet as parquet
 
 from online_il.benchmarks import IN_DISTRIBUTION
 from online_il.layout import Layout
-from online_il.report.steps import Piece, pieces
+from online_il.report.steps import CHECKS, Piece, pieces
 from online_il.store import query
+from online_il.tasks import english
 from online_il.tasks.countdown import Instance
 
 FIRST, DISAGREED = 2, 3
@@ -41,7 +42,10 @@ class Example(NamedTuple):
 
 
 def examples(database: Path, results: Path) -> list[Example]:
-    """Read prompts of each task, with the first response of each run's last checkpoint."""
+    """Read five prompts of each task, with the first response of each run's last checkpoint.
+
+    The checkpoint is the last of the run's first seed that was measured.
+    """
     rows = query(database, _sql())
     found: list[Example] = []
     for (task, _), part in rows.groupby(["task", "benchmark"], sort=False):
@@ -57,8 +61,8 @@ def _sql() -> str:
         SELECT task, benchmark, run, prompt_id, text, n_tokens, finish_reason, correct
         FROM samples
         WHERE benchmark IN ({benchmarks}) AND sampling = 'policy' AND sample_index = 0
-        QUALIFY step = max(step) OVER (PARTITION BY task, run)
-            AND seed = min(seed) OVER (PARTITION BY task, run)
+        QUALIFY seed = min(seed) OVER (PARTITION BY task, run)
+            AND step = max(step) OVER (PARTITION BY task, run, seed)
         ORDER BY task, list_position([{benchmarks}], benchmark), prompt_id, run
     """
 
@@ -91,8 +95,10 @@ def _of_task(task: str, rows: pd.DataFrame, prompts: dict[str, dict[str, Any]]) 
 
 def _title(prompt: dict[str, Any] | None, name: str) -> str:
     """Name the problem in short, or its prompt."""
-    instance = _instance(prompt)
-    return f"{', '.join(map(str, instance.numbers))} → {instance.target}" if instance else name
+    answer = json.loads(prompt["answer"]) if prompt else {}
+    if "numbers" not in answer:
+        return name
+    return f"{', '.join(map(str, answer['numbers']))} → {answer['target']}"
 
 
 def _shown(text: str) -> str:
@@ -106,14 +112,16 @@ def _shown(text: str) -> str:
 
 
 def _responses(rows: pd.DataFrame, prompt: dict[str, Any] | None) -> list[PolicyResponse]:
-    instance = _instance(prompt)
+    instance, checks = _instance(prompt), CHECKS
+    if prompt and english.is_prompt(prompt["text"]):
+        checks = (english.RIGHT, english.WRONG)
     found = [
         PolicyResponse(
             row["run"],
             row["correct"],
             row["n_tokens"],
             row["finish_reason"] == "length",
-            pieces(row["text"], instance) if instance else [Piece(_short(row["text"]))],
+            pieces(row["text"], instance, checks) if instance else [Piece(_short(row["text"]))],
         )
         for row in rows.to_dict("records")
     ]
@@ -121,8 +129,10 @@ def _responses(rows: pd.DataFrame, prompt: dict[str, Any] | None) -> list[Policy
 
 
 def _instance(prompt: dict[str, Any] | None) -> Instance | None:
-    """Read the instance of a miniature prompt; other tasks' responses are prose."""
-    if prompt is None or not prompt["text"].startswith("<bos>"):
+    """Read the instance of a prompt whose responses have steps; those of others are prose."""
+    if prompt is None:
+        return None
+    if not prompt["text"].startswith("<bos>") and not english.is_prompt(prompt["text"]):
         return None
     answer = json.loads(prompt["answer"])
     return Instance(tuple(answer["numbers"]), answer["target"]) if "numbers" in answer else None

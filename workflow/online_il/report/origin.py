@@ -18,6 +18,7 @@ OURS = "# ours"
 HEADINGS = {
     "silent": "Where the paper is silent, inconsistent or wrong",
     "miniature": "What is the miniature's own",
+    "english": "What is Countdown in English",
     "every": "What holds for every scale",
     "estimators": "Estimators",
 }
@@ -87,8 +88,8 @@ def choices(paper: Path, study: Study) -> list[tuple[str, Markup]]:
     if not paper.is_file():
         return []
     text = paper.read_text(encoding="utf-8")
-    small = any(task.data.kind == "miniature" for task in study.tasks)
-    wanted = [key for key in HEADINGS if small or key != "miniature"]
+    kinds = {task.data.kind for task in study.tasks}
+    wanted = [key for key in HEADINGS if key in kinds or key not in ("miniature", "english")]
     sections = [(HEADINGS[key], _section(text, HEADINGS[key])) for key in wanted]
     return [(heading, html_of(section)) for heading, section in sections if section]
 

@@ -34,6 +34,8 @@ from online_il.report.ledger import jobs, spent
 from online_il.report.origin import choices, html_of, origins, own_settings
 from online_il.report.rulegraph import pictures
 from online_il.report.scales import scale_of
+from online_il.report.texts import COLUMNS as TEXT_COLUMNS
+from online_il.report.texts import readings
 from online_il.report.verdicts import board
 from online_il.text import decoded
 
@@ -85,6 +87,8 @@ def page(
         specs={chart.name: chart.spec for group in charts.values() for chart in group},
         axes=AXES,
         figure3=pairs[0] if pairs else None,
+        texts=measured(readings),
+        text_columns=TEXT_COLUMNS,
         mixtures=[name for name in MIXTURES if charts[name]],
         missing_mixtures=[FINISHED[name] for name in MIXTURES if not charts[name]],
         theory=[name for name in THEORY if charts[name]],

@@ -13,6 +13,12 @@ class Scale(NamedTuple):
     measured: str
 
 
+SMALL = (
+    "a pretrained language model of 135 million parameters (SmolLM2-135M-Instruct), fine-tuned to "
+    "search for Countdown's answers in English",
+    "It cannot show what a model of billions of parameters, long reasoning or prompts of several "
+    "hundred tokens change, nor anything about GSM8K, DeepScaleR, MMLU or the models of Table 1.",
+)
 WHAT = {
     "smoke": (
         "random models and two training steps, to see that every rule runs",
@@ -25,6 +31,8 @@ WHAT = {
         "It cannot show what pretraining, a large vocabulary or long reasoning change, nor "
         "anything about GSM8K, DeepScaleR, MMLU or the models of Table 1.",
     ),
+    "small": SMALL,
+    "small-gpu": SMALL,
     "paper": (
         "the paper's models, data and settings",
         "Where the paper leaves a setting open, it is ours, and is listed below.",

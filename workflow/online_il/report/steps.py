@@ -1,16 +1,20 @@
-"""Marks the wrong steps of a response in the miniature's language.
+"""Marks the wrong steps of a response in the miniature's language, or in Countdown's English.
 
-A step of a response is an equation (`3 * 12 = 36`), a check (`ok` or `no`) or the answer. A wrong
-one is marked with the reason. Responses of other tasks are prose, in which no step can be found.
+A step of a response is an equation (`3 * 12 = 36`), a check (`ok` or `no`; `yes.` or `no.`) or the
+answer. A wrong one is marked with the reason. Responses of other tasks are prose, in which no step
+can be found.
 """
 
+import re
 from fractions import Fraction
 from typing import NamedTuple
 
 from online_il.tasks.countdown import Instance
-from online_il.tasks.countdown_scores import evaluate_expression
+from online_il.tasks.countdown_scores import MAX_ANSWER_CHARS, evaluate_expression
 
 CHECKS = ("ok", "no")
+"""The miniature's checks of an attempt: that it is right, that it is wrong."""
+_TAG = re.compile(r"(</?(?:think|answer)>)")
 
 
 class Piece(NamedTuple):
@@ -20,20 +24,24 @@ class Piece(NamedTuple):
     wrong: str = ""
 
 
-def pieces(response: str, instance: Instance) -> list[Piece]:
-    """Cut a response into pieces, wrong steps marked; each attempt is a line of its own."""
+def pieces(response: str, instance: Instance, checks: tuple[str, str] = CHECKS) -> list[Piece]:
+    """Cut a response into pieces, wrong steps marked; each attempt is a line of its own.
+
+    `checks` are the two words that close an attempt: the one for a right one comes first.
+    """
     found: list[Piece] = []
     attempt: list[str] = []
     answer: list[str] | None = None
-    for word in response.split():
+    for word in _TAG.sub(r" \1 ", response).split():
         if word == "</answer>" and answer is not None:
             found.append(_answer(answer, instance))
             answer = None
         if answer is not None:
             answer.append(word)
-        elif word in CHECKS:
+        elif word in checks:
             steps, value = _equations(attempt)
-            found += [*steps, _check(word, value, instance.target), Piece("\n")]
+            says_right = word == checks[0]
+            found += [*steps, _check(word, says_right, value, instance.target), Piece("\n")]
             attempt = []
         elif word.startswith("<"):
             # An attempt that is cut off has no check.
@@ -52,16 +60,19 @@ def _equations(words: list[str]) -> tuple[list[Piece], Fraction | None]:
     equals = [place for place, word in enumerate(words) if word == "="]
     pieces_, start, claimed = [], 0, None
     for place in equals:
-        left = evaluate_expression(" ".join(words[start:place]))
+        said = " ".join(words[start:place])
+        left = evaluate_expression(said)
         end = min(place + 2, len(words))
         claimed = words[place + 1] if place + 1 < len(words) else None
         wrong = ""
-        if claimed is None or not claimed.isdecimal():
+        if claimed is None or not _is_number(claimed):
             claimed = None
+        elif left is None and any(map(str.isalpha, said)):
+            pass  # Prose: `so 3 + 4 = 7`.
         elif left is None:
-            wrong = f"{' '.join(words[start:place])} is not an expression"
+            wrong = f"{said} is not an expression"
         elif left[0] != int(claimed):
-            wrong = f"{' '.join(words[start:place])} is {left[0]}, not {claimed}"
+            wrong = f"{said} is {left[0]}, not {claimed}"
         # The left end stands in the piece before.
         pieces_.append(Piece(" ".join(words[start + (start > 0) : end]), wrong))
         start = place + 1
@@ -71,9 +82,14 @@ def _equations(words: list[str]) -> tuple[list[Piece], Fraction | None]:
     return [piece for piece in pieces_ if piece.text], value
 
 
-def _check(word: str, value: Fraction | None, target: int) -> Piece:
+def _is_number(word: str) -> bool:
+    # Python refuses to read a number of more than some thousand digits.
+    return len(word) <= MAX_ANSWER_CHARS and word.isascii() and word.isdecimal()
+
+
+def _check(word: str, says_right: bool, value: Fraction | None, target: int) -> Piece:
     """Mark a check whose word does not say whether the value just written is the target."""
-    if value is None or (value == target) == (word == "ok"):
+    if value is None or (value == target) == says_right:
         return Piece(word)
     return Piece(word, f"{value} is {'not ' if value != target else ''}the target {target}")
 

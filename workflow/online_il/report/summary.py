@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from online_il.benchmarks import IN_DISTRIBUTION, ORDER
+from online_il.report.texts import COLUMNS, readings
 from online_il.store import learning_curves, query
 
 FIRST = ["base", "expert"]
@@ -105,6 +106,7 @@ def summary(database: Path) -> str:
     last = query(database, "SELECT DISTINCT task, run, step FROM final")
     rows = learning_curves(database).merge(last, on=["task", "run", "step"])
     still = query(database, STILL)
+    texts = readings(database)
     text = io.StringIO()
     console = Console(file=text, width=120, color_system=None, highlight=False, markup=False)
     for task, part in rows.groupby("task"):
@@ -113,6 +115,13 @@ def summary(database: Path) -> str:
         console.print()
         console.print(_costs(part, names, str(task)))
         console.print()
+        for reading in (one for one in texts if one.task == task):
+            title = f"{task}: {reading.title}, {reading.n_passages} passages; bits over the base's"
+            table = Table(*COLUMNS, **LOOK, title=title)
+            for row in reading.rows:
+                table.add_row(*row)
+            console.print(table)
+            console.print()
         for line in [*_check_lines(part), *_still_lines(still[still["task"] == task])]:
             console.print(line)
         console.print()

@@ -1,9 +1,9 @@
 """Intervals of the learning curves: a row a point, each for itself and for its whole curve.
 
-A curve is a run on a benchmark, from what it starts from on. Its band leaves out any point of the
-true curve in at most 5 of 100 studies (Bonferroni's correction: how the points move together could
-be resampled, but few seeds do not tell it, and with many the band is hardly narrower); a point's
-own interval leaves out that point so often.
+A curve is a run's accuracy on a benchmark, from what it starts from on. Its band leaves out any
+point of the true curve in at most 5 of 100 studies (Bonferroni's correction: few seeds do not tell
+how the points move together, and with many the band is hardly wider); a point's own interval leaves
+out that point so often.
 """
 
 from typing import NamedTuple
@@ -30,7 +30,8 @@ def add_intervals(connection: duckdb.DuckDBPyConnection) -> None:
     high (95 %, `mean_over_seeds`), band_low and band_high (95 % for the whole curve).
     """
     rows = []
-    curves = f"SELECT DISTINCT {', '.join(CURVE)}, start FROM evaluations ORDER BY ALL"
+    columns_of = f"SELECT DISTINCT {', '.join(CURVE)}, start"
+    curves = f"{columns_of} FROM evaluations WHERE accuracy IS NOT NULL ORDER BY ALL"
     for row in connection.execute(curves).fetchall():
         points_K, curve = _points(connection, *row), row[:-1]
         for step, (accuracy_S_P, responses) in points_K.items():

@@ -1,5 +1,6 @@
-"""How honestly a response of the miniature checks its own attempts."""
+"""How honestly a response of the miniature, or of one in English, checks its own attempts."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from online_il.tasks.countdown_scores import MAX_ANSWER_CHARS, evaluate_expression
@@ -13,23 +14,28 @@ def check_rate(response: str, target: int) -> tuple[int, int, int]:
     to one short attempt (docs/log.md), so this is measured and shown before an expert is trained.
     """
     thought = response.partition("<think>")[2].partition("</think>")[0].split()
+    return counted(thought, target, "ok", "no")
+
+
+def counted(words: Sequence[str], target: int, right: str, wrong: str) -> tuple[int, int, int]:
+    """Count the same in the words of a thought, given the two words that are checks."""
     attempts = honest = positive = 0
     current: list[str] = []
-    for token in thought:
-        if token not in ("ok", "no"):
-            current.append(token)
+    for word in words:
+        if word not in (right, wrong):
+            current.append(word)
             continue
         attempts += 1
-        positive += token == "ok"
+        positive += word == right
         value = _honest_value(current)
-        honest += value is not None and (value == target) == (token == "ok")
+        honest += value is not None and (value == target) == (word == right)
         current = []
     return attempts, honest, positive
 
 
-def _honest_value(tokens: list[str]) -> Fraction | None:
+def _honest_value(words: list[str]) -> Fraction | None:
     """Return the last value of `3 * 12 = 36 - 4 = 32`; None where an equation is wrong."""
-    parts = " ".join(tokens).split(" = ")
+    parts = " ".join(words).split(" = ")
     if len(parts) < 2:
         return None
     running = evaluate_expression(parts[0])

@@ -1,4 +1,4 @@
-"""Checks of the miniature's settings: can its language write them, is there enough, does it fit?
+"""Checks of data that are generated: can they be written, is there enough, does it fit?
 
 The config knows no task; `online_il.studies` has these run when a study is loaded.
 """
@@ -11,7 +11,7 @@ from math import comb
 from typing import NamedTuple
 
 from online_il.config.bases import Scratch
-from online_il.config.miniature import Bounds, Instances, MiniatureData
+from online_il.config.miniature import Bounds, EnglishData, Generated, Instances, MiniatureData
 from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import ABSENT, Keys, Problem
 from online_il.config.tasks import Task
@@ -23,7 +23,7 @@ from online_il.tasks.countdown_prompts import compact_prompt
 OPERANDS = (2, 5)  # One number leaves nothing to combine; solving six takes minutes.
 MAX_COUNTED = 3_000  # Sets of numbers that are solved to count instances: some 0.1 s.
 DRAWS = 200  # Sets of numbers that are tried where there are too many to count.
-WRITABLE = f"the miniature's language can write only the numbers 0 to {miniature.LARGEST}"
+WRITABLE = f"the searcher can write only the numbers 0 to {miniature.LARGEST}"
 
 
 class Ranges(NamedTuple):
@@ -34,8 +34,8 @@ class Ranges(NamedTuple):
     answers: Bounds
 
 
-def data_problems(data: MiniatureData) -> Iterator[Problem]:
-    """Tell what is wrong with a miniature's data."""
+def data_problems(data: Generated) -> Iterator[Problem]:
+    """Tell what is wrong with data that are generated."""
     language = [*_operator_problems(data), *_value_range_problems(data)]
     inside = list(_range_problems(data, "in_distribution"))
     outside = list(_range_problems(data, "out_of_distribution"))
@@ -50,7 +50,7 @@ def data_problems(data: MiniatureData) -> Iterator[Problem]:
         yield from _outside_count_problems(data, operators, value_range)
 
 
-def whole_benchmarks(data: MiniatureData) -> list[str]:
+def whole_benchmarks(data: Generated) -> list[str]:
     """Name the benchmarks whose prompts are all that there are, and no sample of more.
 
     The facts are; and the in-distribution instances where no solvable one is left out.
@@ -58,12 +58,13 @@ def whole_benchmarks(data: MiniatureData) -> list[str]:
     written = data.value_range or (0, miniature.LARGEST)
     there = solvable(_ranges(data.in_distribution), data.operators, written)
     asked = data.train + data.validation + data.id
-    return ["forgetting", *(["id"] if there == asked else [])]
+    facts = ["forgetting"] if isinstance(data, MiniatureData) else []
+    return [*facts, *(["id"] if there == asked else [])]
 
 
 @spared
 def _inside_count_problems(
-    data: MiniatureData, operators: str, value_range: Bounds
+    data: Generated, operators: str, value_range: Bounds
 ) -> Iterator[Problem]:
     yield from _count_problems(
         ("in_distribution",),
@@ -76,7 +77,7 @@ def _inside_count_problems(
 
 @spared
 def _outside_count_problems(
-    data: MiniatureData, operators: str, value_range: Bounds
+    data: Generated, operators: str, value_range: Bounds
 ) -> Iterator[Problem]:
     common, other = _ranges(data.in_distribution), _ranges(data.out_of_distribution)
     yield from _count_problems(
@@ -142,7 +143,7 @@ def _named(place: Keys) -> str:
     return "base" if len(place) == 1 else f"bases[{place[1]}]"
 
 
-def _fact_problems(data: MiniatureData) -> Iterator[Problem]:
+def _fact_problems(data: Generated) -> Iterator[Problem]:
     numbers = miniature.LARGEST + 1
     for key, largest in (("count", numbers**2), ("choices", numbers)):
         value = if_known(if_known(data, "facts"), key)
@@ -152,19 +153,26 @@ def _fact_problems(data: MiniatureData) -> Iterator[Problem]:
 
 
 @spared
-def _operator_problems(data: MiniatureData) -> Iterator[Problem]:
+def _operator_problems(data: Generated) -> Iterator[Problem]:
     unknown = sorted(set(data.operators) - set(miniature.OPERATORS))
     if unknown:
         yield Problem(
             ("operators",),
             data.operators,
-            f"the miniature's language cannot write {' '.join(unknown)}",
+            f"the searcher cannot write {' '.join(unknown)}",
             f"choose from {' '.join(miniature.OPERATORS)}",
+        )
+    elif isinstance(data, EnglishData) and set(data.operators) != set(miniature.OPERATORS):
+        yield Problem(
+            ("operators",),
+            data.operators,
+            f"the prompts ask for {' '.join(miniature.OPERATORS)}, and so does the searcher try",
+            f'write "{miniature.OPERATORS}"',
         )
 
 
 @spared
-def _value_range_problems(data: MiniatureData) -> Iterator[Problem]:
+def _value_range_problems(data: Generated) -> Iterator[Problem]:
     if data.value_range is None:
         remedy = f"write [0, {miniature.LARGEST}]"
         yield Problem(("value_range",), data.given("value_range"), WRITABLE, remedy)
@@ -172,12 +180,12 @@ def _value_range_problems(data: MiniatureData) -> Iterator[Problem]:
         yield from _bound_problems(data.value_range, ("value_range",))
 
 
-def _range_problems(data: MiniatureData, key: str) -> Iterator[Problem]:
+def _range_problems(data: Generated, key: str) -> Iterator[Problem]:
     low, high = OPERANDS
     instances = if_known(data, key)
     for index, count in readable(if_known(instances, "operands") or []):
         if not low <= count <= high:
-            message = f"the miniature's instances have {low} to {high} numbers"
+            message = f"the instances have {low} to {high} numbers"
             remedy = f"choose from {low} to {high}"
             yield Problem((key, "operands", index), count, message, remedy)
     for name in ("numbers", "answers"):

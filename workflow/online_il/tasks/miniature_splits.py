@@ -1,4 +1,4 @@
-"""The instances of the miniature's splits.
+"""The instances of the splits that are generated: the miniature's, and those in English.
 
 Train, validation and id share one distribution: their instances are drawn together, all distinct
 up to reordering of the numbers, shuffled, and then cut apart. So do pretraining and ood, each of
@@ -10,12 +10,12 @@ out-of-distribution prompts, while no expert and no student is trained on them.
 import random
 from typing import Any
 
-from online_il.config.miniature import Instances, MiniatureData
+from online_il.config.miniature import Generated, Instances
 from online_il.errors import InputError
 from online_il.tasks.countdown import Instance, generate
 
 
-def splits(task: MiniatureData) -> dict[str, list[Instance]]:
+def splits(task: Generated) -> dict[str, list[Instance]]:
     """Draw the instances of every split. Raises `InputError` when the ranges hold too few."""
     inside, outside, seed = task.in_distribution, task.out_of_distribution, task.data_seed
 
@@ -41,7 +41,7 @@ def splits(task: MiniatureData) -> dict[str, list[Instance]]:
 
 
 def _draw(
-    task: MiniatureData, instances: Instances, count: int, seed: int, **options: Any
+    task: Generated, instances: Instances, count: int, seed: int, **options: Any
 ) -> list[Instance]:
     """Draw distinct instances. Raises `InputError` when the ranges hold too few."""
     try:
@@ -56,4 +56,4 @@ def _draw(
             **options,
         )
     except ValueError as error:
-        raise InputError(f"the miniature's data: {error}") from None
+        raise InputError(f"the task's data: {error}") from None

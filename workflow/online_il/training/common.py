@@ -38,12 +38,14 @@ def arguments(
     max_grad_norm: float,
     seed: int,
     hardware: str = "cpu",
+    precision: str | None = None,
 ) -> dict[str, Any]:
     """Set what TRL or transformers would choose for us, for every trainer.
 
     AdamW with PyTorch's betas and no weight decay, a constant learning rate, no checkpoint of the
-    trainer's own, nothing reported to a service. On a CPU single precision; on GPUs bfloat16 with
-    single-precision weights, and activations that are computed again instead of kept.
+    trainer's own, nothing reported to a service. On a CPU single precision, or where `precision` is
+    mixed bfloat16 with single-precision weights; on GPUs always that, and activations that are
+    computed again instead of kept.
     """
     gpu = hardware == "gpu"
     return {
@@ -60,7 +62,7 @@ def arguments(
         "max_grad_norm": max_grad_norm,
         "seed": seed,
         "data_seed": seed,
-        "bf16": gpu,
+        "bf16": gpu or precision == "mixed",
         "gradient_checkpointing": gpu,
         "gradient_checkpointing_kwargs": {"use_reentrant": False} if gpu else None,
         "dataloader_num_workers": 0,
@@ -239,14 +241,15 @@ class Recorder(TrainerCallback):
     def save(self, folder: Path) -> None:
         """Write the policy as it is now; with several processes all of them must call this.
 
-        Weights that were trained in single precision for arithmetic in bfloat16 are written in
-        bfloat16: so they are sampled, and a checkpoint takes half of the disk.
+        Weights that were trained on GPUs, in single precision for arithmetic in bfloat16, are
+        written in bfloat16: so they are sampled, and a checkpoint takes half of the disk.
         """
         state = None
         if processes() > 1:  # Every process takes part in gathering what is spread over them.
             state = self.trainer.accelerator.get_state_dict(self.trainer.model_wrapped)
         if main_process():
-            if self.trainer is not None and self.trainer.args.bf16:
+            args = self.trainer and self.trainer.args
+            if args and args.bf16 and not args.use_cpu:
                 weights = self.model.state_dict() if state is None else state
                 state = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
             save_policy(self.model, self.tokenizer, folder, state)

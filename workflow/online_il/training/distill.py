@@ -25,7 +25,12 @@ from online_il.config.generation import Generation
 from online_il.errors import InputError
 from online_il.training import resume
 from online_il.training.common import Precision, Recorder, accumulation, processes, spare_overhead
-from online_il.training.imitation import ExpertPrefixes, WholeResponses, check_head
+from online_il.training.imitation import (
+    ExpertPrefixes,
+    GivenProbabilities,
+    WholeResponses,
+    check_head,
+)
 from online_il.training.resume import Saving
 from online_il.training.rollouts import (
     LengthGrouping,
@@ -36,7 +41,7 @@ from online_il.training.rollouts import (
 )
 
 
-class Trainer(Precision, PromptTokens, LengthGrouping, DistillationTrainer):
+class Trainer(Precision, PromptTokens, LengthGrouping, GivenProbabilities, DistillationTrainer):
     """TRL's trainer with micro-batches grouped by length, in the precision that it is asked for."""
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:

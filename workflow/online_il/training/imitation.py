@@ -1,5 +1,8 @@
 """What TRL's `DistillationTrainer` lacks: the expert's prefixes, and the price of what comes later.
 
+It also lacks experts that are no single model, which give log-probabilities and have no output
+matrix to project hidden states with (`GivenProbabilities`).
+
 TRL's loss is the mean, over the response tokens of an update, of the KL between the student's and
 the expert's next-token distributions. Its gradient leaves out that a token decides which states
 follow. With `level: response` the gradient is that of the sequences' KL (paper, Equation 5): with
@@ -16,6 +19,8 @@ from typing import Any
 import torch
 import trl.trainer.utils
 from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from trl.kernels.chunked_divergence import ChunkedDivergenceFunction
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 
@@ -34,6 +39,10 @@ HEADS = (
 
 NEIGHBOURS = 4
 """As so many responses to its own prompt the update's other prompts count in a baseline."""
+
+
+ROWS_AT_ONCE = 256
+"""Positions whose probabilities of all tokens are compared at once with given ones."""
 
 
 def cost_to_go(costs_B_C: Tensor) -> Tensor:
@@ -81,6 +90,81 @@ def check_head(model: Any) -> None:
             f"{config.model_type}: its config has {named[0]}, which level response and divergences "
             "log-density and constant do not know; set divergence to reverse and level to token"
         )
+
+
+def given_divergence(
+    hidden_N_H: Tensor, head: torch.nn.Linear, logp_N_V: Tensor, beta: float, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """KL to an expert's log-probabilities (N), nats, and the student's entropy (N).
+
+    What `ChunkedDivergenceFunction` computes, with the probabilities of both held in full for
+    `ROWS_AT_ONCE` positions. `beta` 0 is the forward KL, 1 the reverse one.
+    """
+
+    def compare(hidden_R_H: Tensor, theirs_R_V: Tensor) -> tuple[Tensor, Tensor]:
+        # Single precision, as TRL has it: rounded logits would be another policy's.
+        with torch.autocast(hidden_R_H.device.type, enabled=False):
+            logits_R_V = F.linear(hidden_R_H.float(), weight_V_H, bias_V)
+            ours_R_V = (logits_R_V / temperature).log_softmax(-1)
+            theirs_R_V = (theirs_R_V.float() / temperature).log_softmax(-1)
+            gap_R_V = ours_R_V - theirs_R_V
+            weights_R_V = ours_R_V.exp() if beta else -theirs_R_V.exp()
+            entropy_R = -(ours_R_V.detach().exp() * ours_R_V.detach()).sum(-1)
+            return (weights_R_V * gap_R_V).sum(-1), entropy_R
+
+    weight, bias = whole(head.weight), whole(head.bias)
+    assert weight is not None
+    weight_V_H, bias_V = weight.float(), None if bias is None else bias.float()
+    pieces = [
+        checkpoint(compare, hidden_R_H, theirs_R_V, use_reentrant=False)
+        for hidden_R_H, theirs_R_V in zip(
+            hidden_N_H.split(ROWS_AT_ONCE), logp_N_V.split(ROWS_AT_ONCE), strict=True
+        )
+    ]
+    kl_N, entropy_N = map(torch.cat, zip(*pieces, strict=True))
+    return kl_N, entropy_N
+
+
+class GivenProbabilities:
+    """Mixin for `DistillationTrainer`: an expert without an output matrix gives log-probabilities.
+
+    What stands for its hidden states are they themselves (`online_il.experts.teacher`).
+    """
+
+    def _compute_loss(self, student: Any, inputs: Batch, n_tokens: Any) -> Any:
+        teacher = self.accelerator.unwrap_model(self.teacher_model)  # type: ignore[attr-defined]
+        if teacher.get_output_embeddings() is not None:
+            return super()._compute_loss(student, inputs, n_tokens)  # type: ignore[misc]
+        ours_B_C_H, theirs_B_C_V = self._both_states(student, teacher, inputs)
+        mask_B_C = inputs["completion_mask"].bool()
+        kl_N, entropy_N = given_divergence(
+            ours_B_C_H[mask_B_C],
+            student.get_output_embeddings(),
+            theirs_B_C_V[mask_B_C],
+            self.beta,  # type: ignore[attr-defined]
+            self.temperature,  # type: ignore[attr-defined]
+        )
+        count = mask_B_C.sum()
+        loss = kl_N.sum() / (count.clamp(min=1) if n_tokens is None else n_tokens)
+        return loss, entropy_N.sum(), count
+
+    def _both_states(self, student: Any, teacher: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Hidden states (B, C, H) of the student and what the teacher has for them."""
+        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+        attended = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+        width = batch["completion_ids"].shape[1]
+        ours_B_C_H = self._get_last_hidden_state(student, ids, attended, width)  # type: ignore[attr-defined]
+        with torch.no_grad():
+            theirs = self._forward_redirection(  # type: ignore[attr-defined]
+                self.teacher_model,  # type: ignore[attr-defined]
+                teacher,
+                self._get_last_hidden_state,  # type: ignore[attr-defined]
+                teacher,
+                ids,
+                attended,
+                width,
+            )
+        return ours_B_C_H, theirs
 
 
 class ExpertPrefixes:
@@ -150,32 +234,29 @@ class WholeResponses:
         return costs_B_C
 
     def _costs_of(self, student: Any, batch: Batch) -> Tensor:
-        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
-        attended = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
         mask_B_C = batch["completion_mask"].bool()
-        width = mask_B_C.shape[1]
         teacher = self.accelerator.unwrap_model(self.teacher_model)  # type: ignore[attr-defined]
-        ours_B_C_H = self._get_last_hidden_state(student, ids, attended, width)
-        theirs_B_C_H = self._forward_redirection(  # type: ignore[attr-defined]
-            self.teacher_model,  # type: ignore[attr-defined]
-            teacher,
-            self._get_last_hidden_state,
-            teacher,
-            ids,
-            attended,
-            width,
-        )
+        ours_B_C_H, theirs_B_C_H = self._both_states(student, teacher, batch)  # type: ignore[attr-defined]
         ours, theirs = student.get_output_embeddings(), teacher.get_output_embeddings()
-        kl_N, entropy_N = ChunkedDivergenceFunction.apply(
-            ours_B_C_H[mask_B_C],
-            whole(ours.weight),
-            whole(ours.bias),
-            theirs_B_C_H[mask_B_C],
-            whole(theirs.weight),
-            whole(theirs.bias),
-            1.0,
-            self.temperature,  # type: ignore[attr-defined]
-        )
+        if theirs is None:
+            kl_N, entropy_N = given_divergence(
+                ours_B_C_H[mask_B_C],
+                ours,
+                theirs_B_C_H[mask_B_C],
+                1.0,
+                self.temperature,  # type: ignore[attr-defined]
+            )
+        else:
+            kl_N, entropy_N = ChunkedDivergenceFunction.apply(
+                ours_B_C_H[mask_B_C],
+                whole(ours.weight),
+                whole(ours.bias),
+                theirs_B_C_H[mask_B_C],
+                whole(theirs.weight),
+                whole(theirs.bias),
+                1.0,
+                self.temperature,  # type: ignore[attr-defined]
+            )
         costs_B_C = torch.zeros_like(mask_B_C, dtype=torch.float32)
         costs_B_C[mask_B_C] = kl_N + entropy_N if self.divergence == "log-density" else kl_N
         return costs_B_C

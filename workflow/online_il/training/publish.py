@@ -33,6 +33,9 @@ class SavingOptions(PolicyOptions):
     save_minutes: float = Field(10, description="longest time between two checkpoints")
     progress: Path = Field(description="progress file")
     hardware: Literal["cpu", "gpu"] = Field("cpu", description="trained on: cpu or gpu")
+    precision: Literal["mixed"] | None = Field(
+        None, description="mixed: bfloat16 arithmetic on a CPU, too; single when left out"
+    )
 
 
 class TrainingOptions(SavingOptions):
@@ -46,14 +49,24 @@ class TrainingOptions(SavingOptions):
     start: str = Field("base", description="its name: base, or <run>@<step>")
 
 
-NOT_IDENTITY = {"state", "save_minutes", "progress", "checkpoints", "training", "record", "code"}
+NOT_IDENTITY = {
+    "state",
+    "save_minutes",
+    "progress",
+    "checkpoints",
+    "training",
+    "record",
+    "code",
+} | {"origin"}
 """Options that change no number; the code has a place of its own in the identity."""
 
 
 def saving_of(options: SavingOptions, **inputs: str) -> Saving:
     """Describe what a run goes on from; `inputs` are the hashes of the files that it reads."""
     paths = {name for name, value in options if isinstance(value, Path)}
-    wanted = options.model_dump(mode="json", exclude=NOT_IDENTITY | paths)
+    # An option that is left out changes no number, and was none to code that knew it not.
+    unset = {"precision"} if options.precision is None else set()
+    wanted = options.model_dump(mode="json", exclude=NOT_IDENTITY | paths | unset)
     own, *accepted = identities(
         options.code, options=wanted, inputs=inputs, processes=processes(), versions=libraries()
     )
@@ -103,6 +116,7 @@ def publish(
             "learning_rate": options.learning_rate,
             "hardware": options.hardware,
             "processes": processes(),
+            **({"precision": options.precision} if options.precision else {}),
         },
         checkpoints=recorder.checkpoints,
         initial_weights_hash=weights_hash(options.base),

@@ -43,17 +43,17 @@ def solutions(
     `prompts` is the task's table of prompts. Raises `InputError` for a conversation without an
     answer, and where fewer are left than an update takes.
     """
+    source = settings.dataset
+    assert source is not None
     tokenizer = load_tokenizer(model)
     tested = asked(prompts)
     end = trained_end(model, conversation=True)
     found: list[Demonstration] = []
     left_out = {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
-    for number, row in enumerate(hub.rows(settings.dataset, Conversation)):
+    for number, row in enumerate(hub.rows(source, Conversation)):
         messages = [message.model_dump() for message in row.messages]
         if len(messages) < 2 or messages[-1]["role"] != "assistant":
-            raise InputError(
-                f"{settings.dataset.repo}, row {number}: `messages` does not end with an answer"
-            )
+            raise InputError(f"{source.repo}, row {number}: `messages` does not end with an answer")
         if any(message["content"] in tested for message in messages[:-1]):
             left_out["asked_in_a_benchmark"] += 1
             continue
@@ -66,7 +66,7 @@ def solutions(
         found.append(Demonstration(prompt, answer))
     if len(found) < settings.batch_size:
         raise InputError(
-            f"{settings.dataset.repo}: {len(found)} rows are left, fewer than one update of "
+            f"{source.repo}: {len(found)} rows are left, fewer than one update of "
             f"{settings.batch_size} takes ({left_out}); raise finetuning.max_length"
         )
     return found, left_out

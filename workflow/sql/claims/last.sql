@@ -13,6 +13,6 @@ SELECT
     code_hash,
     versions::VARCHAR AS versions
 FROM evaluations
-WHERE sampling = 'policy'
+WHERE sampling = 'policy' AND accuracy IS NOT NULL
 QUALIFY step = max(step) OVER (PARTITION BY task, run)
 ORDER BY task, benchmark, run, seed;
