@@ -7,7 +7,8 @@ Training, for a model of N parameters (B in a block, E in embedding and output) 
   loaded; the teacher of distillation, or each part of one that is a mixture, lies whole on
   every GPU, 2·N_teacher, as runs are saved. One larger than the student is cut over several GPUs,
   2·N_teacher/g, with two of its blocks and its E gathered, 2·(E + 2·B): more GPUs make room for it.
-- vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts.
+- vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts; asleep
+  where it gives that back while the weights are updated (`generation.during_updates`).
 - working: copies in bfloat16. On one GPU autocast keeps one of all weights, 2·N; on several, FSDP
   gathers two blocks and E in turn with their gradients, 2·(E + 2·B) + 2·(E + B). The chunked losses
   gather the output matrix and its gradient in single precision, 8·V·h.
@@ -19,7 +20,7 @@ Training, for a model of N parameters (B in a block, E in embedding and output) 
 - update: AdamW's temporary numbers, 4·N/g, when working, activations and logits are gone.
 - other: 2 GiB for CUDA, NCCL and what the allocator wastes.
 
-The peak is states + frozen + vllm + other + max(working + activations + logits, update).
+The peak is states + frozen + vllm + other + max(working + activations + logits, update, asleep).
 Every micro-batch is taken to be as long as it may be.
 """
 
@@ -55,11 +56,13 @@ class Memory(NamedTuple):
     logits: float
     update: float
     other: float = OTHER
+    asleep: float = 0.0
+    """What vLLM takes while it generates, and gives back for the updates."""
 
     @property
     def peak(self) -> float:
         """The most that is held at once."""
-        passing = max(self.working + self.activations + self.logits, self.update)
+        passing = max(self.working + self.activations + self.logits, self.update, self.asleep)
         return self.states + self.frozen + self.vllm + self.other + passing
 
     def sentence(self) -> str:
@@ -78,10 +81,11 @@ def training(
     reference: bool = False,
     teachers: Sequence[ModelShape] = (),
     vllm: float = 0.0,
+    asleep: float = 0.0,
 ) -> Memory:
     """Estimate a training job with micro-batches of `sequences` sequences of `length` tokens.
 
-    `vllm` is what vLLM takes of each GPU, bytes.
+    `vllm` is what vLLM takes of each GPU all the time, `asleep` while it generates, bytes.
     """
     count, tokens = parameters(shape), sequences * length
     block, embedding = block_parameters(shape), embedding_parameters(shape)
@@ -101,6 +105,7 @@ def training(
         activations=tokens * (stream + kept),
         logits=tile * (4 if teachers else 2),
         update=4 * count / gpus,
+        asleep=asleep,
     )
 
 

@@ -333,9 +333,9 @@ def _scored_tokens(task: Task, benchmark: str, lengths: TaskTokens) -> int:
     if benchmark in benchmarks.LANGUAGE:
         text = task.data.prose  # type: ignore[union-attr]
         return round((text.words + text.context) * TOKENS_A_WORD)  # type: ignore[union-attr]
-    if benchmark in benchmarks.OPTIONAL:
-        return QUESTION_TOKENS
-    return lengths.choice_tokens or lengths.prompt_tokens
+    if benchmark in benchmarks.WITH_EXAMPLES:
+        return lengths.choice_tokens or lengths.prompt_tokens
+    return QUESTION_TOKENS if benchmark in benchmarks.OPTIONAL else lengths.prompt_tokens
 
 
 def nothing(policy: Policy) -> Work:

@@ -48,6 +48,7 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
     vllm = 0.0
     if study.generation.engine == "vllm":
         vllm = study.generation.colocated_share * plan.gpu_memory_gib * GIB
+    during = "vllm" if study.generation.during_updates == "awake" else "asleep"
     for run in task.runs:
         method, settings = METHODS[run.method], task.settings_of(run)
         generates = method.on_policy and prefixes_of(settings) == "own"
@@ -62,7 +63,7 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
             length=prompt + (settings.max_new_tokens if generates else response),
             reference=method.learns_from == "reward" and settings.kl_coefficient > 0,
             teachers=[teacher for teacher in teachers if teacher is not None],
-            vllm=vllm if generates else 0.0,
+            **{during: vllm if generates else 0.0},
         )
         if run.method not in found or estimate.peak > found[run.method].peak:
             found[run.method] = estimate
@@ -127,8 +128,10 @@ def check_memory(study: Study, task: Task, report: Report, here: Gpu | None = No
             report.notes.append(f"{task.name}, {rule}: about {line}")
             continue
         turn = ["micro_batch_size", f"resources.{rule}.gpu (more)"]
-        if estimate.vllm:
+        if estimate.vllm or estimate.asleep:
             turn.append("generation.colocated_share")
+        if estimate.vllm:
+            turn.append("generation.during_updates (asleep)")
         turn.append("base.finetuning.max_length" if rule == "finetune" else "max_new_tokens")
         report.problem(
             f"{task.name}, {rule}",
@@ -209,8 +212,8 @@ def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> l
 def model_bytes(study: Study, task: Task, results: Path) -> float:
     """Count the bytes of models that are laid in the results: links on one disk, copies on two."""
     found = 0.0
-    models = [(task.base, "base"), *((expert, expert.name) for expert in task.experts)]
-    for model, name in models:
+    models = dict(task.named_bases) | {expert.name: expert for expert in task.experts}
+    for name, model in models.items():
         if Layout(results).model(task.name, name).is_dir():
             continue
         if isinstance(model, RandomModel):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from online_il import hub
-from online_il.config.bases import PackageBase, Pretrained
+from online_il.config.bases import FurtherModel, FurtherPackage, PackageBase, Pretrained
 from online_il.config.experts import ModelExpert, PackageExpert
 from online_il.config.hub import DataSet, Model, Package, Tokenizer
 from online_il.config.knowledge import Benchmarked
@@ -30,7 +30,9 @@ from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
 
 GATED = ("meta-llama/",)
 """Owners whose models the hub gives to those alone who accepted their terms."""
-Taken = Pretrained | PackageBase | ModelExpert | PackageExpert
+Taken = (
+    Pretrained | PackageBase | FurtherModel | FurtherPackage | ModelExpert | PackageExpert
+)
 """A base or an expert that is a model of the hub, of a folder or of a package."""
 
 
@@ -177,7 +179,7 @@ def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
 
 def _models(task: Task, folders: dict[str, Path]) -> Iterator[tuple[Taken, Path]]:
     """List the models that are not made here and whose responses a task trains or samples."""
-    for model in [task.base, *task.experts]:
+    for model in [*task.named_bases.values(), *task.experts]:
         if isinstance(model, Taken) and name_of(model) in folders:
             yield model, folders[name_of(model)]
 
