@@ -23,6 +23,7 @@ from online_il.preflight.machine import (
 )
 from online_il.preflight.memory import check_disk, check_memory
 from online_il.preflight.models import (
+    check_adapters,
     check_context,
     check_ends,
     check_engine,
@@ -74,6 +75,7 @@ def run(options: Options) -> None:
         check_ends(task, folders, report)
         check_engine(study, task, folders, report)
         check_context(study, task, report)
+        check_adapters(study, task, report)
         check_memory(study, task, report, smallest)
         if gpus:
             check_gpus(task, gpus, report)

@@ -20,13 +20,8 @@ else:
 BASE = "base"
 """The name by which runs refer to the base."""
 OF_METHOD = (
-    "divergence",
-    "prefixes",
-    "level",
-    "responses_per_prompt",
-    "filter",
-    "demonstrations",
-    "lora",
+    *("divergence", "prefixes", "level", "responses_per_prompt"),
+    *("filter", "demonstrations", "kl_coefficient", "lora"),
 )
 """Keys that a run may have instead of its method."""
 
@@ -77,6 +72,12 @@ class Run(Settings):
     )
     filter: Filter | None = Field(
         None, description="Which demonstrations count (sft); the method's when left out."
+    )
+    kl_coefficient: float | None = Field(
+        None,
+        ge=0,
+        description="Weight of the KL penalty to what it starts from (grpo); the method's when "
+        "left out.",
     )
     lora: Adapter = None
 

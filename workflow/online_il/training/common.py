@@ -252,7 +252,7 @@ class Recorder(TrainerCallback):
             args = self.trainer and self.trainer.args
             if args and args.bf16 and not args.use_cpu:
                 weights = named_weights(self.model) if state is None else state.items()
-                state = {name: tensor.to(torch.bfloat16) for name, tensor in weights}
+                state = {name: tensor.to("cpu", torch.bfloat16) for name, tensor in weights}
             elif has_adapter(self.model):
                 state = dict(named_weights(self.model))
             save_policy(self.model, self.tokenizer, folder, state)

@@ -103,6 +103,7 @@ def colocated(
         "vllm_gpu_memory_utilization": generation.colocated_share,
         "vllm_max_model_length": max_prompt_tokens and max_prompt_tokens + max_new_tokens,
         "vllm_tensor_parallel_size": 1,
+        "vllm_enable_sleep_mode": generation.during_updates == "asleep",
     }
 
 
