@@ -157,12 +157,14 @@ def test_a_published_policy_is_merged_and_plain_transformers_reads_it(grpo_run):
     expected = merged(third.state)
     for name, tensor in load_file(weights).items():
         torch.testing.assert_close(tensor, expected[name], atol=1e-6, rtol=1e-6)
-    with_adapter = copy.deepcopy(grpo_run.trainer.model)
+    with_adapter, ids = grpo_run.trainer.model, torch.arange(12)[None]
+    end = copied(with_adapter)
     with_adapter.load_state_dict(third.state)
-    ids = torch.arange(12)[None]
     with torch.no_grad():
-        two = (m.eval()(ids).logits.log_softmax(-1) for m in (model, with_adapter))
-        torch.testing.assert_close(*two, atol=1e-5, rtol=1e-5)
+        one, two, start = (m(ids).logits.log_softmax(-1) for m in (model, with_adapter, tiny()))
+    with_adapter.load_state_dict(end)
+    torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
+    assert (one - start).abs().max() > 0.05
 
 
 def test_merging_aside_is_pefts_own_merge_and_leaves_the_model_as_it_was(grpo_run):
