@@ -1,6 +1,5 @@
-"""Claims that rest on a low-rank adapter say that it is a student of another class; so does the page."""
+"""Claims that rest on a low-rank adapter name it a student of another class; so does the page."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from online_il.claims.judge import Evidence, judge
 from online_il.claims.measured import Measurements, adapters_of
 from online_il.config.claims import Claims
 from online_il.config.study import load
-from online_il.layout import Layout
 from online_il.report.page import page
 from online_il.statistics.looks import Plan
 from online_il.store import build
@@ -36,13 +34,15 @@ CLAIMS = Claims.model_validate(
             CLAIM | ENDS | {"id": "absent", "runs": ["sft-realizable", "nobody"]},
             {
                 **{key: CLAIM[key] for key in ("title", "family", "source", "note")},
-                **{"id": "both", "kind": "conjunction", "claims": ["adapted", "whole"]},
+                "id": "both",
+                "kind": "conjunction",
+                "claims": ["adapted", "whole"],
             },
         ],
     }
 )
 STUDENT = RUNS["sft-realizable"]
-LORA = {"steps": 1, "lora": {"rank": 32, "alpha": 64.0, "target_modules": "all-linear"}}
+LORA = {"steps": 1, "lora": {"rank": 32, "alpha": 64, "target_modules": "all-linear"}}
 
 
 def results(folder: Path, *adapted: str) -> Path:
@@ -105,5 +105,5 @@ def test_the_page_names_the_adapters(student, tmp_path):
         return page(database.parent, study, config, ROOT / "docs" / "paper.md", {}, None)
 
     text = shown(student)
-    assert f"countdown: Low-rank adapters (LoRA)" in text and "sft-realizable (rank 32)" in text
+    assert "countdown: Low-rank adapters (LoRA)" in text and "sft-realizable (rank 32)" in text
     assert "Low-rank adapters (LoRA)" not in shown(results(tmp_path))

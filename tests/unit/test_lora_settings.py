@@ -76,7 +76,9 @@ def test_several_gpus_are_refused(tmp_path):
 
 def test_a_run_may_have_an_adapter_of_its_own(tmp_path):
     (tmp_path / "study.yaml").write_text(
-        MINI.replace("method: grpo, steps: 100", "lora: {rank: 4, alpha: 8}, method: grpo, steps: 100")
+        MINI.replace(
+            "method: grpo, steps: 100", "lora: {rank: 4, alpha: 8}, method: grpo, steps: 100"
+        )
     )
     (task,) = load(tmp_path / "study.yaml").tasks
     found = {run.name: task.settings_of(run).lora for run in task.runs}
@@ -102,10 +104,9 @@ class Options(TrainingOptions):
 
 def identity(folder: Path, **settings) -> tuple[str, TrainingOptions]:
     grpo = load(ROOT / "config" / "mini.yaml").methods.grpo.model_copy(update=settings)
-    paths = {
-        name: folder
-        for name in ("prompts", "checkpoints", "training", "record", "state", "progress", "base")
-    }
+    paths = dict.fromkeys(
+        ("prompts", "checkpoints", "training", "record", "state", "progress", "base"), folder
+    )
     options = Options.model_construct(
         **paths,
         settings=grpo,
@@ -133,7 +134,9 @@ def test_pefts_version_is_part_of_a_run_with_an_adapter_alone(tmp_path, monkeypa
     monkeypatch.setattr(provenance, "version", lambda n: "9" if n == "peft" else version(n))
     assert identity(tmp_path)[0] == known["plain"]
     assert identity(tmp_path, lora=LORA)[0] != known["lora"]
-    assert len({identity(tmp_path, lora=one)[0] for one in (None, LORA, Lora(rank=4, alpha=4))}) == 3
+    assert (
+        len({identity(tmp_path, lora=one)[0] for one in (None, LORA, Lora(rank=4, alpha=4))}) == 3
+    )
 
 
 def test_frozen_weights_are_loaded_as_they_are_and_trained_ones_in_single_precision(tmp_path):
@@ -163,7 +166,9 @@ def test_the_parameters_of_an_adapter_are_those_that_peft_makes():
     chosen = {"all-linear": "all-linear", "two": ["q_proj", "down_proj"]}
     for target in chosen.values():
         lora = Lora(rank=3, alpha=1, target_modules=target)
-        wrapped = get_peft_model(model, LoraConfig(r=3, target_modules=target, task_type="CAUSAL_LM"))
+        wrapped = get_peft_model(
+            model, LoraConfig(r=3, target_modules=target, task_type="CAUSAL_LM")
+        )
         trained = sum(part.numel() for part in wrapped.parameters() if part.requires_grad)
         assert shape.adapter_parameters(SMALL, lora) == trained > 0
         model = wrapped.unload()
@@ -228,7 +233,9 @@ def test_an_adapters_state_is_the_adapters_alone(tmp_path):
     jobs = [Job("sft", "countdown", run.name, 1)]
     full, _ = passing_bytes(study, [task], jobs, tmp_path)
     adapted = task.model_copy(
-        update={"runs": [r.model_copy(update={"lora": LORA}) for r in task.runs if r.method == "sft"]}
+        update={
+            "runs": [r.model_copy(update={"lora": LORA}) for r in task.runs if r.method == "sft"]
+        }
     )
     small, count = passing_bytes(study, [adapted], jobs, tmp_path)
     # Two blocks, rank 2: q 64+64, k and v 64+32, o 64+64, gate and up 64+128, down 128+64.

@@ -17,7 +17,7 @@ class Lora(Settings):
     """
 
     rank: int = Field(gt=0, description="Rows of A and columns of B.")
-    alpha: float = Field(gt=0, description="Scale of B·A, times the rank.")
+    alpha: int = Field(gt=0, description="Scale of B·A, times the rank.")
     target_modules: Literal["all-linear"] | Annotated[list[Name], Field(min_length=1)] = Field(
         "all-linear",
         description="Which matrices: all-linear (all but the output), or names such as q_proj.",

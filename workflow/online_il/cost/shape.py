@@ -53,7 +53,7 @@ def adapted(shape: ModelShape, lora: Lora) -> list[tuple[int, int]]:
 
 
 def adapter_parameters(shape: ModelShape, lora: Lora) -> int:
-    """Count the parameters of an adapter: rank·(inputs + outputs) of each matrix it is laid over."""
+    """Count the parameters of an adapter: rank·(inputs + outputs) of each of its matrices."""
     return shape.layers * lora.rank * sum(sum(size) for size in adapted(shape, lora))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from peft import LoraConfig
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -57,7 +57,7 @@ def peft_config(lora: Lora | None, model: PreTrainedModel, processes: int) -> Lo
 
 def has_adapter(model: nn.Module) -> bool:
     """Say whether an adapter lies over some of a model's weights."""
-    return any(isinstance(part, LoraLayer) for part in model.modules())
+    return any(isinstance(part, Linear) for part in model.modules())
 
 
 def merged_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -65,9 +65,7 @@ def merged_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
     Those with an adapter are merged, in single precision; weights that are tied come once.
     """
-    adapted = {
-        name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)
-    }
+    adapted = {name: part for name, part in model.named_modules() if isinstance(part, Linear)}
     adapter_names = {
         f"{name}.{own}" for name, part in adapted.items() for own in _adapter_names(part)
     }
