@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +77,20 @@ def gpus_here() -> list[Gpu]:
     rows = [line.rpartition(",") for line in done.stdout.splitlines() if done.returncode == 0]
     # MIG and Grace say [N/A] of some.
     return [Gpu(n.strip(), int(mib) / 1024) for n, _, mib in rows if mib.strip().isdigit()]
+
+
+DEVICES = ("/dev/nvidia[0-9]*", "/dev/kfd", "/dev/dxg")
+"""Where Linux has GPUs of NVIDIA and AMD, and those of Windows below it."""
+
+
+def check_any_gpu(report: Report) -> None:
+    """Check that this machine has a GPU at all, whatever is known of it."""
+    if not any(glob(pattern) for pattern in DEVICES):
+        report.problem(
+            "environment",
+            "hardware is gpu, and this machine has no GPU",
+            "start on a machine with one, or on a cluster with --profile slurm",
+        )
 
 
 def check_gpus(task: Task, gpus: Sequence[Gpu], report: Report) -> None:
