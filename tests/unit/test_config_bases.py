@@ -120,11 +120,15 @@ def test_mmlu_has_its_examples_or_none_are_asked_for(tmp_path):
 
 
 def test_a_base_that_is_fine_tuned_stands_alone(tmp_path):
-    finetuning = "finetuning: {dataset: {repo: a/b, revision: %s, files: x}, updates: 1," % ("0" * 40)
+    finetuning = "finetuning: {dataset: {repo: a/b, revision: %s, files: x}, updates: 1," % (
+        "0" * 40
+    )
     finetuning += " batch_size: 2, micro_batch_size: 1, learning_rate: 0.1, max_length: 8,"
     finetuning += " max_grad_norm: 1.0}\n"
     text = TEXT.replace("      seed: 1\n", f"      seed: 1\n      {finetuning}", 1)
-    text = text.replace("resources:\n", "resources:\n  finetune: {mem_mb: 1, runtime: 1, gpu: 1}\n", 1)
+    text = text.replace(
+        "resources:\n", "resources:\n  finetune: {mem_mb: 1, runtime: 1, gpu: 1}\n", 1
+    )
     assert "further bases are taken as they are" in error(tmp_path, text)
 
 

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,7 +84,8 @@ DEVICES = ("/dev/nvidia[0-9]*", "/dev/kfd", "/dev/dxg")
 
 def check_any_gpu(report: Report) -> None:
     """Check that this machine has a GPU at all, whatever is known of it."""
-    if not any(glob(pattern) for pattern in DEVICES):
+    found = (path for one in DEVICES for path in Path(one).parent.glob(Path(one).name))
+    if not any(found):
         report.problem(
             "environment",
             "hardware is gpu, and this machine has no GPU",
