@@ -62,7 +62,7 @@ def test_the_expert_of_another_base_counts_as_unrealizable(study, task):
 
     def read(name: str, steps: int, expert: str, family: int) -> None:
         policy = Policy(study, study.plan, task, name)
-        # 512 prompts, two responses, of 150 and 500 tokens; the student reads four times, its base two.
+        # 512 prompts, two responses, of 150 + 500 tokens; the student four times, its base two.
         tokens, length = 512 * 2 * 650, 650
         own = 6 * policy.read("base", tokens, length)
         theirs = (2 + family) * policy.read(expert, tokens, length)

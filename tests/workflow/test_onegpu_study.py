@@ -124,7 +124,8 @@ def test_the_larger_model_is_imitated_by_its_samples_and_by_its_probabilities(st
 def test_every_policy_is_measured_twice_a_prompt_and_on_questions_of_mmlu(study):
     with duckdb.connect(str(study / "results.duckdb"), read_only=True) as database:
         told = database.sql(
-            "select run, benchmark, n_prompts, max(samples_per_prompt) from evaluations group by all"
+            "select run, benchmark, n_prompts, max(samples_per_prompt) from evaluations"
+            " group by all"
         ).fetchall()
     drawn = {(run, name): (count, each) for run, name, count, each in told if name != "mmlu"}
     assert drawn == {(run, name): (4, 2) for run in ALL for name in ("id", "ood")}
