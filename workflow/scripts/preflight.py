@@ -15,6 +15,7 @@ from online_il.config.study import load
 from online_il.errors import ParameterError
 from online_il.files import write_text
 from online_il.preflight.machine import (
+    check_any_gpu,
     check_gpus,
     check_keys,
     check_programs,
@@ -65,6 +66,8 @@ def run(options: Options) -> None:
         jobs = pending_jobs(graph_of_study(options.config, options.overrides))
     report = Report()
     gpus = gpus_here() if study.hardware == "gpu" and options.slurm is None else []
+    if study.hardware == "gpu" and options.slurm is None and not gpus:
+        check_any_gpu(report)
     smallest = min(gpus, key=lambda gpu: gpu.gib, default=None)
     for task in tasks:
         check_keys(task, jobs, report)

@@ -9,6 +9,7 @@ from online_il import hub
 from online_il.config.hub import Model, Package
 from online_il.config.plan import ModelShape, Plan, TaskTokens
 from online_il.config.random import RandomModel
+from online_il.config.run import BASE
 from online_il.config.study import (
     Study,
     adapter_of,
@@ -34,18 +35,24 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
     Responses are as long as they may be, prompts as the plan has them. Models without a known
     shape are left out.
     """
-    found: dict[str, Memory] = {}
+    return {rule: found for rule, (_, found) in worst_runs(study, plan, task).items()}
+
+
+def worst_runs(study: Study, plan: Plan, task: Task) -> dict[str, tuple[str, Memory]]:
+    """Name of each kind of training job the run that takes the most, and estimate what it takes."""
+    found: dict[str, tuple[str, Memory]] = {}
     shape = shape_of(task.base, study)
     if shape is None:
         return found
     prompt = plan.tokens[task.name].prompt_tokens
     if finetuning := task.finetuning:
-        found["finetune"] = training(
+        estimate = training(
             shape,
             gpus=max(1, task.resources.finetune.gpu),
             sequences=finetuning.micro_batch_size,
             length=finetuning.max_length,
         )
+        found["finetune"] = BASE, estimate
     vllm = 0.0
     if study.generation.engine == "vllm":
         vllm = study.generation.colocated_share * plan.gpu_memory_gib * GIB
@@ -67,8 +74,8 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
             **{during: vllm if generates else 0.0},
             lora=adapter_of(settings),
         )
-        if run.method not in found or estimate.peak > found[run.method].peak:
-            found[run.method] = estimate
+        if run.method not in found or estimate.peak > found[run.method][1].peak:
+            found[run.method] = run.name, estimate
     return found
 
 
@@ -129,9 +136,11 @@ def check_memory(study: Study, task: Task, report: Report, here: Gpu | None = No
         report.notes.append("GPU memory was not checked: no `plan` says which GPU there is")
         return
     large = too_large(study, plan, task)
-    for rule, estimate in training_memory(study, plan, task).items():
+    for rule, (run, estimate) in worst_runs(study, plan, task).items():
         gpus = getattr(task.resources, rule).gpu
-        line = f"{estimate.peak / GIB:.0f} GiB on each of {gpus} GPUs ({estimate.sentence()})"
+        line = (
+            f"{estimate.peak / GIB:.0f} GiB on each of {gpus} GPUs ({run}): {estimate.sentence()}"
+        )
         if rule not in large:
             report.notes.append(f"{task.name}, {rule}: about {line}")
             continue

@@ -30,9 +30,7 @@ from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
 
 GATED = ("meta-llama/",)
 """Owners whose models the hub gives to those alone who accepted their terms."""
-Taken = (
-    Pretrained | PackageBase | FurtherModel | FurtherPackage | ModelExpert | PackageExpert
-)
+Taken = Pretrained | PackageBase | FurtherModel | FurtherPackage | ModelExpert | PackageExpert
 """A base or an expert that is a model of the hub, of a folder or of a package."""
 
 
