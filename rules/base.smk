@@ -80,21 +80,24 @@ rule finetune:
 rule adopt:
     input:
         prompts=LAYOUT.prompts(),
-        model=LAYOUT.model(model="base"),
+        model=LAYOUT.model(model="{run}"),
     output:
-        **BASE_OUTPUT,
+        record=LAYOUT.record(),
+        checkpoints=directory(LAYOUT.checkpoints()),
+        training=LAYOUT.training(),
     log:
-        LAYOUT.log("adopt", *BASE),
+        LAYOUT.log("adopt", *POLICY),
     benchmark:
-        LAYOUT.benchmark("adopt", *BASE)
+        LAYOUT.benchmark("adopt", *POLICY)
     wildcard_constraints:
+        run=names_of_bases(),
         task=tasks_with_base("model", "package", "random", finetuned=False),
     localrule: True
     conda:
         CONDA
     params:
-        **program("adopt", **OF_BASE_POLICY, settings=base_settings, place=place_of_base),
+        **program("adopt", **OF_POLICY, settings=base_settings, place=place_of_base),
     message:
-        "take the model of {wildcards.task} for its base"
+        "take a model for the base {wildcards.run} of {wildcards.task}"
     shell:
         command(PROGRAM, "--model {input.model}", PUBLISHES, TO_LOG)

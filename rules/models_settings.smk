@@ -6,13 +6,14 @@ WHERE = {"folder", "wheel"}  # Keys that say where a model lies, not what it is.
 
 
 def base_settings(wildcards):
-    """Give a task's base, whatever folder it lies in."""
-    return TASKS[wildcards.task].base.model_dump_json(exclude=WHERE)
+    """Give one of a task's bases, whatever folder it lies in."""
+    base = TASKS[wildcards.task].named_bases[wildcards.run]
+    return base.model_dump_json(exclude=WHERE | {"name"})
 
 
 def place_of_base(wildcards):
-    """Give the folder that a task's base comes from, or its wheel."""
-    return place_of(TASKS[wildcards.task].base)
+    """Give the folder that one of a task's bases comes from, or its wheel."""
+    return place_of(TASKS[wildcards.task].named_bases[wildcards.run])
 
 
 def pretraining_settings(wildcards):
@@ -33,9 +34,9 @@ def origin_of_base(wildcards):
 
 
 def model_of(wildcards):
-    """Give a model that is not trained here: a task's base, or one of its experts."""
+    """Give a model that is not trained here: one of a task's bases, or of its experts."""
     task, model = wildcards.task, wildcards.model
-    return TASKS[task].base if model == "base" else EXPERTS[task, model]
+    return TASKS[task].named_bases.get(model) or EXPERTS[task, model]
 
 
 def model_settings(wildcards):

@@ -1,10 +1,26 @@
 # What jobs ask for, of this machine or of a cluster.
 
 from online_il.config.site import capped, gpu_job, warning
+from online_il.preflight.machine import gpus_here
 
 # How often a training saves what it goes on from. A resource and no parameter: it changes no number,
 # so that a change of it reruns nothing.
 SAVE_MINUTES = f"{STUDY.save_minutes:g}"
+
+
+def limit_gpus():
+    """Let no more jobs run at once on this machine than it has GPUs for; a cluster sees to that itself.
+
+    What asks for more than there are is for `preflight` to name."""
+    if STUDY.hardware != "gpu" or not workflow.is_main_process or workflow.resource_settings.nodes:
+        return
+    here = len(gpus_here())
+    if here and "gpu" not in workflow.resource_settings.resources:
+        asked = [one.gpu for task in TASKS.values() for _, one in task.resources if one]
+        workflow.register_resource("gpu", max([here, *asked]))
+
+
+limit_gpus()
 
 
 def resources_for(rule):

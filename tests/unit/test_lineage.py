@@ -307,7 +307,7 @@ def test_a_start_needs_the_seeds_of_the_run():
         ({"name": "expert"}, "bases.0.name", "run, expert or base", "another name"),
         ({"name": "solver"}, "bases.0.name", "run, expert or base", "another name"),
         ({"name": "Narrow"}, "bases.0.name", "match pattern", ""),
-        ({"kind": "random"}, "bases.0.kind", "scratch", ""),
+        ({"kind": "tiny"}, "bases.0.kind", "no such kind", ""),
         ({"micro_batch_size": 7}, "bases.0.micro_batch_size", "16 sequences", "divisor"),
         ({"updates": 0}, "bases.0.updates", "greater than 0", ""),
         ({"max_lenght": 9}, "bases.0.max_lenght", "unknown key", "max_length"),
@@ -319,10 +319,11 @@ def test_each_fault_of_a_further_base_is_found_at_its_key(changed, place, messag
     assert re.search(message, said) and re.search(remedy, advice)
 
 
-def test_further_bases_stand_beside_one_that_is_trained_here():
-    task = copy.deepcopy(TASK) | {"base": LARGE}
-    [(message, remedy)] = [one[1:] for one in found(task) if one[0] == "bases"]
-    assert "trained here" in message and "kind scratch" in remedy
+@pytest.mark.parametrize(("own", "further"), [(LARGE, NARROW), (None, LARGE | {"name": "narrow"})])
+def test_bases_are_trained_from_scratch_all_or_none(own, further):
+    task = copy.deepcopy(TASK) | {"bases": [further]} | ({"base": own} if own else {})
+    [(message, remedy)] = [one[1:] for one in found(task) if one[0] == "bases.0.kind"]
+    assert "trained from scratch" in message and "kind scratch" in remedy
 
 
 def test_a_policy_goes_back_to_the_base_that_it_was_first_trained_from():

@@ -101,6 +101,19 @@ def test_what_nvidias_program_says_is_read(monkeypatch, output, status, found):
     assert [gpu.gib for gpu in machine.gpus_here()] == found
 
 
+def test_a_machine_without_any_gpu_is_told(monkeypatch, tmp_path):
+    """Not where one is there of which NVIDIA's program says nothing, as of AMD's."""
+    report = Report()
+    monkeypatch.setattr(machine, "DEVICES", (f"{tmp_path}/nvidia[0-9]*", f"{tmp_path}/kfd"))
+    machine.check_any_gpu(report)
+    [problem] = report.problems
+    assert "hardware is gpu, and this machine has no GPU; start on a machine with one" in problem
+    (tmp_path / "nvidia0").touch()
+    report = Report()
+    machine.check_any_gpu(report)
+    assert report.problems == []
+
+
 def test_a_machine_without_nvidias_program_has_no_gpu(monkeypatch):
     def lacking(*_, **__):
         raise FileNotFoundError("nvidia-smi")

@@ -2,8 +2,8 @@
 
     train_process.py METHOD FOLDER BASE STEPS [SETTINGS]
 
-SETTINGS is JSON: `minutes` between checkpoints, `engine`, `bf16` as on GPUs, the run's `identity`,
-`accepted` ones and `code`, and what replaces GRPO's settings.
+SETTINGS is JSON: `minutes` between checkpoints, `engine`, `bf16` as on GPUs, `lora` for an adapter,
+the run's `identity`, `accepted` ones and `code`, and what replaces GRPO's settings.
 """
 
 import json
@@ -16,6 +16,7 @@ from test_supervised import ROWS
 from training_runs import DISTILL, GRPO, PROMPTS, WORDS, arguments, reward, tiny
 
 from online_il.config.generation import Generation
+from online_il.config.lora import Lora
 from online_il.errors import Stopped
 from online_il.models import load_model, word_tokenizer
 from online_il.program.cli import AGAIN
@@ -39,7 +40,8 @@ saving = Saving(
     tuple(options.pop("accepted", ())),
 )
 bf16 = options.pop("bf16", False)
-settings = GRPO.model_copy(update=options)
+lora = Lora(**options.pop("lora")) if "lora" in options else None
+settings = GRPO.model_copy(update=options | {"lora": lora})
 prompts = [{"prompt": PROMPTS[i % 4]} for i in range(8 * steps)]
 updates = steps * (settings.updates_per_step if method == "grpo" else 1)
 common = {
@@ -59,11 +61,17 @@ try:
         student, tokenizer = policy
         teacher = tiny(seed=1)
         recorder = distill.train(
-            student, teacher, tokenizer, prompts, DISTILL, generation=generation, **common
+            student,
+            teacher,
+            tokenizer,
+            prompts,
+            DISTILL.model_copy(update={"lora": lora}),
+            generation=generation,
+            **common,
         )
     else:
         plan = supervised.plan(len(ROWS), steps, 8, 5)
-        recorder = supervised.train(*policy, ROWS, plan, micro_batch_size=2, **common)
+        recorder = supervised.train(*policy, ROWS, plan, micro_batch_size=2, lora=lora, **common)
 except Stopped as stopped:
     print(stopped, file=sys.stderr)
     sys.exit(AGAIN)

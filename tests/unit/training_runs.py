@@ -130,7 +130,7 @@ def recording(trainer_class, kept: list):
 
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
             loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-            parameters = dict(model.named_parameters())
+            parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
             gradients = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True)
             self.seen.append(
                 SimpleNamespace(

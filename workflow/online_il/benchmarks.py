@@ -41,7 +41,7 @@ _ROWS = (
         "ood", "out of distribution", "out of distribution", ("miniature", "english", "countdown")
     ),
     Benchmark("forgetting", "forgetting", "forgetting", ("miniature",)),
-    Benchmark("mmlu", "forgetting (MMLU)", "forgetting", ("gsm8k",), examples=True),
+    Benchmark("mmlu", "forgetting (MMLU)", "forgetting", examples=True),
     Benchmark("knowledge", "forgetting (capitals, currencies)", "forgetting"),
     Benchmark("prose", "English prose", "language"),
 )

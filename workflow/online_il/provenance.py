@@ -181,17 +181,17 @@ def files_hash(paths: Sequence[Path]) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def versions() -> dict[str, str]:
+def versions(*more: str) -> dict[str, str]:
     """List the versions of this project and of the libraries, and the code that was accepted."""
-    known = {"online_il": __version__, **libraries()}
+    known = {"online_il": __version__, **libraries(*more)}
     if accepted := _accepted():
         known["accepted_code"] = json.dumps(accepted)
     return known
 
 
-def libraries() -> dict[str, str]:
-    """List the versions of the libraries whose change can change a number."""
-    known = {name: version(name) for name in LIBRARIES}
+def libraries(*more: str) -> dict[str, str]:
+    """List the versions of the libraries whose change can change a number, and of `more`."""
+    known = {name: version(name) for name in (*LIBRARIES, *more)}
     for name in WHERE_INSTALLED:
         with suppress(PackageNotFoundError):
             known[name] = version(name)

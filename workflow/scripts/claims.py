@@ -12,7 +12,7 @@ from pydantic import Field, Json
 
 from online_il.claims.board import claims_markdown, count_summary
 from online_il.claims.judge import Evidence, judge
-from online_il.claims.measured import SQL, Design, Measurements
+from online_il.claims.measured import SQL, Design, Measurements, adapters_of
 from online_il.claims.records import ClaimVerdicts
 from online_il.config.claims import load_claims
 from online_il.errors import InputError
@@ -41,7 +41,8 @@ def run(options: Options) -> None:
     claims = load_claims(options.claims)
     measurements = Measurements(options.measurements, options.designs)
     blocks = min((len(task.seeds or []) for task in options.designs.values()), default=0)
-    evidence = Evidence(measurements, options.theory, options.discrepancy)
+    adapters = adapters_of(options.measurements)
+    evidence = Evidence(measurements, options.theory, options.discrepancy, adapters)
     plan = plan_of(tuple(options.looks)) if options.looks else None
     record = ClaimVerdicts(
         scale=options.scale,

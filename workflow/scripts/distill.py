@@ -58,7 +58,7 @@ def run(options: Options) -> None:
     for compare in (other_ends, other_prompts):
         if difference := compare(options.base, expert):
             raise InputError(f"{options.base} and {expert} {difference.what}; {difference.remedy}")
-    student = load_model(options.base, "float32")
+    student = load_model(options.base, options.dtype)
     if is_mixture(expert):
         single = options.hardware == "cpu" and options.precision is None
         teacher: Any = Teacher(opened_mixture(expert, generation), single=single)

@@ -26,7 +26,7 @@ def run(options: Options) -> None:
     tokenizer = load_tokenizer(options.base)
     saving = saving_of(options, base=policy_hash(options.base), prompts=file_hash(options.prompts))
     recorder = grpo.train(
-        load_model(options.base, "float32"),
+        load_model(options.base, options.dtype),
         tokenizer,
         training_prompts(
             options.prompts,

@@ -17,7 +17,7 @@ from online_il.config.study import load
 from online_il.cost.jobs import costs_of, jobs_of_figures
 from online_il.cost.memory import GIB
 from online_il.cost.page import figure_sentences, markdown, page, totals_rows
-from online_il.cost.totals import PlannedRuns, rows_of, totals
+from online_il.cost.totals import PlannedRuns, rows_of, total, totals
 from online_il.errors import InputError, ParameterError
 from online_il.files import write_table, write_text
 from online_il.preflight.memory import MOST_GPUS, too_large
@@ -54,6 +54,9 @@ def run(options: Options) -> None:
         raise ParameterError("plan: the tasks and seeds asked for have no job in common")
     figures = jobs_of_figures(graph, costs)
     planned, sums = rows_of(study, costs, figures), totals(study, costs, figures)
+    sums["gpu"] = {
+        other.gpu: total(costs_of(study, plan.on(other), graph), costs) for other in plan.other_gpus
+    }
     parts = [", ".join(plan.tasks or []), ", ".join(f"seed {seed}" for seed in plan.seeds or [])]
     subset = "; ".join(part for part in parts if part)
     title = f"What the study {study.scale} costs{f' ({subset})' if subset else ''}"

@@ -15,6 +15,7 @@ from online_il.config.study import load
 from online_il.errors import ParameterError
 from online_il.files import write_text
 from online_il.preflight.machine import (
+    check_any_gpu,
     check_gpus,
     check_keys,
     check_programs,
@@ -23,6 +24,7 @@ from online_il.preflight.machine import (
 )
 from online_il.preflight.memory import check_disk, check_memory
 from online_il.preflight.models import (
+    check_adapters,
     check_context,
     check_ends,
     check_engine,
@@ -66,6 +68,9 @@ def run(options: Options) -> None:
     report = Report()
     here = study.hardware == "gpu" and options.slurm is None
     gpus = gpus_here() if here else []
+    # Without a number of cores jobs may run elsewhere, on a cluster that is not Slurm's.
+    if here and not gpus and options.cores is not None:
+        check_any_gpu(report)
     smallest = min(gpus, key=lambda gpu: gpu.gib, default=None)
     for task in tasks:
         check_keys(task, jobs, report)
@@ -77,9 +82,9 @@ def run(options: Options) -> None:
         check_ends(task, folders, report)
         check_engine(study, task, folders, report)
         check_context(study, task, report)
+        check_adapters(study, task, report)
         check_memory(study, task, report, smallest)
-        # Without a number of cores jobs may run elsewhere, on a cluster that is not Slurm's.
-        if here and (gpus or options.cores is not None):
+        if gpus:
             check_gpus(task, gpus, report)
     check_disk(study, tasks, jobs, options.results, report, options.cores)
     if options.slurm is not None:

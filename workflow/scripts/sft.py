@@ -34,7 +34,7 @@ def run(options: Options) -> None:
         expert=expert_hash,
     )
     recorder = supervised.train(
-        load_model(options.base, "float32"),
+        load_model(options.base, options.dtype),
         tokenizer,
         rows,
         supervised.plan(len(rows), options.steps, settings.batch_size, options.seed),
@@ -51,6 +51,7 @@ def run(options: Options) -> None:
         checkpoints=steps_to_publish(options),
         saving=saving,
         progress=options.progress,
+        lora=settings.lora,
     )
     publish(recorder, saving, options, method="sft", expert=options.expert, expert_hash=expert_hash)
 

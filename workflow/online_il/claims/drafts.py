@@ -50,6 +50,8 @@ class Draft:
     """What number it is about, in its task: claims about the same one count once; None: its own."""
     looks: int = 1
     """Looks at the data that are planned, which share the error equally."""
+    adapters: dict[str, int] = field(default_factory=dict)
+    """The runs that it rests on and that trained an adapter, with its rank."""
     best_p: float | None = None
     """Of an equivalence: p if nothing differed at all, with intervals as wide as these."""
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +21,10 @@ from online_il.claims.drafts import (
     side_of,
 )
 from online_il.claims.looks import carry_over, kept
-from online_il.claims.measured import Measurements
+from online_il.claims.measured import Adapters, Measurements, adapters_in_words
 from online_il.claims.pairs import pair_drafts
 from online_il.claims.records import ClaimVerdict
-from online_il.claims.runs import ALL, Look, run_drafts
+from online_il.claims.runs import ALL, EXPERT, Look, run_drafts
 from online_il.claims.theory import theory_number
 from online_il.config.claims import (
     Claims,
@@ -46,6 +47,8 @@ class Evidence(NamedTuple):
     """Folder of the theory's tables."""
     discrepancy: list[Path]
     """Tables of pairs, discrepancy/<task>/<expert>/<student>.parquet."""
+    adapters: Adapters = MappingProxyType({})
+    """The runs that trained an adapter in the place of all weights."""
 
 
 def judge(
@@ -105,7 +108,19 @@ def _drafts(claims: Claims, evidence: Evidence, look: Look) -> list[Draft]:
             drafts += pair_drafts(claim, evidence.measurements, tables, look.planned)
         elif isinstance(claim, TheoryClaim):
             drafts.append(_theory_draft(claim, evidence.theory))
+    for draft in drafts:
+        _say_adapters(draft, evidence.adapters)
     return drafts
+
+
+def _say_adapters(draft: Draft, adapters: Adapters) -> None:
+    """Say which of the runs that a claim rests on are students of another class, being adapters."""
+    if draft.side == NOT_RUN:
+        return
+    names = [*draft.fields["runs"], *([EXPERT] if draft.fields["unit"] == "factor" else [])]
+    task = draft.fields["task"]
+    draft.adapters = {name: adapters[task, name] for name in names if (task, name) in adapters}
+    draft.notes.append(adapters_in_words(draft.adapters))
 
 
 def _rows(claims: Claims, drafts: list[Draft]) -> list[ClaimVerdict]:
@@ -178,6 +193,7 @@ def conjunction(claim: ConjunctionClaim, by_claim: dict[str, list[Draft]]) -> Cl
         f"Each part by itself, uncorrected: {counts}." if counts else "",
         *(f"Contradicted by {draft.fields['id']}." for draft in against),
         *(f"{one} was not run." for one in absent),
+        adapters_in_words({run: rank for one in drafts for run, rank in one.adapters.items()}),
     ]
     return ClaimVerdict(
         id=claim.id,

@@ -154,6 +154,28 @@ class Measurements:
         return found
 
 
+Adapters = Mapping[tuple[str, str], int]
+"""By task and run: the rank of the adapter that was trained in the place of all weights."""
+
+
+def adapters_of(database: Path) -> Adapters:
+    """List the runs of a study that trained an adapter."""
+    rows = answer_of(database, "adapters")
+    keys = zip(rows["task"], rows["run"], strict=True)
+    return dict(zip(keys, map(int, rows["rank"]), strict=True))
+
+
+def adapters_in_words(ranks: Mapping[str, int]) -> str:
+    """Say of some runs that they are adapters, by name of the rank of each; nothing of none."""
+    if not ranks:
+        return ""
+    named = ", ".join(f"{run} (rank {rank})" for run, rank in sorted(ranks.items()))
+    return (
+        f"Low-rank adapters (LoRA) were trained, not all weights: {named}; each is a student of "
+        "another class than one whose weights are all trained."
+    )
+
+
 def answer_of(database: Path, question: str, *parameters: str) -> pd.DataFrame:
     """Answer a question of workflow/sql/claims. Raises `InputError`."""
     sql = (SQL / f"{question}.sql").read_text(encoding="utf-8")

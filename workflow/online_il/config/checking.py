@@ -174,14 +174,17 @@ def _place(raw: object, location: Keys) -> Keys:
     """Drop the kinds from pydantic's path: the file has only the keys."""
     keys: list[str | int] = []
     here, named = raw, False
-    for key in location:
-        if not named and value_at(here, "kind") == key and value_at(here, key) is ABSENT:
+    for index, key in enumerate(location):
+        below = value_at(here, key)
+        # A part may have a key of its kind's name: `package` of a package.
+        inside = index + 1 < len(location) and not isinstance(below, dict | list)
+        if not named and value_at(here, "kind") == key and (below is ABSENT or inside):
             named = True
             continue
-        if key == "[key]" and value_at(here, key) is ABSENT:  # The key itself is refused.
+        if key == "[key]" and below is ABSENT:  # The key itself is refused.
             continue
         keys.append(key)
-        here, named = value_at(here, key), False
+        here, named = below, False
     return tuple(keys)
 
 

@@ -1,5 +1,6 @@
 """Settings of the data of each task: which prompts there are, and how they are split."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -7,9 +8,30 @@ from pydantic import Field
 from online_il.config.hub import DataSet
 from online_il.config.knowledge import Benchmarked
 from online_il.config.miniature import EnglishData, Instances, MiniatureData
+from online_il.config.partial import spared
+from online_il.config.problem import ABSENT, Problem
 
 
-class CountdownHub(Benchmarked):
+class AskedMmlu(Benchmarked):
+    """Base of the data from the hub that may ask MMLU for forgetting: the benchmark mmlu."""
+
+    mmlu: DataSet | None = Field(
+        None, description="MMLU's test rows of all subjects; there is no such benchmark without."
+    )
+    mmlu_dev: DataSet | None = Field(None, description="MMLU's development rows: the examples.")
+    shots: int = Field(5, ge=0, description="Examples before each question of MMLU.")
+
+    def problems(self) -> Iterator[Problem]:
+        yield from self._example_problems()
+
+    @spared
+    def _example_problems(self) -> Iterator[Problem]:
+        if self.mmlu and self.shots and self.mmlu_dev is None:
+            message = f"{self.shots} examples stand before each question of MMLU"
+            yield Problem(("mmlu_dev",), ABSENT, message, "add their rows, or write shots: 0")
+
+
+class CountdownHub(AskedMmlu):
     """The data of the paper's Countdown task (Appendix D.1): rows of the hub's data set."""
 
     kind: Literal["countdown"] = Field(description="Which data this is.")
@@ -22,15 +44,12 @@ class CountdownHub(Benchmarked):
     data_seed: int = Field(ge=0, description="Seed of the instances that we generate.")
 
 
-class Gsm8k(Benchmarked):
-    """The data of the GSM8K task (Appendix D.2), with MMLU for forgetting."""
+class Gsm8k(AskedMmlu):
+    """The data of the GSM8K task (Appendix D.2)."""
 
     kind: Literal["gsm8k"] = Field(description="Which data this is.")
     train: DataSet = Field(description="GSM8K's training rows.")
     test: DataSet = Field(description="GSM8K's test rows: the benchmark gsm8k.")
-    mmlu: DataSet = Field(description="MMLU's test rows of all subjects: the benchmark mmlu.")
-    mmlu_dev: DataSet = Field(description="MMLU's development rows: the examples.")
-    shots: int = Field(5, ge=0, description="Examples before each question of MMLU.")
 
 
 class DeepScaler(Benchmarked):

@@ -20,3 +20,10 @@ class Generation(Settings):
     colocated_share: float = Field(
         0.3, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes beside training."
     )
+    # Left out of jobs' options where it is off, so that no job of a study without it runs again.
+    during_updates: Literal["awake", "asleep"] = Field(
+        "awake",
+        exclude_if=lambda value: value == "awake",
+        description="What vLLM does beside training while weights are updated. asleep: it gives "
+        "its memory back, which makes room for a larger model, and takes seconds a step.",
+    )

@@ -49,14 +49,9 @@ class TaskTokens(Settings):
     )
 
 
-class Plan(Settings):
-    """What the planner assumes; nothing that is trained or measured follows from it."""
+class Gpu(Settings):
+    """What is assumed of one GPU."""
 
-    device: Literal["GPU", "core"] = Field(
-        "GPU",
-        description="What works: a GPU, or a core of a CPU, of which a job has as many as threads. "
-        "What is said here of a GPU is then said of a core.",
-    )
     gpu: str = Field(min_length=1, description="Name of the GPU that is assumed.")
     gpu_memory_gib: float = Field(gt=0, description="Its memory, GiB.")
     peak_tflops: float = Field(gt=0, description="Its peak in bfloat16, dense, TFLOP/s.")
@@ -76,6 +71,19 @@ class Plan(Settings):
     gpu_price: float | None = Field(
         None, ge=0, description="US dollars a GPU-hour; money for GPUs is left out without it."
     )
+
+
+class Plan(Gpu):
+    """What the planner assumes; nothing that is trained or measured follows from it."""
+
+    device: Literal["GPU", "core"] = Field(
+        "GPU",
+        description="What works: a GPU, or a core of a CPU, of which a job has as many as threads. "
+        "What is said here of a GPU is then said of a core.",
+    )
+    other_gpus: list[Gpu] = Field(
+        [], description="GPUs for which the plan is priced, too: the same study on each of them."
+    )
     tokens: dict[str, TaskTokens] = Field(description="Mean lengths, by name of the task.")
     models: dict[str, ModelShape] = Field(
         {}, description="Shapes of models by repo, package or folder, for when they are not here."
@@ -86,6 +94,10 @@ class Plan(Settings):
     seeds: list[int] | None = Field(
         None, min_length=1, description="Seeds to plan for; all when left out."
     )
+
+    def on(self, other: Gpu) -> "Plan":
+        """Give the same plan for another GPU."""
+        return self.model_copy(update=other.model_dump())
 
     @property
     def hours(self) -> str:

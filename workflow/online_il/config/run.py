@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from online_il.config.imitation import Divergence, Filter, Level, Prefixes
+from online_il.config.lora import Adapter
 from online_il.config.partial import if_known, spared, value_of
 from online_il.config.problem import Keys, Problem
 from online_il.config.settings import Settings
@@ -18,7 +19,10 @@ else:
 
 BASE = "base"
 """The name by which runs refer to the base."""
-OF_METHOD = ("divergence", "prefixes", "level", "responses_per_prompt", "filter", "demonstrations")
+OF_METHOD = (
+    *("divergence", "prefixes", "level", "responses_per_prompt"),
+    *("filter", "demonstrations", "kl_coefficient", "lora"),
+)
 """Keys that a run may have instead of its method."""
 
 
@@ -69,6 +73,13 @@ class Run(Settings):
     filter: Filter | None = Field(
         None, description="Which demonstrations count (sft); the method's when left out."
     )
+    kl_coefficient: float | None = Field(
+        None,
+        ge=0,
+        description="Weight of the KL penalty to what it starts from (grpo); the method's when "
+        "left out.",
+    )
+    lora: Adapter = None
 
     @property
     def begins(self) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from online_il.config.evaluation import Evaluation
 from online_il.config.extending import read_extended
 from online_il.config.generation import Generation
 from online_il.config.inheriting import inherited, own, told_once
+from online_il.config.lora import Lora
 from online_il.config.methods import Methods
 from online_il.config.overrides import lay_over
 from online_il.config.partial import if_known, names_of, readable, spared
@@ -295,6 +296,11 @@ def prefixes_of(settings: Any) -> str:
     return getattr(settings, "prefixes", "own")
 
 
+def adapter_of(settings: Any) -> Lora | None:
+    """Give the adapter that a method's run trains in the place of all weights, if any."""
+    return getattr(settings, "lora", None)
+
+
 def _makers(task: Task) -> dict[str | None, str | None]:
     """Say by name how each policy of a task is made, as far as that can be read."""
     experts = {
@@ -325,7 +331,7 @@ def _undivided(task: Task) -> Iterator[Problem]:
         for problem in _undivided_at(task, keys, rule):
             yield problem.below(*keys)
     for row, run in readable(if_known(task, "runs") or []):
-        for problem in _grouped(task, run):
+        for problem in (*_grouped(task, run), *_spread_adapter(task, run)):
             yield problem.below("runs", row)
 
 
@@ -350,6 +356,15 @@ def _grouped(task: Task, run: Run) -> Iterator[Problem]:
             f"whole groups of {group}",
             f"choose a divisor of {settings.batch_size // gpus}, or another number of GPUs",
         )
+
+
+@spared
+def _spread_adapter(task: Task, run: Run) -> Iterator[Problem]:
+    """Tell of an adapter that several GPUs would train."""
+    gpus = getattr(getattr(task.resources, run.method), "gpu", 0)
+    if adapter_of(task.settings_of(run)) and gpus > 1:
+        message = f"an adapter is trained on one GPU, and resources.{run.method}.gpu is {gpus}"
+        yield Problem(("lora",), run.given("lora"), message, "ask for one GPU, or remove lora")
 
 
 def _without_gpu(part: Study | Task) -> Iterator[Problem]:

@@ -49,7 +49,9 @@ class Task(Settings):
     )
     base: Base | None = Field(None, description="How the base model is made; runs need one.")
     bases: list[FurtherBase] = Field(
-        [], description="Further bases, such as one of a narrower class; runs `start` from them."
+        [],
+        description="Further bases, such as one of a narrower class or a larger model; runs "
+        "`start` from them.",
     )
     experts: list[Expert] = Field([], description="Experts that are not runs.")
     runs: list[Run] = Field([], description="The matrix of runs.")
@@ -178,10 +180,15 @@ class Task(Settings):
 
     @spared
     def _further_base_problems(self) -> Iterator[Problem]:
-        if self.bases and getattr(self.base, "kind", "") != "scratch":
-            message = "further bases are trained here, and this task's base, beside them, is not"
-            remedy = "remove them, or let base be of kind scratch"
-            yield Problem(("bases",), ABSENT, message, remedy)
+        own = getattr(self.base, "kind", None)
+        for index, base in readable(self.bases):
+            if own is not None and (base.kind == "scratch") != (own == "scratch"):
+                message = f"one base is trained from scratch and the other not: base is {own}"
+                remedy = "let both be of kind scratch, or none"
+                yield Problem(("bases", index, "kind"), base.kind, message, remedy)
+        if self.bases and self.finetuning:
+            message = "further bases are taken as they are, and the task's base is fine-tuned"
+            yield Problem(("bases",), ABSENT, message, "remove them, or leave out base.finetuning")
 
     @spared
     def _solver_problems(self) -> Iterator[Problem]:

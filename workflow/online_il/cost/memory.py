@@ -7,7 +7,8 @@ Training, for a model of N parameters (B in a block, E in embedding and output) 
   loaded; the teacher of distillation, or each part of one that is a mixture, lies whole on
   every GPU, 2·N_teacher, as runs are saved. One larger than the student is cut over several GPUs,
   2·N_teacher/g, with two of its blocks and its E gathered, 2·(E + 2·B): more GPUs make room for it.
-- vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts.
+- vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts; asleep
+  where it gives that back while the weights are updated (`generation.during_updates`).
 - working: copies in bfloat16. On one GPU autocast keeps one of all weights, 2·N; on several, FSDP
   gathers two blocks and E in turn with their gradients, 2·(E + 2·B) + 2·(E + B). The chunked losses
   gather the output matrix and its gradient in single precision, 8·V·h.
@@ -17,17 +18,23 @@ Training, for a model of N parameters (B in a block, E in embedding and output) 
 - logits: never whole, tiles of 4,096 tokens by 32,768 words in single precision, two of them, and
   four where a teacher's stand beside them.
 - update: AdamW's temporary numbers, 4·N/g, when working, activations and logits are gone.
+- adapter: with n parameters in a low-rank adapter, on one GPU, the N weights are frozen and lie in
+  bfloat16, 2·N, the reference among them; states are 2·N + 16·n, working 2·n, update 4·n, the
+  stream 2 bytes a number, and one block keeps its inputs once more, 2·t·(inputs of the adapter).
 - other: 2 GiB for CUDA, NCCL and what the allocator wastes.
 
-The peak is states + frozen + vllm + other + max(working + activations + logits, update).
+The peak is states + frozen + vllm + other + max(working + activations + logits, update, asleep).
 Every micro-batch is taken to be as long as it may be.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from online_il.config.lora import Lora
 from online_il.config.plan import ModelShape
 from online_il.cost.shape import (
+    adapted,
+    adapter_parameters,
     block_parameters,
     cache_bytes,
     embedding_parameters,
@@ -55,11 +62,13 @@ class Memory(NamedTuple):
     logits: float
     update: float
     other: float = OTHER
+    asleep: float = 0.0
+    """What vLLM takes while it generates, and gives back for the updates."""
 
     @property
     def peak(self) -> float:
         """The most that is held at once."""
-        passing = max(self.working + self.activations + self.logits, self.update)
+        passing = max(self.working + self.activations + self.logits, self.update, self.asleep)
         return self.states + self.frozen + self.vllm + self.other + passing
 
     def sentence(self) -> str:
@@ -78,29 +87,46 @@ def training(
     reference: bool = False,
     teachers: Sequence[ModelShape] = (),
     vllm: float = 0.0,
+    asleep: float = 0.0,
+    lora: Lora | None = None,
 ) -> Memory:
     """Estimate a training job with micro-batches of `sequences` sequences of `length` tokens.
 
-    `vllm` is what vLLM takes of each GPU, bytes.
+    `vllm` is what vLLM takes of each GPU all the time, `asleep` while it generates, bytes.
     """
     count, tokens = parameters(shape), sequences * length
     block, embedding = block_parameters(shape), embedding_parameters(shape)
+    tile = 4 * min(TILE[0], tokens) * min(TILE[1], shape.vocabulary)
+    heads = (shape.heads + shape.kv_heads) * shape.head_dim
+    kept = 40 * shape.hidden + 8 * heads + 12 * shape.intermediate
+    taught = sum(_teacher_bytes(teacher, shape, len(teachers) == 1, gpus) for teacher in teachers)
+    logits = tile * (4 if teachers else 2)
+    if lora is not None:
+        trained = adapter_parameters(shape, lora)
+        stream = 2 * shape.layers * shape.hidden
+        again = 2 * sum(inputs for inputs, _ in adapted(shape, lora))
+        return Memory(
+            states=2 * count + 16 * trained,
+            frozen=taught,
+            vllm=vllm,
+            working=2 * trained,
+            activations=tokens * (stream + kept + again),
+            logits=logits,
+            update=4 * trained,
+            asleep=asleep,
+        )
     head = shape.vocabulary * shape.hidden
     copies = 2 * count if gpus == 1 else 2 * (embedding + 2 * block) + 2 * (embedding + block)
     stream = shape.layers * shape.hidden * (4 if gpus == 1 else 2)
-    heads = (shape.heads + shape.kv_heads) * shape.head_dim
-    kept = 40 * shape.hidden + 8 * heads + 12 * shape.intermediate
-    tile = 4 * min(TILE[0], tokens) * min(TILE[1], shape.vocabulary)
-    frozen = 4 * count / gpus if reference else 0.0
-    frozen += sum(_teacher_bytes(teacher, shape, len(teachers) == 1, gpus) for teacher in teachers)
     return Memory(
         states=16 * count / gpus,
-        frozen=frozen,
+        frozen=(4 * count / gpus if reference else 0.0) + taught,
         vllm=vllm,
         working=copies + 8 * head,
         activations=tokens * (stream + kept),
-        logits=tile * (4 if teachers else 2),
+        logits=logits,
         update=4 * count / gpus,
+        asleep=asleep,
     )
 
 

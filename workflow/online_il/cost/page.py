@@ -21,7 +21,11 @@ def figure_sentences(totals: Totals, plan: Plan) -> list[str]:
     found = totals["figure"].items()
     listed = [sentence(f"{FIGURES[name]} alone", sums, plan) for name, sums in found]
     listed.append(f"Figure 4 and the theory cost no {plan.device}-hour and no API token.")
-    return [*listed, sentence("Everything", totals["all"]["everything"], plan)]
+    listed.append(sentence("Everything", totals["all"]["everything"], plan))
+    for other in plan.other_gpus:
+        of_it = totals["gpu"][other.gpu]
+        listed.append(sentence(f"On {other.gpu}, everything", of_it, plan.on(other)))
+    return listed
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
@@ -63,10 +67,14 @@ def assumptions(plan: Plan) -> list[list[str]]:
     rows = []
     for name, field in type(plan).model_fields.items():
         value = getattr(plan, name)
-        if value is None or isinstance(value, dict):
+        if value is None or isinstance(value, dict) or name == "other_gpus":
             continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         rows.append([name, shown, field.description or ""])
+    for number, other in enumerate(plan.other_gpus):
+        for name, field in type(other).model_fields.items():
+            place = f"other_gpus.{number}.{name}"
+            rows.append([place, str(getattr(other, name)), field.description or ""])
     for task, lengths in plan.tokens.items():
         for name, field in type(lengths).model_fields.items():
             value = getattr(lengths, name)

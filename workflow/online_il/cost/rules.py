@@ -6,6 +6,7 @@ Time on GPUs, in GPU-hours:
   With F the operations of a forward pass over prompts and responses, training takes 3·F, and F more
   with gradient checkpointing; GRPO takes F more for the old policy's probabilities, where a step
   has several updates, and F for the reference; distillation takes the teacher's forward pass.
+  Weights that are frozen beside an adapter have no gradient, so that training takes F less.
   What puts a student before its expert and base reads the responses that evaluation drew.
 - generated tokens · (parameters / 1e9) / decode_tokens_per_second / 3600 for responses; in training
   at least batches of rollouts · longest response · decode_step_seconds · GPUs / 3600, for a batch
@@ -23,7 +24,7 @@ from online_il.config.bases import Scratch
 from online_il.config.experts import EndpointExpert
 from online_il.config.plan import ModelShape, Plan, TaskTokens
 from online_il.config.run import Run
-from online_il.config.study import Study, prefixes_of
+from online_il.config.study import Study, adapter_of, prefixes_of
 from online_il.config.tasks import Task
 from online_il.cost.shape import forward_flops, of_model, parameters
 from online_il.methods import METHODS
@@ -101,8 +102,13 @@ class Policy:
 
     @property
     def training_passes(self) -> int:
-        """Forward passes that training on a sequence is worth."""
+        """Forward passes that training all weights on a sequence is worth."""
         return 4 if self.study.hardware == "gpu" else 3
+
+    @property
+    def run_passes(self) -> int:
+        """Forward passes that training the run on a sequence is worth."""
+        return self.training_passes - (adapter_of(self.method) is not None)
 
     def response_tokens(self, name: str) -> int:
         """Mean length of a policy's response, tokens."""
@@ -139,7 +145,7 @@ def learn_from_reward(policy: Policy) -> Work:
     settings = policy.method
     rollouts = policy.run.steps * settings.prompts_per_step * settings.rollouts_per_prompt
     extra = (settings.updates_per_step > 1) + (settings.kl_coefficient > 0)
-    return _on_policy(policy, rollouts, policy.training_passes + extra)
+    return _on_policy(policy, rollouts, policy.run_passes + extra)
 
 
 def learn_from_probabilities(policy: Policy) -> Work:
@@ -151,7 +157,7 @@ def learn_from_probabilities(policy: Policy) -> Work:
     settings, expert = policy.method, policy.run.expert or ""
     samples = policy.run.steps * settings.batch_size
     more = getattr(settings, "level", "token") == "response"
-    passes = policy.training_passes + more
+    passes = policy.run_passes + more
     if prefixes_of(settings) == "expert":
         response = policy.response_tokens(expert)
         work = _trained(policy, samples, response, passes)
@@ -167,7 +173,7 @@ def learn_from_samples(policy: Policy) -> Work:
     """Estimate the training on an expert's demonstrations (SFT)."""
     samples = policy.run.steps * policy.method.batch_size
     response = policy.response_tokens(policy.run.expert or "")
-    return _trained(policy, samples, response, policy.training_passes)
+    return _trained(policy, samples, response, policy.run_passes)
 
 
 def _trained(policy: Policy, samples: int, response: int, passes: float) -> Work:
@@ -333,9 +339,9 @@ def _scored_tokens(task: Task, benchmark: str, lengths: TaskTokens) -> int:
     if benchmark in benchmarks.LANGUAGE:
         text = task.data.prose  # type: ignore[union-attr]
         return round((text.words + text.context) * TOKENS_A_WORD)  # type: ignore[union-attr]
-    if benchmark in benchmarks.OPTIONAL:
-        return QUESTION_TOKENS
-    return lengths.choice_tokens or lengths.prompt_tokens
+    if benchmark in benchmarks.WITH_EXAMPLES:
+        return lengths.choice_tokens or lengths.prompt_tokens
+    return QUESTION_TOKENS if benchmark in benchmarks.OPTIONAL else lengths.prompt_tokens
 
 
 def nothing(policy: Policy) -> Work:

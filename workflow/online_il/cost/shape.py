@@ -13,6 +13,7 @@ from typing import Any
 
 from online_il.config.architecture import Architecture
 from online_il.config.hub import Model, Package
+from online_il.config.lora import Lora
 from online_il.config.plan import ModelShape, Plan
 from online_il.errors import InputError
 from online_il.packaged import wheels
@@ -27,6 +28,33 @@ def block_parameters(shape: ModelShape) -> int:
     extra = {"llama": 0, "qwen2": heads + 2 * kv_heads, "qwen3": 2 * shape.head_dim}[shape.family]
     attention = 2 * shape.hidden * heads + 2 * shape.hidden * kv_heads
     return attention + 3 * shape.hidden * shape.intermediate + 2 * shape.hidden + extra
+
+
+def matrices(shape: ModelShape) -> dict[str, tuple[int, int]]:
+    """List the matrices of one transformer block by name, with their numbers of inputs, outputs."""
+    heads, kv_heads = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    hidden, intermediate = shape.hidden, shape.intermediate
+    return {
+        "q_proj": (hidden, heads),
+        "k_proj": (hidden, kv_heads),
+        "v_proj": (hidden, kv_heads),
+        "o_proj": (heads, hidden),
+        "gate_proj": (hidden, intermediate),
+        "up_proj": (hidden, intermediate),
+        "down_proj": (intermediate, hidden),
+    }
+
+
+def adapted(shape: ModelShape, lora: Lora) -> list[tuple[int, int]]:
+    """List the numbers of inputs and outputs of the matrices that an adapter has in a block."""
+    every = lora.target_modules == "all-linear"
+    known = matrices(shape)
+    return [size for name, size in known.items() if every or name in lora.target_modules]
+
+
+def adapter_parameters(shape: ModelShape, lora: Lora) -> int:
+    """Count the parameters of an adapter: rank·(inputs + outputs) of each of its matrices."""
+    return shape.layers * lora.rank * sum(sum(size) for size in adapted(shape, lora))
 
 
 def embedding_parameters(shape: ModelShape) -> int:

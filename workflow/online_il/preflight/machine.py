@@ -83,6 +83,21 @@ def gpus_here() -> list[Gpu]:
     ]
 
 
+DEVICES = ("/dev/nvidia[0-9]*", "/dev/kfd", "/dev/dxg")
+"""Where Linux has GPUs of NVIDIA and AMD, and those of Windows below it."""
+
+
+def check_any_gpu(report: Report) -> None:
+    """Check that this machine has a GPU at all, whatever is known of it."""
+    found = (path for one in DEVICES for path in Path(one).parent.glob(Path(one).name))
+    if not any(found):
+        report.problem(
+            "environment",
+            "hardware is gpu, and this machine has no GPU",
+            "start on a machine with one, or on a cluster with --profile slurm",
+        )
+
+
 def check_gpus(task: Task, gpus: Sequence[Gpu], report: Report) -> None:
     """Check that a job that trains here finds as many GPUs as it asks for."""
     rules = {run.method for run in task.runs} | ({"finetune"} if task.finetuning else set())

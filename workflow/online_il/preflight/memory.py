@@ -10,13 +10,15 @@ from online_il import hub
 from online_il.config.hub import Model, Package
 from online_il.config.plan import ModelShape, Plan, TaskTokens
 from online_il.config.random import RandomModel
+from online_il.config.run import BASE
 from online_il.config.study import (
     Study,
+    adapter_of,
     prefixes_of,
 )
 from online_il.config.tasks import Task
 from online_il.cost.memory import GIB, Memory, generation_least, published_bytes, training
-from online_il.cost.shape import of_model, parameters
+from online_il.cost.shape import adapter_parameters, of_model, parameters
 from online_il.errors import InputError
 from online_il.layout import PARTS, PUBLISHED, Layout, existing_updates
 from online_il.methods import METHODS
@@ -34,21 +36,28 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
     Responses are as long as they may be, prompts as the plan has them. Models without a known
     shape are left out.
     """
-    found: dict[str, Memory] = {}
+    return {rule: found for rule, (_, found) in worst_runs(study, plan, task).items()}
+
+
+def worst_runs(study: Study, plan: Plan, task: Task) -> dict[str, tuple[str, Memory]]:
+    """Name of each kind of training job the run that takes the most, and estimate what it takes."""
+    found: dict[str, tuple[str, Memory]] = {}
     shape = shape_of(task.base, study)
     if shape is None:
         return found
     prompt = plan.tokens[task.name].prompt_tokens
     if finetuning := task.finetuning:
-        found["finetune"] = training(
+        estimate = training(
             shape,
             gpus=max(1, task.resources.finetune.gpu),
             sequences=finetuning.micro_batch_size,
             length=finetuning.max_length,
         )
+        found["finetune"] = BASE, estimate
     vllm = 0.0
     if study.generation.engine == "vllm":
         vllm = study.generation.colocated_share * plan.gpu_memory_gib * GIB
+    during = "vllm" if study.generation.during_updates == "awake" else "asleep"
     for run in task.runs:
         method, settings = METHODS[run.method], task.settings_of(run)
         generates = method.on_policy and prefixes_of(settings) == "own"
@@ -63,10 +72,11 @@ def training_memory(study: Study, plan: Plan, task: Task) -> dict[str, Memory]:
             length=prompt + (settings.max_new_tokens if generates else response),
             reference=method.learns_from == "reward" and settings.kl_coefficient > 0,
             teachers=[teacher for teacher in teachers if teacher is not None],
-            vllm=vllm if generates else 0.0,
+            **{during: vllm if generates else 0.0},
+            lora=adapter_of(settings),
         )
-        if run.method not in found or estimate.peak > found[run.method].peak:
-            found[run.method] = estimate
+        if run.method not in found or estimate.peak > found[run.method][1].peak:
+            found[run.method] = run.name, estimate
     return found
 
 
@@ -85,7 +95,7 @@ def too_large(study: Study, plan: Plan, task: Task) -> dict[str, tuple[Memory, i
             continue
         asked = getattr(task.resources, rule)
         gpus, enough = 2 * max(1, asked.gpu), None
-        while enough is None and gpus <= MOST_GPUS:
+        while enough is None and gpus <= MOST_GPUS and not _all_adapters(task, rule):
             more = {rule: asked.model_copy(update={"gpu": gpus})}
             wider = {"resources": task.resources.model_copy(update=more)}
             other = training_memory(study, plan, task.model_copy(update=wider))[rule]
@@ -114,6 +124,12 @@ def of_gpu(study: Study, task: Task, here: Gpu | None) -> Plan | None:
     return Plan(**gpu, **rest, decode_step_seconds=1.0, tokens={task.name: least})
 
 
+def _all_adapters(task: Task, rule: str) -> bool:
+    """Say whether all runs of a method train an adapter, which one GPU does."""
+    runs = [run for run in task.runs if run.method == rule]
+    return bool(runs) and all(adapter_of(task.settings_of(run)) for run in runs)
+
+
 def check_memory(study: Study, task: Task, report: Report, here: Gpu | None = None) -> None:
     """Check that every job fits the memory of the GPU that the plan names, or that is `here`."""
     if study.hardware != "gpu":
@@ -123,15 +139,21 @@ def check_memory(study: Study, task: Task, report: Report, here: Gpu | None = No
         report.notes.append("GPU memory was not checked: no `plan` says which GPU there is")
         return
     large = too_large(study, plan, task)
-    for rule, estimate in training_memory(study, plan, task).items():
+    for rule, (run, estimate) in worst_runs(study, plan, task).items():
         gpus = getattr(task.resources, rule).gpu
-        line = f"{estimate.peak / GIB:.0f} GiB on each of {gpus} GPUs ({estimate.sentence()})"
+        line = (
+            f"{estimate.peak / GIB:.0f} GiB on each of {gpus} GPUs ({run}): {estimate.sentence()}"
+        )
         if rule not in large:
             report.notes.append(f"{task.name}, {rule}: about {line}")
             continue
-        turn = ["micro_batch_size", f"resources.{rule}.gpu (more)"]
-        if estimate.vllm:
+        turn = ["micro_batch_size"]
+        if not _all_adapters(task, rule):
+            turn.append(f"resources.{rule}.gpu (more)")
+        if estimate.vllm or estimate.asleep:
             turn.append("generation.colocated_share")
+        if estimate.vllm:
+            turn.append("generation.during_updates (asleep)")
         turn.append("base.finetuning.max_length" if rule == "finetune" else "max_new_tokens")
         report.problem(
             f"{task.name}, {rule}",
@@ -195,15 +217,19 @@ def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> l
     steps = dict.fromkeys(task.named_bases, 1)
     steps |= {run.name: len(task.checkpoints_of(run)) for run in task.runs}
     rules = {"pretrain", "finetune", *(run.method for run in task.runs)}
+    adapters = {run.name: adapter_of(task.settings_of(run)) for run in task.runs}
     found, layout = [], Layout(results)
     for job in jobs:
         if job.task != task.name or job.rule not in rules:
             continue
         state = layout.state(task.name, job.run, job.seed or 0)
-        count = parameters(of_model(task.named_bases[task.base_of(job.run)], study.plan))
+        shape = of_model(task.named_bases[task.base_of(job.run)], study.plan)
+        count = parameters(shape)
+        lora = adapters.get(job.run)
+        trained = adapter_parameters(shape, lora) if lora else count
         a_step = count * published_bytes(hardware.get(job.rule, study.hardware))
         published = steps[job.run] * a_step - _size(state / PUBLISHED)
-        resumed = state_bytes(count) - sum(map(_size, existing_updates(state)))
+        resumed = state_bytes(trained) - sum(map(_size, existing_updates(state)))
         threads = getattr(task.resources, job.rule).threads
         found.append(Training(max(0.0, published), max(0.0, resumed), threads))
     return found
@@ -212,8 +238,8 @@ def trainings(study: Study, task: Task, jobs: Iterable[Job], results: Path) -> l
 def model_bytes(study: Study, task: Task, results: Path) -> float:
     """Count the bytes of models that are laid in the results: links on one disk, copies on two."""
     found = 0.0
-    models = [(task.base, "base"), *((expert, expert.name) for expert in task.experts)]
-    for model, name in models:
+    models = dict(task.named_bases) | {expert.name: expert for expert in task.experts}
+    for name, model in models.items():
         if Layout(results).model(task.name, name).is_dir():
             continue
         if isinstance(model, RandomModel):

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from online_il import hub
-from online_il.config.bases import PackageBase, Pretrained
+from online_il.config.bases import FurtherModel, FurtherPackage, PackageBase, Pretrained
 from online_il.config.experts import ModelExpert, PackageExpert
 from online_il.config.hub import DataSet, Model, Package, Tokenizer
 from online_il.config.knowledge import Benchmarked
 from online_il.config.plan import ModelShape
 from online_il.config.random import RandomModel
-from online_il.config.study import Study, learns_from_samples, prefixes_of
+from online_il.config.study import Study, adapter_of, learns_from_samples, prefixes_of
 from online_il.config.tasks import Task
-from online_il.cost.shape import FAMILIES, json_of, of_model
+from online_il.cost.shape import FAMILIES, json_of, matrices, of_model
 from online_il.ends import end_ids, trained_end
 from online_il.errors import DOWNLOAD, InputError
 from online_il.layout import PARTS
@@ -37,7 +37,7 @@ OF_ARCHIVES = (RuntimeError, zlib.error, zipfile.BadZipFile)
 """The errors of reading files that are not what their names say."""
 GATED = ("meta-llama/",)
 """Owners whose models the hub gives to those alone who accepted their terms."""
-Taken = Pretrained | PackageBase | ModelExpert | PackageExpert
+Taken = Pretrained | PackageBase | FurtherModel | FurtherPackage | ModelExpert | PackageExpert
 """A base or an expert that is a model of the hub, of a folder or of a package."""
 
 
@@ -184,7 +184,7 @@ def check_ends(task: Task, folders: dict[str, Path], report: Report) -> None:
 
 def _models(task: Task, folders: dict[str, Path]) -> Iterator[tuple[Taken, Path]]:
     """List the models that are not made here and whose responses a task trains or samples."""
-    for model in [task.base, *task.experts]:
+    for model in [*task.named_bases.values(), *task.experts]:
         if isinstance(model, Taken) and name_of(model) in folders:
             yield model, folders[name_of(model)]
 
@@ -360,6 +360,23 @@ def check_context(study: Study, task: Task, report: Report) -> None:
                 f"{shape.positions:,}",
                 "lower one of the lengths",
             )
+
+
+def check_adapters(study: Study, task: Task, report: Report) -> None:
+    """Check that the models of a task have the matrices that adapters are laid over."""
+    for run in task.runs:
+        lora = adapter_of(task.settings_of(run))
+        shape = shape_of(task.named_bases[task.base_of(run.name)], study)
+        if lora is None or shape is None or lora.target_modules == "all-linear":
+            continue
+        known = matrices(shape)
+        for name in lora.target_modules:
+            if name not in known:
+                report.problem(
+                    f"{task.name}/{run.name}, lora.target_modules",
+                    f"the model has no matrix {name!r}",
+                    f"there are: {', '.join(known)}",
+                )
 
 
 def shape_of(model: object, study: Study | None) -> ModelShape | None:

@@ -33,7 +33,7 @@ def check_templates(task: Task, folders: dict[str, Path], report: Report) -> Non
     """
     if task.data.kind == "miniature":
         return
-    for model in [task.base, *task.experts]:
+    for model in [*task.named_bases.values(), *task.experts]:
         own = getattr(model, "chat_template", None)
         where = f"{task.name}, {getattr(model, 'short', getattr(model, 'kind', ''))}"
         if own is not None and not Path(own).is_file():

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from online_il.charts.curves import AXES
 from online_il.charts.style import KNOWN
+from online_il.claims.measured import adapters_in_words, adapters_of
 from online_il.config.study import Study
 from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells
 from online_il.layout import DATABASES, Layout
@@ -83,6 +84,7 @@ def page(
         scale=scale_of(study),
         database=database,
         board=board(layout.claims()),
+        adapters=measured(_adapters),
         charts=charts,
         specs={chart.name: chart.spec for group in charts.values() for chart in group},
         axes=AXES,
@@ -114,6 +116,14 @@ def page(
         # The stub asks for a snippet, without which the bundle is whole.
         vega=Markup(vl_convert.javascript_bundle(vl_version=version)),  # type: ignore[call-arg]
     )
+
+
+def _adapters(database: Path) -> list[str]:
+    """Say of each task which of its runs trained an adapter."""
+    of_task: dict[str, dict[str, int]] = {}
+    for (task, run), rank in adapters_of(database).items():
+        of_task.setdefault(task, {})[run] = rank
+    return [f"{task}: {adapters_in_words(ranks)}" for task, ranks in of_task.items()]
 
 
 def _table1(path: Path) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ FAMILIES = {
     "control": "Why: the data or the algorithm (Section 2.2)",
     "mixture": "The same unrealizable expert, offline and online (beyond the paper)",
     "title": "Online against offline, from either expert (title; the runs are ours)",
+    "larger": "The same with a larger model as the unrealizable expert (beyond the paper)",
     "coverage": "What the coverage C costs (Theorem 1; beyond the paper)",
     "direction": "Whose prefixes, and which direction of the KL (beyond the paper)",
     "habits": "From a base that has both habits (Theorem 5; beyond the paper)",

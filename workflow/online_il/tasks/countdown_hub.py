@@ -16,6 +16,7 @@ from online_il.errors import InputError
 from online_il.program.cli import log
 from online_il.tasks.countdown import Instance, generate, key, reachable
 from online_il.tasks.countdown_prompts import chat_messages
+from online_il.tasks.mmlu import with_mmlu
 from online_il.tasks.prompt import Converted, Prompt, without_tests
 
 CHECKED = 1_000
@@ -62,18 +63,16 @@ def prompts(settings: CountdownHub) -> Converted:
         log(f"warning: {lost} of the checked instances have no solution; accuracy stays below 1")
     hub_rows = (source.repo, source.revision)
     ours = ("online_il.tasks.countdown.generate", f"seed {settings.data_seed}")
-    return Converted(
-        [
-            _prompt(split, instance, *origin)
-            for split, origin, instances in (
-                ("train", hub_rows, train),
-                ("id", hub_rows, tests),
-                ("ood", ours, outside),
-            )
-            for instance in instances
-        ],
-        counts,
-    )
+    asked = [
+        _prompt(split, instance, *origin)
+        for split, origin, instances in (
+            ("train", hub_rows, train),
+            ("id", hub_rows, tests),
+            ("ood", ours, outside),
+        )
+        for instance in instances
+    ]
+    return with_mmlu(Converted(asked, counts), settings)
 
 
 def _instance(settings: CountdownHub, number: int, row: CountdownRow) -> Instance:

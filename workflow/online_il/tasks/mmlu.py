@@ -10,8 +10,21 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from online_il import hub
+from online_il.config.data import AskedMmlu
+from online_il.config.hub import DataSet
 from online_il.errors import InputError
-from online_il.tasks.harness import definition
+from online_il.tasks.harness import definition, revision
+from online_il.tasks.prompt import Converted, prompt
+
+
+class Choice(hub.HubRow):
+    """A row of cais/mmlu."""
+
+    question: str
+    subject: str
+    choices: list[str]
+    answer: int
 
 
 class Question(NamedTuple):
@@ -76,3 +89,40 @@ def question_of(context: str) -> str:
     if not examples:  # Then it stands behind the subject's description.
         last = last.partition("\n\n")[2] or last
     return last.partition("\nA. ")[0]
+
+
+def with_mmlu(converted: Converted, settings: AskedMmlu) -> Converted:
+    """Add MMLU's questions to the prompts of a task whose data ask them, and count subjects."""
+    source = settings.mmlu
+    if source is None:
+        return converted
+    tests = _by_subject(source)
+    examples = _by_subject(settings.mmlu_dev) if settings.mmlu_dev else {}
+    found = []
+    for question in questions(tests, examples, settings.shots):
+        answer = {
+            "grader": "choice",
+            "choices": question.choices,
+            "correct": question.correct,
+            "subject": question.subject,
+        }
+        found.append(
+            prompt("mmlu", question.context, answer, source)._replace(
+                revision=revision(source.revision)
+            )
+        )
+    subjects = {"mmlu_subjects": len({one.answer["subject"] for one in found})}
+    return Converted(converted.prompts + found, converted.counts | subjects)
+
+
+def _by_subject(source: DataSet) -> dict[str, list[dict[str, object]]]:
+    """Read MMLU's rows by subject, in the order of the files."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for row in hub.rows(source, Choice):
+        if len(row.choices) != 4 or not 0 <= row.answer < 4:
+            raise InputError(
+                f"data set {source.repo}@{source.revision}: {len(row.choices)} choices and answer "
+                f"{row.answer}, not 4 and 0-3, in {row.question[:60]!r}; correct `files`"
+            )
+        found.setdefault(row.subject, []).append(row.model_dump())
+    return found

@@ -21,6 +21,7 @@ from online_il.errors import InputError
 from online_il.models import save_policy, weights_hash
 from online_il.program.progress import report
 from online_il.records import Checkpoint
+from online_il.training.adapters import has_adapter, named_weights
 
 T = TypeVar("T")
 
@@ -250,8 +251,10 @@ class Recorder(TrainerCallback):
         if main_process():
             args = self.trainer and self.trainer.args
             if args and args.bf16 and not args.use_cpu:
-                weights = self.model.state_dict() if state is None else state
-                state = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
+                weights = named_weights(self.model) if state is None else state.items()
+                state = {name: tensor.to("cpu", torch.bfloat16) for name, tensor in weights}
+            elif has_adapter(self.model):
+                state = dict(named_weights(self.model))
             save_policy(self.model, self.tokenizer, folder, state)
 
     def _publish(self, step: int) -> None:

@@ -24,6 +24,7 @@ from online_il.config.distill import Distill
 from online_il.config.generation import Generation
 from online_il.errors import InputError
 from online_il.training import resume
+from online_il.training.adapters import hand_over_merged, peft_config
 from online_il.training.common import Precision, Recorder, accumulation, processes, spare_overhead
 from online_il.training.imitation import (
     ExpertPrefixes,
@@ -196,10 +197,13 @@ def train(
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         callbacks=[recorder],
+        peft_config=peft_config(settings.lora, model, processes()),
     )
     trainer.at_once = generation.batch_size
     trainer.divergence = settings.divergence
     trainer.responses_per_prompt = settings.responses_per_prompt
+    if made.use_vllm and settings.lora:
+        hand_over_merged(trainer)
     if made.use_vllm:
         # vLLM has just seeded torch with the number of its process, whatever the run's seed is.
         set_seed(trainer.args.seed, device_specific=True)

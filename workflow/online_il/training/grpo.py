@@ -19,11 +19,13 @@ from online_il.config.generation import Generation
 from online_il.config.grpo import Grpo
 from online_il.program.cli import log
 from online_il.training import resume
+from online_il.training.adapters import hand_over_merged, peft_config
 from online_il.training.common import (
     Precision,
     Recorder,
     accumulation,
     main_process,
+    processes,
     spare_overhead,
 )
 from online_il.training.resume import Saving
@@ -170,9 +172,12 @@ def train(
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         callbacks=[recorder],
+        peft_config=peft_config(settings.lora, model, processes()),
     )
     trainer.at_once = generation.batch_size
     trainer.add_callback(SpreadAlone(trainer))
+    if generation.engine == "vllm" and settings.lora:
+        hand_over_merged(trainer)
     if generation.engine == "vllm":
         # vLLM has just seeded torch with the number of its process, whatever the run's seed is.
         set_seed(trainer.args.seed, device_specific=True)

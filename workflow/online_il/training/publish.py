@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field, Json
 
+from online_il.config.lora import Lora
 from online_il.config.settings import Settings
 from online_il.files import write_json, write_table
 from online_il.layout import step
-from online_il.models import link_tree, weights_hash
+from online_il.models import inference_dtype, link_tree, weights_hash
 from online_il.program.cli import RunOptions
 from online_il.provenance import file_hash, identities, libraries, versions
 from online_il.records import Checkpoint, RunRecord, Training
@@ -37,6 +38,11 @@ class SavingOptions(PolicyOptions):
         None, description="mixed: bfloat16 arithmetic on a CPU, too; single when left out"
     )
 
+    @property
+    def more_libraries(self) -> tuple[str, ...]:
+        """Libraries that make the run besides those that make every one."""
+        return ()
+
 
 class TrainingOptions(SavingOptions):
     """Options of every program that trains a run from the base; each has its own `settings`."""
@@ -47,6 +53,21 @@ class TrainingOptions(SavingOptions):
     keep: str = Field(description="steps to publish, with commas between")
     base: Path = Field(description="policy to start from")
     start: str = Field("base", description="its name: base, or <run>@<step>")
+
+    @property
+    def lora(self) -> Lora | None:
+        """The adapter that is trained in the place of all weights, if any."""
+        return getattr(self.settings, "lora", None)
+
+    @property
+    def more_libraries(self) -> tuple[str, ...]:
+        """An adapter is peft's."""
+        return ("peft",) if self.lora else ()
+
+    @property
+    def dtype(self) -> str:
+        """The precision to load the base in: single where it is trained, or on a CPU."""
+        return inference_dtype(self.hardware == "gpu") if self.lora else "float32"
 
 
 NOT_IDENTITY = {
@@ -68,7 +89,11 @@ def saving_of(options: SavingOptions, **inputs: str) -> Saving:
     unset = {"precision"} if options.precision is None else set()
     wanted = options.model_dump(mode="json", exclude=NOT_IDENTITY | paths | unset)
     own, *accepted = identities(
-        options.code, options=wanted, inputs=inputs, processes=processes(), versions=libraries()
+        options.code,
+        options=wanted,
+        inputs=inputs,
+        processes=processes(),
+        versions=libraries(*options.more_libraries),
     )
     return Saving(options.state, own, options.save_minutes, options.code, tuple(accepted))
 
@@ -123,7 +148,7 @@ def publish(
         expert_hash=expert_hash,
         prompts_hash=file_hash(options.prompts),
         code_hash=options.code,
-        versions=versions(),
+        versions=versions(*options.more_libraries),
     )
     write_table(recorder.rows, Training, options.training, record.model_dump())
     write_json(record, options.record)

@@ -118,7 +118,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
     except Exception as error:
         if main_process():  # Half of a checkpoint is of no use and may fill the disk.
             shutil.rmtree(saving.trainer_output, ignore_errors=True)
-            parameters = sum(part.numel() for part in trainer.model.parameters())
+            parameters = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
             state = state_bytes(parameters)
             error.add_note(needs_of_checkpoints(state, CHECKPOINTS_KEPT, len(recorder.steps)))
         raise

@@ -11,6 +11,7 @@ micro-batch, so that small term alone is weighted a little differently.
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -19,6 +20,7 @@ from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
 from online_il.errors import InputError
 from online_il.generation import decode
+from online_il.training.adapters import named_weights
 
 Batch = dict[str, Any]
 
@@ -101,6 +103,7 @@ def colocated(
         "vllm_gpu_memory_utilization": generation.colocated_share,
         "vllm_max_model_length": max_prompt_tokens and max_prompt_tokens + max_new_tokens,
         "vllm_tensor_parallel_size": 1,
+        "vllm_enable_sleep_mode": generation.during_updates == "asleep",
     }
 
 
@@ -136,6 +139,7 @@ class LoopGeneration:
 
     def _generate_single_turn(self, prompt_ids: list[list[int]], *_: Any, **__: Any) -> Any:
         model = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
+        model = model.get_base_model() if is_peft_model(model) else model
         sampling = Sampling(
             temperature=self.temperature,  # type: ignore[attr-defined]
             top_k=self.top_k,  # type: ignore[attr-defined]
@@ -146,7 +150,7 @@ class LoopGeneration:
         # Each process has its part of the rows, in order; no two rows may draw the same numbers.
         first = self.accelerator.process_index * len(prompt_ids)  # type: ignore[attr-defined]
         responses = decode.generate(
-            decode.decoder(model.state_dict(), model.config.to_dict()),
+            decode.decoder(dict(named_weights(model)), model.config.to_dict()),
             prompt_ids,
             [(step, first + row) for row in range(len(prompt_ids))],
             sampling=sampling,

@@ -14,12 +14,15 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
+from online_il.config.lora import Lora
 from online_il.training import resume
+from online_il.training.adapters import peft_config
 from online_il.training.common import (
     Demonstration,
     Precision,
     Recorder,
     accumulation,
+    processes,
     shuffled_passes,
     spare_overhead,
 )
@@ -47,8 +50,12 @@ def train(
     checkpoints: list[int],
     saving: Saving,
     progress: Path,
+    lora: Lora | None = None,
 ) -> Recorder:
-    """Train on `rows`, update u on the rows `updates[u]`; returns what was recorded."""
+    """Train on `rows`, update u on the rows `updates[u]`; returns what was recorded.
+
+    All weights, or an adapter in their place.
+    """
     spare_overhead(model)
     batch_size = len(updates[0])
     planned = [
@@ -91,6 +98,7 @@ def train(
         train_dataset=dataset,
         processing_class=tokenizer,
         callbacks=[recorder],
+        peft_config=peft_config(lora, model, processes()),
     )
     resume.train(trainer, recorder, saving, 1)
     return recorder
