@@ -1,7 +1,5 @@
-# Input: prompts, and a model that exists but for `pretrain`. Output: the base of a task, step 0 of every run
-# that starts from it. Steps: train a small transformer on traces of an imperfect searcher (pretrain; further
-# bases, too), take a model as it is (adopt) or fine-tune it on solved problems (finetune).
-
+# Input: prompts, and a model but for `pretrain`. Output: a task's base, step 0 of the runs that start from it. Steps:
+# train a small one on an imperfect searcher's traces (pretrain), take a model as it is (adopt) or fine-tune it (finetune).
 BASE = ("{task}", "base", "seed{seed}")
 OF_BASE_POLICY = {**OF_POLICY, "run": "base"}
 BASE_OUTPUT = {
@@ -35,6 +33,7 @@ rule pretrain:
         **program("pretrain", **OF_POLICY, settings=pretraining_settings, hardware=STUDY.hardware),
         state=STATE,
         progress=progress("pretrain"),
+        limit=limit,
     message:
         "train the base {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
     shell:
@@ -71,6 +70,7 @@ rule finetune:
         launch=launch,
         state=str(LAYOUT.state(run="base")),
         progress=str(LAYOUT.progress("finetune", *BASE)),
+        limit=limit,
     message:
         "fine-tune the base of {wildcards.task}, seed {wildcards.seed}"
     shell:

@@ -8,7 +8,7 @@ from cluster import PARTITION
 from conftest import checkout, site
 
 from online_il.config.study import load
-from online_il.preflight.machine import check_slurm
+from online_il.preflight.cluster import check_slurm
 from online_il.preflight.report import Report
 from online_il.program.dag import Job
 
