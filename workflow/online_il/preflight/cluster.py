@@ -151,11 +151,11 @@ def _check_hours(
         enough = next((n for n, total in enumerate(granted, 1) if total >= ERROR * hours), None)
         more = f"`retries: {enough - 1}` in {profile}, " if enough else ""
         report.notes.append(
-            f"{name}, {rule}: {job.run} takes about {hours:.0f} hours by the plan, which may err by "
-            f"a factor of {ERROR:g}, and its {attempts} attempts have {granted[attempts - 1]:.0f}: it "
-            "then ends as failed, with all that it has saved, and the same command goes on; or give "
-            f"it {more}"
-            f"resources.{key}.gpu (more), or resources.{key}.runtime and site.max_runtime (longer)"
+            f"{name}, {rule}: {job.run} takes about {hours:.0f} hours by the plan, which may err "
+            f"by a factor of {ERROR:g}, and its {attempts} attempts have "
+            f"{granted[attempts - 1]:.0f}: it then ends as failed, with all that it has saved, and "
+            f"the same command goes on; or give it {more}resources.{key}.gpu (more), or "
+            f"resources.{key}.runtime and site.max_runtime (longer)"
         )
 
 
