@@ -1,6 +1,10 @@
 # What jobs ask for, of this machine or of a cluster.
 
 from online_il.config.site import capped, gpu_job
+from online_il.program.deadline import note_start
+
+if workflow.remote_exec:
+    note_start()
 
 # How often a training saves what it goes on from. A resource and no parameter: it changes no number,
 # so that a change of it reruns nothing.

@@ -13,17 +13,26 @@ SHARE = 0.95
 """Of the time limit, what a program takes; saving has the rest, and the start of the job."""
 NAME = "its time limit"
 """What stopped a program, in the place of a signal's name."""
+BEGAN = "ONLINE_IL_JOB_BEGAN"
+"""The variable in which a job's programs find when it began, seconds of `time.time`."""
+
+
+def note_start() -> None:
+    """Tell the programs of a cluster's job when it began: as its first Snakemake did."""
+    import psutil  # type: ignore[import-untyped]
+
+    os.environ.setdefault(BEGAN, str(psutil.Process().create_time()))
 
 
 def until(limit_minutes: float) -> float:
     """Give the end of a program whose job has such a limit, in seconds of `time.monotonic`.
 
-    It counts from the start of the job, where Slurm names it (23.02 and later), else from now.
+    It counts from the start of the job (`note_start`), else from now.
     """
     if math.isinf(limit_minutes):
         return math.inf
     now = time.time()
-    began = float(os.environ.get("SLURM_JOB_START_TIME", now))
+    began = float(os.environ.get(BEGAN, now))
     return time.monotonic() + SHARE * 60 * limit_minutes - max(0.0, now - began)
 
 
