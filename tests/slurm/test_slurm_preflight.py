@@ -77,7 +77,7 @@ def test_a_limit_that_a_partition_does_not_grant_is_named_and_so_is_a_later_atte
         assert asked(**facts).problems == []  # Four minutes.
         (problem,) = asked(attempts=3, **facts).problems
         assert problem.startswith("countdown, grpo: Slurm refuses attempt 2 of this job")
-        assert "--time=8" in problem and "set `max_runtime`" in problem
+        assert "--time=8" in problem and "(`max_runtime` and" in problem
         assert asked(attempts=3, **facts | {"max_runtime": 7}).problems == []
         cluster.ask("scontrol", "update", "PartitionName=short", "MaxTime=3")
         (problem,) = asked(**facts).problems

@@ -19,12 +19,15 @@ from online_il.preflight.report import Report
 ROOT = Path(__file__).parents[2]
 
 
-def sbatch(folder: Path, monkeypatch, script: str) -> Path:
-    """A stand-in for Slurm's command, which notes its options; returns the file of notes."""
+def sbatch(folder: Path, monkeypatch, script: str, sinfo: str = "exit 1") -> Path:
+    """Stand-ins for Slurm's commands; sbatch notes its options in the file that is returned."""
     program, notes = folder / "bin" / "sbatch", folder / "asked.txt"
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f'#!/bin/sh\necho "$@" >> {notes}\n{script}\n')
     program.chmod(0o755)
+    limits = program.with_name("sinfo")
+    limits.write_text(f"#!/bin/sh\n{sinfo}\n")
+    limits.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     return notes
 
@@ -129,7 +132,7 @@ def test_an_attempt_that_slurm_would_refuse_is_a_problem_before_the_first(tmp_pa
     notes.unlink()
     (problem,) = slurm(tmp_path, raw, attempts=3).problems
     assert problem.startswith("countdown, distill: Slurm refuses attempt 2 of this job")
-    assert words in problem and "set `max_runtime` and `max_mem_mb`" in problem
+    assert words in problem and "(`max_runtime` and `max_mem_mb`" in problem
     assert "time=3000" not in notes.read_text()  # It would be refused, too.
     assert slurm(tmp_path, raw, attempts=3, max_runtime=1999).problems == []
 
@@ -214,3 +217,49 @@ def test_a_key_that_can_be_none_is_named_before_it_is_sent_and_not_shown(
     assert problem.startswith("countdown/deepseek-v3.2-exp: the environment variable DEEPSEEK_API")
     assert "holds no key" in problem and "export DEEPSEEK_API_KEY" in problem
     assert "cret" not in problem and "two" not in problem
+
+
+@pytest.mark.parametrize(
+    ("partition", "listed", "refused"),
+    [
+        ("gpu", "gpu|16:39", "gpu grants 16.65 minutes, and it asks 17"),
+        ("gpu", "gpu|17:00", None),
+        ("gpu", "cpu|1:00\ngpu*|0-00:16:00", "gpu grants 16 minutes"),
+        (None, "other|1:00\ngpu*|16:00", "the default partition grants 16 minutes"),
+        (None, "other|1:00", None),  # No default is known.
+        ("gpu,long", "gpu|1:00\nlong|1-00:00:00", None),
+        ("gpu,long", "gpu|1:00\nlong|2:00", "gpu,long grants 2 minutes"),
+        ("gpu", "gpu|infinite", None),
+        ("gpu", "gpu|n/a", None),
+        ("gpu", "", None),
+    ],
+)
+def test_a_time_that_no_partition_grants_is_named(
+    tmp_path, monkeypatch, partition, listed, refused
+):
+    """Slurm itself takes such a job unless a site sets EnforcePartLimits, and never runs it."""
+    raw = study_raw(tmp_path)
+    for rule in ("grpo", "distill", "sft"):
+        raw["resources"][rule] = {"gpu": 2, "mem_mb": 9000, "runtime": 17}
+    sbatch(tmp_path, monkeypatch, "exit 0", f"printf '%s\\n' '{listed}'")
+    site = {"gpu_partition": partition, "cpu_partition": "elsewhere"}
+    problems = slurm(tmp_path, raw, **site).problems
+    assert len(problems) == (refused is not None)
+    if refused:
+        assert refused in problems[0] and "`site` block" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [
+        ("7:00", 7),
+        ("1:30:30", 90.5),
+        ("2-00:00:00", 2880),
+        ("infinite", float("inf")),
+        ("n/a", None),
+        ("", None),
+        ("7", None),
+    ],
+)
+def test_slurms_times_are_read(text, minutes):
+    assert cluster.minutes_of(text) == minutes

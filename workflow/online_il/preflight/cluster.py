@@ -1,5 +1,6 @@
 """Checks of a cluster: whether Slurm takes every attempt of a job, and grants enough time."""
 
+import math
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -38,17 +39,21 @@ class Request(NamedTuple):
     is_cut: bool
     """Whether later attempts are cut to what the site grants."""
 
+    def minutes(self, site: Site, attempt: int) -> int:
+        """Give the time limit of an attempt."""
+        return capped(self.resources.runtime, attempt, site.max_runtime if self.is_cut else None)
+
+    def partition(self, site: Site) -> str | None:
+        """Name the partition; None for the site's default."""
+        return site.gpu_partition if self.resources.gpu else site.cpu_partition
+
     def options(self, site: Site, attempt: int) -> tuple[str, ...]:
         """List the options with which Snakemake submits a job at an attempt."""
-        asked, most = self.resources, (site.max_runtime, site.max_mem_mb)
-        time, memory = most if self.is_cut else (None, None)
-        options = [
-            f"--time={capped(asked.runtime, attempt, time)}",
-            f"--mem={capped(asked.mem_mb, attempt, memory)}",
-        ]
+        asked, partition = self.resources, self.partition(site)
+        memory = capped(asked.mem_mb, attempt, site.max_mem_mb if self.is_cut else None)
+        options = [f"--time={self.minutes(site, attempt)}", f"--mem={memory}"]
         options += [f"--account={site.account}"] if site.account else []
         options += [f"--qos={site.qos}"] if site.qos else []
-        partition = site.gpu_partition if asked.gpu else site.cpu_partition
         options += [f"--partition={partition}"] if partition else []
         if not asked.gpu:
             return (*options, f"--cpus-per-task={asked.threads}")
@@ -78,11 +83,16 @@ def check_slurm(
         report.notes.append("Slurm was not asked: there is no `sbatch` on this machine")
         return
     answers: dict[tuple[str, ...], str | None] = {}
+    granted = _limits()
     for request in _requests(study, jobs):
         for attempt in range(1, attempts + 1):
             options = request.options(site, attempt)
             known = options in answers
-            refusal = answers[options] if known else answers.setdefault(options, _refusal(options))
+            if not known:
+                minutes = request.minutes(site, attempt)
+                too_long = _too_long(minutes, request.partition(site), granted)
+                answers[options] = too_long or _refusal(options)
+            refusal = answers[options]
             if refusal is None:
                 continue
             if not known:
@@ -99,10 +109,8 @@ def _tell(
         return
     which = "this job" if attempt == 1 else f"attempt {attempt} of this job, which asks for more"
     remedy = (
-        f"correct the `site` block of {profile}, or the study's `resources`"
-        if attempt == 1
-        else f"set `max_runtime` and `max_mem_mb` in the `site` block of {profile} to the most "
-        "that the site grants, to which attempts are cut (all but those of `default-resources`)"
+        f"correct the `site` block of {profile} (`max_runtime` and `max_mem_mb`: the most that the "
+        "site grants, to which attempts are cut), or the study's `resources`"
     )
     report.problem(
         place,
@@ -157,6 +165,44 @@ def _check_hours(
             f"the same command goes on; or give it {more}resources.{key}.gpu (more), or "
             f"resources.{key}.runtime and site.max_runtime (longer)"
         )
+
+
+def _limits() -> dict[str, float]:
+    """Ask Slurm for the longest time of each partition, minutes; that of the default also as ""."""
+    command = ["sinfo", "--noheader", "--format=%P|%l"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    found: dict[str, float] = {}
+    for line in done.stdout.splitlines() if done.returncode == 0 else []:
+        name, _, text = line.strip().partition("|")
+        if (minutes := minutes_of(text)) is not None:
+            found[name.removesuffix("*")] = minutes
+            if name.endswith("*"):
+                found[""] = minutes
+    return found
+
+
+def minutes_of(text: str) -> float | None:
+    """Read a time limit as Slurm writes it, `1-00:00:00` or `30:00`; None where it is no time."""
+    if text == "infinite":
+        return math.inf
+    days, _, clock = text.rpartition("-")
+    parts = clock.split(":")
+    if not (2 <= len(parts) <= 3 and all(map(str.isdecimal, [days or "0", *parts]))):
+        return None
+    hours, minutes, seconds = [0, *map(int, parts)][-3:]
+    return 1440 * int(days or 0) + 60 * hours + minutes + seconds / 60
+
+
+def _too_long(minutes: int, partition: str | None, granted: dict[str, float]) -> str | None:
+    """Say that no partition of a job grants its time: most sites let it wait, and never run it."""
+    limits = [granted.get(name) for name in (partition or "").split(",")]
+    if any(limit is None or limit >= minutes for limit in limits):
+        return None
+    most = max(limit for limit in limits if limit is not None)
+    return f"{partition or 'the default partition'} grants {most:g} minutes, and it asks {minutes}"
 
 
 def _refusal(options: tuple[str, ...]) -> str | None:
