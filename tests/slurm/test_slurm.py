@@ -281,7 +281,6 @@ def test_a_training_that_no_signal_reaches_saves_before_its_limit(cluster, tmp_p
     settings = yaml.safe_load(config.read_text())
     settings["save_minutes"] = 60
     settings["tasks"][-1]["base"]["updates"] = 1_000_000  # Which no limit has room for.
-    settings["resources"]["pretrain"]["runtime"] = 2
     config.write_text(yaml.safe_dump(settings, sort_keys=False))
     place = "countdown/base/seed1"
     target = f"results/smoke/runs/{place}/run.json"
@@ -295,7 +294,7 @@ def test_a_training_that_no_signal_reaches_saves_before_its_limit(cluster, tmp_p
     assert status != 0, output[-3000:]
     (job,) = [one for one in jobs_of(cluster, "pretrain") if one["JobId"] == job["JobId"]]
     assert job["JobState"] == "FAILED", job  # And not TIMEOUT.
-    assert when(job["EndTime"]) - when(job["StartTime"]) > timedelta(seconds=100)
+    assert when(job["EndTime"]) - when(job["StartTime"]) > timedelta(seconds=200)
     log = (folder / "results" / "smoke" / "logs" / "pretrain" / f"{place}.log").read_text()
     stopped = int(log.split("stopped by its time limit after update ")[1].split()[0])
     state = folder / "results" / "smoke" / "state" / place
