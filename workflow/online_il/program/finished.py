@@ -40,6 +40,7 @@ UNTRACKED = {
     "results",
     "stem",
     "place",
+    "limit",
     "unit_rows",
 }
 """Parameters that say where something lies, or where a program reports to."""
