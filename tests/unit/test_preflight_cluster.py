@@ -59,7 +59,7 @@ def test_slurm_is_asked_once_for_each_distinct_request(tmp_path, monkeypatch):
         raw["resources"][rule] = {"gpu": 2, "threads": 16, "mem_mb": 9000, "runtime": runtime}
     notes = sbatch(tmp_path, monkeypatch, "exit 0")
     found = slurm(tmp_path, raw, qos="day", max_runtime=100, account="us")
-    assert (found.problems, found.notes) == ([], [])
+    assert found.problems == []
     common, gpus = "--account=us --qos=day", "--nodes=1 --gpus=h100:2 --cpus-per-gpu=8"
     assert notes.read_text().splitlines() == [
         f"--test-only --time=100 --mem=9000 {common} --partition=gpu {gpus} --wrap=true",
