@@ -1,7 +1,5 @@
-# Input: prompts, and a model that exists but for `pretrain`. Output: the base of a task, step 0 of every run
-# that starts from it. Steps: train a small transformer on traces of an imperfect searcher (pretrain; further
-# bases, too), take a model as it is (adopt) or fine-tune it on solved problems (finetune).
-
+# Input: prompts, and a model but for `pretrain`. Output: a task's base, step 0 of the runs that start from it. Steps:
+# train a small one on an imperfect searcher's traces (pretrain) or fine-tune a model (finetune); adopt.smk takes one as it is.
 BASE = ("{task}", "base", "seed{seed}")
 OF_BASE_POLICY = {**OF_POLICY, "run": "base"}
 BASE_OUTPUT = {
@@ -35,6 +33,7 @@ rule pretrain:
         **program("pretrain", **OF_POLICY, settings=pretraining_settings, hardware=STUDY.hardware),
         state=STATE,
         progress=progress("pretrain"),
+        limit=limit,
     message:
         "train the base {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
     shell:
@@ -71,33 +70,8 @@ rule finetune:
         launch=launch,
         state=str(LAYOUT.state(run="base")),
         progress=str(LAYOUT.progress("finetune", *BASE)),
+        limit=limit,
     message:
         "fine-tune the base of {wildcards.task}, seed {wildcards.seed}"
     shell:
         command(LAUNCHED, "--model {input.model}", PUBLISHES, SAVES, GOES_ON, TO_LOG)
-
-
-rule adopt:
-    input:
-        prompts=LAYOUT.prompts(),
-        model=LAYOUT.model(model="{run}"),
-    output:
-        record=LAYOUT.record(),
-        checkpoints=directory(LAYOUT.checkpoints()),
-        training=LAYOUT.training(),
-    log:
-        LAYOUT.log("adopt", *POLICY),
-    benchmark:
-        LAYOUT.benchmark("adopt", *POLICY)
-    wildcard_constraints:
-        run=names_of_bases(),
-        task=tasks_with_base("model", "package", "random", finetuned=False),
-    localrule: True
-    conda:
-        CONDA
-    params:
-        **program("adopt", **OF_POLICY, settings=base_settings, place=place_of_base),
-    message:
-        "take a model for the base {wildcards.run} of {wildcards.task}"
-    shell:
-        command(PROGRAM, "--model {input.model}", PUBLISHES, TO_LOG)

@@ -17,31 +17,38 @@ def check():
     """
     graph = graph_of(workflow.dag)
     names = {job.task for job in pending_jobs(graph)}
-    failed = [task for task in TASKS if task in names and not has_what_it_needs(task, graph)]
-    if failed:
-        raise WorkflowError(f"nothing was started: see above what {', '.join(failed)} needs")
+    known = {task: name_of_checks(task, graph) for task in TASKS if task in names}
+    due = {task: name for task, name in known.items() if not has_passed(task, name)}
+    if due and not pass_checks(due, graph):
+        raise WorkflowError(f"nothing was started: see above what {', '.join(due)} needs")
     cores = workflow.resource_settings.cores
     write_start(graph, LAYOUT.results, expected_seconds(STUDY, pending_jobs(graph), cores))
     look_once_a_timespan()
 
 
-def has_what_it_needs(task, graph):
-    """Check that a task has what it needs. Its report, once there is no problem, ends with a name of
-    all that was read, so that it is not checked again."""
+def name_of_checks(task, graph):
+    """Name all that the checks of a task read."""
     shared = STUDY.model_dump_json(include=CHECKED)
     asked_for = str(sorted({job[:3] for job in graph if job.task == task}))
-    read = (
+    return hash_of(
         shared + TASKS[task].model_dump_json() + asked_for + place_of_jobs(None) + code("preflight")
     )
-    name = hash_of(read)
+
+
+def has_passed(task, name):
+    """Tell whether a task was checked and had no problem: then its report ends with that name."""
     last = LAYOUT.preflight(task)
-    if last.is_file() and last.read_text().split()[-1] == name:
-        return True
-    words = ["--config", os.path.relpath(CONFIG), "--task", task, "--results", str(LAYOUT.results)]
+    return last.is_file() and last.read_text().split()[-1] == name
+
+
+def pass_checks(due, graph):
+    """Check that some tasks have what they need; what they share is checked, and said, once."""
+    words = ["--config", os.path.relpath(CONFIG), "--results", str(LAYOUT.results)]
     words += ["--overrides", json.dumps(OVERRIDES), *place_of_jobs(None).split()]
-    words += ["--checked", name, "--output", str(last), "--jobs", "-"]
+    words += ["--task", *due, "--checked", *due.values(), "--jobs", "-"]
+    words += ["--output", *(str(LAYOUT.preflight(task)) for task in due)]
     jobs = json.dumps([job[:4] for job in pending_jobs(graph)])
-    print(f"check what {task} needs", flush=True)
+    print(f"check what {', '.join(due)} needs", flush=True)
     command = ["python", script("preflight"), *words]
     done = subprocess.run(command, input=jobs, text=True, stderr=subprocess.STDOUT)
     return done.returncode == 0
@@ -52,7 +59,7 @@ def place_of_jobs(wildcards):
     plugin = workflow.executor_plugin
     profile = os.path.relpath(ROOT / "slurm" / "config.yaml")
     if getattr(plugin, "name", "") == "slurm":
-        return f"--slurm {profile}"
+        return f"--slurm {profile} --attempts {workflow.execution_settings.retries + 1}"
     cores = workflow.resource_settings.cores
     return f"--cores {cores}" if cores else ""
 

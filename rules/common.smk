@@ -45,7 +45,8 @@ PUBLISHES = (
     " --training {output.training} --record {output.record}"
 )
 SAVES = "--save-minutes {resources.save_minutes}"
-GOES_ON = "--state {params.state} --progress {params.progress}"
+GOES_ON = "--state {params.state} --progress {params.progress} --limit-minutes {params.limit}"
+KEEPS = "--unit-rows {params.unit_rows}"
 TO_LOG = "> {log} 2>&1"
 
 

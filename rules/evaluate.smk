@@ -30,6 +30,8 @@ rule evaluate:
         shares=lambda wildcards, input: f"--mixture {input.mixture}" if input.mixture else "",
         state=str(LAYOUT.state() / "evaluation"),
         progress=progress("evaluate"),
+        limit=limit,
+        unit_rows=unit_rows("evaluate"),
     message:
         "evaluate {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
     shell:
@@ -38,5 +40,6 @@ rule evaluate:
             "--checkpoints {input.checkpoints} --record {input.record} --prompts {input.prompts}",
             "--output {output} {params.shares}",
             GOES_ON,
+            KEEPS,
             TO_LOG,
         )

@@ -27,5 +27,7 @@ use rule sample as sample_fresh with:
         ),
         state=str(LAYOUT.state() / "demonstrations.jsonl"),
         progress=progress("sample_fresh"),
+        limit=limit,
+        unit_rows=unit_rows("sample", of_run("expert")),
     message:
         "sample demonstrations for {wildcards.run} of {wildcards.task} alone, seed {wildcards.seed}"

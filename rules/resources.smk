@@ -2,6 +2,10 @@
 
 from online_il.config.site import capped, gpu_job, warning
 from online_il.preflight.machine import gpus_here
+from online_il.program.deadline import note_start
+
+if workflow.remote_exec:
+    note_start()
 
 # How often a training saves what it goes on from. A resource and no parameter: it changes no number,
 # so that a change of it reruns nothing.
@@ -29,9 +33,6 @@ def resources_for(rule):
     def settings(wildcards):
         return getattr(TASKS[wildcards.task].resources, rule)
 
-    def runtime(wildcards, attempt):
-        return capped(settings(wildcards).runtime, attempt, SITE.max_runtime)
-
     def of_site(key):
         return lambda wildcards: gpu_job(SITE, settings(wildcards).gpu).get(key)
 
@@ -39,8 +40,9 @@ def resources_for(rule):
         "mem_mb": lambda wildcards, attempt: capped(
             settings(wildcards).mem_mb, attempt, SITE.max_mem_mb
         ),
-        "runtime": runtime,
-        "slurm_extra": lambda wildcards, attempt: warning(runtime(wildcards, attempt)),
+        "runtime": lambda wildcards, attempt: capped(
+            settings(wildcards).runtime, attempt, SITE.max_runtime
+        ),
         "gpu": lambda wildcards: settings(wildcards).gpu,
         **{key: of_site(key) for key in ("gpu_model", "cpus_per_gpu", "nodes", "slurm_partition")},
     }
@@ -49,6 +51,11 @@ def resources_for(rule):
 def threads_of(rule):
     """Give how many threads a job of a rule has in its task."""
     return lambda wildcards: getattr(TASKS[wildcards.task].resources, rule).threads
+
+
+def limit(wildcards, resources):
+    """Give the minutes after which a cluster ends a job; on this machine's cores nothing does."""
+    return resources.runtime if workflow.remote_exec else "inf"
 
 
 def launch(wildcards, resources):

@@ -24,6 +24,8 @@ use rule sample as respond with:
         **program("sample", **OF_RESPONSES, generation=STUDY.generation),
         state=str(LAYOUT.state() / "responses.jsonl"),
         progress=progress("respond"),
+        limit=limit,
+        unit_rows=unit_rows("sample"),
     message:
         "sample responses of {wildcards.run} to the benchmarks of {wildcards.task}"
 

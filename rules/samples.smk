@@ -1,6 +1,5 @@
 # Input: prompts and, for a trained expert, its last checkpoint. Output: its demonstrations.
-# Steps: sample the expert's responses to the training prompts (sample), ask for them behind an
-# endpoint, where what was answered is never asked again (demonstrate), or solve them (solve).
+# Steps: sample the expert's responses to the training prompts (sample), or solve them (solve).
 
 
 rule sample:
@@ -31,6 +30,8 @@ rule sample:
         ),
         state=str(LAYOUT.state() / "demonstrations.jsonl"),
         progress=progress("sample"),
+        limit=limit,
+        unit_rows=unit_rows("sample"),
     message:
         "sample demonstrations of {wildcards.run} for {wildcards.task}, seed {wildcards.seed}"
     shell:
@@ -38,41 +39,7 @@ rule sample:
             PROGRAM,
             "--checkpoints {input.checkpoints} --prompts {input.prompts} --output {output}",
             GOES_ON,
-            TO_LOG,
-        )
-
-
-rule demonstrate:
-    input:
-        prompts=LAYOUT.prompts(),
-    output:
-        LAYOUT.samples(),
-    log:
-        LAYOUT.log("demonstrate", *POLICY),
-    benchmark:
-        LAYOUT.benchmark("demonstrate", *POLICY)
-    wildcard_constraints:
-        run=experts_of_kind("endpoint"),
-    localrule: True
-    conda:
-        CONDA
-    params:
-        **program(
-            "ask",
-            **OF_POLICY,
-            endpoint=endpoint_settings,
-            count=demonstrations_count,
-            sampling=demonstrations_sampling,
-        ),
-        journal=str(LAYOUT.state() / "demonstrations.jsonl"),
-        progress=progress("demonstrate"),
-    message:
-        "ask {wildcards.run} for demonstrations of {wildcards.task}, seed {wildcards.seed}"
-    shell:
-        command(
-            PROGRAM,
-            "--prompts {input.prompts} --output {output}",
-            "--journal {params.journal} --progress {params.progress}",
+            KEEPS,
             TO_LOG,
         )
 

@@ -3,6 +3,8 @@
 import hashlib
 
 from online_il.config.study import prefixes_of
+from online_il.cost import rules as costs
+from online_il.errors import InputError
 from online_il.tasks import beside_data
 
 
@@ -64,3 +66,21 @@ def published_steps(wildcards):
     """List the steps that a run publishes, with commas between."""
     run = RUNS[wildcards.task, wildcards.run]
     return ",".join(map(str, TASKS[wildcards.task].checkpoints_of(run)))
+
+
+def unit_rows(rule, policy=attrgetter("run")):
+    """Give how many responses a job keeps at once: those of a quarter of an hour by the plan; 0: any.
+
+    With other engines than vLLM these are those of a batch, which is much less.
+    """
+
+    def rows(wildcards):
+        if STUDY.plan is None or STUDY.generation.engine != "vllm":
+            return 0
+        drawn = costs.Policy(STUDY, STUDY.plan, TASKS[wildcards.task], policy(wildcards))
+        try:
+            return costs.unit_rows(drawn, rule)
+        except InputError:  # The shape of its model is not known here.
+            return 0
+
+    return rows

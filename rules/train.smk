@@ -67,6 +67,7 @@ for method in METHODS.values():
             from_expert=FROM_EXPERT[method.learns_from],
             state=STATE,
             progress=progress(method.name),
+            limit=limit,
         message:
             f"train {{wildcards.run}} of {{wildcards.task}} by {method.label}, seed {{wildcards.seed}}"
         shell:

@@ -20,10 +20,11 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as parquet
 
-KINDS = ("snakemake", "group", "job", "stop")
+KINDS = ("snakemake", "group", "job", "stop", "child")
 """What is killed: Snakemake alone; it and all its jobs, as when the machine dies; one job; one job
-that is asked to stop first, as before the end of its time. After a job Snakemake, too, should it
-still be going on."""
+that is asked to stop first; Snakemake, which alone is asked to stop, and all of them some time
+later, as by a Slurm with proctrack/cgroup, whose signal before a time limit reaches srun's child
+alone. After a job Snakemake, too, should it still be going on."""
 CLOCKS = ("device_seconds", "datasets", "files")
 """What holds measured times and so differs from run to run: the times, the data of a drawing, and
 the hashes of files that hold times (the files themselves are compared without)."""
@@ -71,9 +72,13 @@ def kill(kind: str, snakemake: subprocess.Popen[bytes], folder: Path, draw: rand
             snakemake.wait(timeout=LONGEST)
         if not running or snakemake.poll() is not None:
             return bool(running)
+    if kind == "child":
+        snakemake.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            snakemake.wait(timeout=draw.uniform(0.0, LONGEST))
     snakemake.kill()
     snakemake.wait(timeout=PATIENCE)
-    while kind == "group" and (session := in_session(snakemake.pid, folder)):
+    while kind in ("group", "child") and (session := in_session(snakemake.pid, folder)):
         for process in session:
             end(process, signal.SIGKILL)
         time.sleep(0.02)

@@ -1,12 +1,13 @@
 """The shipped profile on a real Slurm: requests, queues, cancelled jobs, time-outs and refusals."""
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import harness as faults
@@ -259,6 +260,45 @@ def test_a_training_that_slurm_asks_to_stop_saves_first(cluster, tmp_path):
     log = (folder / "results" / "smoke" / "logs" / "pretrain" / f"{place}.log").read_text()
     (line,) = [line for line in log.splitlines() if "going on after update" in line]
     assert 0 < int(line.split("after update ")[1].split()[0]) < UPDATES
+
+
+def child_of_srun(job: str) -> int | None:
+    """The process that srun started: the one child of the daemon of a job's step."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            if f"slurmstepd: [{job}.0]" in Path("/proc", parent, "cmdline").read_text():
+                return int(process.name)
+        except OSError:
+            continue  # Ended meanwhile.
+    return None
+
+
+def test_a_training_that_no_signal_reaches_saves_before_its_limit(cluster, tmp_path):
+    """With proctrack/cgroup, Slurm's default, signals reach srun's child alone: Snakemake."""
+    folder = checkout(tmp_path / "limited")
+    config = folder / "config" / "smoke.yaml"
+    settings = yaml.safe_load(config.read_text())
+    settings["save_minutes"] = 60
+    settings["tasks"][-1]["base"]["updates"] = 1_000_000  # Which no limit has room for.
+    config.write_text(yaml.safe_dump(settings, sort_keys=False))
+    place = "countdown/base/seed1"
+    target = f"results/smoke/runs/{place}/run.json"
+    command = (target, "--configfile", "config/smoke.yaml", "--retries", "0")
+    process = start(folder, cluster, *command)
+    progress = folder / "results" / "smoke" / "progress" / "pretrain" / f"{place}.json"
+    wait_for(lambda: process.poll() is not None or progress.is_file())
+    (job,) = [job for job in jobs_of(cluster, "pretrain") if job["JobState"] == "RUNNING"]
+    os.kill(wait_for(lambda: child_of_srun(job["JobId"])), signal.SIGTERM)
+    status, output = finish(process)
+    assert status != 0, output[-3000:]
+    (job,) = [one for one in jobs_of(cluster, "pretrain") if one["JobId"] == job["JobId"]]
+    assert job["JobState"] == "FAILED", job  # And not TIMEOUT.
+    assert when(job["EndTime"]) - when(job["StartTime"]) > timedelta(seconds=200)
+    log = (folder / "results" / "smoke" / "logs" / "pretrain" / f"{place}.log").read_text()
+    stopped = int(log.split("stopped by its time limit after update ")[1].split()[0])
+    state = folder / "results" / "smoke" / "state" / place
+    assert [int(path.name[-8:]) for path in state.glob("update-*")] == [stopped]
 
 
 def test_a_study_whose_jobs_are_cancelled_at_random_is_the_study_that_was_not(cluster, tmp_path):

@@ -13,7 +13,7 @@ from online_il.config.plan import ModelShape, Plan
 from online_il.config.study import Study, load
 from online_il.cost import memory, page, shape
 from online_il.cost.jobs import cost_of, costs_of, expected_seconds, gpu_hours, jobs_of_figures
-from online_il.cost.rules import Work
+from online_il.cost.rules import Policy, Work, unit_rows
 from online_il.cost.totals import rows_of, sentence, totals
 from online_il.errors import InputError
 from online_il.program.dag import Job
@@ -354,3 +354,28 @@ def test_the_progress_display_is_told_the_mean_of_each_rule():
     assert of_all == pytest.approx(found["sft"] * 2 / 16)
     without = study.model_copy(update={"plan": None})
     assert expected_seconds(without, students) == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "run", "rows"),
+    [
+        # 20,000 / 8.1907 tokens a second, 900 seconds, 23,000 tokens a response.
+        ("aime", "deepseek-r1-0528-qwen3-8b", 95),
+        # 20,000 / 1.7771, and 4,500.
+        ("deepscaler", "expert", 2_250),
+    ],
+)
+def test_a_unit_of_a_sampling_takes_a_quarter_of_an_hour_by_the_plan(task, run, rows):
+    study = load(PAPER)
+    own = next(one for one in study.tasks if one.name == task)
+    assert unit_rows(Policy(study, study.plan, own, run), "sample") == rows
+    asked = own.resources.sample.model_copy(update={"gpu": 2})
+    wider = {"resources": own.resources.model_copy(update={"sample": asked})}
+    twice = unit_rows(Policy(study, study.plan, own.model_copy(update=wider), run), "sample")
+    assert 2 * rows <= twice <= 2 * rows + 1
+
+
+def test_a_unit_has_a_response_however_long_it_is():
+    study = load(PAPER, {"plan": {"decode_tokens_per_second": 1.0}})
+    policy = Policy(study, study.plan, study.tasks[-1], "deepseek-r1-0528-qwen3-8b")
+    assert unit_rows(policy, "sample") == 1

@@ -100,6 +100,48 @@ def test_both_engines_draw_the_same_tokens_from_a_rows_own_seed(policy):
     assert opened("transformers", policy).respond(TEXTS, KEYS, sampling=SAMPLING, seed=4) != loop
 
 
+class FromBatchToBatch:
+    """An engine of one large unit, as vLLM's are, which tells the rows of each of its calls."""
+
+    def __init__(self, engine):
+        self.engine, self.asked = engine, []
+
+    def units(self, prompts, keys):
+        return [list(range(len(keys)))]
+
+    def respond(self, prompts, keys, **options):
+        self.asked.append(list(keys))
+        return self.engine.respond(prompts, keys, **options)
+
+
+def kept(engine, path, rows):
+    resume = Resume(path, "a", unit_rows=rows)
+    return respond(engine, TEXTS, KEYS, sampling=SAMPLING, seed=3, resume=resume)
+
+
+@pytest.mark.parametrize("rows", [1, 7, len(KEYS) - 1, len(KEYS), 10 * len(KEYS)])
+def test_no_more_rows_than_asked_for_are_lost_by_a_kill(policy, tmp_path, rows):
+    engine = FromBatchToBatch(opened("loop", policy))
+    responses = kept(engine, tmp_path / "kept.jsonl", rows)
+    assert responses == drawn(opened("loop", policy), tmp_path / "whole.jsonl")
+    assert [key for unit in engine.asked for key in unit] == KEYS
+    sizes = [len(unit) for unit in engine.asked]
+    assert max(sizes) <= rows and len(sizes) == -(-len(KEYS) // rows)
+    assert (tmp_path / "kept.jsonl").read_bytes().count(b"\n") == 1 + len(sizes)
+
+
+@pytest.mark.parametrize(("before", "after"), [(7, 3), (0, 5), (4, 0)])
+def test_what_was_begun_goes_on_as_it_was_cut(policy, tmp_path, before, after):
+    """How much is kept at once follows from the plan, which decides no number and may change."""
+    path, loop = tmp_path / "kept.jsonl", opened("loop", policy)
+    whole = kept(FromBatchToBatch(loop), path, before)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+    again = FromBatchToBatch(loop)
+    assert kept(again, path, after) == whole
+    assert len(again.asked) == 1 and path.read_bytes() == b"".join(lines)
+
+
 def damage(kind, path):
     lines = path.read_bytes().splitlines(keepends=True)
     if kind == "torn":
@@ -166,10 +208,20 @@ def test_scores_are_kept_too(policy, tmp_path):
 # ---- the real program ----
 
 
-def command(folder, policy, name):
+def write_prompts(folder):
+    origin = {"task": "t", "split": "train", "source": "", "revision": ""}
+    answer = json.dumps({"numbers": [3, 4], "target": 12})
+    rows = [
+        {"prompt_id": str(i), "text": text, "answer": answer, **origin}
+        for i, text in enumerate(PROMPTS)
+    ]
+    write_table(rows, Prompts, folder / "prompts.parquet", {})
+
+
+def command(folder, policy, name, count=600):
     state = folder / f"{name}.jsonl"
     words = f"--task t --run expert --seed 1 --code c --checkpoints {policy.parent}"
-    words += f" --prompts {folder}/prompts.parquet --count 600 --output {folder}/{name}.parquet"
+    words += f" --prompts {folder}/prompts.parquet --count {count} --output {folder}/{name}.parquet"
     words += f" --state {state} --progress {folder}/{name}.json"
     generation = Generation(engine="loop", batch_size=2).model_dump_json()
     sampling = SAMPLING.model_dump_json()
@@ -179,13 +231,7 @@ def command(folder, policy, name):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_program_goes_on_after_a_kill(policy, tmp_path, number):
-    origin = {"task": "t", "split": "train", "source": "", "revision": ""}
-    answer = json.dumps({"numbers": [3, 4], "target": 12})
-    rows = [
-        {"prompt_id": str(i), "text": text, "answer": answer, **origin}
-        for i, text in enumerate(PROMPTS)
-    ]
-    write_table(rows, Prompts, tmp_path / "prompts.parquet", {})
+    write_prompts(tmp_path)
     whole, _ = command(tmp_path, policy, "whole")
     warm.run(*whole, check=True)
     killed, state = command(tmp_path, policy, "killed")

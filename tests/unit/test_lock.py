@@ -1,9 +1,12 @@
 """Locks whose owners are dead, and two processes that would do the same job."""
 
+import argparse
 import errno
 import fcntl
+import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 from snakemake.persistence.file import FilePersistence
 
+from online_il.program import lock
 from online_il.program.lock import one_snakemake_per_study
 
 JOB = """
@@ -152,6 +156,66 @@ def test_a_living_snakemake_keeps_others_from_its_study_and_a_dead_one_does_not(
     finish(again, tmp_path / "killed.end")
 
 
+# ---- a file system whose locks hold on one machine alone ----
+
+
+def owned(path: Path, owner: str, seconds_ago: float = 0.0) -> Path:
+    """A lock's file as an owner on another machine leaves it, who touched it so long ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{owner}\n")
+    touched = time.time() - seconds_ago
+    os.utime(path, (touched, touched))
+    return path
+
+
+def lock_of(output: Path) -> Path:
+    name = hashlib.sha256(str(output).encode()).hexdigest()[:24]
+    return output.parent / ".snakemake" / "online-il" / f"{name}.lock"
+
+
+def test_a_job_waits_for_a_process_on_another_machine_that_the_kernel_knows_nothing_of(tmp_path):
+    file = owned(lock_of(tmp_path / "a.json"), "process 7 on node3")
+    waiting = job(tmp_path, seconds=0.0)
+    assert waiting.stderr is not None
+    assert "another process still makes" in (said := waiting.stderr.readline())
+    assert "(process 7 on node3)" in said
+    assert not (tmp_path / "times").exists()
+    file.write_text("")  # As it ends.
+    assert waiting.wait(60) == 0
+
+
+def test_a_machine_that_died_holds_nothing(tmp_path):
+    owned(lock_of(tmp_path / "a.json"), "process 7 on node3", seconds_ago=lock.DEAD_S + 1)
+    assert job(tmp_path, seconds=0.0).wait(60) == 0
+
+
+def test_an_owner_names_itself_while_it_works_and_leaves_no_name(tmp_path):
+    (tmp_path / ".snakemake").mkdir()
+    first = job(tmp_path, seconds=600)
+    begun(tmp_path, 1)
+    file = lock_of(tmp_path / "a.json")
+    assert file.read_text() == f"process {first.pid} on {socket.gethostname()}\n"
+    second = job(tmp_path, seconds=0.0)
+    assert second.stderr is not None and f"(process {first.pid} on" in second.stderr.readline()
+    first.kill()  # It leaves its name; here the kernel knows that it is dead.
+    assert (first.wait(60), second.wait(60)) == (-signal.SIGKILL, 0)
+    assert file.read_text() == ""
+
+
+def test_an_owner_touches_its_lock_as_long_as_it_lives(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lock, "BEAT_S", 0.01)
+    (tmp_path / ".snakemake").mkdir()
+    file = lock_of(tmp_path / "a.json")
+    with lock.one_process_per_output(argparse.Namespace(output=tmp_path / "a.json")):
+        for _ in range(2):
+            os.utime(file, (0, 0))
+            deadline = time.monotonic() + 20
+            while file.stat().st_mtime == 0:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+
 class Unlockable(FilePersistence):
     """Snakemake's records, which say what its own lock does."""
 
@@ -199,6 +263,17 @@ def test_where_there_is_the_kernels_lock_snakemakes_own_is_not_used(persistence)
         with persistence.lock(), refused, Unlockable().lock():
             pass
     assert persistence.calls == []
+
+
+def test_a_snakemake_on_another_login_node_keeps_others_from_its_study(persistence):
+    file = Path(".snakemake", "online-il", "study-mini.lock")
+    owned(file, "process 4711 on login2")
+    with pytest.raises(SystemExit, match=r"\(process 4711 on login2\)"), persistence.lock():
+        pass
+    assert file.read_text() == "process 4711 on login2\n"
+    owned(file, "process 4711 on login2", seconds_ago=lock.DEAD_S + 1)
+    with persistence.lock():
+        assert file.read_text() == f"process {os.getpid()} on {socket.gethostname()}\n"
 
 
 def test_a_folder_that_cannot_be_written_has_snakemakes_own_locks(persistence, caplog):

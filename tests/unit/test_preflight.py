@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import warm
@@ -250,89 +249,6 @@ def test_a_disk_that_is_too_small_is_found(tmp_path, key, monkeypatch):
     (problem,) = check(raw, tmp_path / "not" / "there")
     assert problem.startswith(f"disk, {tmp_path}/not/there: the checkpoints of countdown")
     assert "larger disk" in problem
-
-
-def sbatch(folder: Path, monkeypatch, script: str) -> Path:
-    """A stand-in for Slurm's command, which notes its options; returns the file of notes."""
-    program, notes = folder / "bin" / "sbatch", folder / "asked.txt"
-    program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(f'#!/bin/sh\necho "$@" >> {notes}\n{script}\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    return notes
-
-
-SITE = {
-    "gpu_model": "h100",
-    "cpus_per_gpu": 8,
-    "gpu_partition": "gpu",
-    "cpu_partition": "cpu",
-    "account": None,
-    "qos": None,
-    "max_runtime": None,
-    "max_mem_mb": None,
-}
-
-
-def slurm(folder: Path, raw: dict[str, Any], **site: Any) -> Report:
-    """What Slurm's check finds for the study and a site."""
-    profile = folder / "profile.yaml"
-    profile.write_text(yaml.safe_dump({"executor": "slurm", "site": SITE | site}))
-    study, report = Study.model_validate(raw), Report()
-    machine.check_slurm(study, trainings_of(study), profile, report)
-    return report
-
-
-def test_slurm_is_asked_once_for_each_distinct_request(tmp_path, monkeypatch):
-    raw = study_raw(tmp_path)
-    for rule, runtime in (("grpo", 600), ("distill", 600), ("sft", 60)):
-        raw["resources"][rule] = {"gpu": 2, "threads": 16, "mem_mb": 9000, "runtime": runtime}
-    notes = sbatch(tmp_path, monkeypatch, "exit 0")
-    found = slurm(tmp_path, raw, qos="day", max_runtime=100, account="us")
-    assert (found.problems, found.notes) == ([], [])
-    common, gpus = "--account=us --qos=day", "--nodes=1 --gpus=h100:2 --cpus-per-gpu=8"
-    assert notes.read_text().splitlines() == [
-        f"--test-only --time=100 --mem=9000 {common} --partition=gpu {gpus} --wrap=true",
-        f"--test-only --time=60 --mem=9000 {common} --partition=gpu {gpus} --wrap=true",
-        f"--test-only --time=60 --mem=2000 {common} --partition=cpu --cpus-per-task=1 --wrap=true",
-    ]
-    notes.unlink()
-    slurm(tmp_path, raw, gpu_model=None, gpu_partition=None)
-    assert "--mem=9000 --nodes=1 --gpus=2 --cpus-per-gpu=8" in notes.read_text()
-
-
-def test_what_slurm_refuses_is_a_problem_in_its_own_words(tmp_path, monkeypatch):
-    raw = study_raw(tmp_path)
-    words = "Requested node configuration is not available"
-    sbatch(
-        tmp_path,
-        monkeypatch,
-        f'case "$*" in *gpus=h100:8*) echo "sbatch: error: x\nallocation failure: error: {words}"'
-        " >&2; exit 1;; esac",
-    )
-    assert slurm(tmp_path, raw).problems == []
-    raw["resources"]["distill"]["gpu"] = 8
-    raw["methods"]["distill"] |= {"batch_size": 64, "micro_batch_size": 8}
-    (problem,) = slurm(tmp_path, raw).problems
-    assert problem.startswith(f"countdown, distill: Slurm refuses this job: {words} (sbatch ")
-    assert "--gpus=h100:8" in problem and "`site` block" in problem and "`resources`" in problem
-
-
-def test_nodes_that_are_down_for_now_stop_nothing(tmp_path, monkeypatch):
-    words = "Required node not available (down, drained or reserved)"
-    sbatch(tmp_path, monkeypatch, f"echo 'allocation failure: {words}' >&2; exit 1")
-    report = slurm(tmp_path, study_raw(tmp_path))
-    assert report.problems == [] and words in report.notes[0]
-
-
-def test_without_slurm_there_is_a_note_and_a_wrong_site_is_a_problem(tmp_path, monkeypatch):
-    raw = study_raw(tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    report = slurm(tmp_path, raw)
-    assert report.problems == [] and "no `sbatch`" in report.notes[0]
-    found = slurm(tmp_path, raw, cpus_per_gpu=0, more=1).problems
-    assert len(found) == 2 and all("profile.yaml" in problem for problem in found)
-    assert "cpus_per_gpu" in found[0] and "more = 1: unknown key" in found[1]
 
 
 def test_programs_that_are_not_installed_are_named(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from online_il.config.site import Site, SiteError, capped, gpu_job, load_site, warning
+from online_il.config.site import Site, SiteError, capped, gpu_job, load_site
 
 PROFILE = Path(__file__).parents[2] / "slurm" / "config.yaml"
 FACTS = {
@@ -52,11 +52,6 @@ def test_another_attempt_asks_for_more_up_to_what_the_site_grants():
     assert [capped(1000, attempt, 1440) for attempt in (1, 2, 3)] == [1000, 1440, 1440]
     assert capped(2000, 1, 1440) == 1440
     assert capped(1000, 3, None) == 3000
-
-
-def test_a_job_is_warned_a_tenth_of_its_time_before_the_limit_at_most_ten_minutes():
-    assert warning(5) == "--signal=TERM@30"
-    assert warning(2880) == "--signal=TERM@600"
 
 
 def test_everything_wrong_with_a_site_is_reported_at_once(tmp_path):

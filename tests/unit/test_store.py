@@ -1,8 +1,11 @@
 """The database of a study against pandas by hand, and what it says about files that do not fit."""
 
 import json
+import runpy
 import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -263,3 +266,61 @@ def test_query_says_what_is_wrong(results: Path, tmp_path: Path) -> None:
         query(tmp_path / "d.duckdb", "nothing")
     with pytest.raises(duckdb.Error), duckdb.connect(tmp_path / "d.duckdb", read_only=True) as c:
         c.execute("DROP VIEW curves")
+
+
+# ---- file systems of networks ----
+
+CLAIMS = Path(__file__).parents[2] / "workflow" / "scripts" / "claims.py"
+NO_LOCK = 'IO Error: Could not set lock on file "{}": No locks available'
+
+
+@pytest.fixture
+def no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on a file system that knows no locks, as DuckDB finds it."""
+    place, connect = tmp_path / "network", duckdb.connect
+
+    def opened(database: str = ":memory:", **options: Any) -> duckdb.DuckDBPyConnection:
+        if Path(database).is_relative_to(place):
+            raise duckdb.IOException(NO_LOCK.format(database))
+        return connect(database, **options)
+
+    monkeypatch.setattr(duckdb, "connect", opened)
+    return place
+
+
+def test_a_database_is_made_and_read_where_there_are_no_locks(
+    results: Path, tmp_path: Path, no_locks: Path
+) -> None:
+    build(results, no_locks / "all.duckdb")
+    build(results, tmp_path / "here.duckdb")
+    for table in ("evaluations", "samples", "curves", "final", "intervals"):
+        ordered = f"FROM {table} ORDER BY ALL"
+        there, here = (
+            query(place, ordered) for place in (no_locks / "all.duckdb", tmp_path / "here.duckdb")
+        )
+        pd.testing.assert_frame_equal(there, here)
+    assert [path.name for path in no_locks.iterdir()] == ["all.duckdb"]
+
+
+def test_claims_are_added_where_there_are_no_locks(
+    results: Path, tmp_path: Path, no_locks: Path
+) -> None:
+    build(results, no_locks / "measurements.duckdb")
+    verdicts = tmp_path / "claims.json"
+    verdicts.write_text(json.dumps({"claims": []}))
+    add_table = runpy.run_path(str(CLAIMS))["add_table"]
+    add_table(no_locks / "measurements.duckdb", verdicts, no_locks / "results.duckdb")
+    assert query(no_locks / "results.duckdb", "claims").empty
+    assert not query(no_locks / "results.duckdb", "evaluations").empty
+
+
+def test_a_build_that_fails_leaves_nothing_anywhere(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = tmp_path / "local"
+    local.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(local))
+    next(results.rglob("id.json")).write_text("{")
+    with pytest.raises(InputError):
+        build(results, tmp_path / "made" / "all.duckdb")
+    assert not list(local.iterdir()) and not list(tmp_path.glob("made/*"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from online_il.config.claims import load_claims
 from online_il.config.reading import ConfigError, read_yaml
 from online_il.config.site import SiteError, load_site
-from online_il.preflight import machine
+from online_il.preflight.cluster import check_slurm
 from online_il.preflight.report import Report
 from online_il.studies import load_study as load
 
@@ -111,7 +111,7 @@ def test_a_profile_is_refused(tmp_path, old, new, words):
     # The check before a study finds the same.
     if "YAML" in message:
         report = Report()
-        machine.check_slurm(load(ROOT / "config" / "mini.yaml"), [], path, report)
+        check_slurm(load(ROOT / "config" / "mini.yaml"), [], path, report)
         assert any(words.split("|")[0] in problem for problem in report.problems)
 
 

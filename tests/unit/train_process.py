@@ -2,12 +2,14 @@
 
     train_process.py METHOD FOLDER BASE STEPS [SETTINGS]
 
-SETTINGS is JSON: `minutes` between checkpoints, `engine`, `bf16` as on GPUs, `lora` for an adapter,
-the run's `identity`, `accepted` ones and `code`, and what replaces GRPO's settings.
+SETTINGS is JSON: `minutes` between checkpoints, the `limit` of its time in minutes, `engine`,
+`bf16` as on GPUs, `lora` for an adapter, the run's `identity`, `accepted` ones and `code`, and what
+replaces GRPO's settings.
 """
 
 import json
 import logging
+import math
 import sys
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from online_il.config.generation import Generation
 from online_il.config.lora import Lora
 from online_il.errors import Stopped
 from online_il.models import load_model, word_tokenizer
+from online_il.program import deadline
 from online_il.program.cli import AGAIN
 from online_il.training import distill, grpo, supervised
 from online_il.training.common import main_process
@@ -38,6 +41,7 @@ saving = Saving(
     options.pop("minutes", 60),
     options.pop("code", ""),
     tuple(options.pop("accepted", ())),
+    deadline.until(options.pop("limit", math.inf)),
 )
 bf16 = options.pop("bf16", False)
 lora = Lora(**options.pop("lora")) if "lora" in options else None

@@ -57,6 +57,9 @@ class Job(NamedTuple):
     """Folder to write: `step<n>/<benchmark>.json` and the responses as Parquet."""
     add_shares: Callable[[Rows, pd.DataFrame], None] | None = None
     """Adds the columns of a mixture's shares to the rows of a benchmark's prompts."""
+    until: float = math.inf
+    unit_rows: int = 0
+    """As `Resume` has them."""
 
 
 class Planned(NamedTuple):
@@ -124,7 +127,7 @@ def evaluate(engine: Engine, job: Job, plan: Planned, prompts: pd.DataFrame) -> 
         generation=job.generation.model_dump(),
     )
     state = job.state / f"{checkpoint_name}.{place.stem}.jsonl"
-    resume = Resume(state, own, job.code, tuple(accepted))
+    resume = Resume(state, own, job.code, tuple(accepted), job.until, job.unit_rows)
     policy = {"policy": f"{job.names['run']}/{checkpoint_name}", "seed": job.names["seed"]}
     common: dict[str, Any] = {
         **job.names,

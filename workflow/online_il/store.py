@@ -6,7 +6,10 @@ the folder. `query` and `learning_curves` read it.
 """
 
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +20,7 @@ import pyarrow.parquet as parquet
 
 from online_il.benchmarks import LANGUAGE
 from online_il.errors import InputError
+from online_il.files import written_aside
 from online_il.layout import Layout, Policy, existing_evaluations, responses_of
 from online_il.program.exhausted import cause_of
 from online_il.records import (
@@ -74,11 +78,28 @@ def build(
     """
     files = _files(results, policies)
     _check_files(results, files)
-    database.parent.mkdir(parents=True, exist_ok=True)
-    aside = database.with_name(f".{database.name}.partial")
-    _remove(aside)
+    with made_locally(database) as local:
+        _fill(local, results, files)
+
+
+@contextmanager
+def made_locally(database: Path) -> Iterator[Path]:
+    """Give a place on a local disk for a database, which is moved to its own at the end.
+
+    DuckDB locks what it writes, which not every network's file system knows.
+    """
+    with tempfile.TemporaryDirectory(prefix="online-il-") as folder:
+        local = Path(folder) / database.name
+        yield local
+        with written_aside(database) as aside:
+            shutil.copyfile(local, aside)
+            # The log of an older database would be replayed into this one.
+            database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
+
+
+def _fill(database: Path, results: Path, files: Files) -> None:
     try:
-        with duckdb.connect(str(aside)) as connection:
+        with duckdb.connect(str(database)) as connection:
             connection.execute("SET VARIABLE results = $1", [results.as_posix()])
             for kind, paths in files._asdict().items():
                 names = [path.as_posix() for path in paths]
@@ -91,18 +112,11 @@ def build(
             _check_passages(connection, results)
             add_intervals(connection)
     except duckdb.Error as error:
-        _remove(aside)
         if cause_of(error):
             raise
         for path, table in _tables(files):
             read_table(path, table)  # The damaged one says so.
         raise InputError(f"{results}: {_reason(error)}; is it the results folder?") from None
-    except BaseException:
-        _remove(aside)
-        raise
-    # The log of an older database would be replayed into this one.
-    _log_of(database).unlink(missing_ok=True)
-    aside.replace(database)
 
 
 def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> pd.DataFrame:
@@ -111,7 +125,7 @@ def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> p
     if not database.is_file():
         raise InputError(f"{database}: there is no such database; make it with aggregate.py")
     try:
-        with duckdb.connect(str(database), read_only=True) as connection:
+        with _opened(database) as connection:
             rows: pd.DataFrame = connection.execute(sql, list(parameters)).df()
             return rows
     except duckdb.IOException as error:
@@ -121,6 +135,23 @@ def query(database: Path, sql_or_name: str, parameters: Sequence[str] = ()) -> p
         ) from None
     except duckdb.Error as error:
         raise InputError(f"{database}: {_reason(error)}; {_REMEDY.format('it')}") from None
+
+
+@contextmanager
+def _opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database to read it; a copy where its file system knows no locks."""
+    try:
+        connection = duckdb.connect(str(database), read_only=True)
+    except duckdb.IOException as error:
+        if "Could not set lock" not in str(error):
+            raise
+        with tempfile.TemporaryDirectory(prefix="online-il-") as folder:
+            copy = shutil.copyfile(database, Path(folder) / database.name)
+            with duckdb.connect(str(copy), read_only=True) as connection:
+                yield connection
+        return
+    with connection:
+        yield connection
 
 
 def learning_curves(database: Path) -> pd.DataFrame:
@@ -310,12 +341,3 @@ def _check_columns(path: Path, table: type[Table]) -> None:
 
 def _reason(error: duckdb.Error) -> str:
     return " ".join(str(error).split())[:300]
-
-
-def _log_of(database: Path) -> Path:
-    return database.with_name(f"{database.name}.wal")
-
-
-def _remove(database: Path) -> None:
-    for path in (database, _log_of(database)):
-        path.unlink(missing_ok=True)

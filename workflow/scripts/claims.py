@@ -16,11 +16,12 @@ from online_il.claims.measured import SQL, Design, Measurements, adapters_of
 from online_il.claims.records import ClaimVerdicts
 from online_il.config.claims import load_claims
 from online_il.errors import InputError
-from online_il.files import write_json, write_text, written_aside
+from online_il.files import write_json, write_text
 from online_il.program.cli import ProgramOptions, log, main
 from online_il.provenance import versions
 from online_il.statistics.intervals import LEVEL
 from online_il.statistics.looks import plan_of
+from online_il.store import made_locally
 
 
 class Options(ProgramOptions):
@@ -64,9 +65,9 @@ def run(options: Options) -> None:
 def add_table(measurements: Path, claims: Path, database: Path) -> None:
     """Copy the database of measurements and add the table `claims`; complete or absent."""
     try:
-        with written_aside(database) as aside:
-            shutil.copyfile(measurements, aside)
-            with duckdb.connect(str(aside)) as connection:
+        with made_locally(database) as local:
+            shutil.copyfile(measurements, local)
+            with duckdb.connect(str(local)) as connection:
                 connection.execute("SET VARIABLE claims = $1", [claims.as_posix()])
                 connection.execute((SQL / "claims.sql").read_text(encoding="utf-8"))
     except duckdb.Error as error:

@@ -8,6 +8,7 @@ likelihood is read.
 After a kill, the same command goes on after the last batch that was written in full.
 """
 
+import math
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from online_il.experts.opening import Shares, engine_for
 from online_il.files import made_aside
 from online_il.layout import step
 from online_il.models import newest_step, weights_hash
+from online_il.program import deadline
 from online_il.program.cli import RunOptions, log, main
 from online_il.program.progress import report
 from online_il.provenance import file_hash
@@ -38,6 +40,10 @@ class Options(RunOptions):
     state: Path = Field(description="what it goes on from; kept")
     output: Path = Field(description="folder to write")
     progress: Path = Field(description="progress file")
+    limit_minutes: float = Field(
+        math.inf, description="time limit of the job, before which it ends"
+    )
+    unit_rows: int = Field(0, ge=0, description="most responses of a batch that is kept; 0: any")
 
 
 def run(options: Options) -> None:
@@ -81,6 +87,8 @@ def run(options: Options) -> None:
             Shares(newest_step(options.mixture), options.generation).add
             if options.mixture
             else None,
+            deadline.until(options.limit_minutes),
+            options.unit_rows,
         )
         for done, plan in enumerate(plans, 1):
             number, benchmark = plan.checkpoint.step, plan.benchmark

@@ -6,6 +6,7 @@ and what Slurm knows. Nothing is downloaded, asked or loaded; no value of a key 
 
 import json
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from pydantic import Field, Json
 from online_il.config.study import load
 from online_il.errors import ParameterError
 from online_il.files import write_text
+from online_il.preflight.cluster import check_slurm
 from online_il.preflight.machine import (
     check_any_gpu,
     check_gpus,
     check_keys,
     check_programs,
-    check_slurm,
     gpus_here,
 )
 from online_il.preflight.memory import check_disk, check_memory
@@ -41,7 +42,7 @@ from online_il.program.dag import Job, graph_of_study, pending_jobs
 class Options(ProgramOptions):
     config: Path = Field(description="config of the study")
     overrides: Json[dict[str, Any]] = Field({}, description="values over the config's, JSON")
-    task: str | None = Field(None, description="the one task to check; all without it")
+    tasks: list[str] = Field([], alias="task", description="tasks to check; all without them")
     results: Path = Field(description="folder of the results")
     jobs: Path | None = Field(
         None,
@@ -50,16 +51,18 @@ class Options(ProgramOptions):
     )
     cores: int | None = Field(None, description="cores of this machine for the jobs")
     slurm: Path | None = Field(None, description="profile of the cluster; none without it")
-    checked: str | None = Field(None, description="name of these settings, to end the report with")
-    output: Path = Field(description="report to write")
+    attempts: int = Field(1, ge=1, description="attempts that a job has on the cluster")
+    checked: list[str] = Field([], description="names of what was checked, to end the reports with")
+    output: list[Path] = Field(description="report to write, or one of each task")
 
 
 def run(options: Options) -> None:
     study = load(options.config, options.overrides)
-    tasks = [task for task in study.tasks if options.task in (None, task.name)]
-    if not tasks:
-        names = ", ".join(task.name for task in study.tasks)
-        raise ParameterError(f"--task {options.task}: no such task; there are: {names}")
+    named = [task.name for task in study.tasks]
+    for name in options.tasks:
+        if name not in named:
+            raise ParameterError(f"--task {name}: no such task; there are: {', '.join(named)}")
+    tasks = [task for task in study.tasks if task.name in (options.tasks or named)]
     if options.jobs is not None:
         listed = sys.stdin.read() if options.jobs == Path("-") else options.jobs.read_text()
         jobs = [Job(*row) for row in json.loads(listed)]
@@ -88,13 +91,13 @@ def run(options: Options) -> None:
             check_gpus(task, gpus, report)
     check_disk(study, tasks, jobs, options.results, report, options.cores)
     if options.slurm is not None:
-        check_slurm(study, jobs, options.slurm, report)
+        check_slurm(study, jobs, options.slurm, report, options.attempts)
     text = report.text(f"{study.scale}, {', '.join(task.name for task in tasks)}")
     print(text, end="")
     # A task's report lets its jobs start; the whole study's is there to be read.
-    if options.task is None or not report.problems:
-        ending = f"  passed: {options.checked}\n" if options.checked else ""
-        write_text(text + ending, options.output)
+    if not options.tasks or not report.problems:
+        for place, name in zip_longest(options.output, options.checked):
+            write_text(text + (f"  passed: {name}\n" if name else ""), place)
     if report.problems:
         sys.exit(1)
 

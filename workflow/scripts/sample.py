@@ -6,6 +6,7 @@ prompt has as many. Response j of a prompt is its sample j. After a kill, the sa
 after the last batch that was written in full.
 """
 
+import math
 from pathlib import Path
 
 from pydantic import Field, Json, model_validator
@@ -18,6 +19,7 @@ from online_il.generation.resume import Resume, respond
 from online_il.generation.tokens import vocabulary_hash
 from online_il.grading import graded_samples
 from online_il.models import form_hash, is_mixture, newest_step, weights_hash
+from online_il.program import deadline
 from online_il.program.cli import RunOptions, log, main
 from online_il.program.progress import report
 from online_il.provenance import file_hash, identities, libraries, versions
@@ -35,6 +37,10 @@ class Options(RunOptions):
     state: Path = Field(description="what it goes on from; kept")
     output: Path = Field(description="table to write")
     progress: Path = Field(description="progress file")
+    limit_minutes: float = Field(
+        math.inf, description="time limit of the job, before which it ends"
+    )
+    unit_rows: int = Field(0, ge=0, description="most responses of a batch that is kept; 0: any")
 
     @model_validator(mode="after")
     def _has_one_number(self) -> "Options":
@@ -74,7 +80,14 @@ def run(options: Options) -> None:
         keys,
         sampling=sampling,
         seed=options.seed,
-        resume=Resume(options.state, own, options.code, tuple(accepted)),
+        resume=Resume(
+            options.state,
+            own,
+            options.code,
+            tuple(accepted),
+            deadline.until(options.limit_minutes),
+            options.unit_rows,
+        ),
         done=lambda rows: report(options.progress, done=rows, total=count, unit="response"),
     )
     name = f"{options.run}/{policy.name}"

@@ -94,12 +94,3 @@ def capped(amount: int, attempt: int, most: int | None) -> int:
     longest time limit goes on in the next attempt.
     """
     return amount * attempt if most is None else min(amount * attempt, most)
-
-
-def warning(minutes: int) -> str:
-    """Ask Slurm for SIGTERM before its time limit, so that it can save and leave.
-
-    A tenth of the limit before, at most ten minutes: a training saves once the batch of rollouts
-    that it is in has served, and what Slurm grants after the limit is seconds.
-    """
-    return f"--signal=TERM@{min(6 * minutes, 600)}"

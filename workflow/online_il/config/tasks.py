@@ -64,8 +64,8 @@ class Task(Settings):
     @property
     def named_bases(self) -> Mapping[str, Base]:
         """Give all bases by name; none of a task without."""
-        further: dict[str, Base] = {one.name: one for one in self.bases}
-        return {BASE: self.base} | further if self.base else {}
+        bases: dict[str, Any] = {BASE: self.base} | {one.name: one for one in self.bases}
+        return bases if self.base else {}
 
     def base_of(self, name: str) -> str:
         """Name the base that a policy was first trained from, through all that it starts from."""

@@ -196,6 +196,21 @@ def _on_policy(policy: Policy, samples: int, passes: float) -> Work:
 
 # ---- samples ----
 
+UNIT_MINUTES = 15
+"""By the plan, the longest work that a kill of a sampling or an evaluation may cost."""
+
+
+def unit_rows(policy: Policy, rule: str) -> int:
+    """Count the responses that a job draws from a policy in `UNIT_MINUTES`, by the plan.
+
+    `rule` says whose `resources` the job has.
+    """
+    asked = getattr(policy.task.resources, rule)
+    devices = max(1, asked.gpu if policy.plan.device == "GPU" else asked.threads)
+    each = policy.response_tokens(policy.name) * parameters(policy.shape) / 1e9
+    a_minute = 60 * devices * policy.plan.decode_tokens_per_second / each
+    return max(1, int(UNIT_MINUTES * a_minute))
+
 
 def sample(policy: Policy) -> Work:
     """Estimate the demonstrations of a policy with weights; every one's prompt is read."""

@@ -9,14 +9,17 @@ depend on what else it computes at the time; with it, too, no sample is missing 
 
 import json
 import logging
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from online_il.config.sampling import Sampling
+from online_il.errors import Stopped
 from online_il.generation.engines import Engine
 from online_il.generation.response import Response
+from online_il.program import deadline
 from online_il.program.aside import settle_file
 from online_il.provenance import identity
 
@@ -35,6 +38,11 @@ class Resume(NamedTuple):
     """Hash of the code, which is said in the file."""
     accepted: tuple[str, ...] = ()
     """Identities of jobs that differ in code alone, which a person takes for this one."""
+    until: float = math.inf
+    """When it leaves, before its time limit ends it (`program/deadline.py`)."""
+    unit_rows: int = 0
+    """Most rows of a unit, so that a kill costs little; 0: as the engine cuts. Where something is
+    there already, as that was cut."""
 
 
 def respond(
@@ -48,7 +56,6 @@ def respond(
     done: Callable[[int], None] = lambda rows: None,
 ) -> list[Response]:
     """Call `Engine.respond` unit by unit; `done` hears after each how many rows there are."""
-    units = engine.units(prompts, keys)
     responses: dict[int, Response] = {}
 
     def make(rows: list[int]) -> list[Response]:
@@ -59,7 +66,9 @@ def respond(
             seed=seed,
         )
 
-    with Units(resume, len(units)) as stored:
+    with Units(resume) as stored:
+        units = list(_pieces(engine.units(prompts, keys), stored.unit_rows))
+        stored.expect(len(units))
         for number, rows in enumerate(units):
             result = stored.result(number, lambda rows=rows: make(rows))  # type: ignore[misc]
             for row, response in zip(rows, result, strict=True):
@@ -77,7 +86,8 @@ def loglikelihoods(
     """Call `Engine.loglikelihoods` (nats) unit by unit."""
     starts = range(0, len(prompts), SCORED)
     scores: list[list[float]] = []
-    with Units(resume, len(starts)) as stored:
+    with Units(resume) as stored:
+        stored.expect(len(starts))
         for number, start in enumerate(starts):
             rows = slice(start, start + SCORED)
             scores += stored.result(
@@ -90,18 +100,24 @@ def loglikelihoods(
 class Units:
     """The results of a job's units, in a file of a line each; use it in a `with` statement."""
 
-    def __init__(self, resume: Resume, total: int) -> None:
+    def __init__(self, resume: Resume) -> None:
         self._results: list[Any] = []
+        self._name, self._until, self._total = resume.path.stem, resume.until, 0
+        self.unit_rows = resume.unit_rows
         resume.path.parent.mkdir(parents=True, exist_ok=True)
         settle_file(resume.path, (resume.identity, *resume.accepted))
         self._file = resume.path.open("a+b")
         end = self._read(resume)
         self._file.truncate(end)
         if end == 0:
-            self._write({"identity": resume.identity, "code": resume.code})
-        if self._results:
-            name = resume.path.stem
-            logging.info("%s: going on after batch %d of %d", name, len(self._results), total)
+            head = {"identity": resume.identity, "code": resume.code}
+            self._write(head | ({"unit_rows": self.unit_rows} if self.unit_rows else {}))
+
+    def expect(self, total: int) -> None:
+        """Hear how many units there are in all."""
+        self._total = total
+        if done := len(self._results):
+            logging.info("%s: going on after batch %d of %d", self._name, done, total)
 
     def __enter__(self) -> "Units":
         return self
@@ -110,13 +126,21 @@ class Units:
         self._file.close()
 
     def result(self, number: int, make: Callable[[], Any]) -> Any:
-        """Return a unit's result, which is made and kept at the first call. Units come in order."""
+        """Return a unit's result, which is made and kept at the first call. Units come in order.
+
+        Raises `Stopped` after a unit that the job's time leaves no room behind.
+        """
         if number < len(self._results):
             return self._results[number]
         result = make()
         # With its number, or a line that is lost or there twice would move all that follow.
         self._write({"unit": number, "result": result, "sha256": _hash(number, result)})
         self._results.append(result)
+        if number + 1 < self._total and deadline.passed(self._until):
+            raise Stopped(
+                f"stopped by {deadline.NAME} after batch {number + 1} of {self._total}; the same "
+                "command goes on from there"
+            )
         return result
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -130,9 +154,11 @@ class Units:
         head = self._file.readline()
         if not head:
             return 0
-        if _parsed(head).get("identity") not in (resume.identity, *resume.accepted):
+        known = _parsed(head)
+        if known.get("identity") not in (resume.identity, *resume.accepted):
             logging.warning("%s, line 1 is damaged: all of it is generated again", resume.path)
             return 0
+        self.unit_rows = known.get("unit_rows", 0)
         place = len(head)
         for line in self._file:
             entry = _parsed(line)
@@ -151,6 +177,14 @@ class Units:
             self._results.append(result)
             place += len(line)
         return place
+
+
+def _pieces(units: list[list[int]], most: int) -> Iterator[list[int]]:
+    """Cut units into equal pieces of so many rows at most; 0: as they are."""
+    for rows in units:
+        count = math.ceil(len(rows) / most) if most else 1
+        for piece in range(count):
+            yield rows[piece * len(rows) // count : (piece + 1) * len(rows) // count]
 
 
 def _hash(number: int, result: Any) -> str:

@@ -5,6 +5,12 @@ import sys
 from pathlib import Path
 
 BLOCK_BYTES = "4000000000"
+LAUNCHER = {
+    "PET_SHUTDOWN_TIMEOUT": "3600",
+    "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
+}
+"""torch's launcher of several processes kills them 30 s after it was asked to stop, and is itself
+killed by SIGUSR1. A training saves when its batch of rollouts has served, which may take longer."""
 
 
 def prepare(root: Path, hardware: str) -> None:
@@ -21,6 +27,7 @@ def prepare(root: Path, hardware: str) -> None:
         programs = root / ".venv-gpu" / "bin"
     os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
     os.environ["VLLM_NO_USAGE_STATS"] = "1"
+    os.environ.update(LAUNCHER)
     os.environ["PYTHONPATH"] = str(root / "workflow")
     os.environ["MALLOC_MMAP_THRESHOLD_"] = BLOCK_BYTES
     os.environ["MALLOC_TRIM_THRESHOLD_"] = BLOCK_BYTES

@@ -40,10 +40,12 @@ UNTRACKED = {
     "results",
     "stem",
     "place",
+    "limit",
+    "unit_rows",
 }
 """Parameters that say where something lies, or where a program reports to."""
 PLUMBING = re.compile(
-    r" --[\w-]+ \{(?:params\.(?:state|journal|progress)|resources\.save_minutes)\}"
+    r" --[\w-]+ \{(?:params\.(?:state|journal|progress|limit|unit_rows)|resources\.save_minutes)\}"
     r"|(?: 2>&1)? (?:>|\| tee) \{log\}(?: 2>&1)?$"
 )
 TIME_STAMP = ".snakemake_timestamp"

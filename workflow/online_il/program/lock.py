@@ -6,6 +6,10 @@ where the file system knows such locks, on another.
 
 A Snakemake that is killed leaves its jobs running, and the next one starts them again. So a job
 holds a lock, too, and a second process of it waits until the first has ended.
+
+Some clusters' file systems know locks on one machine alone (Lustre's `localflock`). So the file of
+a lock names its owner, process and host, who touches it as long as he lives; one that another
+machine has touched lately is taken for locked.
 """
 
 import argparse
@@ -13,13 +17,18 @@ import fcntl
 import hashlib
 import logging
 import os
+import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 SNAKEMAKE = Path(".snakemake")
+BEAT_S, DEAD_S = 30.0, 300.0
+"""An owner touches his lock so often; another machine's that was not touched so long is dead."""
 WRITTEN = ("output", "output_stem", "out", "record", "database")
 """Options that name what a program writes, the telling ones first."""
 
@@ -39,18 +48,18 @@ def one_snakemake_per_study(scale: str) -> None:
     def locked(snakemake: Any) -> Iterator[None]:
         try:
             file = _lock(f"study-{scale}")
-        except BlockingIOError:
+        except BlockingIOError as held:
             # No error of Snakemake's, which it would show with places in this file.
             sys.exit(
-                f"error: another Snakemake makes the study {scale} in this folder; nothing was "
-                "started: wait until it has ended, or end it"
+                f"error: another Snakemake makes the study {scale} in this folder ({held}); "
+                "nothing was started: wait until it has ended, or end it"
             )
         except OSError as error:
             logger.warning(f"the study {scale} is not locked by the kernel ({error.strerror})")
             with PersistenceBase.lock(snakemake):
                 yield
             return
-        with file:
+        with file, _signed(file):
             yield
 
     FilePersistence.lock = locked
@@ -72,25 +81,69 @@ def one_process_per_output(options: argparse.Namespace) -> Iterator[None]:
     try:
         try:
             file = _lock(name)
-        except BlockingIOError:
-            logging.info("another process still makes %s; waiting until it ends", output)
+        except BlockingIOError as held:
+            logging.info("another process still makes %s (%s); waiting until it ends", output, held)
             file = _lock(name, wait=True)
     except OSError as error:
         logging.warning("%s is made without a lock (%s)", output, error.strerror)
         yield
         return
-    with file:
+    with file, _signed(file):
         yield
 
 
 def _lock(name: str, wait: bool = False) -> IO[str]:
-    """Lock a file until it is closed. Raises `BlockingIOError` where another has it."""
+    """Lock a file until it is closed. Raises `BlockingIOError`, which names the owner."""
     folder = SNAKEMAKE / "online-il"
     folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / f"{name}.lock").open("a")
+    file = (folder / f"{name}.lock").open("a+")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise BlockingIOError(_owner(file) or "unknown") from None
+        while owner := _elsewhere(file):
+            if not wait:
+                raise BlockingIOError(owner)
+            time.sleep(1)
+    except BaseException:
         file.close()
         raise
     return file
+
+
+def _owner(file: IO[str]) -> str:
+    """Read who holds a lock, or held it when he died: `process 4711 on node3`."""
+    file.seek(0)
+    return file.readline().strip()
+
+
+def _elsewhere(file: IO[str]) -> str:
+    """Read who on another machine holds a lock that this machine's kernel has just given away."""
+    owner = _owner(file)
+    is_alive = time.time() - os.fstat(file.fileno()).st_mtime < DEAD_S
+    here = f" on {socket.gethostname()}"
+    return owner if owner and is_alive and not owner.endswith(here) else ""
+
+
+@contextmanager
+def _signed(file: IO[str]) -> Iterator[None]:
+    """Name this process in the file of its lock, and touch the file as long as it is held."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_S):
+            with suppress(OSError, ValueError):  # Ended meanwhile.
+                os.utime(file.fileno())
+
+    with suppress(OSError):  # A full disk is for the program to tell of.
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        with suppress(OSError):
+            file.truncate(0)

@@ -1,5 +1,6 @@
 """The arguments and the outputs that `grpo`, `sft` and `distill` have in common."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from online_il.config.settings import Settings
 from online_il.files import write_json, write_table
 from online_il.layout import step
 from online_il.models import inference_dtype, link_tree, weights_hash
+from online_il.program import deadline
 from online_il.program.cli import RunOptions
 from online_il.provenance import file_hash, identities, libraries, versions
 from online_il.records import Checkpoint, RunRecord, Training
@@ -32,6 +34,9 @@ class SavingOptions(PolicyOptions):
 
     state: Path = Field(description="what it goes on from; kept")
     save_minutes: float = Field(10, description="longest time between two checkpoints")
+    limit_minutes: float = Field(
+        math.inf, description="time limit of the job, before which it saves"
+    )
     progress: Path = Field(description="progress file")
     hardware: Literal["cpu", "gpu"] = Field("cpu", description="trained on: cpu or gpu")
     precision: Literal["mixed"] | None = Field(
@@ -73,6 +78,7 @@ class TrainingOptions(SavingOptions):
 NOT_IDENTITY = {
     "state",
     "save_minutes",
+    "limit_minutes",
     "progress",
     "checkpoints",
     "training",
@@ -95,7 +101,14 @@ def saving_of(options: SavingOptions, **inputs: str) -> Saving:
         processes=processes(),
         versions=libraries(*options.more_libraries),
     )
-    return Saving(options.state, own, options.save_minutes, options.code, tuple(accepted))
+    return Saving(
+        options.state,
+        own,
+        options.save_minutes,
+        options.code,
+        tuple(accepted),
+        deadline.until(options.limit_minutes),
+    )
 
 
 def lay_out(recorder: Recorder, saving: Saving, options: PolicyOptions) -> None:

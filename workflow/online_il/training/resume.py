@@ -14,6 +14,7 @@ prompts is planned beforehand, so that the place in it follows from the number o
 
 import json
 import logging
+import math
 import shutil
 import signal
 import time
@@ -37,6 +38,7 @@ from online_il.layout import (
     update,
 )
 from online_il.models import weights_hash
+from online_il.program import deadline
 from online_il.program.aside import settle
 from online_il.program.exhausted import needs_of_checkpoints
 from online_il.provenance import file_hash
@@ -58,6 +60,8 @@ class Saving(NamedTuple):
     """Hash of the code, which is said beside a checkpoint."""
     accepted: tuple[str, ...] = ()
     """Identities of runs that differ in code alone, which a person takes for this one."""
+    until: float = math.inf
+    """When it saves and leaves, before its time limit ends it (`program/deadline.py`)."""
 
     @property
     def published(self) -> Path:
@@ -74,7 +78,7 @@ def train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) -
     """Train to the end, from the newest checkpoint where there is one.
 
     `boundary` is the number of updates that a batch of rollouts serves. Raises `Stopped` where the
-    job is asked to stop (SIGTERM, SIGUSR1), once it has saved.
+    job is asked to stop (SIGTERM, SIGUSR1) or its time is over, once it has saved.
     """
     recorder.trainer = trainer
     try:
@@ -165,6 +169,8 @@ class Saver(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step % self.boundary:
             return
+        if deadline.passed(self.saving.until):
+            self.stopped = self.stopped or deadline.NAME
         due = time.monotonic() - self.saved_at >= 60 * self.saving.minutes
         if self._together(due or bool(self.stopped)) and state.global_step < state.max_steps:
             control.should_save = True
