@@ -35,6 +35,13 @@ def threads_of(rule):
     return lambda wildcards: getattr(TASKS[wildcards.task].resources, rule).threads
 
 
+def on_gpus(wildcards, resources):
+    """Give what starts a program with GPUs of its own; nothing for one without."""
+    if STUDY.hardware == "cpu" or not resources.get("gpu"):
+        return ""
+    return f"python -m online_il.program.devices {resources.gpu} "
+
+
 def launch(wildcards, resources):
     """Give what starts a program that trains: Python, or `accelerate` with a process a GPU."""
     if STUDY.hardware == "cpu":
@@ -43,6 +50,7 @@ def launch(wildcards, resources):
     config = os.path.relpath(ROOT / "config" / "accelerate" / f"{name}.yaml")
     # Port 0 is any free one, for two jobs may share a node.
     return (
-        f"accelerate launch --config_file {config} --num_processes {resources.gpu}"
+        f"{on_gpus(wildcards, resources)}accelerate launch --config_file {config}"
+        f" --num_processes {resources.gpu}"
         " --main_process_port 0"
     )

@@ -2,8 +2,9 @@
 
     train_process.py METHOD FOLDER BASE STEPS [SETTINGS]
 
-SETTINGS is JSON: `minutes` between checkpoints, `engine`, `bf16` as on GPUs, the run's `identity`,
-`accepted` ones and `code`, and what replaces GRPO's settings.
+SETTINGS is JSON: `minutes` between checkpoints, `engine`, `bf16` as on GPUs, `fsdp` for weights
+that are cut over the processes as there, the run's `identity`, `accepted` ones and `code`, and what
+replaces GRPO's settings.
 """
 
 import json
@@ -11,8 +12,10 @@ import logging
 import sys
 from pathlib import Path
 
+import fsdp_on_cpu
 import torch
 from test_supervised import ROWS
+from torch.distributed.fsdp import FSDPModule
 from training_runs import DISTILL, GRPO, PROMPTS, WORDS, arguments, reward, tiny
 
 from online_il.config.generation import Generation
@@ -39,6 +42,8 @@ saving = Saving(
     tuple(options.pop("accepted", ())),
 )
 bf16 = options.pop("bf16", False)
+if fsdp := options.pop("fsdp", False):
+    fsdp_on_cpu.allow()
 settings = GRPO.model_copy(update=options)
 prompts = [{"prompt": PROMPTS[i % 4]} for i in range(8 * steps)]
 updates = steps * (settings.updates_per_step if method == "grpo" else 1)
@@ -64,6 +69,7 @@ try:
     else:
         plan = supervised.plan(len(ROWS), steps, 8, 5)
         recorder = supervised.train(*policy, ROWS, plan, micro_batch_size=2, **common)
+    assert recorder.trainer.is_fsdp_enabled == fsdp
 except Stopped as stopped:
     print(stopped, file=sys.stderr)
     sys.exit(AGAIN)
@@ -71,4 +77,9 @@ if torch.distributed.is_initialized():
     sys.exit("the processes have not parted; one of them may be aborted as it ends")
 if main_process():
     kept = [checkpoint.model_dump() for checkpoint in recorder.checkpoints]
-    (folder / "result.json").write_text(json.dumps({"rows": recorder.rows, "kept": kept}))
+    result = {"rows": recorder.rows, "kept": kept}
+    if fsdp and method == "grpo":
+        reference = recorder.trainer.ref_model
+        parts = [module for module in reference.modules() if isinstance(module, FSDPModule)]
+        result["reference"] = {"units": len(parts), "dtype": str(reference.dtype)}
+    (folder / "result.json").write_text(json.dumps(result))

@@ -21,6 +21,7 @@ from online_il.errors import InputError
 from online_il.generation.response import Response
 from online_il.generation.tokens import Tokens
 from online_il.models import model_config
+from online_il.program.environment import VLLM
 
 # A list of this many ids at most may be asked for at one place (vllm.sampling_params).
 MAX_CHOICES = 128
@@ -32,7 +33,8 @@ class VllmEngine:
     """vLLM: continuous batches, shared prefixes, one worker a GPU."""
 
     def __init__(self, settings: Generation) -> None:
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # It would report to its makers.
+        for name, value in VLLM.items():
+            os.environ.setdefault(name, value)
         try:
             import vllm
         except ModuleNotFoundError as error:

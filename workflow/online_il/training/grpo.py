@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback, set_seed
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer import grpo_trainer
 
 from online_il.config.generation import Generation
 from online_il.config.grpo import Grpo
@@ -35,6 +36,7 @@ from online_il.training.rollouts import (
     colocated,
     end_at_all_ends,
 )
+from online_il.training.sharding import spread
 
 Reward = Callable[..., list[float]]
 
@@ -88,6 +90,21 @@ class SpreadAlone(TrainerCallback):
         self.said = True
 
 
+def cut_reference(model: PreTrainedModel, accelerator: Any) -> PreTrainedModel:
+    """Cut the KL's reference over the GPUs as the policy is, in the place of TRL's `prepare_fsdp`.
+
+    TRL would gather all of it for each pass, in single precision. It is kept in bfloat16, to which
+    the policy's own weights are rounded for each pass, so that both start as the same function.
+    """
+    if accelerator.mixed_precision == "bf16":
+        model.to(torch.bfloat16)
+    spread(model, accelerator.device)
+    return model.eval()
+
+
+grpo_trainer.prepare_fsdp = cut_reference
+
+
 class Trainer(Spread, Precision, PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
     """TRL's trainer with micro-batches grouped by length."""
 
@@ -102,6 +119,9 @@ def config(settings: Grpo, arguments: dict[str, Any], generation: Generation) ->
     per_update = rollouts // settings.updates_per_step
     return GRPOConfig(
         **arguments,
+        # Of the reference, which TRL loads by itself. With FSDP it would let every process lay it
+        # over all GPUs ("auto"), as if they were its own. That it is ignored is said of the policy.
+        model_init_kwargs={"device_map": None},
         per_device_train_batch_size=settings.micro_batch_size,
         gradient_accumulation_steps=accumulation(per_update, settings.micro_batch_size),
         generation_batch_size=rollouts,
