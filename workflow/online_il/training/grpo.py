@@ -29,6 +29,7 @@ from online_il.training.common import (
 )
 from online_il.training.resume import Saving
 from online_il.training.rollouts import (
+    Batch,
     LengthGrouping,
     LoopGeneration,
     PromptTokens,
@@ -39,6 +40,8 @@ from online_il.training.rollouts import (
 from online_il.training.sharding import spread
 
 Reward = Callable[..., list[float]]
+MOST_WEIGHT = 3.0
+"""The largest weight of `sampler_correction`, as TRL has it."""
 
 
 class Spread:
@@ -90,6 +93,35 @@ class SpreadAlone(TrainerCallback):
         self.said = True
 
 
+class Rounding:
+    """Mixin for `GRPOTrainer`: how many tokens the trainer and vLLM see differently.
+
+    The share whose probability differs by more than the clip ratio (`sampler_gap`): both have the
+    same weights, so it is rounding, which the ratios of the first update carry. Says it with the
+    clip ratio and the KL of the first update, when the policy is still the base.
+    """
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
+        batch: Batch = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
+        ours_B_C, theirs_B_C = (
+            batch.get(f"{name}_per_token_logps") for name in ("old", "sampling")
+        )
+        if ours_B_C is not None and theirs_B_C is not None:
+            ratio_N = (ours_B_C - theirs_B_C)[batch["completion_mask"].bool()].exp()
+            apart = ((ratio_N - 1).abs() > self.args.epsilon).sum()  # type: ignore[attr-defined]
+            counts = torch.stack([apart, torch.tensor(len(ratio_N), device=apart.device)])
+            apart, tokens = self.accelerator.gather(counts[None]).sum(0).tolist()  # type: ignore[attr-defined]
+            self._metrics["train"]["sampler_gap"].append(apart / max(1, tokens))  # type: ignore[attr-defined]
+        return batch
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        super().log(logs, start_time)  # type: ignore[misc]
+        row = self.state.log_history[-1]  # type: ignore[attr-defined]
+        if row["step"] == 1 and "loss" in row and main_process():
+            names = {"kl": "kl", "clip_ratio": "clip_ratio/region_mean", "sampler_gap": "sampler_gap"}
+            log("first update", **{n: f"{row[key]:.3g}" for n, key in names.items() if key in row})
+
+
 def cut_reference(model: PreTrainedModel, accelerator: Any) -> PreTrainedModel:
     """Cut the KL's reference over the GPUs as the policy is, in the place of TRL's `prepare_fsdp`.
 
@@ -105,7 +137,9 @@ def cut_reference(model: PreTrainedModel, accelerator: Any) -> PreTrainedModel:
 grpo_trainer.prepare_fsdp = cut_reference
 
 
-class Trainer(Spread, Precision, PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
+class Trainer(
+    Spread, Rounding, Precision, PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer
+):
     """TRL's trainer with micro-batches grouped by length."""
 
 
@@ -147,8 +181,11 @@ def config(settings: Grpo, arguments: dict[str, Any], generation: Generation) ->
         shuffle_dataset=False,
         remove_unused_columns=False,
         **colocated(generation, settings.max_prompt_tokens, settings.max_new_tokens),
-        # TRL would reweight tokens by how far vLLM's probabilities are from the model's own.
-        vllm_importance_sampling_correction=False,
+        # By how far vLLM's probabilities are from the model's own; the paper has no such weight.
+        vllm_importance_sampling_correction=settings.sampler_correction != "none",
+        vllm_importance_sampling_mode=f"{settings.sampler_correction}_truncate",
+        vllm_importance_sampling_clip_max=MOST_WEIGHT,
+        vllm_importance_sampling_clip_min=None,
         disable_dropout=True,
         log_completions=False,
     )
