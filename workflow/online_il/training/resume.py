@@ -30,6 +30,7 @@ from online_il.layout import (
     PUBLISHED,
     RECORDED,
     SEAL,
+    TOKENS,
     TRAINER,
     existing_updates,
     number_of,
@@ -95,7 +96,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
     begun = finished.with_suffix(".partial")
     if restore(recorder, finished, saving):
         logging.info("this run is finished; its policies are published again")
-        _remove(*_newest_first(saving.folder), saving.trainer_output)
+        _remove(*_newest_first(saving.folder), saving.trainer_output, saving.folder / TOKENS)
         return
     start = next((path for path in _newest_first(saving.folder) if _usable(path, saving)), None)
     if start is not None:
@@ -132,7 +133,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
         _write_recorded(recorder, begun)
         seal(begun, finished, saving)
         # The trainer's own checkpoints are large, and nothing goes on from them any more.
-        _remove(*_newest_first(saving.folder), saving.trainer_output)
+        _remove(*_newest_first(saving.folder), saving.trainer_output, saving.folder / TOKENS)
 
 
 def _remove(*folders: Path) -> None:
