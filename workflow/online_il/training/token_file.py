@@ -8,22 +8,23 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
+import pyarrow as arrow
 import pyarrow.compute as compute
-from datasets import Dataset, Features, List, Value
-from datasets.arrow_writer import ArrowWriter
+from datasets import Dataset
+from datasets.table import InMemoryTable
 
 from online_il.files import flush, made_aside
 from online_il.layout import TOKENS
 from online_il.training.common import Demonstration, main_process
 from online_il.training.resume import Saving
 
-FEATURES = Features(
-    {"input_ids": List(Value("int32")), "labels": List(Value("int32")), "trained": Value("int32")}
-)
+IDS = arrow.list_(arrow.int32())
+SCHEMA = arrow.schema({"input_ids": IDS, "labels": IDS, "trained": arrow.int32()})
 ROWS, ABOUT = "rows.arrow", "about.json"
+ROWS_AT_ONCE = 256
 WAIT_SECONDS = 0.2
 """Between two looks of a process at whether the first one has written the file."""
 
@@ -52,18 +53,21 @@ class Tokens:
         return self.rows.data.column("trained").to_pylist()  # type: ignore[no-any-return]
 
 
-def row_of(demonstration: Demonstration) -> dict[str, object]:
-    """Give the row of a demonstration."""
-    labels = demonstration.labels()
-    ids = [*demonstration.prompt, *demonstration.response]
-    return {"input_ids": ids, "labels": labels, "trained": int(np.not_equal(labels, -100).sum())}
+def batch_of(demonstrations: Sequence[Demonstration]) -> arrow.RecordBatch:
+    """Give the rows of some demonstrations."""
+    labels = [one.labels() for one in demonstrations]
+    columns = [
+        [[*one.prompt, *one.response] for one in demonstrations],
+        labels,
+        [len(row) - row.count(-100) for row in labels],
+    ]
+    arrays = [arrow.array(c, type=t) for c, t in zip(columns, SCHEMA.types, strict=True)]
+    return arrow.record_batch(arrays, schema=SCHEMA)
 
 
 def in_memory(demonstrations: Sequence[Demonstration]) -> Tokens:
     """Hold the tokens in memory: for rows that are made here and few."""
-    rows = list(map(row_of, demonstrations))
-    columns = {name: [row[name] for row in rows] for name in FEATURES}
-    return Tokens(Dataset.from_dict(columns, features=FEATURES))
+    return Tokens(Dataset(InMemoryTable.from_batches([batch_of(demonstrations)])))
 
 
 def on_disk(saving: Saving, make: Callable[[LeftOut], Iterable[Demonstration]]) -> Tokens:
@@ -76,10 +80,10 @@ def on_disk(saving: Saving, make: Callable[[LeftOut], Iterable[Demonstration]]) 
     if main_process() and _about(folder).get("identity") != saving.identity:
         with made_aside(folder) as aside:
             left_out: LeftOut = {}
-            with ArrowWriter(features=FEATURES, path=str(aside / ROWS)) as writer:
-                for demonstration in make(left_out):
-                    writer.write(row_of(demonstration))
-                writer.finalize()
+            rows = iter(make(left_out))
+            with arrow.ipc.new_stream(aside / ROWS, SCHEMA) as writer:
+                while some := list(islice(rows, ROWS_AT_ONCE)):
+                    writer.write_batch(batch_of(some))
             about = {"identity": saving.identity, "left_out": left_out}
             (aside / ABOUT).write_text(json.dumps(about))
             for path in [*aside.iterdir(), aside]:
