@@ -49,7 +49,7 @@ def test_a_machine_without_nvidias_program_waits_for_nothing(monkeypatch):
         raise FileNotFoundError("nvidia-smi")
 
     monkeypatch.setattr(vllm_engine.subprocess, "run", lacking)
-    monkeypatch.setattr(vllm_engine.time, "sleep", lambda _: None)
+    monkeypatch.setattr(vllm_engine.time, "sleep", lambda _: pytest.fail("it waits"))
     vllm_engine.wait_for_memory()
 
 

@@ -254,7 +254,7 @@ def wait_for_memory() -> None:
     """
     before, used = None, used_memory()
     until = time.monotonic() + SETTLING_SECONDS
-    while used != before and time.monotonic() < until:
+    while used and used != before and time.monotonic() < until:
         time.sleep(PAUSE_SECONDS)
         before, used = used, used_memory()
 
