@@ -1,6 +1,7 @@
 # What jobs ask for, of this machine or of a cluster.
 
 from online_il.config.site import capped, gpu_job, warning
+from online_il.preflight.memory import colocated_share
 
 # How often a training saves what it goes on from. A resource and no parameter: it changes no number,
 # so that a change of it reruns nothing.
@@ -28,6 +29,11 @@ def resources_for(rule):
         "gpu": lambda wildcards: settings(wildcards).gpu,
         **{key: of_site(key) for key in ("gpu_model", "cpus_per_gpu", "nodes", "slurm_partition")},
     }
+
+
+def share_beside(method):
+    """Give the share of a GPU that vLLM takes beside a method's training: as SAVE_MINUTES, no setting."""
+    return lambda wildcards: f"{colocated_share(STUDY, TASKS[wildcards.task], method.name):.2f}"
 
 
 def threads_of(rule):

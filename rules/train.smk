@@ -48,6 +48,7 @@ for method in METHODS.values():
         resources:
             **resources_for(method.name),
             save_minutes=SAVE_MINUTES,
+            colocated_share=share_beside(method),
         params:
             **program(
                 method.name,
@@ -70,4 +71,12 @@ for method in METHODS.values():
         message:
             f"train {{wildcards.run}} of {{wildcards.task}} by {method.label}, seed {{wildcards.seed}}"
         shell:
-            command(LAUNCHED, "{params.from_expert}", OF_BASE, PUBLISHES, SAVES, GOES_ON, TO_LOG)
+            command(
+                LAUNCHED,
+                "{params.from_expert}",
+                OF_BASE,
+                PUBLISHES,
+                SAVES + (SHARES if method.on_policy else ""),
+                GOES_ON,
+                TO_LOG,
+            )

@@ -40,7 +40,9 @@ def read(table, monkeypatch):
     monkeypatch.setattr(prompts, "trained_end", lambda *_, **__: None)
     encode, seen = prompts.prompt_ids, []
     monkeypatch.setattr(
-        prompts, "prompt_ids", lambda tokenizer, texts: seen.extend(texts) or encode(tokenizer, texts)
+        prompts,
+        "prompt_ids",
+        lambda tokenizer, texts: seen.extend(texts) or encode(tokenizer, texts),
     )
 
     def of(count: int, longest: int | None, seed: int = 3):

@@ -229,9 +229,7 @@ class Recorder(TrainerCallback):
             ),
             "reward_spread": _logged(logs, "reward_spread"),
             "clip_ratio": _logged(logs, "clip_ratio/region_mean"),
-            "sampler_gap": _logged(
-                logs, "sampler_gap", previous.get("sampler_gap", math.nan)
-            ),
+            "sampler_gap": _logged(logs, "sampler_gap", previous.get("sampler_gap", math.nan)),
         }
         if not math.isfinite(row["loss"]):
             raise FloatingPointError(

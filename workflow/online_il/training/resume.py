@@ -47,7 +47,6 @@ from online_il.records import Checkpoint
 from online_il.training.common import Recorder, main_process, processes
 from online_il.training.state_size import CHECKPOINTS_KEPT, state_bytes
 
-
 T = TypeVar("T")
 HASHED_AT_ONCE = 8
 """Files; a processor hashes one gigabyte a second, a disk reads several."""
@@ -249,9 +248,7 @@ def _usable(place: Path, saving: Saving) -> bool:
             return False
         names = list(sealed["files"])
         found = _side_by_side(file_hash, [place / name for name in names])
-        broken = [
-            n for n, now in zip(names, found, strict=True) if now != sealed["files"][n]
-        ]
+        broken = [n for n, now in zip(names, found, strict=True) if now != sealed["files"][n]]
         kept = json.loads((place / RECORDED).read_text())["checkpoints"]
         policies = [step(saving.published, checkpoint["step"]) for checkpoint in kept]
         found = _side_by_side(weights_hash, policies)
