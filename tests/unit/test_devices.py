@@ -47,7 +47,7 @@ def test_jobs_beside_each_other_have_other_gpus_and_a_further_one_waits(machine)
     jobs = [start(environment, count, SHOW) for count in (2, 1, 1)]
     seen = [job.stdout.readline().strip().split(",") for job in jobs]
     assert [len(gpus) for gpus in seen] == [2, 1, 1]
-    assert sorted(sum(seen, [])) == ["0", "1", "2", "3"]
+    assert sorted(gpu for gpus in seen for gpu in gpus) == ["0", "1", "2", "3"]
     late = start(environment, 2, SHOW)
     assert late.stderr.readline() == "waiting for 2 of 4 GPUs: other jobs have them\n"
     jobs[1].communicate("\n")

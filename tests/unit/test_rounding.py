@@ -17,7 +17,7 @@ SHIFT = 0.2  # In log-probability: 18 % or 22 % in probability, more than the cl
 
 @pytest.fixture
 def vllm(monkeypatch, tmp_path):
-    """Rollouts with log-probabilities as vLLM gives them: every third one off; counts the tokens."""
+    """Rollouts with log-probabilities as vLLM gives them, every third one off; their counts."""
     drawn, counts = rollouts.LoopGeneration._generate_single_turn, {"off": 0, "all": 0}
 
     def generated(trainer, prompts, *rest, **options):
