@@ -4,9 +4,10 @@ Training, for a model of N parameters (B in a block, E in embedding and output) 
 
 - states: 4·N weights + 4·N gradients + 8·N AdamW, in single precision, cut over the GPUs: 16·N/g.
 - frozen: GRPO's reference, on one GPU in single precision, as the policy is loaded, 4·N; on
-  several cut over them in bfloat16, a block at a time gathered, 2·N/g + 2·(E + 2·B); the teacher of distillation, or each part of one that is a mixture, lies whole on
-  every GPU, 2·N_teacher, as runs are saved. One larger than the student is cut over several GPUs,
-  2·N_teacher/g, with two of its blocks and its E gathered, 2·(E + 2·B): more GPUs make room for it.
+  several in bfloat16, cut over them, with two of its blocks and its E gathered,
+  2·N/g + 2·(E + 2·B). The teacher of distillation, or each part of one that is a mixture, lies
+  whole on every GPU, 2·N_teacher, as runs are saved. One larger than the student is cut as a
+  reference is: more GPUs make room for it.
 - vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts; or
   what all the rest leaves of it, less a tenth (`share_left`).
 - working: copies in bfloat16. On one GPU autocast keeps one of all weights, 2·N; on several, FSDP

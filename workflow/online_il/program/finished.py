@@ -44,7 +44,8 @@ UNTRACKED = {
 """Parameters that say where something lies, or where a program reports to."""
 PLUMBING = re.compile(
     r"^\{params\.on_gpus\}"
-    r"| --[\w-]+ \{(?:params\.(?:state|journal|progress)|resources\.(?:save_minutes|colocated_share))\}"
+    r"| --[\w-]+ \{params\.(?:state|journal|progress)\}"
+    r"| --[\w-]+ \{resources\.(?:save_minutes|colocated_share)\}"
     r"|(?: 2>&1)? (?:>|\| tee) \{log\}(?: 2>&1)?$"
 )
 TIME_STAMP = ".snakemake_timestamp"

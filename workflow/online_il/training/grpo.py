@@ -118,12 +118,9 @@ class Rounding:
         super().log(logs, start_time)  # type: ignore[misc]
         row = self.state.log_history[-1]  # type: ignore[attr-defined]
         if row["step"] == 1 and "loss" in row and main_process():
-            names = {
-                "kl": "kl",
-                "clip_ratio": "clip_ratio/region_mean",
-                "sampler_gap": "sampler_gap",
-            }
-            log("first update", **{n: f"{row[key]:.3g}" for n, key in names.items() if key in row})
+            keys = ("kl", "clip_ratio/region_mean", "sampler_gap")
+            found = {key.partition("/")[0]: f"{row[key]:.3g}" for key in keys if key in row}
+            log("first update", **found)
 
 
 def cut_reference(model: PreTrainedModel, accelerator: Any) -> PreTrainedModel:

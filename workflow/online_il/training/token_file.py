@@ -84,8 +84,8 @@ def on_disk(saving: Saving, make: Callable[[LeftOut], Iterable[Demonstration]]) 
             with arrow.ipc.new_stream(aside / ROWS, SCHEMA) as writer:
                 while some := list(islice(rows, ROWS_AT_ONCE)):
                     writer.write_batch(batch_of(some))
-            about = {"identity": saving.identity, "left_out": left_out}
-            (aside / ABOUT).write_text(json.dumps(about))
+            written = {"identity": saving.identity, "left_out": left_out}
+            (aside / ABOUT).write_text(json.dumps(written))
             for path in [*aside.iterdir(), aside]:
                 flush(path)
     while (about := _about(folder)).get("identity") != saving.identity:
