@@ -53,7 +53,7 @@ def goes_on(saving: Saving) -> None:
         accelerator=accelerator,
         add_callback=lambda _: None,
         args=SimpleNamespace(max_steps=9),
-        model=SimpleNamespace(parameters=lambda: []),
+        model=SimpleNamespace(parameters=list),
     )
     with pytest.raises(Reached):
         resume.train(trainer, recorder, saving, 1)

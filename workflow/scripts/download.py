@@ -1,7 +1,8 @@
 """Fetch every model and data set that a config names into the caches, each at its revision.
 
 Runs once, on a machine with a network. HF_HOME says where the hub's cache lies (for a study on GPUs
-it is asked for), and HF_TOKEN, from the environment, opens gated repositories; ONLINE_IL_CACHE says where models of packages lie.
+it is asked for), and HF_TOKEN, from the environment, opens gated repositories; ONLINE_IL_CACHE says
+where models of packages lie.
 """
 
 from pathlib import Path
