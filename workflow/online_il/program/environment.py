@@ -32,7 +32,7 @@ VLLM = {
     # It would report to its makers.
     "VLLM_NO_USAGE_STATS": "1",
     # FlashInfer's sampler is compiled as vLLM warms up, with nvcc, which compute nodes lack. It is
-    # never used here: a request with a seed of its own is sampled by torch.
+    # never used here: torch samples requests with seeds of their own, and rollouts have no top-p.
     "VLLM_USE_FLASHINFER_SAMPLER": "0",
 }
 """What vLLM reads from the environment, in a job's own process and beside training."""
