@@ -96,7 +96,7 @@ def _demonstrations(work: Work, arm: str, seed: int) -> list[supervised.Demonstr
     table = read_table(LAYOUT.prompts("countdown"), Prompts)
     prompts: pd.Series[str] = table.set_index("prompt_id")["text"]
     chosen = "learnable" if arm == "learnable-mixture" else "none"
-    return demonstrations(work.policy, work.tokenizer, prompts, samples, chosen)
+    return list(demonstrations(work.policy, work.tokenizer, prompts, samples, chosen))
 
 
 def measure(options: Options) -> dict[str, list[float]]:

@@ -1,5 +1,5 @@
 # Input: prompts, and a model but for `pretrain`. Output: a task's base, step 0 of the runs that start from it. Steps:
-# train a small one on an imperfect searcher's traces (pretrain) or fine-tune a model (finetune); adopt.smk takes one as it is.
+# train a small one on an imperfect searcher's traces (pretrain) or fine-tune a model (finetune); models.smk takes one as it is.
 BASE = ("{task}", "base", "seed{seed}")
 OF_BASE_POLICY = {**OF_POLICY, "run": "base"}
 BASE_OUTPUT = {

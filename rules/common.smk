@@ -37,7 +37,7 @@ OF_POLICY = {name: attrgetter(name) for name in ("task", "run", "seed")}
 STATE = str(LAYOUT.state())
 
 # How programs are called, `program` gives their params.
-PROGRAM = "python {params.script:q} {params.options} --code {params.code}"
+PROGRAM = "{params.on_gpus}python {params.script:q} {params.options} --code {params.code}"
 LAUNCHED = "{params.launch} {params.script:q} {params.options} --code {params.code}"
 OF_BASE = "--base {params.base:q}"
 PUBLISHES = (
@@ -76,7 +76,7 @@ def program(name, **options):
             {key: value(wildcards) if callable(value) else value for key, value in options.items()}
         )
 
-    return {"script": script(name), "code": code(name), "options": written}
+    return {"script": script(name), "code": code(name), "options": written, "on_gpus": on_gpus}
 
 
 def progress(rule):

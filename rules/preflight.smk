@@ -1,6 +1,6 @@
-# Input: the config and this machine. Output: a report.
-# Steps: check what can be checked before anything is submitted, and list every problem at once.
-# The same checks stand before a task's first job (checks.smk).
+# Input: the config and this machine. Output: what the study lacks (preflight), and what it costs (plan).
+# Steps: check what can be checked before anything is submitted, and list every problem at once; the same
+# checks stand before a task's first job (checks.smk). Count jobs, tokens, GPU-hours and money.
 
 
 # The report is no output, and there is no benchmark: the report is there when something is wrong,
@@ -23,3 +23,30 @@ rule preflight:
     shell:
         "python {params.script:q} --config {params.config:q} --overrides {params.overrides:q}"
         " --results {params.results} {params.slurm} --output {params.report} 2>&1 | tee {log}"
+
+
+rule plan:
+    input:
+        require_plan,
+        page=sources("workflow/report/*.jinja") + sources("workflow/report/page.css"),
+    output:
+        [LAYOUT.plan(kind) for kind in ("parquet", "md", "html")],
+    log:
+        LAYOUT.log("plan"),
+    benchmark:
+        LAYOUT.benchmark("plan")
+    localrule: True
+    conda:
+        CONDA
+    params:
+        script=script("plan"),
+        code=code("plan"),
+        config=os.path.relpath(CONFIG),
+        overrides=json.dumps(OVERRIDES),
+        # A change of the file makes the plan anew.
+        study=hash_of(STUDY.model_dump_json()),
+    message:
+        "say what the study costs"
+    shell:
+        "python {params.script:q} --config {params.config:q} --overrides {params.overrides:q}"
+        " --code {params.code} --output {output} 2>&1 | tee {log}"

@@ -2,6 +2,7 @@
 
 from online_il.config.site import capped, gpu_job, warning
 from online_il.preflight.machine import gpus_here
+from online_il.preflight.memory import colocated_share
 from online_il.program.deadline import note_start
 
 if workflow.remote_exec:
@@ -48,6 +49,11 @@ def resources_for(rule):
     }
 
 
+def share_beside(method):
+    """Give the share of a GPU that vLLM takes beside a method's training: as SAVE_MINUTES, no setting."""
+    return lambda wildcards: f"{colocated_share(STUDY, TASKS[wildcards.task], method.name):.2f}"
+
+
 def threads_of(rule):
     """Give how many threads a job of a rule has in its task."""
     return lambda wildcards: getattr(TASKS[wildcards.task].resources, rule).threads
@@ -58,6 +64,13 @@ def limit(wildcards, resources):
     return resources.runtime if workflow.remote_exec else "inf"
 
 
+def on_gpus(wildcards, resources):
+    """Give what starts a program with GPUs of its own; nothing for one without."""
+    if STUDY.hardware == "cpu" or not resources.get("gpu"):
+        return ""
+    return f"python -m online_il.program.devices {resources.gpu} "
+
+
 def launch(wildcards, resources):
     """Give what starts a program that trains: Python, or `accelerate` with a process a GPU."""
     if STUDY.hardware == "cpu":
@@ -66,6 +79,7 @@ def launch(wildcards, resources):
     config = os.path.relpath(ROOT / "config" / "accelerate" / f"{name}.yaml")
     # Port 0 is any free one, for two jobs may share a node.
     return (
-        f"accelerate launch --config_file {config} --num_processes {resources.gpu}"
+        f"{on_gpus(wildcards, resources)}accelerate launch --config_file {config}"
+        f" --num_processes {resources.gpu}"
         " --main_process_port 0"
     )

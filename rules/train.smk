@@ -6,6 +6,7 @@
 
 # Everything that imitates an expert waits for it, and the longest of the students goes first.
 PRIORITY = {"reward": 10, "probabilities": 5, "samples": 0}
+SHARES = " --colocated-share {resources.colocated_share}"
 LEARNS_FROM = {
     "reward": {},
     "samples": {"demonstrations": demonstrations},
@@ -48,6 +49,7 @@ for method in METHODS.values():
         resources:
             **resources_for(method.name),
             save_minutes=SAVE_MINUTES,
+            colocated_share=share_beside(method),
         params:
             **program(
                 method.name,
@@ -71,4 +73,12 @@ for method in METHODS.values():
         message:
             f"train {{wildcards.run}} of {{wildcards.task}} by {method.label}, seed {{wildcards.seed}}"
         shell:
-            command(LAUNCHED, "{params.from_expert}", OF_BASE, PUBLISHES, SAVES, GOES_ON, TO_LOG)
+            command(
+                LAUNCHED,
+                "{params.from_expert}",
+                OF_BASE,
+                PUBLISHES,
+                SAVES + (SHARES if method.on_policy else ""),
+                GOES_ON,
+                TO_LOG,
+            )

@@ -230,7 +230,8 @@ def test_what_the_benchmarks_ask_is_left_out_of_the_fine_tuning(tmp_path):
     # Imported here: the other tests of this file need no trainer.
     from online_il.training.solutions import solutions
 
-    found, left = solutions(tmp_path, tmp_path / "prompts.parquet", settings)
+    left: dict[str, int] = {}
+    found = list(solutions(tmp_path, tmp_path / "prompts.parquet", settings, left))
     assert left == {"longer_than_max_length": 0, "asked_in_a_benchmark": len(asked)}
     said = sorted("".join(message["content"] for message in messages) for messages in others)
     assert sorted(tokenizer.decode(row.prompt) for row in found) == said

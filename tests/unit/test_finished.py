@@ -23,6 +23,7 @@ def test_a_call_counts_without_where_it_saves_and_reports_to():
     )
     assert PLUMBING.sub("", SHELL) == short
     assert PLUMBING.sub("", f"{short} 2>&1 | tee {{log}}") == short
+    assert PLUMBING.sub("", f"{{params.on_gpus}}{short}") == short
     assert PLUMBING.sub("", f"{short} --steps {{params.steps}} > {{log}} 2>&1") != short
 
 

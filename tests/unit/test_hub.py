@@ -286,3 +286,16 @@ def test_the_download_script_says_so_when_there_is_nothing_to_fetch():
     )
     assert done.returncode == 0
     assert "nothing to fetch" in done.stderr
+
+
+def test_models_for_gpus_do_not_go_to_a_home_that_nobody_chose(monkeypatch):
+    model = Model(repo="a/b", revision="0" * 40)
+    for name in ("HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match=r"HF_HOME is not set, and \S*b.* would go to ~/.cache"):
+        hub.ask_for_place([model])
+    hub.ask_for_place([model.model_copy(update={"folder": "/models/b"})])
+    for name in ("HF_HOME", "HF_HUB_CACHE"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "/scratch/hub")
+            hub.ask_for_place([model])

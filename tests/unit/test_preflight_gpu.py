@@ -69,6 +69,10 @@ def test_fewer_gpus_than_a_job_asks_for_are_said(raw):
         f"countdown, {method}" for method in ("distill", "grpo", "sft")
     ]
     assert "resources.grpo.gpu: 2, and this machine has 1; set it to 1" in report.problems[1]
+    raw["resources"]["evaluate"]["gpu"] = 3
+    study, report = Study.model_validate(raw), Report()
+    machine.check_gpus(study.tasks[0], [SMALL] * 2, report)
+    assert [problem.partition(":")[0] for problem in report.problems] == ["countdown, evaluate"]
 
 
 def test_a_machine_without_gpu_is_told_what_asks_for_one(raw):

@@ -206,6 +206,15 @@ def test_the_training_table_counts_all_processes(trained):
     assert list(one["tokens"]) == list(two["tokens"])
 
 
+def kill_all(folder: Path) -> None:
+    """Kill the launcher and the processes of a training that writes to a folder."""
+    # The launcher gives its processes sessions of their own.
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in (place / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(place.name), signal.SIGKILL)
+
+
 def test_two_processes_go_on_after_a_kill_to_what_they_would_have_trained(tmp_path):
     """Sums over processes are not promised to be made in one order, so: up to rounding."""
     save_policy(tiny(), word_tokenizer(WORDS), tmp_path / "base")
@@ -228,11 +237,7 @@ def test_two_processes_go_on_after_a_kill_to_what_they_would_have_trained(tmp_pa
     while not list((tmp_path / "killed" / "state").glob("update-*")):
         assert process.poll() is None, (tmp_path / "killed.log").read_text()[-3000:]
         time.sleep(0.01)
-    # The launcher gives its processes sessions of their own.
-    for place in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if str(tmp_path / "killed").encode() in (place / "cmdline").read_bytes().split(b"\0"):
-                os.kill(int(place.name), signal.SIGKILL)
+    kill_all(tmp_path / "killed")
     process.wait(timeout=60)
     assert not (tmp_path / "killed" / "result.json").exists()
     assert started("killed").wait(timeout=300) == 0, (tmp_path / "killed.log").read_text()[-3000:]

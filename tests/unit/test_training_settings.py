@@ -1,6 +1,7 @@
 """Every setting of TRL that matters is the stated one."""
 
-from training_runs import DISTILL, GRPO, LOOP, arguments
+import trl.trainer.grpo_trainer
+from training_runs import DISTILL, GRPO, LOOP, arguments, run_grpo
 
 from online_il.training import distill, grpo
 
@@ -69,6 +70,20 @@ def test_every_grpo_setting_that_matters_is_the_stated_one(tmp_path):
     assert config.per_device_train_batch_size == 2
     assert config.gradient_accumulation_steps == 4
     assert config.steps_per_generation == 8
+
+
+def test_no_process_lays_the_reference_over_gpus_that_are_not_its_own(tmp_path, monkeypatch):
+    asked, load = [], trl.trainer.grpo_trainer.create_model_from_path
+
+    def watched(*arguments, **options):
+        asked.append(dict(options))
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(trl.trainer.grpo_trainer, "create_model_from_path", watched)
+    run_grpo(tmp_path, steps=1)
+    (options,) = asked
+    # Without the key TRL fills in "auto" where it sees GPUs.
+    assert options["device_map"] is None
 
 
 def test_every_distillation_setting_that_matters_is_the_stated_one(tmp_path):

@@ -3,7 +3,8 @@
     train_process.py METHOD FOLDER BASE STEPS [SETTINGS]
 
 SETTINGS is JSON: `minutes` between checkpoints, the `limit` of its time in minutes, `engine`,
-`bf16` as on GPUs, `lora` for an adapter, the run's `identity`, `accepted` ones and `code`, and what
+`bf16` as on GPUs, `fsdp` for weights that are cut over the processes as there, `lora` for an
+adapter, the run's `identity`, `accepted` ones and `code`, and what
 replaces GRPO's settings.
 """
 
@@ -13,8 +14,10 @@ import math
 import sys
 from pathlib import Path
 
+import fsdp_on_cpu
 import torch
 from test_supervised import ROWS
+from torch.distributed.fsdp import FSDPModule
 from training_runs import DISTILL, GRPO, PROMPTS, WORDS, arguments, reward, tiny
 
 from online_il.config.generation import Generation
@@ -44,6 +47,8 @@ saving = Saving(
     deadline.until(options.pop("limit", math.inf)),
 )
 bf16 = options.pop("bf16", False)
+if fsdp := options.pop("fsdp", False):
+    fsdp_on_cpu.allow()
 lora = Lora(**options.pop("lora")) if "lora" in options else None
 settings = GRPO.model_copy(update=options | {"lora": lora})
 prompts = [{"prompt": PROMPTS[i % 4]} for i in range(8 * steps)]
@@ -76,6 +81,7 @@ try:
     else:
         plan = supervised.plan(len(ROWS), steps, 8, 5)
         recorder = supervised.train(*policy, ROWS, plan, micro_batch_size=2, lora=lora, **common)
+    assert recorder.trainer.is_fsdp_enabled == fsdp
 except Stopped as stopped:
     print(stopped, file=sys.stderr)
     sys.exit(AGAIN)
@@ -83,4 +89,9 @@ if torch.distributed.is_initialized():
     sys.exit("the processes have not parted; one of them may be aborted as it ends")
 if main_process():
     kept = [checkpoint.model_dump() for checkpoint in recorder.checkpoints]
-    (folder / "result.json").write_text(json.dumps({"rows": recorder.rows, "kept": kept}))
+    result = {"rows": recorder.rows, "kept": kept}
+    if fsdp and method == "grpo":
+        reference = recorder.trainer.ref_model
+        parts = [module for module in reference.modules() if isinstance(module, FSDPModule)]
+        result["reference"] = {"units": len(parts), "dtype": str(reference.dtype)}
+    (folder / "result.json").write_text(json.dumps(result))

@@ -57,20 +57,32 @@ def test_every_training_is_launched_on_the_gpus_that_it_asks_for(everything):
     for method in ("grpo", "sft", "distill", "finetune"):
         for line in commands(everything, method):
             start = re.match(
+                r"python -m online_il\.program\.devices (\d+) "
                 r"accelerate launch --config_file config/accelerate/(\w+)\.yaml"
                 r" --num_processes (\d+) --main_process_port 0 ",
                 line,
             )
             assert start, line
-            assert start[1] == ("fsdp" if int(start[2]) > 1 else "single")
+            assert start[1] == start[3]
+            assert start[2] == ("fsdp" if int(start[3]) > 1 else "single")
             assert "--hardware=gpu" in line
             task = re.search(r"--task=(\S+)", line)[1]
             (settings,) = [t for t in PAPER["tasks"] if t["name"] == task]
             asked = PAPER["resources"][method] | settings.get("resources", {}).get(method, {})
-            assert int(start[2]) == asked["gpu"]
+            assert int(start[3]) == asked["gpu"]
             gpus[method, task] += 1
     assert gpus["grpo", "countdown"] == gpus["distill", "deepscaler"] == 3
     assert gpus["sft", "gsm8k"] == 6 and gpus["finetune", "gsm8k"] == 1
+
+
+def test_every_job_that_generates_is_given_its_gpus_and_no_other_job_any(everything):
+    begun = "python -m online_il.program.devices 1 python workflow/scripts/"
+    for script in ("sample", "evaluate"):
+        lines = commands(everything, script)
+        assert lines and all(line.startswith(begun) for line in lines)
+    for script in ("prompts", "ask", "aggregate", "claims"):
+        lines = commands(everything, script)
+        assert all(line.startswith("python workflow/scripts/") for line in lines)
 
 
 def test_every_script_takes_the_options_that_its_rules_pass(everything):

@@ -59,6 +59,18 @@ def test_bare_snakemake_uses_the_cores_of_the_laptop(toy):
     assert (toy / "threads.txt").read_text() == f"{len(os.sched_getaffinity(0))}\n"
 
 
+def test_no_more_gpus_are_given_out_than_the_machine_has(toy, monkeypatch):
+    rule = 'rule wide:\n    output: "gpus.txt"\n    resources: gpu=8\n'
+    (toy / "Snakefile").write_text(f"{rule}    shell: 'echo {{resources.gpu}} > {{output}}'\n")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    status, output = snakemake(toy)
+    assert status == 0, output
+    assert (toy / "gpus.txt").read_text() == "3\n"
+    status, output = snakemake(toy, "--forceall", "--resources", "gpu=2")
+    assert status == 0, output
+    assert (toy / "gpus.txt").read_text() == "2\n"
+
+
 def test_a_wrong_fact_about_the_site_stops_everything_with_a_sentence(tmp_path):
     project = copy_of_project(tmp_path)
     profile = project / "slurm" / "config.yaml"

@@ -7,6 +7,7 @@ that names it and the remedy.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -146,6 +147,21 @@ def named_in(settings: Settings) -> list[Source]:
 
     look(settings)
     return found
+
+
+def ask_for_place(sources: Iterable[Source]) -> None:
+    """Raises `InputError` where models of the hub would go to a home that nobody chose.
+
+    They are tens of gigabytes, more than most clusters grant a home, and all nodes read them.
+    """
+    models = [s for s in sources if isinstance(s, Model) and s.repo and s.folder is None]
+    if models and not ("HF_HOME" in os.environ or "HF_HUB_CACHE" in os.environ):
+        named = ", ".join(model.short for model in models)
+        raise InputError(
+            f"HF_HOME is not set, and {named} would go to ~/.cache/huggingface; export "
+            "HF_HOME=<a folder on a large disk that all nodes see>, here and where Snakemake is "
+            "started (HF_HOME=~/.cache/huggingface where home is that disk)"
+        )
 
 
 def download(sources: Iterable[Source]) -> Iterator[tuple[Source, Path]]:

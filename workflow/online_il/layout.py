@@ -24,6 +24,8 @@ MIXTURE = "mixture.json"
 # Within the folder of a run's checkpoints, and of what an unfinished training goes on from.
 PUBLISHED, FINISHED, TRAINER = "published", "finished", "trainer"
 SEAL, RECORDED = "seal.json", "recorded.json"
+TOKENS = "tokens"
+"""In the state of a training: what it learns from, as token ids."""
 ASIDE = "set-aside-"
 """Begins the name of what was set aside because it belongs to other code, settings or inputs."""
 

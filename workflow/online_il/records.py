@@ -127,6 +127,14 @@ class Training(Table):
         description="GRPO: share of an update's responses whose reward is not their group's mean; "
         "an update of 0 changes nothing. No column in tables of before November 2026.",
     )
+    clip_ratio: Series[float] | None = pa.Field(
+        nullable=True, description="GRPO: share of tokens of which the ratio is clipped."
+    )
+    sampler_gap: Series[float] | None = pa.Field(
+        nullable=True,
+        description="GRPO with vLLM: share of tokens whose probability is further apart in it and "
+        "in the trainer than the clip ratio, with the same weights (rounding).",
+    )
 
 
 class EvaluationRecord(BaseModel):

@@ -29,7 +29,7 @@ from online_il.training.common import arguments as trainer_arguments
 from online_il.training.demonstrations import prefixes
 from online_il.training.prompts import training_prompts
 from online_il.training.publish import TrainingOptions, publish, saving_of, steps_to_publish
-from online_il.training.rollouts import check_engine
+from online_il.training.rollouts import check_engine, shared
 from online_il.vocabulary import (
     CUT_STUDENT,
     WIDTH_REMEDY,
@@ -45,10 +45,14 @@ class Options(TrainingOptions):
     expert_checkpoints: Path = Field(description="its folder")
     demonstrations: Path | None = Field(None, description="its samples, for its prefixes")
     generation: Json[Generation] = Field(description="settings of the engine, JSON")
+    colocated_share: float | None = Field(
+        None, description="share of a GPU for vLLM, where the settings say none"
+    )
 
 
 def run(options: Options) -> None:
-    settings, generation = options.settings, options.generation
+    settings = options.settings
+    generation = shared(options.generation, options.colocated_share)
     check_engine(generation, options.hardware)
     expert = newest_step(options.expert_checkpoints)
     tokenizer = load_tokenizer(options.base)

@@ -1,7 +1,8 @@
 """Fetch every model and data set that a config names into the caches, each at its revision.
 
-Runs once, on a machine with a network. HF_HOME says where the hub's cache lies, and HF_TOKEN, from
-the environment, opens gated repositories; ONLINE_IL_CACHE says where models of packages lie.
+Runs once, on a machine with a network. HF_HOME says where the hub's cache lies (for a study on GPUs
+it is asked for), and HF_TOKEN, from the environment, opens gated repositories; ONLINE_IL_CACHE says
+where models of packages lie.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from online_il.config.study import load
-from online_il.hub import download, named_in
+from online_il.hub import ask_for_place, download, named_in
 from online_il.program.cli import ProgramOptions, log, main
 
 
@@ -18,8 +19,11 @@ class Options(ProgramOptions):
 
 
 def run(options: Options) -> None:
-    fetched = False
-    for source, folder in download(named_in(load(options.config))):
+    fetched, study = False, load(options.config)
+    sources = named_in(study)
+    if study.hardware == "gpu":
+        ask_for_place(sources)
+    for source, folder in download(sources):
         log(f"{source.called} is in {folder}")
         fetched = True
     if not fetched:

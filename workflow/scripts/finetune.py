@@ -21,6 +21,7 @@ from online_il.training.common import arguments as trainer_arguments
 from online_il.training.english_traces import traces
 from online_il.training.publish import SavingOptions, publish_base, saving_of
 from online_il.training.solutions import solutions
+from online_il.training.token_file import on_disk
 
 
 class Options(SavingOptions):
@@ -33,11 +34,6 @@ class Options(SavingOptions):
 
 def run(options: Options) -> None:
     settings, source = options.settings, step(options.model)
-    if settings.dataset is None:
-        rows, left_out = traces(source, options.prompts, settings, options.seed), {}
-    else:
-        rows, left_out = solutions(source, options.prompts, settings)
-    log("training set ready", sequences=len(rows), **left_out)
     tokenizer = load_tokenizer(source)
     saving = saving_of(
         options,
@@ -45,6 +41,15 @@ def run(options: Options) -> None:
         prompts=file_hash(options.prompts),
         **({"rows": files_hash(hub.files(settings.dataset))} if settings.dataset else {}),
     )
+    rows = on_disk(
+        saving,
+        lambda left_out: (
+            traces(source, options.prompts, settings, options.seed)
+            if settings.dataset is None
+            else solutions(source, options.prompts, settings, left_out)
+        ),
+    )
+    log("training set ready", sequences=len(rows), **rows.left_out)
     recorder = supervised.train(
         load_model(source, "float32"),
         tokenizer,
@@ -70,7 +75,7 @@ def run(options: Options) -> None:
         method="finetune",
         settings={
             **settings.model_dump(),
-            "left_out": left_out,
+            "left_out": rows.left_out,
             "hardware": options.hardware,
             **({"origin": options.origin} if options.origin else {}),
         },

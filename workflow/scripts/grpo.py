@@ -12,16 +12,20 @@ from online_il.training import grpo
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.prompts import training_prompts
 from online_il.training.publish import TrainingOptions, publish, saving_of, steps_to_publish
-from online_il.training.rollouts import check_engine
+from online_il.training.rollouts import check_engine, shared
 
 
 class Options(TrainingOptions):
     settings: Json[Grpo] = Field(description="settings of the method, JSON")
     generation: Json[Generation] = Field(description="settings of the engine, JSON")
+    colocated_share: float | None = Field(
+        None, description="share of a GPU for vLLM, where the settings say none"
+    )
 
 
 def run(options: Options) -> None:
-    settings, generation = options.settings, options.generation
+    settings = options.settings
+    generation = shared(options.generation, options.colocated_share)
     check_engine(generation, options.hardware)
     tokenizer = load_tokenizer(options.base)
     saving = saving_of(options, base=policy_hash(options.base), prompts=file_hash(options.prompts))

@@ -13,6 +13,7 @@ from online_il.training import supervised
 from online_il.training.common import arguments as trainer_arguments
 from online_il.training.demonstrations import demonstrations
 from online_il.training.publish import TrainingOptions, publish, saving_of, steps_to_publish
+from online_il.training.token_file import on_disk
 
 
 class Options(TrainingOptions):
@@ -25,13 +26,18 @@ def run(options: Options) -> None:
     settings = options.settings
     tokenizer = load_tokenizer(options.base)
     prompts = read_table(options.prompts, Prompts).set_index("prompt_id")["text"]
-    rows = demonstrations(options.base, tokenizer, prompts, options.demonstrations, settings.filter)
     expert_hash = file_hash(options.demonstrations)
     saving = saving_of(
         options,
         base=policy_hash(options.base),
         prompts=file_hash(options.prompts),
         expert=expert_hash,
+    )
+    rows = on_disk(
+        saving,
+        lambda _: demonstrations(
+            options.base, tokenizer, prompts, options.demonstrations, settings.filter
+        ),
     )
     recorder = supervised.train(
         load_model(options.base, options.dtype),

@@ -18,7 +18,9 @@ SELECT
     updates.kl::DOUBLE AS kl,
     updates.mean_length::DOUBLE AS mean_length,
     updates.truncation_rate::DOUBLE AS truncation_rate,
-    updates.reward_spread::DOUBLE AS reward_spread
+    updates.reward_spread::DOUBLE AS reward_spread,
+    updates.clip_ratio::DOUBLE AS clip_ratio,
+    updates.sampler_gap::DOUBLE AS sampler_gap
 FROM (
     FROM read_parquet(
         getvariable('training'),
@@ -26,8 +28,12 @@ FROM (
         union_by_name = true
     )
     UNION ALL BY NAME
-    -- No row: it names the column where all tables are of before November 2026 and lack it.
-    SELECT NULL::DOUBLE AS reward_spread WHERE false
+    -- No row: it names the columns where all tables are of before November 2026 and lack them.
+    SELECT
+        NULL::DOUBLE AS reward_spread,
+        NULL::DOUBLE AS clip_ratio,
+        NULL::DOUBLE AS sampler_gap
+    WHERE false
 ) AS updates
 JOIN runs
     ON updates.filename = getvariable('results') || '/' || runs.folder || '/training.parquet'

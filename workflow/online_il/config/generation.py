@@ -6,6 +6,9 @@ from pydantic import Field
 
 from online_il.config.settings import Settings
 
+COLOCATED_SHARE = 0.3
+"""What vLLM takes of a GPU's memory beside training where nothing tells what that leaves."""
+
 
 class Generation(Settings):
     """What draws responses from a policy."""
@@ -17,8 +20,12 @@ class Generation(Settings):
     memory_share: float = Field(
         0.9, gt=0, le=1, description="Share of a GPU's memory that vLLM takes when it is alone."
     )
-    colocated_share: float = Field(
-        0.3, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes beside training."
+    colocated_share: float | None = Field(
+        COLOCATED_SHARE,
+        gt=0,
+        lt=1,
+        description="Share of a GPU's memory that vLLM takes beside training; null: what the "
+        "plan's estimate of that training leaves, less a tenth.",
     )
     # Left out of jobs' options where it is off, so that no job of a study without it runs again.
     during_updates: Literal["awake", "asleep"] = Field(

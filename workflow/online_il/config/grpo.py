@@ -1,6 +1,7 @@
 """Settings of GRPO."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from pydantic import Field
 
@@ -26,6 +27,11 @@ class Grpo(Settings):
     )
     max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
     lora: Adapter = None
+    sampler_correction: Literal["none", "token", "sequence"] = Field(
+        "none",
+        description="Weights for vLLM's rounding, at most 3: none; token: each token's by how much "
+        "likelier the trainer has it than vLLM; sequence: one for all tokens of a response.",
+    )
     checkpoints: list[int] = Field(
         min_length=1,
         description="Steps that are kept and evaluated where a run reaches them; its last always.",

@@ -3,12 +3,14 @@
 Training, for a model of N parameters (B in a block, E in embedding and output) on g GPUs:
 
 - states: 4·N weights + 4·N gradients + 8·N AdamW, in single precision, cut over the GPUs: 16·N/g.
-- frozen: GRPO's reference is cut as the policy is, 4·N/g in single precision, as the policy is
-  loaded; the teacher of distillation, or each part of one that is a mixture, lies whole on
-  every GPU, 2·N_teacher, as runs are saved. One larger than the student is cut over several GPUs,
-  2·N_teacher/g, with two of its blocks and its E gathered, 2·(E + 2·B): more GPUs make room for it.
-- vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts; asleep
-  where it gives that back while the weights are updated (`generation.during_updates`).
+- frozen: GRPO's reference, on one GPU in single precision, as the policy is loaded, 4·N; on
+  several in bfloat16, cut over them, with two of its blocks and its E gathered,
+  2·N/g + 2·(E + 2·B). The teacher of distillation, or each part of one that is a mixture, lies
+  whole on every GPU, 2·N_teacher, as runs are saved. One larger than the student is cut as a
+  reference is: more GPUs make room for it.
+- vllm: its share of the GPU, `generation.colocated_share`, where it generates the rollouts; or
+  what all the rest leaves of it, less a tenth (`share_left`); asleep where it gives that back
+  while the weights are updated (`generation.during_updates`).
 - working: copies in bfloat16. On one GPU autocast keeps one of all weights, 2·N; on several, FSDP
   gathers two blocks and E in turn with their gradients, 2·(E + 2·B) + 2·(E + B). The chunked losses
   gather the output matrix and its gradient in single precision, 8·V·h.
@@ -27,6 +29,7 @@ The peak is states + frozen + vllm + other + max(working + activations + logits,
 Every micro-batch is taken to be as long as it may be.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -118,9 +121,12 @@ def training(
     head = shape.vocabulary * shape.hidden
     copies = 2 * count if gpus == 1 else 2 * (embedding + 2 * block) + 2 * (embedding + block)
     stream = shape.layers * shape.hidden * (4 if gpus == 1 else 2)
+    frozen = 0.0
+    if reference:
+        frozen = 4.0 * count if gpus == 1 else 2 * (count / gpus + embedding + 2 * block)
     return Memory(
         states=16 * count / gpus,
-        frozen=(4 * count / gpus if reference else 0.0) + taught,
+        frozen=frozen + taught,
         vllm=vllm,
         working=copies + 8 * head,
         activations=tokens * (stream + kept),
@@ -128,6 +134,16 @@ def training(
         update=4 * count / gpus,
         asleep=asleep,
     )
+
+
+KEPT_FREE, SHARES = 0.1, (0.1, 0.85)
+"""Of a GPU's memory: what nobody takes, for the estimate is one, and vLLM's least and most."""
+
+
+def share_left(training: Memory, gpu_bytes: float) -> float:
+    """Give the share of a GPU that a training (without vLLM) leaves vLLM, in whole hundredths."""
+    left = 1 - KEPT_FREE - training.peak / gpu_bytes
+    return math.floor(100 * min(max(left, SHARES[0]), SHARES[1])) / 100
 
 
 def _teacher_bytes(teacher: ModelShape, student: ModelShape, alone: bool, gpus: int) -> float:

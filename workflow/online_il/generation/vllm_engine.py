@@ -9,6 +9,8 @@ output layer is the embedding's weights, vLLM is stopped and started anew within
 
 import logging
 import os
+import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,12 @@ from online_il.errors import InputError
 from online_il.generation.response import Response
 from online_il.generation.tokens import Tokens
 from online_il.models import model_config
+from online_il.program.environment import VLLM
 
 # A list of this many ids at most may be asked for at one place (vllm.sampling_params).
 MAX_CHOICES = 128
+PAUSE_SECONDS, SETTLING_SECONDS = 1.0, 60.0
+"""Between two looks at a GPU's memory, and the longest that it may take to settle."""
 UNIT_BATCHES = 8
 """Full batches of a unit that is kept at once."""
 
@@ -32,7 +37,8 @@ class VllmEngine:
     """vLLM: continuous batches, shared prefixes, one worker a GPU."""
 
     def __init__(self, settings: Generation) -> None:
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # It would report to its makers.
+        for name, value in VLLM.items():
+            os.environ.setdefault(name, value)
         try:
             import vllm
         except ModuleNotFoundError as error:
@@ -62,6 +68,7 @@ class VllmEngine:
             self._llm.reset_prefix_cache()
             return
         self.close()
+        wait_for_memory()
         try:
             self._llm = self._start(policy, shape)
         except (ValueError, RuntimeError) as error:
@@ -237,6 +244,31 @@ def seed_of(seed: int, key: tuple[int, int]) -> int:
     prompt, index = key
     first = int(np.random.SeedSequence([seed, prompt]).generate_state(1, np.uint64)[0])
     return (first >> 2) + index
+
+
+def wait_for_memory() -> None:
+    """Wait until the memory of the GPUs that the job may use no longer changes.
+
+    A process that has ended gives its memory back bit by bit, and vLLM stops where more is free
+    after it has measured what it needs than was before.
+    """
+    before, used = None, used_memory()
+    until = time.monotonic() + SETTLING_SECONDS
+    while used and used != before and time.monotonic() < until:
+        time.sleep(PAUSE_SECONDS)
+        before, used = used, used_memory()
+
+
+def used_memory() -> list[str]:
+    """Read the memory in use on each GPU that the job may use, MiB; nothing without NVIDIA's."""
+    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
+    command += [f"--id={gpus}"] if gpus else []
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SETTLING_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.split() if done.returncode == 0 else []
 
 
 def visible_gpus() -> int:

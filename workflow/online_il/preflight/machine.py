@@ -99,8 +99,9 @@ def check_any_gpu(report: Report) -> None:
 
 
 def check_gpus(task: Task, gpus: Sequence[Gpu], report: Report) -> None:
-    """Check that a job that trains here finds as many GPUs as it asks for."""
+    """Check that a job that trains or generates here finds as many GPUs as it asks for."""
     rules = {run.method for run in task.runs} | ({"finetune"} if task.finetuning else set())
+    rules |= {rule for rule in ("sample", "evaluate") if getattr(task.resources, rule)}
     for rule in sorted(rules):
         asked = getattr(task.resources, rule).gpu
         if asked > len(gpus):

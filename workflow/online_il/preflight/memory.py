@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from online_il import hub
+from online_il.config.generation import COLOCATED_SHARE
 from online_il.config.hub import Model, Package
 from online_il.config.plan import ModelShape, Plan, TaskTokens
 from online_il.config.random import RandomModel
@@ -17,7 +18,14 @@ from online_il.config.study import (
     prefixes_of,
 )
 from online_il.config.tasks import Task
-from online_il.cost.memory import GIB, Memory, generation_least, published_bytes, training
+from online_il.cost.memory import (
+    GIB,
+    Memory,
+    generation_least,
+    published_bytes,
+    share_left,
+    training,
+)
 from online_il.cost.shape import adapter_parameters, of_model, parameters
 from online_il.errors import InputError
 from online_il.layout import PARTS, PUBLISHED, Layout, existing_updates
@@ -54,9 +62,7 @@ def worst_runs(study: Study, plan: Plan, task: Task) -> dict[str, tuple[str, Mem
             length=finetuning.max_length,
         )
         found["finetune"] = BASE, estimate
-    vllm = 0.0
-    if study.generation.engine == "vllm":
-        vllm = study.generation.colocated_share * plan.gpu_memory_gib * GIB
+    gpu = plan.gpu_memory_gib * GIB
     during = "vllm" if study.generation.during_updates == "awake" else "asleep"
     for run in task.runs:
         method, settings = METHODS[run.method], task.settings_of(run)
@@ -72,12 +78,31 @@ def worst_runs(study: Study, plan: Plan, task: Task) -> dict[str, tuple[str, Mem
             length=prompt + (settings.max_new_tokens if generates else response),
             reference=method.learns_from == "reward" and settings.kl_coefficient > 0,
             teachers=[teacher for teacher in teachers if teacher is not None],
-            **{during: vllm if generates else 0.0},
             lora=adapter_of(settings),
         )
-        if run.method not in found or estimate.peak > found[run.method][1].peak:
+        if generates and study.generation.engine == "vllm":
+            share = study.generation.colocated_share or share_left(estimate, gpu)
+            estimate = estimate._replace(**{during: share * gpu})
+        if run.method not in found or _own(estimate) > _own(found[run.method][1]):
             found[run.method] = run.name, estimate
     return found
+
+
+def _own(estimate: Memory) -> float:
+    """Count what a training takes of a GPU beside vLLM, which may take the rest."""
+    return estimate._replace(vllm=0.0, asleep=0.0).peak
+
+
+def colocated_share(study: Study, task: Task, rule: str) -> float:
+    """Give the share of a GPU that vLLM takes beside a task's training by a method."""
+    given, plan = study.generation.colocated_share, study.plan
+    if given is not None or plan is None or study.generation.engine != "vllm":
+        return given or COLOCATED_SHARE
+    estimate = training_memory(study, plan, task).get(rule)
+    taken = 0.0 if estimate is None else estimate.vllm or estimate.asleep
+    if not taken:
+        return COLOCATED_SHARE
+    return round(taken / (plan.gpu_memory_gib * GIB), 2)
 
 
 MOST_GPUS = 8
@@ -178,13 +203,20 @@ def check_memory(study: Study, task: Task, report: Report, here: Gpu | None = No
             shape, share = shape_of(model, study), study.generation.memory_share
             key, gpus = "generation.memory_share", 1
             if job in METHODS:
-                key, share = "generation.colocated_share", study.generation.colocated_share
+                key = "generation.colocated_share"
+                share = colocated_share(study, task, job)
             else:
                 rule = "evaluate" if job == "evaluate" else "sample"
                 gpus = max(1, getattr(task.resources, rule).gpu)
                 key = f"resources.{rule}.gpu, {key}"
             if shape is None:
                 continue
+            if shape.heads % gpus:
+                report.problem(
+                    f"{task.name}, {job}",
+                    f"vLLM cuts the model over {gpus} GPUs, and its {shape.heads} heads cannot be",
+                    f"set resources.{rule}.gpu to a number that divides them",
+                )
             least, given = (
                 generation_least(shape, gpus=gpus, length=length),
                 share * plan.gpu_memory_gib,

@@ -19,15 +19,26 @@ def prepare(root: Path, hardware: str) -> None:
     On GPUs that is the `python` of `.venv-gpu` where it is there: the environment that submits jobs
     cannot hold vLLM too (envs/gpu.txt).
 
-    glibc also keeps large blocks of memory instead of returning them at once, which gives a small
-    model's training a quarter more throughput (docs/performance.md).
+    On a CPU glibc also keeps large blocks of memory instead of returning them at once, which gives
+    a small model's training a quarter more throughput (docs/performance.md). Beside a GPU it would
+    keep all of the gigabytes that were needed once, to read a model or to tokenise.
     """
     programs = Path(sys.executable).parent
     if hardware == "gpu" and (root / ".venv-gpu" / "ready").is_file():
         programs = root / ".venv-gpu" / "bin"
     os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
-    os.environ["VLLM_NO_USAGE_STATS"] = "1"
-    os.environ.update(LAUNCHER)
+    os.environ.update(VLLM | LAUNCHER)
     os.environ["PYTHONPATH"] = str(root / "workflow")
-    os.environ["MALLOC_MMAP_THRESHOLD_"] = BLOCK_BYTES
-    os.environ["MALLOC_TRIM_THRESHOLD_"] = BLOCK_BYTES
+    if hardware == "cpu":
+        os.environ["MALLOC_MMAP_THRESHOLD_"] = BLOCK_BYTES
+        os.environ["MALLOC_TRIM_THRESHOLD_"] = BLOCK_BYTES
+
+
+VLLM = {
+    # It would report to its makers.
+    "VLLM_NO_USAGE_STATS": "1",
+    # FlashInfer's sampler is compiled as vLLM warms up, with nvcc, which compute nodes lack. It is
+    # never used here: torch samples requests with seeds of their own, and rollouts have no top-p.
+    "VLLM_USE_FLASHINFER_SAMPLER": "0",
+}
+"""What vLLM reads from the environment, in a job's own process and beside training."""

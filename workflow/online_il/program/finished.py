@@ -45,7 +45,9 @@ UNTRACKED = {
 }
 """Parameters that say where something lies, or where a program reports to."""
 PLUMBING = re.compile(
-    r" --[\w-]+ \{(?:params\.(?:state|journal|progress|limit|unit_rows)|resources\.save_minutes)\}"
+    r"^\{params\.on_gpus\}"
+    r"| --[\w-]+ \{params\.(?:state|journal|progress|limit|unit_rows)\}"
+    r"| --[\w-]+ \{resources\.(?:save_minutes|colocated_share)\}"
     r"|(?: 2>&1)? (?:>|\| tee) \{log\}(?: 2>&1)?$"
 )
 TIME_STAMP = ".snakemake_timestamp"

@@ -229,6 +229,8 @@ class Recorder(TrainerCallback):
                 logs, "completions/clipped_ratio", previous.get("truncation_rate", math.nan)
             ),
             "reward_spread": _logged(logs, "reward_spread"),
+            "clip_ratio": _logged(logs, "clip_ratio/region_mean"),
+            "sampler_gap": _logged(logs, "sampler_gap", previous.get("sampler_gap", math.nan)),
         }
         if not math.isfinite(row["loss"]):
             raise FloatingPointError(

@@ -1,5 +1,6 @@
 """An expert's samples as the token ids that a student learns from, all of them or filtered."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def prefixes(
     `InputError` where none is left.
     """
     names = read_table(table, Samples)["prompt_id"]
-    found = demonstrations(base, tokenizer, prompts, table)
+    found = list(demonstrations(base, tokenizer, prompts, table))
     rows = [
         {"prompt": prompts[name], "response": row.response}
         for name, row in zip(names, found, strict=True)
@@ -84,8 +85,8 @@ def demonstrations(
     prompts: "pd.Series[str]",
     table: Path,
     wanted: Filter = "none",
-) -> list[Demonstration]:
-    """Read an expert's samples as token ids for the student that starts from `base`.
+) -> Iterator[Demonstration]:
+    """Yield an expert's samples as token ids for the student that starts from `base`.
 
     `prompts` are the texts by prompt_id, `table` is the file of samples, of which `wanted` says
     which are learned from.
@@ -97,10 +98,8 @@ def demonstrations(
     vocabulary = provenance(table).get("vocabulary_hash")
     shares_tokens = vocabulary is not None and vocabulary == vocabulary_hash(base)
     responses = _responses(base, tokenizer, prompts, samples, shares_tokens)
-    return [
-        Demonstration(ids[prompt_id], response)
-        for prompt_id, response in zip(samples["prompt_id"], responses, strict=True)
-    ]
+    for prompt_id, response in zip(samples["prompt_id"], responses, strict=True):
+        yield Demonstration(ids[prompt_id], response)
 
 
 def _responses(
@@ -109,7 +108,7 @@ def _responses(
     prompts: "pd.Series[str]",
     samples: pd.DataFrame,
     shares_tokens: bool,
-) -> list[list[int]]:
+) -> Iterator[list[int]]:
     """Give each response the token that ends it; one that was cut off gets none.
 
     The ids that were sampled are taken where the expert's tokens are the base's: encoded again,
@@ -119,7 +118,7 @@ def _responses(
     ends = {kind: trained_end(base, conversation=kind) for kind in set(conversations.values())}
     has_ids = shares_tokens and "token_ids" in samples
     sampled = samples["token_ids"] if has_ids else [None] * len(samples)
-    learned, policy_ends = [], end_ids(base)
+    policy_ends = end_ids(base)
     for prompt_id, text, reason, drawn in zip(
         samples["prompt_id"], samples["text"], samples["finish_reason"], sampled, strict=True
     ):
@@ -131,7 +130,6 @@ def _responses(
                 response.pop()  # An end of the expert's, which would not end the student's.
         if reason == "stop" and (not response or response[-1] not in policy_ends):
             response.append(ends[conversations[prompt_id]])
-        learned.append(response)
+        yield response
     taken = sum(drawn is not None for drawn in sampled)
-    log("demonstrations", sampled_ids=taken, encoded_again=len(learned) - taken)
-    return learned
+    log("demonstrations", sampled_ids=taken, encoded_again=len(samples) - taken)

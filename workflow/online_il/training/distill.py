@@ -15,8 +15,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from trl import DistillationConfig, DistillationTrainer
 
@@ -40,6 +38,7 @@ from online_il.training.rollouts import (
     colocated,
     end_at_all_ends,
 )
+from online_il.training.sharding import spread
 
 
 class Trainer(Precision, PromptTokens, LengthGrouping, GivenProbabilities, DistillationTrainer):
@@ -128,18 +127,6 @@ def larger(teacher: torch.nn.Module, student: PreTrainedModel) -> bool:
     return teacher.num_parameters() > student.num_parameters()
 
 
-def spread(teacher: PreTrainedModel, device: torch.device) -> None:
-    """Cut a model that is not trained over all devices: FSDP 2, a block at a time.
-
-    Embedding and output stay whole once they were gathered, for nothing is computed backwards.
-    """
-    mesh = init_device_mesh(device.type, (processes(),))
-    for block in teacher.base_model.layers:
-        fully_shard(block, mesh=mesh)
-    fully_shard(teacher, mesh=mesh, reshard_after_forward=False)
-    logging.info("the expert is cut over %d devices", processes())
-
-
 def train(
     model: PreTrainedModel,
     teacher: torch.nn.Module,
@@ -187,6 +174,7 @@ def train(
         end_at_all_ends(made, model)
     if larger(teacher, model) and processes() > 1:
         spread(teacher, made.device)
+        logging.info("the expert is cut over %d devices", processes())
     else:
         # With FSDP accelerate leaves a model that is not trained where it is.
         teacher.to(made.device)

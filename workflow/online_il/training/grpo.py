@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback, set_seed
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer import grpo_trainer
 
 from online_il.config.generation import Generation
 from online_il.config.grpo import Grpo
@@ -30,6 +31,7 @@ from online_il.training.common import (
 )
 from online_il.training.resume import Saving
 from online_il.training.rollouts import (
+    Batch,
     LengthGrouping,
     LoopGeneration,
     PromptTokens,
@@ -37,8 +39,11 @@ from online_il.training.rollouts import (
     colocated,
     end_at_all_ends,
 )
+from online_il.training.sharding import spread
 
 Reward = Callable[..., list[float]]
+MOST_WEIGHT = 3.0
+"""The largest weight of `sampler_correction`, as TRL has it."""
 
 
 class Spread:
@@ -90,7 +95,54 @@ class SpreadAlone(TrainerCallback):
         self.said = True
 
 
-class Trainer(Spread, Precision, PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer):
+class Rounding:
+    """Mixin for `GRPOTrainer`: how many tokens the trainer and vLLM see differently.
+
+    The share whose probability differs by more than the clip ratio (`sampler_gap`): both have the
+    same weights, so it is rounding, which the ratios of the first update carry. Says it with the
+    clip ratio and the KL of the first update, when the policy is still the base.
+    """
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
+        batch: Batch = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
+        ours_B_C, theirs_B_C = (
+            batch.get(f"{name}_per_token_logps") for name in ("old", "sampling")
+        )
+        if ours_B_C is not None and theirs_B_C is not None:
+            ratio_N = (ours_B_C - theirs_B_C)[batch["completion_mask"].bool()].exp()
+            apart = ((ratio_N - 1).abs() > self.args.epsilon).sum()  # type: ignore[attr-defined]
+            counts = torch.stack([apart, torch.tensor(len(ratio_N), device=apart.device)])
+            apart, tokens = self.accelerator.gather(counts[None]).sum(0).tolist()  # type: ignore[attr-defined]
+            self._metrics["train"]["sampler_gap"].append(apart / max(1, tokens))  # type: ignore[attr-defined]
+        return batch
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        super().log(logs, start_time)  # type: ignore[misc]
+        row = self.state.log_history[-1]  # type: ignore[attr-defined]
+        if row["step"] == 1 and "loss" in row and main_process():
+            keys = ("kl", "clip_ratio/region_mean", "sampler_gap")
+            found = {key.partition("/")[0]: f"{row[key]:.3g}" for key in keys if key in row}
+            log("first update", **found)
+
+
+def cut_reference(model: PreTrainedModel, accelerator: Any) -> PreTrainedModel:
+    """Cut the KL's reference over the GPUs as the policy is, in the place of TRL's `prepare_fsdp`.
+
+    TRL would gather all of it for each pass, in single precision. It is kept in bfloat16, to which
+    the policy's own weights are rounded for each pass, so that both start as the same function.
+    """
+    if accelerator.mixed_precision == "bf16":
+        model.to(torch.bfloat16)
+    spread(model, accelerator.device)
+    return model.eval()
+
+
+grpo_trainer.prepare_fsdp = cut_reference
+
+
+class Trainer(
+    Spread, Rounding, Precision, PromptTokens, LengthGrouping, SortedScoring, GRPOTrainer
+):
     """TRL's trainer with micro-batches grouped by length."""
 
 
@@ -104,6 +156,9 @@ def config(settings: Grpo, arguments: dict[str, Any], generation: Generation) ->
     per_update = rollouts // settings.updates_per_step
     return GRPOConfig(
         **arguments,
+        # Of the reference, which TRL loads by itself. With FSDP it would let every process lay it
+        # over all GPUs ("auto"), as if they were its own. That it is ignored is said of the policy.
+        model_init_kwargs={"device_map": None},
         per_device_train_batch_size=settings.micro_batch_size,
         gradient_accumulation_steps=accumulation(per_update, settings.micro_batch_size),
         generation_batch_size=rollouts,
@@ -129,8 +184,11 @@ def config(settings: Grpo, arguments: dict[str, Any], generation: Generation) ->
         shuffle_dataset=False,
         remove_unused_columns=False,
         **colocated(generation, settings.max_prompt_tokens, settings.max_new_tokens),
-        # TRL would reweight tokens by how far vLLM's probabilities are from the model's own.
-        vllm_importance_sampling_correction=False,
+        # By how far vLLM's probabilities are from the model's own; the paper has no such weight.
+        vllm_importance_sampling_correction=settings.sampler_correction != "none",
+        vllm_importance_sampling_mode=f"{settings.sampler_correction}_truncate",
+        vllm_importance_sampling_clip_max=MOST_WEIGHT,
+        vllm_importance_sampling_clip_min=None,
         disable_dropout=True,
         log_completions=False,
     )

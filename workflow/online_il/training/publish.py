@@ -84,7 +84,7 @@ NOT_IDENTITY = {
     "training",
     "record",
     "code",
-} | {"origin"}
+} | {"origin", "colocated_share"}
 """Options that change no number; the code has a place of its own in the identity."""
 
 

@@ -18,9 +18,11 @@ import math
 import shutil
 import signal
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from transformers import Trainer, TrainerCallback
 
@@ -31,6 +33,7 @@ from online_il.layout import (
     PUBLISHED,
     RECORDED,
     SEAL,
+    TOKENS,
     TRAINER,
     existing_updates,
     number_of,
@@ -45,6 +48,10 @@ from online_il.provenance import file_hash
 from online_il.records import Checkpoint
 from online_il.training.common import Recorder, main_process, processes
 from online_il.training.state_size import CHECKPOINTS_KEPT, state_bytes
+
+T = TypeVar("T")
+HASHED_AT_ONCE = 8
+"""Files; a processor hashes one gigabyte a second, a disk reads several."""
 
 
 class Saving(NamedTuple):
@@ -97,13 +104,16 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
     trainer.accelerator.wait_for_everyone()
     finished = saving.folder / FINISHED
     begun = finished.with_suffix(".partial")
-    if restore(recorder, finished, saving):
+    if _agreed(lambda: finished.is_dir() and _usable(finished, saving)):
+        restore(recorder, finished)
         logging.info("this run is finished; its policies are published again")
-        _remove(*_newest_first(saving.folder), saving.trainer_output)
+        _remove(*_newest_first(saving.folder), saving.trainer_output, saving.folder / TOKENS)
         return
-    start = next((path for path in _newest_first(saving.folder) if _usable(path, saving)), None)
+    start = _agreed(
+        lambda: next((path for path in _newest_first(saving.folder) if _usable(path, saving)), None)
+    )
     if start is not None:
-        restore(recorder, start, saving)
+        restore(recorder, start)
         # Damaged ones, which would stand in the place of whole ones, and half of a checkpoint.
         newer = [path for path in _newest_first(saving.folder) if path > start]
         _remove(*newer, saving.trainer_output)
@@ -136,7 +146,7 @@ def _train(trainer: Trainer, recorder: Recorder, saving: Saving, boundary: int) 
         _write_recorded(recorder, begun)
         seal(begun, finished, saving)
         # The trainer's own checkpoints are large, and nothing goes on from them any more.
-        _remove(*_newest_first(saving.folder), saving.trainer_output)
+        _remove(*_newest_first(saving.folder), saving.trainer_output, saving.folder / TOKENS)
 
 
 def _remove(*folders: Path) -> None:
@@ -193,19 +203,25 @@ class Saver(TrainerCallback):
 
     def _together(self, wanted: bool) -> bool:
         """Let the first process decide for all, for their clocks differ."""
-        if processes() == 1:
-            return wanted
-        from accelerate.utils import broadcast_object_list
+        return _agreed(lambda: wanted)
 
-        decision = [wanted]
-        broadcast_object_list(decision)
-        return decision[0]
+
+def _agreed(question: Callable[[], T]) -> T:
+    """Let the first process answer for all of them, and the others not even ask."""
+    if processes() == 1:
+        return question()
+    from accelerate.utils import broadcast_object_list
+
+    answer = [question() if main_process() else None]
+    broadcast_object_list(answer)
+    return answer[0]  # type: ignore[return-value]
 
 
 def seal(source: Path, place: Path, saving: Saving) -> None:
     """Flush a folder to the disk, list its files' hashes in it and give it its name."""
     files = sorted(path for path in source.rglob("*") if path.is_file() and path.name != SEAL)
-    hashes = {str(path.relative_to(source)): file_hash(path) for path in files}
+    names = [str(path.relative_to(source)) for path in files]
+    hashes = dict(zip(names, _side_by_side(file_hash, files), strict=True))
     content = {"identity": saving.identity, "code": saving.code, "files": hashes}
     write_text(json.dumps(content), source / SEAL)
     for path in [*files, source]:
@@ -215,15 +231,18 @@ def seal(source: Path, place: Path, saving: Saving) -> None:
     flush(place.parent)
 
 
-def restore(recorder: Recorder, place: Path, saving: Saving) -> bool:
-    """Let a recorder go on from what is recorded in a checkpoint; whether there is one."""
-    if not place.is_dir() or not _usable(place, saving):
-        return False
+def _side_by_side(hash_of: Callable[[Path], str], paths: Sequence[Path]) -> list[str]:
+    """Hash several files or policies at once: tens of gigabytes, at the speed of a disk."""
+    with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:
+        return list(pool.map(hash_of, paths))
+
+
+def restore(recorder: Recorder, place: Path) -> None:
+    """Let a recorder go on from what is recorded in a checkpoint that is usable."""
     recorded = json.loads((place / RECORDED).read_text())
     recorder.rows = recorded["rows"]
     recorder.tokens, recorder.seconds = recorded["tokens"], recorded["seconds"]
     recorder.checkpoints = [Checkpoint(**fields) for fields in recorded["checkpoints"]]
-    return True
 
 
 def _usable(place: Path, saving: Saving) -> bool:
@@ -233,11 +252,17 @@ def _usable(place: Path, saving: Saving) -> bool:
         if sealed["identity"] not in (saving.identity, *saving.accepted):
             logging.info("%s is of another run (code, settings or inputs): not taken", place)
             return False
-        broken = [n for n, known in sealed["files"].items() if file_hash(place / n) != known]
-        for checkpoint in json.loads((place / RECORDED).read_text())["checkpoints"]:
-            policy = step(saving.published, checkpoint["step"])
-            if weights_hash(policy) != checkpoint["weights_hash"]:
-                broken.append(f"its {policy.relative_to(saving.folder)}")
+        names = list(sealed["files"])
+        found = _side_by_side(file_hash, [place / name for name in names])
+        broken = [n for n, now in zip(names, found, strict=True) if now != sealed["files"][n]]
+        kept = json.loads((place / RECORDED).read_text())["checkpoints"]
+        policies = [step(saving.published, checkpoint["step"]) for checkpoint in kept]
+        found = _side_by_side(weights_hash, policies)
+        broken += [
+            f"its {policy.relative_to(saving.folder)}"
+            for policy, now, checkpoint in zip(policies, found, kept, strict=True)
+            if now != checkpoint["weights_hash"]
+        ]
     except (OSError, ValueError, KeyError, TypeError, InputError) as error:
         broken = [f"unreadable ({error})"]
     if broken:

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from online_il.chat import prompt_ids
-from online_il.config.generation import Generation
+from online_il.config.generation import COLOCATED_SHARE, Generation
 from online_il.config.sampling import Sampling
 from online_il.errors import InputError
 from online_il.generation import decode
@@ -82,6 +82,13 @@ def check_engine(generation: Generation, hardware: str) -> None:
         )
 
 
+def shared(generation: Generation, share: float | None) -> Generation:
+    """Give the settings with vLLM's share of a GPU's memory, where they leave it to the job."""
+    if generation.colocated_share is not None or share is None:
+        return generation
+    return generation.model_copy(update={"colocated_share": share})
+
+
 def end_at_all_ends(made: Any, model: PreTrainedModel) -> None:
     """Let vLLM end rollouts at every end of the model (`load_model`), in TRL's configuration.
 
@@ -100,7 +107,7 @@ def colocated(
     return {
         "use_vllm": True,
         "vllm_mode": "colocate",
-        "vllm_gpu_memory_utilization": generation.colocated_share,
+        "vllm_gpu_memory_utilization": generation.colocated_share or COLOCATED_SHARE,
         "vllm_max_model_length": max_prompt_tokens and max_prompt_tokens + max_new_tokens,
         "vllm_tensor_parallel_size": 1,
         "vllm_enable_sleep_mode": generation.during_updates == "asleep",

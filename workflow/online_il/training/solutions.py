@@ -1,6 +1,7 @@
 """Solved problems as the token ids that the base of GSM8K is fine-tuned on (OpenR1-Math, D.2)."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from online_il import hub
@@ -36,9 +37,9 @@ def asked(prompts: Path) -> Asked:
 
 
 def solutions(
-    model: Path, prompts: Path, settings: Finetuning
-) -> tuple[list[Demonstration], dict[str, int]]:
-    """Read the conversations as token ids; count those that are left out, by reason.
+    model: Path, prompts: Path, settings: Finetuning, left_out: dict[str, int]
+) -> Iterator[Demonstration]:
+    """Yield the conversations as token ids; count in `left_out` those that are not, by reason.
 
     `prompts` is the task's table of prompts. Raises `InputError` for a conversation without an
     answer, and where fewer are left than an update takes.
@@ -48,8 +49,8 @@ def solutions(
     tokenizer = load_tokenizer(model)
     tested = asked(prompts)
     end = trained_end(model, conversation=True)
-    found: list[Demonstration] = []
-    left_out = {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
+    left_out |= {"longer_than_max_length": 0, "asked_in_a_benchmark": 0}
+    found = 0
     for number, row in enumerate(hub.rows(source, Conversation)):
         messages = [message.model_dump() for message in row.messages]
         if len(messages) < 2 or messages[-1]["role"] != "assistant":
@@ -63,10 +64,10 @@ def solutions(
         if len(prompt) + len(answer) > settings.max_length:
             left_out["longer_than_max_length"] += 1
             continue
-        found.append(Demonstration(prompt, answer))
-    if len(found) < settings.batch_size:
+        found += 1
+        yield Demonstration(prompt, answer)
+    if found < settings.batch_size:
         raise InputError(
-            f"{source.repo}: {len(found)} rows are left, fewer than one update of "
+            f"{source.repo}: {found} rows are left, fewer than one update of "
             f"{settings.batch_size} takes ({left_out}); raise finetuning.max_length"
         )
-    return found, left_out

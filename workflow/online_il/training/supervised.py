@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
@@ -27,6 +26,7 @@ from online_il.training.common import (
     spare_overhead,
 )
 from online_il.training.resume import Saving
+from online_il.training.token_file import Tokens, in_memory
 
 
 class Trainer(Precision, SFTTrainer):
@@ -42,7 +42,7 @@ def plan(n_rows: int, updates: int, batch_size: int, seed: int) -> list[list[int
 def train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    rows: Sequence[Demonstration],
+    rows: Tokens | Sequence[Demonstration],
     updates: list[list[int]],
     *,
     arguments: dict[str, Any],
@@ -58,16 +58,12 @@ def train(
     """
     spare_overhead(model)
     batch_size = len(updates[0])
-    planned = [
-        index
-        for update in updates
-        for index in sorted(update, key=lambda i: len(rows[i].prompt) + len(rows[i].response))
-    ]
+    found = rows if isinstance(rows, Tokens) else in_memory(rows)
+    lengths = found.lengths
+    planned = [index for update in updates for index in sorted(update, key=lengths.__getitem__)]
     # A row that is used often stands here once.
-    labels = [row.labels() for row in rows]
-    counts = [sum(label != -100 for label in row) for row in labels]
-    columns = {"input_ids": [row.prompt + row.response for row in rows], "labels": labels}
-    dataset = Dataset.from_dict(columns).select(planned)
+    dataset = found.rows.select_columns(["input_ids", "labels"]).select(planned)
+    counts = found.trained
     tokens = [sum(counts[index] for index in update) for update in updates]
     recorder = Recorder(
         model=model,
