@@ -82,6 +82,7 @@ include: "rules/figures.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/accepted.smk"
+include: "rules/probe.smk"
 
 
 rule all:
@@ -98,3 +99,12 @@ rule all:
 
 onstart:
     check()
+    forget_probe()
+
+
+onsuccess:
+    tell_probe()
+
+
+onerror:
+    tell_probe()

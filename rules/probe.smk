@@ -1,0 +1,109 @@
+# Input: the config and a small model. Output: a report.
+# Steps: try on one node, in minutes, what the jobs of the study need, each thing in a process of its
+# own; on a cluster it is one job with GPUs. What it finds is told as it goes, in the log.
+
+from types import SimpleNamespace
+
+from online_il.config.resources import Resources
+
+ASKED = [
+    asked.gpu
+    for task in STUDY.tasks
+    for rule in ("finetune", *METHODS)
+    if (asked := getattr(task.resources, rule))
+]
+# Two GPUs train together where any job of the study has several: more would be the same again.
+PROBED = Resources(
+    threads=8 if STUDY.hardware == "gpu" else 1,
+    mem_mb=64_000 if STUDY.hardware == "gpu" else 4_000,
+    runtime=40,
+    gpu=min(2, max(ASKED, default=0)) if STUDY.hardware == "gpu" else 0,
+)
+
+
+def of_probe(key):
+    """Give what the probe's job asks of a cluster beside the number of its GPUs."""
+    return lambda wildcards: gpu_job(SITE, PROBED.gpu).get(key)
+
+
+def probed_model(wildcards):
+    """Give the model that is tried: of 135M parameters from a package, without GPUs a tiny one."""
+    small = "small" if STUDY.hardware == "gpu" else "smoke"
+    study = load_study(ROOT / "config" / f"{small}.yaml", {})
+    model = next(task.base for task in study.tasks if task.base)
+    return model_without_use(model)
+
+
+def forget_probe():
+    """Remove the report of an earlier probe where one is about to start."""
+    if is_probe():
+        for kind in ("json", "txt"):
+            LAYOUT.probe(kind).unlink(missing_ok=True)
+
+
+def tell_probe():
+    """Show the report of a probe that ran on a node of a cluster; here it was told as it went."""
+    if not is_probe() or "--slurm" not in place_of_jobs(None):
+        return
+    report = LAYOUT.probe("txt")
+    if report.is_file():
+        print(report.read_text(), end="", flush=True)
+    else:
+        print(
+            "The probe left no report: its job did not start, or was ended at once; see"
+            f" {LAYOUT.log('probe')} and Slurm's own log, named above.",
+            flush=True,
+        )
+
+
+def is_probe():
+    """Tell whether this start tries a node."""
+    return any(job.rule.name == "probe" for job in workflow.dag.jobs)
+
+
+use rule fetch as fetch_probed with:
+    output:
+        directory(LAYOUT.probing / "model"),
+    log:
+        LAYOUT.log("fetch_probed"),
+    benchmark:
+        LAYOUT.benchmark("fetch_probed")
+    params:
+        **program("fetch", settings=probed_model),
+        template="",
+    message:
+        "fetch the model that the probe tries"
+
+
+# The report is no output, for Snakemake would remove that of a probe that fails. Tried once: a node
+# that does not do today does not do a minute later.
+rule probe:
+    input:
+        LAYOUT.probing / "model",
+    log:
+        LAYOUT.log("probe"),
+    retries: 0
+    conda:
+        CONDA
+    threads: PROBED.threads
+    resources:
+        mem_mb=capped(PROBED.mem_mb, 1, SITE.max_mem_mb),
+        runtime=capped(PROBED.runtime, 1, SITE.max_runtime),
+        gpu=PROBED.gpu,
+        gpu_model=of_probe("gpu_model"),
+        cpus_per_gpu=of_probe("cpus_per_gpu"),
+        nodes=of_probe("nodes"),
+        slurm_partition=of_probe("slurm_partition"),
+    params:
+        script=script("probe"),
+        config=os.path.relpath(CONFIG),
+        overrides=json.dumps(OVERRIDES),
+        results=str(LAYOUT.results),
+        launch=launch,
+        launch_one=lambda wildcards: launch(wildcards, SimpleNamespace(gpu=1)),
+    message:
+        "try what the study needs, some five minutes; {log} tells each finding as it comes"
+    shell:
+        "python {params.script:q} --config {params.config:q} --overrides {params.overrides:q}"
+        " --results {params.results} --model {input} --gpus {resources.gpu}"
+        " --launch {params.launch:q} --launch-one {params.launch_one:q} 2>&1 | tee {log}"
