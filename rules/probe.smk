@@ -45,9 +45,9 @@ def tell_probe():
     """Show the report of a probe that ran on a node of a cluster; here it was told as it went."""
     if not is_probe() or "--slurm" not in place_of_jobs(None):
         return
-    report = LAYOUT.probe("txt")
-    if report.is_file():
-        print(report.read_text(), end="", flush=True)
+    told = LAYOUT.probe("txt")
+    if told.is_file():
+        print(told.read_text(), end="", flush=True)
     else:
         print(
             "The probe left no report: its job did not start, or was ended at once; see"

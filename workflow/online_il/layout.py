@@ -171,7 +171,7 @@ class Layout:
 
     @property
     def probing(self) -> Path:
-        """The folder of what the probe tries and writes: its model, policies, logs of each check."""
+        """The folder of what the probe tries and writes: a model, policies, logs of checks."""
         return self.results / "probe"
 
     def log(self, rule: str, *job: str) -> Path:

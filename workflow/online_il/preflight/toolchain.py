@@ -40,14 +40,18 @@ class Unfit(Exception):
 
 
 def driver() -> str:
-    """Say which driver and GPUs are here. Raises `Unfit` for none, or one too old for the wheels."""
+    """Say which driver and GPUs are here. Raises `Unfit` for none, or one that is too old."""
     command = ["nvidia-smi", "--query-gpu=driver_version,name", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     except OSError:
-        raise Unfit("there is no nvidia-smi here, and so no driver of NVIDIA's", ELSEWHERE) from None
+        raise Unfit(
+            "there is no nvidia-smi here, and so no driver of NVIDIA's", ELSEWHERE
+        ) from None
     except subprocess.TimeoutExpired:
-        remedy = "a GPU of this node hangs: tell the site, and leave the node out (sbatch --exclude)"
+        remedy = (
+            "a GPU of this node hangs: tell the site, and leave the node out (sbatch --exclude)"
+        )
         raise Unfit(f"nvidia-smi gives no answer in {SECONDS} s", remedy) from None
     rows = [line.split(",", 1) for line in done.stdout.splitlines() if line.count(",")]
     if done.returncode != 0 or not rows:
@@ -89,14 +93,14 @@ def compiler() -> str:
         lack = f"CC is {asked}, which is not here" if asked else "there is no gcc and no clang here"
         raise Unfit(
             f"{lack}: Triton compiles with one",
-            "load the site's (module load gcc), install one (conda install gcc_linux-64), or set CC",
+            "load the site's (module load gcc), install one (conda install gcc), or set CC",
         )
     headers = sysconfig.get_paths()["include"]
     if not (Path(headers) / "Python.h").is_file():
         raise Unfit(
             f"there is no Python.h in {headers}: Triton compiles against it",
-            "install Python's headers (python3.11-dev or python3.11-devel), or make the environment "
-            "of a Python that brings them, as conda's and uv's do: make setup-gpu PYTHON=/path/to/it",
+            "install Python's headers (python3.11-dev or python3.11-devel), or make .venv-gpu of a "
+            "Python that brings them, as conda's and uv's do: make setup-gpu PYTHON=/path/to/it",
         )
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "tried.c"
@@ -132,8 +136,8 @@ def check_toolchain(study: Study, report: Report, cluster: bool) -> None:
         return
     if cluster:
         report.notes.append(
-            f"nodes with GPUs need a driver from {LEAST_DRIVER} on, a C compiler and Python.h, which "
-            "this machine cannot know of them: snakemake probe --profile slurm tries it there"
+            f"nodes with GPUs need a driver from {LEAST_DRIVER} on, a C compiler and Python.h, "
+            "which is not known of them here: snakemake probe --profile slurm tries it there"
         )
         return
     for name, look in (("driver", driver), ("compiler", compiler)):

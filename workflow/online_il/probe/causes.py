@@ -8,8 +8,8 @@ from online_il.preflight.toolchain import LEAST_DRIVER
 KNOWN = (
     (
         r"Could not find nvcc|nvcc.*not found|\bnvcc: No such file",
-        "something compiles CUDA code here: export VLLM_USE_FLASHINFER_SAMPLER=0, or load the site's "
-        "CUDA toolkit (module load cuda)",
+        "something compiles CUDA code here: export VLLM_USE_FLASHINFER_SAMPLER=0, or load the "
+        "site's CUDA toolkit (module load cuda)",
     ),
     (
         r"Failed to find C compiler|Python\.h: No such file",
@@ -46,8 +46,8 @@ KNOWN = (
     ),
     (
         r"NCCL (?:error|WARN)|ncclUnhandledCudaError|ncclSystemError|ncclInternalError",
-        "the GPUs do not reach each other: run it with NCCL_DEBUG=INFO, then try NCCL_P2P_DISABLE=1 "
-        "and NCCL_SOCKET_IFNAME=lo",
+        "the GPUs do not reach each other: run it with NCCL_DEBUG=INFO, then try "
+        "NCCL_P2P_DISABLE=1 and NCCL_SOCKET_IFNAME=lo",
     ),
     (
         r"(?:oom-kill|Out of memory: Killed|signal SIGKILL|[Ee]xitcode:? -9)",

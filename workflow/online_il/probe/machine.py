@@ -53,7 +53,9 @@ def packages(study: Study) -> str:
 
 def disk(study: Study, results: Path) -> str:
     """Say how fast the results' disk is; it and the caches must be there to write to, and large."""
-    speed = _written(results, "make `results` a link to a disk that this node sees and may write to")
+    speed = _written(
+        results, "make `results` a link to a disk that this node sees and may write to"
+    )
     free = shutil.disk_usage(results).free
     told = [f"results: {speed / 2**20:,.0f} MiB/s, {size(free)} free"]
     if study.hardware == "gpu":
@@ -109,8 +111,8 @@ def _hub(study: Study) -> str:
         home = shutil.disk_usage(nearest_folder(place))
         raise Unfit(
             f"HF_HOME is not set, so that {len(missing)} models and data sets still to be fetched "
-            f"({missing[0]} first) would go to {place}, and homes are small ({size(home.free)} free "
-            "on its disk, whatever the quota)",
+            f"({missing[0]} first) would go to {place}, and homes are small ({size(home.free)} "
+            "free on its disk, whatever the quota)",
             "export HF_HOME=/a/folder/on/a/large/disk (in your shell's profile, too), then make "
             "download-paper",
         )

@@ -19,7 +19,9 @@ MARK = "ONLINE_IL_PROBE"
 """The variable by which the processes of one check are known, wherever they came from."""
 LOOK = 0.05
 """Seconds between two looks at a process."""
-GIVE_UP = "look at {log}; where it waits for another GPU, try NCCL_DEBUG=INFO and NCCL_P2P_DISABLE=1"
+GIVE_UP = (
+    "look at {log}; where it waits for another GPU, try NCCL_DEBUG=INFO and NCCL_P2P_DISABLE=1"
+)
 
 
 def findings_of(
@@ -45,7 +47,7 @@ def findings_of(
                 yield finding
                 continue
             # Those of a process that ended before its time are tried in a new one.
-            for finding in _of_one_process(waiting, command, work, limits):
+            for finding in _of_one_process(list(waiting), command, work, limits):
                 waiting.pop(0)
                 findings.append(finding)
                 yield finding
@@ -109,7 +111,8 @@ def _hung(check: Check, seconds: float, log: Path) -> Finding:
         check=check.name,
         status="failed",
         seconds=round(seconds, 2),
-        found=f"no end after {seconds:.0f} s, and killed" + (f"; its last words: {said}" if said else ""),
+        found=f"no end after {seconds:.0f} s, and killed"
+        + (f"; its last words: {said}" if said else ""),
         remedy=known[1] if known else GIVE_UP.format(log=log),
     )
 

@@ -1,4 +1,4 @@
-"""Checks of the engine that generates: it starts, keeps to seeds and weights, and takes new ones."""
+"""Checks of the engine that generates: it starts, keeps to seeds and weights, takes new ones."""
 
 import time
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ more. Engines compute in bfloat16 on GPUs, torch here in single precision."""
 
 
 def model(trial: Trial) -> str:
-    """Write the two policies that are tried: the model, and it with its embedding rolled by a row."""
+    """Write the two policies that are tried: the model, and it with its embedding rolled."""
     import torch
 
     loaded, tokenizer = load_model(trial.model, "float32"), load_tokenizer(trial.model)

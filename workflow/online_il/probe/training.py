@@ -35,11 +35,11 @@ SETTINGS = Grpo(
     checkpoints=[STEPS],
 )
 LARGEST_KL = 0.05
-"""KL to the base before the first update, nats a token: rounding, where the reference is the base."""
+"""KL to the base before the first update, nats a token: rounding, if the reference is it."""
 
 
 def training(trial: Trial) -> str:
-    """Train two steps on as many GPUs as there are, as the rules start it, and look at the result."""
+    """Train two steps on as many GPUs as there are, as the rules start it."""
     ranks, launch = _launch(trial)
     place = trial.work / "training"
     shutil.rmtree(place, ignore_errors=True)
@@ -47,11 +47,21 @@ def training(trial: Trial) -> str:
     write_table(_prompts(), Prompts, prompts, {})
     made = {name: place / name for name in ("checkpoints", "training", "record", "state")}
     options = {
-        **{"task": "probe", "run": "probe", "seed": 1, "code": "probe", "steps": STEPS},
-        **{"settings": SETTINGS.model_dump_json(), "learning_rate": RATE, "keep": STEPS},
-        **{"generation": trial.generation.model_dump_json(), "hardware": trial.study.hardware},
-        **{"base": trial.policy(1), "prompts": prompts, "save_minutes": 60},
-        **{"progress": place / "progress", **made},
+        "task": "probe",
+        "run": "probe",
+        "seed": 1,
+        "code": "probe",
+        "settings": SETTINGS.model_dump_json(),
+        "generation": trial.generation.model_dump_json(),
+        "hardware": trial.study.hardware,
+        "steps": STEPS,
+        "keep": STEPS,
+        "learning_rate": RATE,
+        "base": trial.policy(1),
+        "prompts": prompts,
+        "save_minutes": 60,
+        "progress": place / "progress",
+        **made,
     }
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     begun = time.perf_counter()
@@ -64,7 +74,7 @@ def training(trial: Trial) -> str:
     first = rows.iloc[0]
     if not first["kl"] <= LARGEST_KL:
         raise Unfit(
-            f"before the first update the KL to the base is {first['kl']:.3f}, and should be 0: the "
+            f"before the first update the KL to the base is {first['kl']:.3f}, not 0: the "
             "reference has other weights",
             "do not start GRPO on several GPUs here; take the versions of envs/gpu.txt",
         )

@@ -34,7 +34,7 @@ class Trial:
         return self.study.hardware == "gpu"
 
     def policy(self, number: int) -> Path:
-        """Give the folder of one of the two policies that are tried; each is the model's, changed."""
+        """Give the folder of one of the two policies that are tried."""
         return step(self.work / "policies", number)
 
     @property
