@@ -4,7 +4,7 @@
 
 from types import SimpleNamespace
 
-from online_il.config.resources import Resources
+from snakemake.iocontainers import Namedlist
 
 ASKED = [
     asked.gpu
@@ -13,7 +13,7 @@ ASKED = [
     if (asked := getattr(task.resources, rule))
 ]
 # Two GPUs train together where any job of the study has several: more would be the same again.
-PROBED = Resources(
+PROBED = SimpleNamespace(
     threads=8 if STUDY.hardware == "gpu" else 1,
     mem_mb=64_000 if STUDY.hardware == "gpu" else 4_000,
     runtime=40,
@@ -42,18 +42,14 @@ def forget_probe():
 
 
 def tell_probe():
-    """Show the report of a probe that ran on a node of a cluster; here it was told as it went."""
-    if not is_probe() or "--slurm" not in place_of_jobs(None):
+    """Show the report of a probe that ran on a cluster's node; of one here, told as it went, the end."""
+    if not is_probe():
         return
-    told = LAYOUT.probe("txt")
+    told, lines = LAYOUT.probe("txt"), []
     if told.is_file():
-        print(told.read_text(), end="", flush=True)
-    else:
-        print(
-            "The probe left no report: its job did not start, or was ended at once; see"
-            f" {LAYOUT.log('probe')} and Slurm's own log, named above.",
-            flush=True,
-        )
+        lines = told.read_text().splitlines()[0 if "--slurm" in place_of_jobs(None) else -1 :]
+    missing = "The probe left no report: its job did not start, or was ended at once. See above."
+    print("\n".join(["", *(lines or [missing])]), flush=True)
 
 
 def is_probe():
@@ -100,7 +96,7 @@ rule probe:
         overrides=json.dumps(OVERRIDES),
         results=str(LAYOUT.results),
         launch=launch,
-        launch_one=lambda wildcards: launch(wildcards, SimpleNamespace(gpu=1)),
+        launch_one=lambda wildcards: launch(wildcards, Namedlist(fromdict={"gpu": 1})),
     message:
         "try what the study needs, some five minutes; {log} tells each finding as it comes"
     shell:

@@ -61,7 +61,7 @@ def _of_one_process(
     told, log = work / f"{names[0]}.jsonl", work / f"{names[0]}.log"
     told.unlink(missing_ok=True)
     words = [*command, "--alone", "--findings", str(told), "--log", str(log), "--checks", *names]
-    with log.open("w") as stream, _marked(work, names[0]) as environment:
+    with log.open("w") as stream, _marked(one_gpu=bool(checks[0].process)) as environment:
         process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
@@ -118,11 +118,11 @@ def _hung(check: Check, seconds: float, log: Path) -> Finding:
 
 
 @contextmanager
-def _marked(work: Path, name: str) -> Iterator[dict[str, str]]:
+def _marked(one_gpu: bool) -> Iterator[dict[str, str]]:
     """Give the environment of a check's processes, and end all that are left of them."""
     mark = uuid.uuid4().hex
     environment = os.environ | {MARK: mark}
-    if name in ("engine", "seeds", "scores", "reload"):
+    if one_gpu:
         # vLLM would spread over all GPUs a model whose heads they do not divide.
         given = os.environ.get("CUDA_VISIBLE_DEVICES") or "0"
         environment["CUDA_VISIBLE_DEVICES"] = given.split(",")[0]

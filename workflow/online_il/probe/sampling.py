@@ -40,7 +40,7 @@ def model(trial: Trial) -> str:
         embedding.copy_(embedding.roll(1, dims=0))
     save_policy(loaded, tokenizer, trial.policy(2))
     tied = "tied embeddings" if loaded.config.tie_word_embeddings else "an output layer of its own"
-    return f"{loaded.num_parameters() / 1e6:,.1f}M parameters, {tied}"
+    return f"{loaded.num_parameters():,} parameters, {tied}"
 
 
 def start(trial: Trial) -> str:
