@@ -18,7 +18,7 @@ from online_il.integrity import damaged
 from online_il.layout import Layout
 from online_il.methods import METHODS
 from online_il.program.accepted import Ledger
-from online_il.program.environment import prepare
+from online_il.program.environment import built_image, prepare
 from online_il.program.finished import decide_by_identity
 from online_il.program.lock import one_snakemake_per_study
 from online_il.studies import load_study
@@ -44,6 +44,10 @@ if workflow.is_main_process:
     decide_by_identity(LAYOUT.results)
 
 prepare(ROOT, STUDY.hardware)
+# Inert without --sdm apptainer.
+if STUDY.hardware == "gpu":
+
+    container: built_image(ROOT, workflow.deployment_settings.deployment_method)
 
 
 include: "rules/common.smk"
