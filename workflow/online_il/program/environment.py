@@ -3,6 +3,9 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+from online_il.errors import InputError
 
 BLOCK_BYTES = "4000000000"
 
@@ -24,3 +27,19 @@ def prepare(root: Path, hardware: str) -> None:
     os.environ["PYTHONPATH"] = str(root / "workflow")
     os.environ["MALLOC_MMAP_THRESHOLD_"] = BLOCK_BYTES
     os.environ["MALLOC_TRIM_THRESHOLD_"] = BLOCK_BYTES
+
+
+def image(root: Path, deployment: Any) -> str:
+    """Give the image in which `--sdm apptainer` runs the rules of a study on GPUs.
+
+    `deployment` are Snakemake's settings. Raises `InputError` where it is asked for and not built.
+    """
+    built = root / "envs" / "gpu.sif"
+    asked = deployment is not None and "APPTAINER" in {
+        method.name for method in deployment.deployment_method
+    }
+    if asked and not built.is_file():
+        raise InputError(
+            f"--sdm apptainer: there is no {built}; run `make container`, where there is a network"
+        )
+    return str(built)
