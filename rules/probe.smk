@@ -13,11 +13,12 @@ ASKED = [
     if (asked := getattr(task.resources, rule))
 ]
 # Two GPUs train together where any job of the study has several: more would be the same again.
+ON_GPUS = STUDY.hardware == "gpu"
 PROBED = SimpleNamespace(
-    threads=8 if STUDY.hardware == "gpu" else 1,
-    mem_mb=64_000 if STUDY.hardware == "gpu" else 4_000,
+    threads=8 if ON_GPUS else 1,
+    mem_mb=64_000 if ON_GPUS else 4_000,
     runtime=40,
-    gpu=min(2, max(ASKED, default=0)) if STUDY.hardware == "gpu" else 0,
+    gpu=min(2, max(ASKED, default=0)) if ON_GPUS else 0,
 )
 
 
@@ -28,8 +29,7 @@ def of_probe(key):
 
 def probed_model(wildcards):
     """Give the model that is tried: of 135M parameters from a package, without GPUs a tiny one."""
-    small = "small" if STUDY.hardware == "gpu" else "smoke"
-    study = load_study(ROOT / "config" / f"{small}.yaml", {})
+    study = load_study(ROOT / "config" / ("small.yaml" if ON_GPUS else "smoke.yaml"), {})
     model = next(task.base for task in study.tasks if task.base)
     return model_without_use(model)
 
@@ -83,13 +83,10 @@ rule probe:
         CONDA
     threads: PROBED.threads
     resources:
+        **{key: of_probe(key) for key in ("gpu_model", "cpus_per_gpu", "nodes", "slurm_partition")},
         mem_mb=capped(PROBED.mem_mb, 1, SITE.max_mem_mb),
         runtime=capped(PROBED.runtime, 1, SITE.max_runtime),
         gpu=PROBED.gpu,
-        gpu_model=of_probe("gpu_model"),
-        cpus_per_gpu=of_probe("cpus_per_gpu"),
-        nodes=of_probe("nodes"),
-        slurm_partition=of_probe("slurm_partition"),
     params:
         script=script("probe"),
         config=os.path.relpath(CONFIG),

@@ -1,4 +1,4 @@
-"""The Apptainer definition: its commands parse, name files that exist, and pin what gpu.txt pins."""
+"""The Apptainer definition: its commands parse, its files exist, its pins are those of gpu.txt."""
 
 import re
 import shutil

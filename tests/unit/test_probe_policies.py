@@ -32,7 +32,7 @@ def policies(tmp_path_factory):
 
 @pytest.fixture
 def trial(policies):
-    policies.opened = None
+    policies.opened = policies.loaded = None
     return policies
 
 
@@ -87,6 +87,16 @@ def test_an_engine_that_never_draws_the_same_is_found(trial):
 def test_an_engine_whose_probabilities_are_others_is_found(away, trial):
     trial.opened = Odd(trial.generation, away=away)
     assert "log-probabilities are not the model's" in lack(sampling.log_probabilities, trial).found
+
+
+def test_the_engine_is_given_weights_no_oftener_than_they_change(trial):
+    """With tied embeddings each time is a new start of vLLM, and takes a minute."""
+    trial.opened = Odd(trial.generation)
+    loads, load = [], trial.opened.load
+    trial.opened.load = lambda policy: (loads.append(policy.name), load(policy))
+    for look in (sampling.start, sampling.seeds, sampling.log_probabilities, sampling.reload):
+        look(trial)
+    assert loads == ["step1", "step2"]
 
 
 def test_an_engine_that_keeps_the_weights_before_is_found(trial):

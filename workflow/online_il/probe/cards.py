@@ -5,6 +5,7 @@ import tempfile
 import time
 
 from online_il.preflight.toolchain import ELSEWHERE, Unfit
+from online_il.probe.machine import caches
 from online_il.probe.trial import Trial
 
 GIB = 2**30
@@ -54,7 +55,10 @@ def gpu(trial: Trial) -> str:
 
 def triton(trial: Trial) -> str:
     """Compile a kernel of Triton's anew and run it."""
-    with tempfile.TemporaryDirectory(dir=trial.work) as cache:
+    # Where jobs keep theirs: programs must be allowed to run from there.
+    place = caches()["TRITON_CACHE_DIR"]
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place, prefix=".probe-") as cache:
         os.environ["TRITON_CACHE_DIR"] = cache
         import torch
 

@@ -95,6 +95,7 @@ def reload(trial: Trial) -> str:
     # Whether vLLM could be spared the new start: told, and of no consequence.
     running.collective_rpc("reload_weights", kwargs={"weights_path": str(trial.policy(1))})
     running.reset_prefix_cache()
+    trial.loaded = None
     in_place = distance(engine, before) <= allowed(before, trial)
     return f"{told}; put in place by vLLM itself they are {'right, too' if in_place else 'stale'}"
 

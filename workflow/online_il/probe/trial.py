@@ -27,6 +27,8 @@ class Trial:
     launch_one: str = "python"
     """What starts one on a single GPU."""
     opened: Any = None
+    loaded: int | None = None
+    """Number of the policy in the engine; None where nobody knows."""
 
     @property
     def on_gpu(self) -> bool:
@@ -52,6 +54,8 @@ class Trial:
         from online_il.generation.engines import open_engine
 
         if self.opened is None:
-            self.opened = open_engine(self.generation)
-        self.opened.load(self.policy(number))
+            self.opened, self.loaded = open_engine(self.generation), None
+        if self.loaded != number:  # vLLM may have to start anew for it.
+            self.opened.load(self.policy(number))
+            self.loaded = number
         return self.opened
