@@ -6,19 +6,14 @@ from types import SimpleNamespace
 
 from snakemake.iocontainers import Namedlist
 
-ASKED = [
-    asked.gpu
-    for task in STUDY.tasks
-    for rule in ("finetune", *METHODS)
-    if (asked := getattr(task.resources, rule))
-]
+ASKED = [getattr(task.resources, rule) for task in STUDY.tasks for rule in ("finetune", *METHODS)]
 # Two GPUs train together where any job of the study has several: more would be the same again.
 ON_GPUS = STUDY.hardware == "gpu"
 PROBED = SimpleNamespace(
     threads=8 if ON_GPUS else 1,
     mem_mb=64_000 if ON_GPUS else 4_000,
     runtime=40,
-    gpu=min(2, max(ASKED, default=0)) if ON_GPUS else 0,
+    gpu=min(2, max(asked.gpu for asked in ASKED if asked)) if ON_GPUS else 0,
 )
 
 
