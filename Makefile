@@ -14,7 +14,7 @@ echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysc
 touch $@
 endef
 
-.PHONY: setup setup-gpu mini study small onegpu smoke mixture sweep mixture-sweep compare download-paper download-onegpu download-small test test-fast test-faults test-slurm test-vllm \
+.PHONY: setup setup-gpu container mini study small onegpu smoke mixture sweep mixture-sweep compare download-paper download-onegpu download-small test test-fast test-faults test-slurm test-vllm \
   test-browser lint benchmark clean
 
 setup: .venv/ready
@@ -29,6 +29,13 @@ setup-gpu: setup .venv-gpu/ready
 	@$(PYTHON) -c 'import platform, sys; sys.exit((sys.platform, platform.machine()) != ("linux", "x86_64"))' || \
 	  { echo "the GPU environment is for Linux on x86-64"; exit 1; }
 	$(call environment,.venv-gpu,envs/gpu.txt)
+
+# The same environment as an image, for nodes that lack a compiler or Python's headers (envs/gpu.def).
+container: envs/gpu.sif
+
+envs/gpu.sif: envs/gpu.def envs/gpu.txt envs/gpu-constraints.txt
+	@command -v apptainer >/dev/null || { echo "install apptainer: https://apptainer.org/docs"; exit 1; }
+	apptainer build --force $@ $<
 
 mini: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/mini --cores $(CORES) -- \

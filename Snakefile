@@ -14,11 +14,12 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from online_il.config.claims import load_claims
 from online_il.config.site import load_site
 from online_il.config.reading import ConfigError
+from online_il.errors import InputError
 from online_il.integrity import damaged
 from online_il.layout import Layout
 from online_il.methods import METHODS
 from online_il.program.accepted import Ledger
-from online_il.program.environment import prepare
+from online_il.program.environment import image, prepare
 from online_il.program.finished import decide_by_identity
 from online_il.program.lock import one_snakemake_per_study
 from online_il.studies import load_study
@@ -33,7 +34,8 @@ try:
     STUDY = load_study(CONFIG, OVERRIDES)
     CLAIMED = load_claims(ROOT / "config" / "claims.yaml")
     SITE = load_site(ROOT / "slurm" / "config.yaml")
-except ConfigError as error:
+    IMAGE = image(ROOT, workflow.deployment_settings)
+except (ConfigError, InputError) as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = Layout(Path("results", STUDY.scale))
@@ -44,6 +46,10 @@ if workflow.is_main_process:
     decide_by_identity(LAYOUT.results)
 
 prepare(ROOT, STUDY.hardware)
+# Of no effect without --sdm apptainer.
+if STUDY.hardware == "gpu":
+
+    container: IMAGE
 
 
 include: "rules/common.smk"
@@ -82,6 +88,7 @@ include: "rules/figures.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/accepted.smk"
+include: "rules/probe.smk"
 
 
 rule all:
@@ -98,3 +105,12 @@ rule all:
 
 onstart:
     check()
+    forget_probe()
+
+
+onsuccess:
+    tell_probe()
+
+
+onerror:
+    tell_probe()

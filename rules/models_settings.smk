@@ -41,7 +41,11 @@ def model_of(wildcards):
 
 def model_settings(wildcards):
     """Give what of such a model says what it is, without its use; a seed of weights belongs to it."""
-    model = model_of(wildcards)
+    return model_without_use(model_of(wildcards))
+
+
+def model_without_use(model):
+    """Give what of a model's settings says what it is."""
     ignored = WHERE | {"name", "finetuning"}
     return model.model_dump_json(exclude=ignored | ({"seed"} if model.kind != "random" else set()))
 

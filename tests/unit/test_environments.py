@@ -35,7 +35,7 @@ CPU_ALONE = {
     "types-pyyaml",
     "uvicorn",
 }
-GPU_ALONE = {"torchvision", "vllm"}
+GPU_ALONE = {"torchvision", "triton", "vllm"}
 
 
 def lines(file: str) -> list[str]:

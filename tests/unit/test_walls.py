@@ -88,6 +88,11 @@ ARROWS = {
         *GROUND,
         "program",
     },
+    "probe": {
+        *("chat", "config", "generation", "hub", "models", "preflight"),
+        *GROUND,
+        "program",
+    },
 }
 
 

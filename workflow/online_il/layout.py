@@ -167,6 +167,15 @@ class Layout:
             return self.results / "preflight.txt"
         return self.results / "preflight" / f"{task}.txt"
 
+    def probe(self, kind: str) -> Path:
+        """Give the report of what was tried on a node."""
+        return self.results / f"probe.{kind}"
+
+    @property
+    def probing(self) -> Path:
+        """The folder of what the probe tries and writes: a model, policies, logs of checks."""
+        return self.results / "probe"
+
     def log(self, rule: str, *job: str) -> Path:
         """Give the log of a job; `job` are its wildcards, none of a rule with one job."""
         return self.results / _of_job("logs", rule, *job, kind="log")

@@ -35,6 +35,7 @@ from online_il.preflight.models import (
 )
 from online_il.preflight.report import Report
 from online_il.preflight.templates import check_templates
+from online_il.preflight.toolchain import check_toolchain
 from online_il.program.cli import ProgramOptions, main
 from online_il.program.dag import Job, graph_of_study, pending_jobs
 
@@ -89,6 +90,7 @@ def run(options: Options) -> None:
         check_memory(study, task, report, smallest)
         if gpus:
             check_gpus(task, gpus, report)
+    check_toolchain(study, report, cluster=options.slurm is not None)
     check_disk(study, tasks, jobs, options.results, report, options.cores)
     if options.slurm is not None:
         check_slurm(study, jobs, options.slurm, report, options.attempts)

@@ -3,6 +3,9 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+from online_il.errors import InputError
 
 BLOCK_BYTES = "4000000000"
 LAUNCHER = {
@@ -42,3 +45,19 @@ VLLM = {
     "VLLM_USE_FLASHINFER_SAMPLER": "0",
 }
 """What vLLM reads from the environment, in a job's own process and beside training."""
+
+
+def image(root: Path, deployment: Any) -> str:
+    """Give the image in which `--sdm apptainer` runs the rules of a study on GPUs.
+
+    `deployment` are Snakemake's settings. Raises `InputError` where it is asked for and not built.
+    """
+    built = root / "envs" / "gpu.sif"
+    asked = deployment is not None and "APPTAINER" in {
+        method.name for method in deployment.deployment_method
+    }
+    if asked and not built.is_file():
+        raise InputError(
+            f"--sdm apptainer: there is no {built}; run `make container`, where there is a network"
+        )
+    return str(built)
