@@ -1,6 +1,6 @@
 # What jobs ask for, of this machine or of a cluster.
 
-from online_il.config.site import capped, gpu_job, warning
+from online_il.config.site import capped, gpu_job
 from online_il.preflight.machine import gpus_here
 from online_il.preflight.memory import colocated_share
 from online_il.program.deadline import note_start
