@@ -280,7 +280,7 @@ def test_a_training_that_no_signal_reaches_saves_before_its_limit(cluster, tmp_p
     config = folder / "config" / "smoke.yaml"
     settings = yaml.safe_load(config.read_text())
     settings["save_minutes"] = 60
-    settings["tasks"][-1]["base"]["updates"] = 1_000_000  # Which no limit has room for.
+    settings["tasks"][-1]["base"]["updates"] = 20 * UPDATES  # Which its limit has no room for.
     config.write_text(yaml.safe_dump(settings, sort_keys=False))
     place = "countdown/base/seed1"
     target = f"results/smoke/runs/{place}/run.json"
