@@ -62,9 +62,9 @@ class Task(Settings):
         return getattr(self.base, "finetuning", None)
 
     @property
-    def named_bases(self) -> Mapping[str, Base]:
+    def named_bases(self) -> Mapping[str, Base | FurtherBase]:
         """Give all bases by name; none of a task without."""
-        return {BASE: self.base} | {one.name: one for one in self.bases} if self.base else {}
+        return {BASE: self.base, **{one.name: one for one in self.bases}} if self.base else {}
 
     def base_of(self, name: str) -> str:
         """Name the base that a policy was first trained from, through all that it starts from."""
