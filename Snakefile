@@ -46,10 +46,6 @@ if workflow.is_main_process:
     decide_by_identity(LAYOUT.results)
 
 prepare(ROOT, STUDY.hardware)
-# Of no effect without --sdm apptainer.
-if STUDY.hardware == "gpu":
-
-    container: IMAGE
 
 
 include: "rules/common.smk"
@@ -89,6 +85,7 @@ include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/accepted.smk"
 include: "rules/probe.smk"
+include: "rules/handlers.smk"
 
 
 rule all:
@@ -101,16 +98,3 @@ rule all:
         claims_outputs(),
         LAYOUT.report,
     localrule: True
-
-
-onstart:
-    check()
-    forget_probe()
-
-
-onsuccess:
-    tell_probe()
-
-
-onerror:
-    tell_probe()

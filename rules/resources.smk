@@ -8,6 +8,12 @@ from online_il.program.deadline import note_start
 if workflow.remote_exec:
     note_start()
 
+# Of no effect without --sdm apptainer.
+if STUDY.hardware == "gpu":
+
+    container: IMAGE
+
+
 # How often a training saves what it goes on from. A resource and no parameter: it changes no number,
 # so that a change of it reruns nothing.
 SAVE_MINUTES = f"{STUDY.save_minutes:g}"
