@@ -2,12 +2,6 @@
 # here, in the results (fetch), and as step 0 of the runs that start from one (adopt).
 
 
-def model_in_english(wildcards):
-    """Give the model that a task in English fine-tunes: answers are counted in its tokens."""
-    in_english = TASKS[wildcards.task].data.kind == "english"
-    return LAYOUT.model(wildcards.task, "base") if in_english else []
-
-
 rule fetch:
     output:
         directory(LAYOUT.model()),

@@ -80,3 +80,9 @@ def template_of(wildcards):
 def endpoint_settings(wildcards):
     """Give the endpoint of an expert behind one."""
     return EXPERTS[wildcards.task, wildcards.run].model_dump_json(exclude={"name", "kind"})
+
+
+def model_in_english(wildcards):
+    """Give the model that a task in English fine-tunes: answers are counted in its tokens."""
+    in_english = TASKS[wildcards.task].data.kind == "english"
+    return LAYOUT.model(wildcards.task, "base") if in_english else []
