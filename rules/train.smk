@@ -6,7 +6,10 @@
 
 # Everything that imitates an expert waits for it, and the longest of the students goes first.
 PRIORITY = {"reward": 10, "probabilities": 5, "samples": 0}
-SHARES = " --colocated-share {resources.colocated_share}"
+SHARES = {
+    True: lambda wildcards, resources: f" --colocated-share {resources.colocated_share}",
+    False: "",
+}
 LEARNS_FROM = {
     "reward": {},
     "samples": {"demonstrations": demonstrations},
@@ -67,6 +70,7 @@ for method in METHODS.values():
             launch=launch,
             base=lambda wildcards, input: step(input.base, of_run("begins")(wildcards)[1]),
             from_expert=FROM_EXPERT[method.learns_from],
+            share=SHARES[method.on_policy],
             state=STATE,
             progress=progress(method.name),
             limit=limit,
@@ -78,7 +82,8 @@ for method in METHODS.values():
                 "{params.from_expert}",
                 OF_BASE,
                 PUBLISHES,
-                SAVES + (SHARES if method.on_policy else ""),
+                # Read when a job runs: what depends on the method is a parameter.
+                SAVES + "{params.share}",
                 GOES_ON,
                 TO_LOG,
             )

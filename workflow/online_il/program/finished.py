@@ -32,6 +32,7 @@ WHOLE_BYTES = 16 * 2**20
 BLOCKS, BLOCK_BYTES = 16, 2**16
 UNTRACKED = {
     "script",
+    "share",
     "config",
     "state",
     "journal",
@@ -47,7 +48,8 @@ UNTRACKED = {
 PLUMBING = re.compile(
     r"^\{params\.on_gpus\}"
     r"| --[\w-]+ \{params\.(?:state|journal|progress|limit|unit_rows)\}"
-    r"| --[\w-]+ \{resources\.(?:save_minutes|colocated_share)\}"
+    r"| --[\w-]+ \{resources\.save_minutes\}"
+    r"|\{params\.share\}"
     r"|(?: 2>&1)? (?:>|\| tee) \{log\}(?: 2>&1)?$"
 )
 TIME_STAMP = ".snakemake_timestamp"
