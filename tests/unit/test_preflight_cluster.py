@@ -189,8 +189,9 @@ def test_the_papers_longest_job_is_told_of_where_a_day_is_the_limit(tmp_path, mo
 
 def test_what_the_tasks_share_is_said_once(tmp_path, monkeypatch):
     """One partition that is not there is one mistake, whatever number of tasks would use it."""
-    words = "Batch job submission failed: Invalid partition name specified"
-    sbatch(tmp_path, monkeypatch, f"echo 'sbatch: error: {words}' >&2; exit 1")
+    words = "Invalid partition name specified"
+    said = f"sbatch: error: Batch job submission failed: {words}"
+    sbatch(tmp_path, monkeypatch, f"echo '{said}' >&2; exit 1")
     profile = tmp_path / "profile.yaml"
     profile.write_text(yaml.safe_dump({"site": SITE}))
     study = load(ROOT / "config" / "smoke.yaml")
