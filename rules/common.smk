@@ -45,7 +45,6 @@ PUBLISHES = (
     " --training {output.training} --record {output.record}"
 )
 SAVES = "--save-minutes {resources.save_minutes}"
-SHARES = " --colocated-share {resources.colocated_share}"
 GOES_ON = "--state {params.state} --progress {params.progress}"
 TO_LOG = "> {log} 2>&1"
 

@@ -48,7 +48,6 @@ for method in METHODS.values():
         resources:
             **resources_for(method.name),
             save_minutes=SAVE_MINUTES,
-            colocated_share=share_beside(method),
         params:
             **program(
                 method.name,
@@ -64,6 +63,7 @@ for method in METHODS.values():
                 generation=STUDY.generation if method.on_policy else None,
             ),
             launch=launch,
+            share=share_beside(method),
             base=lambda wildcards, input: step(input.base, of_run("begins")(wildcards)[1]),
             from_expert=FROM_EXPERT[method.learns_from],
             state=STATE,
@@ -76,7 +76,7 @@ for method in METHODS.values():
                 "{params.from_expert}",
                 OF_BASE,
                 PUBLISHES,
-                SAVES + (SHARES if method.on_policy else ""),
+                SAVES + "{params.share}",
                 GOES_ON,
                 TO_LOG,
             )

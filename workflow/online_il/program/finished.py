@@ -45,7 +45,7 @@ UNTRACKED = {
 PLUMBING = re.compile(
     r"^\{params\.on_gpus\}"
     r"| --[\w-]+ \{params\.(?:state|journal|progress)\}"
-    r"| --[\w-]+ \{resources\.(?:save_minutes|colocated_share)\}"
+    r"| --[\w-]+ \{resources\.save_minutes\}|\{params\.share\}"
     r"|(?: 2>&1)? (?:>|\| tee) \{log\}(?: 2>&1)?$"
 )
 TIME_STAMP = ".snakemake_timestamp"
