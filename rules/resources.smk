@@ -56,8 +56,13 @@ def resources_for(rule):
 
 
 def share_beside(method):
-    """Give the share of a GPU that vLLM takes beside a method's training: as SAVE_MINUTES, no setting."""
-    return lambda wildcards: f"{colocated_share(STUDY, TASKS[wildcards.task], method.name):.2f}"
+    """Give the option of vLLM's share of a GPU beside a method's training; no setting, as SAVE_MINUTES."""
+
+    def option(wildcards, resources):
+        share = colocated_share(STUDY, TASKS[wildcards.task], method.name)
+        return f" --colocated-share {share:.2f}" if method.on_policy else ""
+
+    return option
 
 
 def threads_of(rule):

@@ -6,10 +6,6 @@
 
 # Everything that imitates an expert waits for it, and the longest of the students goes first.
 PRIORITY = {"reward": 10, "probabilities": 5, "samples": 0}
-SHARES = {
-    True: lambda wildcards, resources: f" --colocated-share {resources.colocated_share}",
-    False: "",
-}
 LEARNS_FROM = {
     "reward": {},
     "samples": {"demonstrations": demonstrations},
@@ -52,7 +48,6 @@ for method in METHODS.values():
         resources:
             **resources_for(method.name),
             save_minutes=SAVE_MINUTES,
-            colocated_share=share_beside(method),
         params:
             **program(
                 method.name,
@@ -68,9 +63,9 @@ for method in METHODS.values():
                 generation=STUDY.generation if method.on_policy else None,
             ),
             launch=launch,
+            share=share_beside(method),
             base=lambda wildcards, input: step(input.base, of_run("begins")(wildcards)[1]),
             from_expert=FROM_EXPERT[method.learns_from],
-            share=SHARES[method.on_policy],
             state=STATE,
             progress=progress(method.name),
             limit=limit,
@@ -82,7 +77,6 @@ for method in METHODS.values():
                 "{params.from_expert}",
                 OF_BASE,
                 PUBLISHES,
-                # Read when a job runs: what depends on the method is a parameter.
                 SAVES + "{params.share}",
                 GOES_ON,
                 TO_LOG,

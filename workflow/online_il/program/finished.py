@@ -48,8 +48,7 @@ UNTRACKED = {
 PLUMBING = re.compile(
     r"^\{params\.on_gpus\}"
     r"| --[\w-]+ \{params\.(?:state|journal|progress|limit|unit_rows)\}"
-    r"| --[\w-]+ \{resources\.save_minutes\}"
-    r"|\{params\.share\}"
+    r"| --[\w-]+ \{resources\.save_minutes\}|\{params\.share\}"
     r"|(?: 2>&1)? (?:>|\| tee) \{log\}(?: 2>&1)?$"
 )
 TIME_STAMP = ".snakemake_timestamp"
