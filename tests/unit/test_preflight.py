@@ -268,6 +268,16 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     return warm.run(SCRIPT, *arguments, cwd=ROOT, env=known | environment)
 
 
+DRIVER = """#!/bin/sh
+for card in 1 2 3 4 5 6 7 8; do
+  case "$1" in
+    *driver_version*) echo "580.95.05, NVIDIA H100" ;;
+    *) echo "NVIDIA H100, 81920" ;;
+  esac
+done
+"""
+
+
 def test_all_problems_are_reported_at_once_and_no_secret_is_shown(tmp_path):
     raw = study_raw(tmp_path)
     teacher = model_folder(tmp_path / "teacher", vocab={"z": 0}, template=False)
@@ -280,7 +290,13 @@ def test_all_problems_are_reported_at_once_and_no_secret_is_shown(tmp_path):
     jobs = [["demonstrate", "countdown", "deepseek-v3.2-exp", 1]]
     (tmp_path / "jobs.json").write_text(json.dumps(jobs))
     arguments += ["--jobs", str(tmp_path / "jobs.json")]
-    done = program(*arguments, HF_TOKEN="hf-secret", OTHER_KEY="sk-secret")
+    # A machine with the GPUs and the driver that jobs need.
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(DRIVER)
+    driver.chmod(0o755)
+    path_of_programs = f"{tmp_path}:{os.environ['PATH']}"
+    secrets = {"HF_TOKEN": "hf-secret", "OTHER_KEY": "sk-secret"}
+    done = program(*arguments, **secrets, PATH=path_of_programs)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     assert "secret" not in done.stdout + done.stderr
@@ -292,7 +308,7 @@ def test_all_problems_are_reported_at_once_and_no_secret_is_shown(tmp_path):
     del raw["tasks"][0]["experts"][1], raw["tasks"][0]["runs"][-1]
     raw["plan"]["gpu_memory_gib"] = 80.0
     path.write_text(yaml.safe_dump(raw))
-    done = program(*arguments, DEEPSEEK_API_KEY="sk-secret")
+    done = program(*arguments, DEEPSEEK_API_KEY="sk-secret", PATH=path_of_programs)
     assert (done.returncode, done.stderr) == (0, "")
     assert output.read_text() == done.stdout
     assert "secret" not in done.stdout

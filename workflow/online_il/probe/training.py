@@ -60,7 +60,7 @@ def training(trial: Trial) -> str:
         "base": trial.policy(1),
         "prompts": prompts,
         "save_minutes": 60,
-        "progress": place / "progress",
+        "progress": place / "told.json",
         **made,
     }
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
