@@ -150,7 +150,7 @@ def test_an_expert_of_another_base_is_not_of_the_students_class(study):
     text = (study / "tables" / "divergence.md").read_text()
     table = pd.read_parquet(study / "tables" / "divergence.parquet")
     coverage = table[table["measure"] == "log_coverage"]
-    assert text and set(table["run"]) == set(STUDENTS)
-    known = set(coverage["run"])
+    assert text and set(table["student"]) == set(STUDENTS)
+    known = set(coverage["student"])
     assert {"sft-realizable", "distill-realizable", "sft-self"} <= known
     assert not known & {"sft-unrealizable", "distill-unrealizable"}
