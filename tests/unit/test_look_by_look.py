@@ -9,7 +9,7 @@ import pytest
 from configs import ROOT
 from test_claims import draft
 
-from online_il.claims.board import decided_in_words, next_in_words
+from online_il.claims.board import decided_in_words, next_in_words, seen
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts
 from online_il.errors import InputError
 from online_il.files import write_json
@@ -34,6 +34,8 @@ def test_what_each_look_decided_is_said():
         "Look 2 of 3, at 6 blocks (of 7 that were run): claims decided: 2 at 3, 1 at 6; undecided: "
         "1. Intervals are at 98.3 % each, 95 % for all looks at once."
     )
+    theory = record(3, [3, 6], ("supported", 3), ("supported", None), ("contradicted", None))
+    assert "1 at 3; of the theory, which has no looks: 2; undecided: 0" in decided_in_words(theory)
     assert "that were run" not in decided_in_words(record(6, [3, 6, 10], *verdicts))
     before = decided_in_words(record(2, [3, 6], ("undecided", None)))
     assert "2 blocks" in before and "before 3" in before
@@ -90,8 +92,11 @@ def test_each_look_says_what_the_next_takes(tmp_path):
     plan = [3, 6, 10]
     # An hour a block: three more on two cores, or on eight.
     assert next_in_words(record(3, plan), layout, 2) == (
-        "The look at 6 blocks takes some 1.5 hours more on 2 cores."
+        "The look at 6 blocks takes some 1.5 hours more on 2 cores: "
+        "`workflow/scripts/study.py --config CONFIG`."
     )
+    mini = record(3, plan).model_copy(update={"scale": "mini"})
+    assert "2 cores: `make study`." in next_in_words(mini, layout, 2)
     assert "some 0.4 hours more on 8 cores" in next_in_words(record(3, plan), layout, 8)
     assert next_in_words(record(10, plan), layout, 2) == ""
     assert (
@@ -122,3 +127,20 @@ def test_a_study_without_looks_is_told_so(study, tmp_path):
     path.write_text(f"extends: {ROOT}/config/mini.yaml\nscale: x\nlooks: null\n")
     with pytest.raises(InputError, match=r"study.yaml: no `looks`; add them"):
         study.run(study.Options(config=path))
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind", "distance", "words"),
+    [
+        ("accuracy", "equivalence", 0.31, "0.31"),
+        ("share", "discrepancy", 1.3, "none that is possible"),
+        ("accuracy", "interaction", 1.6, "1.6"),
+        ("factor", "superiority", 140.0, "none that is possible"),
+        ("factor", "superiority", 14.0, "14"),
+        ("accuracy", "equivalence", None, ""),
+    ],
+)
+def test_no_distance_is_named_that_cannot_be(unit, kind, distance, words):
+    row = record(3, [], ("undecided", None)).claims[0]
+    new = {"unit": unit, "kind": kind, "detectable": distance}
+    assert seen(row.model_copy(update=new)) == words

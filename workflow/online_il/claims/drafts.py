@@ -29,6 +29,7 @@ from online_il.statistics.intervals import LEVEL, TAIL, Array
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
 
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 LARGEST = 50.0
 """Logarithm of the largest factor that is written."""
 
@@ -50,6 +51,8 @@ class Draft:
     """What number it is about, in its task: claims about the same one count once; None: its own."""
     looks: int = 1
     """Looks at the data that are planned, which share the error equally."""
+    last: bool = False
+    """Whether this is the last of the planned looks."""
     adapters: dict[str, int] = field(default_factory=dict)
     """The runs that it rests on and that trained an adapter, with its rank."""
     best_p: float | None = None
@@ -139,6 +142,7 @@ def measure(
     if math.isfinite(holds[0]) and math.isfinite(holds[1]):
         draft.best_p = draft.corrected_for_looks(effect.p_value(holds[1]))
     _few_seeds(draft, effect.seeds)
+    _unvaried(draft, [effect])
 
 
 def measure_curve(
@@ -170,6 +174,7 @@ def measure_curve(
     }
     draft.detectable = lambda tail: max(one.detectable(tail) for one in effects_K)
     _few_seeds(draft, effect.seeds)
+    _unvaried(draft, effects_K)
 
 
 def measure_range(
@@ -209,6 +214,29 @@ def _few_seeds(draft: Draft, seeds: int) -> None:
         draft.notes.append("One seed: how much seeds differ is not known, so nothing is decided.")
 
 
+def _unvaried(draft: Draft, effects: Sequence[Effect]) -> None:
+    """Decide nothing where no block differs from another, until the last planned look.
+
+    Student's t has then seen no variance, and its interval is as wide as one response: how likely
+    a base is that does otherwise, only the number of blocks tells.
+    """
+    if not all(one.alike for one in effects):
+        return
+    blocks = effects[0].seeds
+    if draft.last:
+        unseen = 1 - (1 - LEVEL) ** (1 / blocks)
+        draft.notes.append(
+            f"No block differs from another: up to {unseen:.0%} of bases could do otherwise, and "
+            f"all {blocks} of these not be among them."
+        )
+    else:
+        draft.barred |= {SUPPORTED, CONTRADICTED}
+        words = COUNTS[blocks] if blocks < len(COUNTS) else blocks
+        draft.notes.append(
+            f"No block differs from another: {words} bases cannot say what the next one would do."
+        )
+
+
 def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
     """Give the verdicts, p values corrected within each family of a task by Holm's method."""
     families: dict[Hashable, list[Draft]] = {}
@@ -219,7 +247,7 @@ def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
             continue
         first = firsts.setdefault(number_of(draft), draft)
         if first.fields["family"] != draft.fields["family"]:
-            notes[id(draft)] = f"The same number as {first.fields['id']}, and counted there."
+            notes[id(draft)] = f"The same number as “{first.fields['title']}”, and counted there."
         families.setdefault((draft.fields["task"], first.fields["family"]), []).append(draft)
     for members in families.values():
         p = np.array([draft.fields["p"] for draft in members])
@@ -230,13 +258,18 @@ def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
             if draft.detectable:
                 # At Holm's first and hardest step: seen whatever the family's other claims are.
                 draft.fields["detectable"] = draft.detectable(TAIL / count / draft.looks)
-            if draft.alone == draft.side and corrected[index] >= 1 - LEVEL:
-                notes[id(draft)] += (
-                    f" By itself {draft.side}; not so as one of {count} claims of its family."
-                )
+            refused = draft.alone == draft.side and corrected[index] >= 1 - LEVEL
             # What an earlier look saw is no worse than the best of this one.
             best = None if draft.best_p is None else min(draft.best_p, p[index])
-            if best is not None and _hopeless(best, p, numbers, index):
+            hopeless = best is not None and _hopeless(best, p, numbers, index)
+            if refused:
+                family = f"as one of {count} claims of its family"
+                notes[id(draft)] += (
+                    f" By itself supported; {family}, as the others are, no result could have been."
+                    if hopeless and draft.side == SUPPORTED
+                    else f" By itself {draft.side}; not so {family}."
+                )
+            elif hopeless:
                 notes[id(draft)] += (
                     " No result could have supported this margin, with as many seeds and prompts "
                     f"as these and {count - 1} other claims in its family as they are."
