@@ -72,9 +72,13 @@ def closure(file: str) -> dict[str, str]:
 
 
 def imported() -> set[str]:
-    """Libraries that the workflow's programs import, by the names under which they install."""
+    """Libraries that the workflow's programs import, by the names under which they install.
+
+    What made the tables of facts is no program of the workflow and names its own.
+    """
     modules: set[str] = set()
-    for path in (ROOT / "workflow").rglob("*.py"):
+    programs = {*(ROOT / "workflow").rglob("*.py")} - {*(ROOT / "workflow" / "facts").rglob("*.py")}
+    for path in programs:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 modules |= {alias.name.partition(".")[0] for alias in node.names}

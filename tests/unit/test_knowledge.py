@@ -21,7 +21,7 @@ from online_il.generation import scoring
 from online_il.generation.resume import Resume
 from online_il.tasks import knowledge
 
-MAKE = Path(__file__).parents[2] / "workflow" / "data" / "make.py"
+MAKE = Path(__file__).parents[2] / "workflow" / "facts" / "make.py"
 # By an atlas.
 KNOWN = {
     "FR": ("France", "Europe", "Paris", "euro"),

@@ -53,8 +53,9 @@ ARROWS = {
         *("config", "ends", "generation", "models", "statistics", "tasks"),
         *GROUND,
     },
+    "perplexity": {"generation", *GROUND},
     "evaluation": {
-        *("chat", "config", "generation", "grading", "models", "statistics", "tasks"),
+        *("chat", "config", "generation", "grading", "models", "perplexity", "statistics", "tasks"),
         *GROUND,
     },
     "pairs": {
@@ -62,7 +63,7 @@ ARROWS = {
         *GROUND,
     },
     # what is judged
-    "store": {"statistics", *GROUND, "program"},
+    "store": {"benchmarks", "statistics", *GROUND, "program"},
     "theory": {*GROUND, "program"},
     "discrepancy": {"generation", "markdown", "statistics", "tasks", *GROUND},
     "claims": {

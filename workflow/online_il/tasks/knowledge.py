@@ -18,7 +18,7 @@ from online_il.config.knowledge import Knowledge
 from online_il.provenance import file_hash
 from online_il.tasks.prompt import Prompt
 
-FILE = Path(__file__).parents[2] / "data" / "countries.csv"
+FILE = Path(__file__).parents[2] / "facts" / "countries.csv"
 """A row a country with what several packages agree on (its make.py); what is empty is not asked."""
 CHOICES = 4
 KINDS = {

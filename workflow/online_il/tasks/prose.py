@@ -9,7 +9,7 @@ from online_il.errors import InputError
 from online_il.provenance import file_hash
 from online_il.tasks.prompt import Prompt
 
-FILE = Path(__file__).parents[2] / "data" / "prose.txt"
+FILE = Path(__file__).parents[2] / "facts" / "prose.txt"
 """The first chapters of a novel of 1906 in the English of 1918, in the public domain."""
 
 

