@@ -60,8 +60,8 @@ rule solve:
         CONDA
     params:
         **program("solve", **OF_POLICY, count=demonstrations_count),
-        model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
+        model=lambda wildcards, input: f" --model {input.model}" if input.model else "",
     message:
         "solve the training prompts of {wildcards.task} exactly, seed {wildcards.seed}"
     shell:
-        command(PROGRAM, "{params.model} --prompts {input.prompts} --output {output}", TO_LOG)
+        command(PROGRAM, "--prompts {input.prompts} --output {output}{params.model}", TO_LOG)

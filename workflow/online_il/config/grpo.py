@@ -29,6 +29,7 @@ class Grpo(Settings):
     lora: Adapter = None
     sampler_correction: Literal["none", "token", "sequence"] = Field(
         "none",
+        exclude_if=lambda value: value == "none",
         description="Weights for vLLM's rounding, at most 3: none; token: each token's by how much "
         "likelier the trainer has it than vLLM; sequence: one for all tokens of a response.",
     )

@@ -48,7 +48,7 @@ UNTRACKED = {
 PLUMBING = re.compile(
     r"^\{params\.on_gpus\}"
     r"| --[\w-]+ \{params\.(?:state|journal|progress|limit|unit_rows)\}"
-    r"| --[\w-]+ \{resources\.save_minutes\}|\{params\.share\}"
+    r"| --[\w-]+ \{resources\.save_minutes\}|\{params\.(?:share|model)\}"
     r"|(?: 2>&1)? (?:>|\| tee) \{log\}(?: 2>&1)?$"
 )
 TIME_STAMP = ".snakemake_timestamp"
