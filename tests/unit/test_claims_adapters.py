@@ -102,7 +102,9 @@ def test_a_study_without_adapters_says_nothing_of_them(tmp_path):
 def test_the_page_names_the_adapters(student, tmp_path):
     def shown(database: Path) -> str:
         study, config = load(ROOT / "config" / "mini.yaml"), ROOT / "config" / "mini.yaml"
-        return page(database.parent, study, config, ROOT / "docs" / "paper.md", {}, None)
+        return page(
+            database.parent, study, config, ROOT / "docs" / "paper.md", {"countdown": 0.25}, None
+        )
 
     text = shown(student)
     assert "countdown: Low-rank adapters (LoRA)" in text and "sft-realizable (rank 32)" in text
