@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import yaml
-from recomputed_effects import Estimate, crossing, students, two_way
+from recomputed_effects import Estimate, crossing, students, two_way, unvaried
 from statsmodels.stats.multitest import multipletests
 
 GROUPS = {
@@ -127,9 +127,11 @@ class Study:
             return found | self.clock(claim, task, names, seeds, cube, region, whole)
         if claim["statistic"] == "worst-drop":
             drops = cube(base) - cube(names[0])
+            found["unvaried"] = whole and unvaried(*drops.swapaxes(0, 1))
             return found | self.curve(drops, claim["margin"], estimate, m)
         if claim["kind"] == "range":
             pairs = [a - b for i, a in enumerate(last) for j, b in enumerate(last) if i != j]
+            found["unvaried"] = whole and unvaried(*pairs)
             return found | self.curve(np.stack(pairs, 1), claim["margin"], estimate, m)
         if claim["kind"] == "degradation":
             before = np.concatenate([cube(base), cube(names[0])[:, :-1]], 1)
@@ -141,10 +143,13 @@ class Study:
                 table = before[range(len(mean)), others.argmax(1)] - last[0]
             effect = estimate(table, m)
         elif claim["kind"] == "interaction":
-            effect = students(last[0] - last[1] - last[2] + last[3], m, 2.0)
+            table = last[0] - last[1] - last[2] + last[3]
+            effect = students(table, m, 2.0)
         else:
-            effect = estimate(last[0] - last[1], m)
+            table = last[0] - last[1]
+            effect = estimate(table, m)
             found["number"] = (task, on, "difference", *sorted(names))
+        found["unvaried"] = whole and unvaried(table)
         return found | self.single(effect, region)
 
     @staticmethod
@@ -233,6 +238,7 @@ class Study:
             for name, curve in zip(names, curves, strict=True)
         }
         number = (task, "clock", *(x for name in names for x in (name, clocks[name])))
+        found["unvaried"] = whole and s > 1 and unvaried(by_seed[:, :1])
         return found | {"effect": math.exp(value), "barred": barred, "number": number}
 
     def pairs(self, claim):
@@ -295,6 +301,9 @@ class Study:
                 # Pairs are compared over all blocks, so at a look alone.
                 unplanned = one["claim"]["kind"] == "discrepancy" and self.blocks not in self.looks
                 one["barred"] = one["barred"] or (self.looks and (unplanned or not reached))
+                # Blocks that all do the same decide nothing until no more of them are planned.
+                if one.get("unvaried") and look != max(self.looks, default=-1):
+                    one["barred"] = True
                 old = before.get(name)
                 if old and old["p"] is not None and old["p"] < one["p"] and not old["barred"]:
                     one |= {"p": old["p"], "side": old["side"], "barred": False}

@@ -52,6 +52,11 @@ def students(table, m, most=1.0):
     return Estimate(table.mean(), [((table.mean(1).var(ddof=1) + more) / s, s - 1)])
 
 
+def unvaried(*tables):
+    """Whether the rows of every table have one and the same mean, to nine digits."""
+    return all(len(np.unique(np.nan_to_num(table.mean(1)).round(9))) == 1 for table in tables)
+
+
 def crossing(curve, cost, level):
     """Where a curve first reaches a level, and whether it does."""
     above = np.flatnonzero(curve >= level)

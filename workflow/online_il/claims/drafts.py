@@ -29,6 +29,7 @@ from online_il.statistics.intervals import LEVEL, TAIL, Array
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
 
+COUNTS = dict(enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 2))
 LARGEST = 50.0
 """Logarithm of the largest factor that is written."""
 
@@ -50,6 +51,8 @@ class Draft:
     """What number it is about, in its task: claims about the same one count once; None: its own."""
     looks: int = 1
     """Looks at the data that are planned, which share the error equally."""
+    last: bool = False
+    """Whether this is the last of the planned looks."""
     best_p: float | None = None
     """Of an equivalence: p if nothing differed at all, with intervals as wide as these."""
 
@@ -137,6 +140,7 @@ def measure(
     if math.isfinite(holds[0]) and math.isfinite(holds[1]):
         draft.best_p = draft.corrected_for_looks(effect.p_value(holds[1]))
     _few_seeds(draft, effect.seeds)
+    _unvaried(draft, [effect])
 
 
 def measure_curve(
@@ -168,6 +172,7 @@ def measure_curve(
     }
     draft.detectable = lambda tail: max(one.detectable(tail) for one in effects_K)
     _few_seeds(draft, effect.seeds)
+    _unvaried(draft, effects_K)
 
 
 def measure_range(
@@ -205,6 +210,29 @@ def _few_seeds(draft: Draft, seeds: int) -> None:
     if seeds == 1:
         draft.barred |= {SUPPORTED, CONTRADICTED}
         draft.notes.append("One seed: how much seeds differ is not known, so nothing is decided.")
+
+
+def _unvaried(draft: Draft, effects: Sequence[Effect]) -> None:
+    """Decide nothing where no block differs from another, until the last planned look.
+
+    Student's t has then seen no variance, and its interval is as wide as one response: how likely
+    a base is that does otherwise, only the number of blocks tells.
+    """
+    if not all(one.alike for one in effects):
+        return
+    blocks = effects[0].seeds
+    if draft.last:
+        unseen = 1 - (1 - LEVEL) ** (1 / blocks)
+        draft.notes.append(
+            f"No block differs from another: up to {unseen:.0%} of bases could do otherwise, and "
+            f"all {blocks} of these not be among them."
+        )
+    else:
+        draft.barred |= {SUPPORTED, CONTRADICTED}
+        draft.notes.append(
+            f"No block differs from another: {COUNTS.get(blocks, blocks)} bases cannot say what "
+            "the next one would do."
+        )
 
 
 def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:

@@ -66,7 +66,7 @@ def judge(
     for look in reached:
         # Comparisons of responses are of all blocks at once.
         pairs = evidence.discrepancy if look == reached[-1] else []
-        here = Look(look, len(plan.looks))
+        here = Look(look, len(plan.looks), look == plan.looks[-1])
         drafts = _drafts(claims, evidence._replace(discrepancy=pairs), here)
         of_pairs = {one.id for one in claims.claims if isinstance(one, DiscrepancyClaim)}
         compared = [draft for draft in drafts if draft.claim in of_pairs]

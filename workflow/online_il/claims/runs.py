@@ -45,6 +45,8 @@ class Look(NamedTuple):
     blocks: int | None = None
     """The first so many seeds; None: all."""
     planned: int = 1
+    last: bool = False
+    """Whether it is the last of those."""
 
 
 ALL = Look()
@@ -62,7 +64,7 @@ def run_drafts(
     found = measurements.benchmarks(task, claim.benchmarks)
     for name in found or [""]:
         draft = draft_of(claim, task)
-        draft.looks = look.planned
+        draft.looks, draft.last = look.planned, look.last
         draft.fields["runs"] = list(claim.runs)
         draft.fields["statistic"] = statistic_in_words(claim, name or claim.benchmarks)
         draft.fields["unit"] = "factor" if claim.statistic in RATIOS else "accuracy"

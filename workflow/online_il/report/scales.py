@@ -31,7 +31,11 @@ WHAT = {
     ),
 }
 SHARED = "One base serves all seeds, so no interval covers what another base would do."
-OWN = "Each seed has a base of its own, so that intervals cover what another base would do."
+OWN = (
+    "Each seed has a base of its own, so that intervals cover what another of such bases would do, "
+    "if their effects are near normal: a rare base that does otherwise, and is none of these, is "
+    "not in them."
+)
 OTHER = (
     "a study of its own, with the settings listed below",
     "What it cannot show follows from its models and data; the paper has no such study.",

@@ -39,6 +39,8 @@ class Effect(NamedTuple):
     parts: tuple[Part, ...]
     seeds: int
     prompts: int
+    alike: bool = False
+    """Whether its variance is of blocks alone, and no block differs from another: none was seen."""
 
     @property
     def stderr(self) -> float:
@@ -130,9 +132,11 @@ def over_blocks(difference_B_P: Array, responses: int = 1, largest: float = 1.0)
     blocks, prompts = difference_B_P.shape
     if blocks == 1:
         return mean_effect(difference_B_P, responses, largest)
-    variance = _variance(difference_B_P.mean(1), largest / (prompts * responses))
-    part = Part(variance / blocks, blocks - 1)
-    return Effect(float(difference_B_P.mean()), (part,), blocks, prompts)
+    block_B = difference_B_P.mean(1)
+    part = Part(_variance(block_B, largest / (prompts * responses)) / blocks, blocks - 1)
+    # Sums in another order differ in their last digits.
+    alike = float(np.ptp(block_B)) < 1e-9
+    return Effect(float(difference_B_P.mean()), (part,), blocks, prompts, alike)
 
 
 def independent_effect(

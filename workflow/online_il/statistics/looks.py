@@ -1,12 +1,14 @@
 """A plan for looking at a study while it grows, block by block.
 
 Whoever looks at a result again and again, and stops where it is significant, errs more often than
-each look does by itself: at 3, 6 and 10 blocks in some 5 of 100 studies on a side instead of 2.5
+each look does by itself: at 3, 6 and 10 blocks in 5 to 8 of 100 studies on a side instead of 2.5
 (test_looks.py). So the error is planned for all looks together and split equally over them: each
 look's interval leaves `TAIL` / looks on either side. By Bonferroni's inequality all of these
-intervals hold the truth at once in 95 of 100 studies, whatever their dependence and distribution,
-so that what one look has decided stays decided, and one may stop at any look for any reason.
-(Jennison and Turnbull, Group Sequential Methods, 2000, ch. 9: repeated confidence intervals.)
+intervals hold the truth at once in 95 of 100 studies, however the looks depend on each other, so
+that what one look has decided stays decided, and one may stop at any look for any reason. That each
+interval holds it as often as it says is another matter: Student's t over a few blocks is exact for
+normal effects, and knows nothing of a base that does otherwise and is not among them. So blocks of
+which none differs decide nothing before the last look (`claims/drafts.py`). (Jennison and Turnbull, Group Sequential Methods, 2000, ch. 9: repeated confidence intervals.)
 """
 
 import itertools

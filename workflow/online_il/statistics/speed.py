@@ -112,7 +112,8 @@ def speed(
         for name, n in counts.items()
         if name in ratios
     ]
-    effect = Effect(float(value), tuple(parts), seeds, prompts)
+    alike = whole and seeds > 1 and float(np.nanvar(ratios["seeds"])) < 1e-18
+    effect = Effect(float(value), tuple(parts), seeds, prompts, alike)
     # A run that other seeds or other prompts would not have brought there was lucky.
     first_never, second_never = (
         1.0 if one else max(float(never_R.mean()) for never_R in never.values())
