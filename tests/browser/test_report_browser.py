@@ -81,7 +81,7 @@ def test_pointing_at_a_mark_shows_its_numbers(opened: Open) -> None:
     chart.locator(".mark-symbol.role-mark path").last.hover(force=True)
     tooltip.locator("table").wait_for(state="visible")
     text = tooltip.inner_text()
-    for word in ("run", "step", "accuracy", "95 % interval", "device-seconds"):
+    for word in ("run", "step", "accuracy", "95 % band", "device-seconds"):
         assert word in text
     # Seeds lie beneath, and answer where no mean covers them.
     seen = set()

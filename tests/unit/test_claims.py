@@ -360,7 +360,8 @@ def test_what_a_study_lacks_of_the_title_question_is_not_run(whole):
         assert "and no run" in found.note and "no run distill-mixture" in found.note
     answer = whole["abstract-misspecified"]
     # Nothing of it was: this study has neither the runs nor the theory.
-    assert answer.verdict == "not run" and "mixture-online-ahead was not run." in answer.note
+    ahead = whole["countdown-mixture-online-ahead"].title
+    assert answer.verdict == "not run" and f"“{ahead}” was not run." in answer.note
 
 
 def test_the_numbers_are_those_of_the_answers(whole, study):

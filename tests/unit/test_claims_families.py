@@ -56,7 +56,7 @@ def test_claims_about_one_number_count_once():
     found = finish(drafts)
     assert [one.verdict for one in found] == ["supported"] * 3
     assert [one.p_holm for one in found] == pytest.approx([one.p for one in found])
-    assert found[2].note == "The same number as a, and counted there."
+    assert found[2].note == "The same number as “T”, and counted there."
 
 
 def test_numbers_of_two_tasks_are_two():
@@ -111,7 +111,7 @@ def whole_of(parts: dict[str, list[tuple[float, float]]]) -> ClaimVerdict:
 def test_a_conjunction_needs_all_of_its_claims_each_at_its_own_level(parts, expected):
     found = whole_of(parts)
     assert found.verdict == expected
-    assert ("Contradicted by a0." in found.note) == (expected == "contradicted")
+    assert ("Contradicted by “T”." in found.note) == (expected == "contradicted")
 
 
 def test_a_conjunction_without_a_true_part_is_supported_in_no_more_than_a_part_is():

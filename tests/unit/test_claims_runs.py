@@ -173,7 +173,7 @@ def test_updates_that_are_a_constant_times_samples_are_no_second_test():
     claims = Claims.model_validate({"resamples": 1000, "seed": 1, "claims": rows})
     samples, updates, seconds = judge(claims, Evidence(tables, None, []))
     assert (updates.effect, updates.low) == pytest.approx((samples.effect, samples.low))
-    assert updates.note == "The same number as task-samples, and counted there."
+    assert updates.note == "The same number as “T”, and counted there."
     assert seconds.p_holm == seconds.p and seconds.note != updates.note
     assert samples.p_holm == updates.p_holm == pytest.approx(samples.p)
 

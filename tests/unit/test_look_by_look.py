@@ -34,6 +34,8 @@ def test_what_each_look_decided_is_said():
         "Look 2 of 3, at 6 blocks (of 7 that were run): claims decided: 2 at 3, 1 at 6; undecided: "
         "1. Intervals are at 98.3 % each, 95 % for all looks at once."
     )
+    theory = record(3, [3, 6], ("supported", 3), ("supported", None), ("contradicted", None))
+    assert "1 at 3; of the theory, which has no looks: 2; undecided: 0" in decided_in_words(theory)
     assert "that were run" not in decided_in_words(record(6, [3, 6, 10], *verdicts))
     before = decided_in_words(record(2, [3, 6], ("undecided", None)))
     assert "2 blocks" in before and "before 3" in before
@@ -90,8 +92,11 @@ def test_each_look_says_what_the_next_takes(tmp_path):
     plan = [3, 6, 10]
     # An hour a block: three more on two cores, or on eight.
     assert next_in_words(record(3, plan), layout, 2) == (
-        "The look at 6 blocks takes some 1.5 hours more on 2 cores."
+        "The look at 6 blocks takes some 1.5 hours more on 2 cores: "
+        "`workflow/scripts/study.py --config CONFIG`."
     )
+    mini = record(3, plan).model_copy(update={"scale": "mini"})
+    assert "2 cores: `make study`." in next_in_words(mini, layout, 2)
     assert "some 0.4 hours more on 8 cores" in next_in_words(record(3, plan), layout, 8)
     assert next_in_words(record(10, plan), layout, 2) == ""
     assert (

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from online_il.claims.board import count_summary, decided_in_words, effect, margin
+from online_il.claims.board import count_summary, decided_in_words, effect, margin, next_in_words
 from online_il.claims.records import ClaimVerdict, read_claims
 from online_il.files import write_text
 from online_il.layout import Layout
 from online_il.markdown import markdown_table
 from online_il.program.cli import ProgramOptions, main
+from online_il.records import RunRecord, read_record
 from online_il.report.ledger import jobs
 from online_il.report.verdicts import ANSWER
 
@@ -55,6 +56,16 @@ def commit(folder: Path) -> str:
     return f"{found}, with changes" if changed else found
 
 
+def trained_by(layout: Layout) -> str:
+    """List the code that trained the runs, by method: what their own records say."""
+    found: dict[str, set[str]] = {}
+    for path in sorted((layout.results / "runs").rglob("run.json")):
+        record = read_record(path, RunRecord)
+        found.setdefault(record.method, set()).add(record.code_hash)
+    each = [f"{' or '.join(sorted(codes))} ({method})" for method, codes in sorted(found.items())]
+    return ", ".join(each) or "unknown"
+
+
 def processor() -> str:
     """Name this machine's processor, as far as the system tells it."""
     try:
@@ -79,9 +90,11 @@ def run(options: Options) -> None:
     lines = [
         f"# Results of the {claims.scale} scale",
         "",
-        f"Finished {day}, code {commit(Path(__file__).parent)}; {processor()}, "
+        f"Finished {day}, judged by code {claims.code_hash}, trained by code "
+        f"{trained_by(layout)}; page of commit {commit(Path(__file__).parent)}; {processor()}, "
         f"{os.cpu_count()} cores, {hours:.1f} hours of processor time in {count} jobs. "
         f"{count_summary(claims)}. {words}",
+        *filter(None, [next_in_words(claims, layout, os.cpu_count() or 1)]),
         "",
         *markdown_table(COLUMNS, map(row, ordered)),
         "",

@@ -175,7 +175,7 @@ def panel(
                 alt.Tooltip("samples:Q", format=",.0f"),
                 alt.Tooltip("device_seconds:Q", title="device-seconds", format=",.1f"),
                 alt.Tooltip("accuracy:Q", format=".3f"),
-                alt.Tooltip("interval:N", title="95 % interval"),
+                alt.Tooltip("interval:N", title="95 % band"),
             ],
         ),
     ]

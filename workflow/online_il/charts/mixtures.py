@@ -90,7 +90,7 @@ def _learning(
         updates=("updates", ",.0f"),
         samples=("samples", ",.0f"),
         accuracy=("accuracy", ".3f"),
-        interval=("95 % interval", ""),
+        interval=("95 % band", ""),
     )
     # All bands on one another leave what is below them to be seen.
     faint = min(0.1, 1 - 0.6 ** (1 / points["arm"].nunique()))

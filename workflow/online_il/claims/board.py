@@ -23,6 +23,8 @@ LOOKS = {
 """A sign and a colour for each verdict; the word stands beside them."""
 FACTOR = "factor"
 """The unit of effects that say how many times as much."""
+MOST_TIMES = 100.0
+"""A factor that no run of ours is apart by."""
 
 
 def board_table(claims: ClaimVerdicts) -> Table:
@@ -73,13 +75,18 @@ def decided_in_words(claims: ClaimVerdicts) -> str:
     reached = plan.reached(claims.blocks)
     if not reached:
         return f"{claims.blocks} blocks: nothing of runs is decided before {plan.looks[0]}."
+    others = sum(
+        claim.decided_at is None and claim.verdict in ("supported", "contradicted")
+        for claim in claims.claims
+    )
     decided = [sum(claim.decided_at == look for claim in claims.claims) for look in reached]
     each = ", ".join(f"{n} at {look}" for n, look in zip(decided, reached, strict=True))
     left = sum(claim.verdict == "undecided" for claim in claims.claims)
+    theory = f"; of the theory, which has no looks: {others}" if others else ""
     more = f" (of {claims.blocks} that were run)" if claims.blocks > reached[-1] else ""
     return (
         f"Look {len(reached)} of {len(plan.looks)}, at {reached[-1]} blocks{more}: "
-        f"claims decided: {each}; undecided: {left}. "
+        f"claims decided: {each}{theory}; undecided: {left}. "
         f"Intervals are at {100 * (1 - 2 * plan.tail):.3g} % each, "
         f"{100 * claims.level:g} % for all looks at once."
     )
@@ -98,7 +105,19 @@ def next_in_words(claims: ClaimVerdicts, layout: Layout, cores: int) -> str:
         return ""
     a_block = sum(sorted(seconds.values())[-claims.blocks :]) / claims.blocks
     hours = a_block * (following - claims.blocks) / cores / 3600
-    return f"The look at {following} blocks takes some {hours:.1f} hours more on {cores} cores."
+    how = "make study" if claims.scale == "mini" else "workflow/scripts/study.py --config CONFIG"
+    return (
+        f"The look at {following} blocks takes some {hours:.1f} hours more on {cores} cores: "
+        f"`{how}`."
+    )
+
+
+def seen(claim: ClaimVerdict) -> str:
+    """Say at what distance from the margin such studies would see it; none may be possible."""
+    if claim.detectable is None:
+        return ""
+    largest = MOST_TIMES if claim.unit == FACTOR else 2.0 if claim.kind == "interaction" else 1.0
+    return "none that is possible" if claim.detectable > largest else f"{claim.detectable:.2g}"
 
 
 def effect(claim: ClaimVerdict) -> str:
@@ -133,10 +152,11 @@ def claims_markdown(claims: ClaimVerdicts) -> str:
         "",
         *filter(None, [decided_in_words(claims)]),
         f"{count_summary(claims)}. Intervals are at {100 * claims.level:g} % for all looks and",
-        "checkpoints of a curve at once; p is two-sided, of the margin's nearest end, corrected",
-        "within its family (Holm), but for the parts of a conjunction; detectable is the distance",
-        "from the margin that 80 % of such studies would see with that correction. docs/paper.md",
-        "says when a claim is supported, contradicted or undecided.",
+        "checkpoints of a curve at once; p is two-sided, of the margin's nearest end, times the",
+        f"{max(1, len(claims.looks))} planned looks, and corrected within its family (Holm), but",
+        "for the parts of a conjunction; detectable is the distance from the margin that 80 % of such",
+        "studies would see with that correction. docs/paper.md says when a claim is supported,",
+        "contradicted or undecided.",
     ]
     for family in dict.fromkeys(claim.family for claim in claims.claims):
         rows = [claim for claim in claims.claims if claim.family == family]
@@ -166,7 +186,7 @@ def _cells(claim: ClaimVerdict) -> list[str]:
         effect(claim),
         margin(claim),
         "" if claim.p_holm is None else f"{claim.p_holm:.2g}",
-        "" if claim.detectable is None else f"{claim.detectable:.2g}",
+        seen(claim),
         ", ".join(sizes),
         f"{claim.statistic}; {claim.unit}",
         claim.source,

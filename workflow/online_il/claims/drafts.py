@@ -29,7 +29,7 @@ from online_il.statistics.intervals import LEVEL, TAIL, Array
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
 
-COUNTS = dict(enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 2))
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 LARGEST = 50.0
 """Logarithm of the largest factor that is written."""
 
@@ -229,9 +229,9 @@ def _unvaried(draft: Draft, effects: Sequence[Effect]) -> None:
         )
     else:
         draft.barred |= {SUPPORTED, CONTRADICTED}
+        words = COUNTS[blocks] if blocks < len(COUNTS) else blocks
         draft.notes.append(
-            f"No block differs from another: {COUNTS.get(blocks, blocks)} bases cannot say what "
-            "the next one would do."
+            f"No block differs from another: {words} bases cannot say what the next one would do."
         )
 
 
@@ -245,7 +245,7 @@ def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
             continue
         first = firsts.setdefault(number_of(draft), draft)
         if first.fields["family"] != draft.fields["family"]:
-            notes[id(draft)] = f"The same number as {first.fields['id']}, and counted there."
+            notes[id(draft)] = f"The same number as “{first.fields['title']}”, and counted there."
         families.setdefault((draft.fields["task"], first.fields["family"]), []).append(draft)
     for members in families.values():
         p = np.array([draft.fields["p"] for draft in members])
@@ -256,13 +256,18 @@ def finish(drafts: Sequence[Draft]) -> list[ClaimVerdict]:
             if draft.detectable:
                 # At Holm's first and hardest step: seen whatever the family's other claims are.
                 draft.fields["detectable"] = draft.detectable(TAIL / count / draft.looks)
-            if draft.alone == draft.side and corrected[index] >= 1 - LEVEL:
-                notes[id(draft)] += (
-                    f" By itself {draft.side}; not so as one of {count} claims of its family."
-                )
+            refused = draft.alone == draft.side and corrected[index] >= 1 - LEVEL
             # What an earlier look saw is no worse than the best of this one.
             best = None if draft.best_p is None else min(draft.best_p, p[index])
-            if best is not None and _hopeless(best, p, numbers, index):
+            hopeless = best is not None and _hopeless(best, p, numbers, index)
+            if refused:
+                family = f"as one of {count} claims of its family"
+                notes[id(draft)] += (
+                    f" By itself supported; {family}, as the others are, no result could have been."
+                    if hopeless and draft.side == SUPPORTED
+                    else f" By itself {draft.side}; not so {family}."
+                )
+            elif hopeless:
                 notes[id(draft)] += (
                     " No result could have supported this margin, with as many seeds and prompts "
                     f"as these and {count - 1} other claims in its family as they are."

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from online_il.claims.board import effect
 from online_il.claims.drafts import (
     CONTRADICTED,
     NOT_RUN,
@@ -159,7 +160,7 @@ def conjunction(claim: ConjunctionClaim, by_claim: dict[str, list[Draft]]) -> Cl
     """
     parts = {name: [d for d in by_claim[name] if d.side != NOT_RUN] for name in claim.claims}
     drafts = [draft for rows in parts.values() for draft in rows]
-    absent = [name for name, rows in parts.items() if not rows]
+    absent = [by_claim[name][0].fields["title"] for name, rows in parts.items() if not rows]
     verdicts = [draft.alone for draft in drafts]
     against = _contradicting(drafts)
     if not drafts:
@@ -176,8 +177,9 @@ def conjunction(claim: ConjunctionClaim, by_claim: dict[str, list[Draft]]) -> Cl
     notes = [
         claim.note,
         f"Each part by itself, uncorrected: {counts}." if counts else "",
-        *(f"Contradicted by {draft.fields['id']}." for draft in against),
-        *(f"{one} was not run." for one in absent),
+        *(f"Contradicted by “{draft.fields['title']}”." for draft in against),
+        *filter(None, map(_small_but_there, drafts)),
+        *(f"“{one}” was not run." for one in absent),
     ]
     return ClaimVerdict(
         id=claim.id,
@@ -194,6 +196,20 @@ def conjunction(claim: ConjunctionClaim, by_claim: dict[str, list[Draft]]) -> Cl
         verdict=verdict,
         note=" ".join(filter(None, notes)),
     )
+
+
+def _small_but_there(draft: Draft) -> str:
+    """Say how large a part is that is supported within its margin and is surely not zero."""
+    fields = draft.fields
+    low, high = fields.get("low"), fields.get("high")
+    if draft.alone != SUPPORTED or fields["unit"] == "factor" or fields["holds"] == "above":
+        return ""
+    # What is below a margin may be below zero: then it is no effect of the kind that is denied.
+    there = fields["task"] and low is not None and high is not None
+    if not there or not (low > 0 or (high < 0 and fields["holds"] == "within")):
+        return ""
+    words = effect(ClaimVerdict(**fields, verdict=SUPPORTED))
+    return f"“{fields['title']}”: {words}, {fields['holds']} {fields['margin']:g} and not zero."
 
 
 def _contradicting(drafts: list[Draft]) -> list[Draft]:

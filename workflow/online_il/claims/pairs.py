@@ -92,5 +92,5 @@ def _measure_draft(
     measure(draft, effect, region("above", claim.margin), ratio=False)
     if not row["above_noise"]:
         draft.barred.add(SUPPORTED)
-        draft.notes.append("The measure cannot be told from noise.")
+        draft.notes.append("The measure is no larger than noise alone could make it.")
     return draft

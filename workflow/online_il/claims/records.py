@@ -31,7 +31,8 @@ class ClaimVerdict(BaseModel):
     low: float | None = Field(None, description="95 % interval; of a curve for all its points.")
     high: float | None = None
     p: float | None = Field(
-        None, description="Two-sided, of the nearest end of the margin; over all looks."
+        None,
+        description="Two-sided, of the nearest end of the margin, times the planned looks.",
     )
     p_holm: float | None = Field(None, description="The same, corrected within the family.")
     detectable: float | None = Field(

@@ -116,7 +116,7 @@ def _accuracy(name: str, measure: PanelGroup, looks: dict[str, Style]) -> Chart:
         + ".",
         _bare(themed(chart)),
         True,
-        ["run", "step", "updates", "samples", "device-seconds", "accuracy", "95 % interval"],
+        ["run", "step", "updates", "samples", "device-seconds", "accuracy", "95 % band"],
         rows,
     )
 

@@ -5,6 +5,7 @@ no network. Responses are untrusted text: the template escapes everything that i
 """
 
 from collections.abc import Callable
+from os import cpu_count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from markupsafe import Markup
 
 from online_il.charts.curves import AXES
 from online_il.charts.style import KNOWN
+from online_il.claims.board import next_in_words
 from online_il.config.study import Study
 from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells
 from online_il.layout import DATABASES, Layout
@@ -73,6 +75,7 @@ def page(
     pairs = charts["figure3"]
     charts["figure3"] = [row for chart in pairs for row in rows_of(chart)]
     rules = jobs(results)
+    verdicts = board(layout.claims())
     version = alt.SCHEMA_VERSION.rpartition(".")[0]
     return rendered(
         "page.html.jinja",
@@ -80,7 +83,8 @@ def page(
         study=study,
         scale=scale_of(study),
         database=database,
-        board=board(layout.claims()),
+        board=verdicts,
+        following=next_in_words(verdicts.facts, layout, cpu_count() or 1) if verdicts else "",
         charts=charts,
         specs={chart.name: chart.spec for group in charts.values() for chart in group},
         axes=AXES,

@@ -4,7 +4,15 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from online_il.claims.board import FACTOR, LOOKS, decided_in_words, effect, margin, verdict_counts
+from online_il.claims.board import (
+    FACTOR,
+    LOOKS,
+    decided_in_words,
+    effect,
+    margin,
+    seen,
+    verdict_counts,
+)
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 
 FAMILIES = {
@@ -33,12 +41,13 @@ WIDTH = 220  # Of the drawing of an interval, pixels.
 
 
 class VerdictLine(NamedTuple):
-    """One claim; `effect` is its effect in words, `places` where the drawing's parts lie."""
+    """One claim; `effect` and `seen` are in words, `places` is where the drawing's parts lie."""
 
     claim: ClaimVerdict
     sign: str
     effect: str
     margin: str
+    seen: str
     places: dict[str, float]
 
 
@@ -60,7 +69,9 @@ def board(path: Path) -> Board | None:
     names = dict.fromkeys([*FAMILIES, *(claim.family for claim in facts.claims)])
     grouped = {
         FAMILIES.get(name, name): [
-            VerdictLine(one, LOOKS[one.verdict][0], effect(one), margin(one), _places(one))
+            VerdictLine(
+                one, LOOKS[one.verdict][0], effect(one), margin(one), seen(one), _places(one)
+            )
             for one in facts.claims
             if one.family == name
         ]

@@ -5,10 +5,12 @@ each look does by itself: at 3, 6 and 10 blocks in 5 to 8 of 100 studies on a si
 (test_looks.py). So the error is planned for all looks together and split equally over them: each
 look's interval leaves `TAIL` / looks on either side. By Bonferroni's inequality all of these
 intervals hold the truth at once in 95 of 100 studies, however the looks depend on each other, so
-that what one look has decided stays decided, and one may stop at any look for any reason. That each
-interval holds it as often as it says is another matter: Student's t over a few blocks is exact for
-normal effects, and knows nothing of a base that does otherwise and is not among them. So blocks of
-which none differs decide nothing before the last look (`claims/drafts.py`). (Jennison and Turnbull, Group Sequential Methods, 2000, ch. 9: repeated confidence intervals.)
+that what one look has decided stays decided, and one may stop at any look for any reason. (Jennison
+and Turnbull, Group Sequential Methods, 2000, ch. 9: repeated confidence intervals.)
+
+That each interval holds it as often as it says is another matter: Student's t over a few blocks is
+exact for normal effects, and knows nothing of a base that does otherwise and is not among them. So
+blocks of which none differs decide nothing before the last look (`claims/drafts.py`).
 """
 
 import itertools
