@@ -125,3 +125,27 @@ def test_a_conjunction_without_a_true_part_is_supported_in_no_more_than_a_part_i
     assert supported / 4000 < 0.001
     # At the margin it is the true claim: wrongly contradicted in 2.5 %, for all parts together.
     assert contradicted / 4000 < 0.025 + 3 * math.sqrt(0.025 * 0.975 / 4000)
+
+
+def test_a_part_within_its_margin_that_is_not_zero_is_said_with_its_size():
+    claim = ConjunctionClaim(
+        id="x", title="T", family="f", source="S", kind="conjunction", claims=["a", "b", "c"]
+    )
+    by_claim = {name: [draft(name, side="below")] for name in "abc"}
+    for name, (low, high) in zip(
+        "abc", ((0.008, 0.028), (-0.01, 0.03), (-0.03, -0.01)), strict=True
+    ):
+        fields = {"title": name.upper(), "task": "t", "unit": "accuracy", "p": 0.001}
+        fields |= {"effect": (low + high) / 2, "low": low, "high": high}
+        by_claim[name][0].side = "supported"
+        by_claim[name][0].fields |= fields
+    note = conjunction(claim, by_claim).note
+    assert "“A”: +0.018 [+0.008, +0.028], below 0.05 and not zero." in note
+    assert "“B”" not in note and "“C”" not in note
+
+
+def test_what_holm_and_the_family_refuse_is_said_once():
+    found = equivalences(*[0.012] * 10)[0]
+    assert found.verdict == "undecided"
+    assert "By itself supported; as one of 10 claims of its family, as the others" in found.note
+    assert "No result could" not in found.note

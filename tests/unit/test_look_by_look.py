@@ -9,7 +9,7 @@ import pytest
 from configs import ROOT
 from test_claims import draft
 
-from online_il.claims.board import decided_in_words, next_in_words
+from online_il.claims.board import decided_in_words, next_in_words, seen
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts
 from online_il.errors import InputError
 from online_il.files import write_json
@@ -127,3 +127,20 @@ def test_a_study_without_looks_is_told_so(study, tmp_path):
     path.write_text(f"extends: {ROOT}/config/mini.yaml\nscale: x\nlooks: null\n")
     with pytest.raises(InputError, match=r"study.yaml: no `looks`; add them"):
         study.run(study.Options(config=path))
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind", "distance", "words"),
+    [
+        ("accuracy", "equivalence", 0.31, "0.31"),
+        ("share", "discrepancy", 1.3, "none that is possible"),
+        ("accuracy", "interaction", 1.6, "1.6"),
+        ("factor", "superiority", 140.0, "none that is possible"),
+        ("factor", "superiority", 14.0, "14"),
+        ("accuracy", "equivalence", None, ""),
+    ],
+)
+def test_no_distance_is_named_that_cannot_be(unit, kind, distance, words):
+    row = record(3, [], ("undecided", None)).claims[0]
+    new = {"unit": unit, "kind": kind, "detectable": distance}
+    assert seen(row.model_copy(update=new)) == words

@@ -29,6 +29,7 @@ def test_the_page_has_a_row_a_claim_and_says_where_it_comes_from(tmp_path: Path)
             "+0.008 [−0.022, +0.037]",
         ],
     ]
+    assert "judged by code feed, trained by code unknown; page of commit" in text
     assert "1.5 hours of processor time in 1 jobs" in text and "1 supported, 1 undecided" in text
     assert "SFT from a realizable expert matches it: by hand" in text
     assert "countdown: final accuracy" in text
