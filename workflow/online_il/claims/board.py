@@ -155,8 +155,8 @@ def claims_markdown(claims: ClaimVerdicts) -> str:
         "checkpoints of a curve at once; p is two-sided, of the margin's nearest end, times the",
         f"{max(1, len(claims.looks))} planned looks, and corrected within its family (Holm), but",
         "for the parts of a conjunction; detectable is the distance from the margin that 80 % of",
-        "such studies would see with that correction. docs/paper.md says when a claim is supported,",
-        "contradicted or undecided.",
+        "such studies would see with that correction. docs/paper.md says when a claim is",
+        "supported, contradicted or undecided.",
     ]
     for family in dict.fromkeys(claim.family for claim in claims.claims):
         rows = [claim for claim in claims.claims if claim.family == family]
