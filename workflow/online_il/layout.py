@@ -232,6 +232,10 @@ class Layout:
         runs, evaluations = (self.results / name for name in ("runs", "eval"))
         return sorted([*runs.rglob("run.json"), *evaluations.rglob("[!.]*.json")])
 
+    def existing_runs(self) -> list[Path]:
+        """List the manifests of trained policies."""
+        return self._existing(self.record("*", "*", "*"))
+
     def existing_figures(self) -> list[Path]:
         """List the figures, as pages."""
         return self._existing(self.figure("*", "html"))

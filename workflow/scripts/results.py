@@ -59,7 +59,7 @@ def commit(folder: Path) -> str:
 def trained_by(layout: Layout) -> str:
     """List the code that trained the runs, by method: what their own records say."""
     found: dict[str, set[str]] = {}
-    for path in sorted((layout.results / "runs").rglob("run.json")):
+    for path in layout.existing_runs():
         record = read_record(path, RunRecord)
         found.setdefault(record.method, set()).add(record.code_hash)
     each = [f"{' or '.join(sorted(codes))} ({method})" for method, codes in sorted(found.items())]

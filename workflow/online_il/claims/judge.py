@@ -205,8 +205,9 @@ def _small_but_there(draft: Draft) -> str:
     if draft.alone != SUPPORTED or fields["unit"] == "factor" or fields["holds"] == "above":
         return ""
     # What is below a margin may be below zero: then it is no effect of the kind that is denied.
-    there = fields["task"] and low is not None and high is not None
-    if not there or not (low > 0 or (high < 0 and fields["holds"] == "within")):
+    if not fields["task"] or low is None or high is None:
+        return ""
+    if not (low > 0 or (high < 0 and fields["holds"] == "within")):
         return ""
     words = effect(ClaimVerdict(**fields, verdict=SUPPORTED))
     return f"“{fields['title']}”: {words}, {fields['holds']} {fields['margin']:g} and not zero."
