@@ -107,7 +107,9 @@ def fake_mixtures(study: Study, database: Path, prompts: int = 40) -> None:
                     | {"n_prompts": prompts, "samples_per_prompt": 1, "updates": step}
                     | {"samples": 64 * step, "tokens": 640 * step, "device_seconds": step / 2}
                     | dict.fromkeys(["format_rate", "truncation_rate", "mean_length"], 0.0)
-                    | dict.fromkeys(["check_rate", "attempts"], 0.0)
+                    | dict.fromkeys(
+                        ["check_rate", "attempts", "nats_per_token", "bits_per_byte"], 0.0
+                    )
                 )
                 names = [f"prompt{index}" for index in range(prompts)]
                 of_prompts = {"prompt_id": names, "accuracy": correct, "responses": 1}

@@ -48,10 +48,14 @@ def fitting(method: str, gib: float) -> Trained:
     return max(found, key=lambda one: (parameters(one.shape), one.settings.micro_batch_size))
 
 
+SHARED = {"colocated_share": 0.3}
+"""A share for vLLM that is known; left to the plan, it takes all that the training leaves."""
+
+
 @cache
 def _paper() -> Study:
     one = {rule: {"gpu": 1} for rule in ("grpo", "sft", "distill")}
-    return load(ROOT / "config" / "paper.yaml", {"resources": one})
+    return load(ROOT / "config" / "paper.yaml", {"resources": one, "generation": SHARED})
 
 
 def _training(method: str, gib: float, width: dict[str, int], batch: int) -> Trained:

@@ -25,7 +25,7 @@ def recorder(folder, model, **arguments) -> Recorder:
         folder=folder,
         progress=folder / "progress.json",
     )
-    made.trainer = SimpleNamespace(args=SimpleNamespace(**arguments))
+    made.trainer = SimpleNamespace(args=SimpleNamespace(use_cpu=False, **arguments))
     return made
 
 

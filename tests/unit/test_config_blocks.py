@@ -15,7 +15,6 @@ from online_il.config.study import Study
 from online_il.studies import load_study
 
 MINI = shipped("mini")
-ONCE = MINI.replace("looks: [3, 6, 10]", "looks: [2, 4]")
 TASK, BASE, SELF = "\ntasks:\n", "\n    base:\n", "- name: sft-self\n"
 
 
@@ -39,12 +38,6 @@ TASK, BASE, SELF = "\ntasks:\n", "\n    base:\n", "- name: sft-self\n"
         ("looks", "[-3, 3]", "looks = [-3, 3]|the first at least 2"),
         ("looks", "[6, 3]", "looks = [6, 3]|growing|write them so"),
         ("looks", "[3, 6, 6]", "looks = [3, 6, 6]|growing|write them so"),
-        (
-            "looks",
-            "[3, 6, 11]",
-            "looks = [3, 6, 11]: countdown has 10 seeds, one a block; leave out",
-        ),
-        ("looks", "[2, 3, 1000]", "countdown has 10 seeds, one a block; leave out looks"),
         ("looks", "3", "looks = 3|valid list|Numbers of blocks"),
         ("looks", "often", 'looks = "often"|valid list'),
         ("looks", "[3, six]", 'looks[1] = "six"|valid integer'),
@@ -83,7 +76,7 @@ def test_more_blocks_for_one_start_are_told_of_the_command_line(tmp_path):
 )
 def test_a_seed_beyond_the_blocks_is_read_all_the_same(tmp_path, seed, words):
     """The next look would come to it, after hours."""
-    text, line = put(ONCE, TASK, "seeds", f"[11, 12, 13, 14, {seed}]")
+    text, line = put(MINI, TASK, "seeds", f"[11, 12, 13, 14, {seed}]")
     (row,) = error(tmp_path, text).splitlines()[1:]
     assert f"study.yaml:{line}: tasks[0].seeds[4] = {seed}: " in row and words in row
 
@@ -131,7 +124,7 @@ def of(text: str, folder: Path, **overrides: object) -> Study:
 def test_the_first_seeds_are_run_in_the_order_that_they_are_written_in(tmp_path):
     assert of(MINI, tmp_path).tasks[0].seeds == [11, 12, 13]
     assert of(MINI, tmp_path, blocks=5).tasks[0].seeds == [11, 12, 13, 14, 15]
-    text, _ = put(ONCE, TASK, "seeds", "[20, 4, 11, 3]")
+    text, _ = put(MINI, TASK, "seeds", "[20, 4, 11, 3]")
     assert of(text, tmp_path, blocks=2).tasks[0].seeds == [20, 4]
     assert of(text, tmp_path, blocks=None).tasks[0].seeds == [20, 4, 11, 3]
 

@@ -117,7 +117,7 @@ def test_a_look_that_the_seeds_do_not_come_to_is_told_before_the_first(study, tm
     """Two looks and hours later it was."""
     path = tmp_path / "study.yaml"
     path.write_text(f"extends: {ROOT}/config/mini.yaml\nscale: x\nlooks: {looks}\n")
-    words = f"study.yaml:3: looks = {looks}: countdown has 10 seeds, one a block; leave out"
+    words = f"study.yaml: looks = {looks}: countdown has 10 seeds, one a block; leave out"
     with pytest.raises(InputError, match=re.escape(words)):
         study.run(study.Options(config=path))
 

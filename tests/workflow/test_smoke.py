@@ -15,7 +15,7 @@ from project import ROOT, copy_of_project, planned, snakemake
 
 GSM8K_RUNS = ["base", "distill-realizable", "expert", "sft-unrealizable"]
 DIVERGENCE = "divergence: {benchmark: id, quantiles: [0.5, 1], density_clip: 30}"
-# Rules that run elsewhere: test_mixture_study.py, test_plan.py, test_probe.py and tests/servers
+# Rules that run elsewhere: test_mixture_study.py, test_plan.py, test_probe_study.py, tests/servers
 # have them, and preflight stands before every start, by another way than its rule.
 ELSEWHERE = {"mix", "sample_fresh", "plan", "demonstrate", "ask", "tokenizer", "preflight"}
 ELSEWHERE |= {"probe", "fetch_probed"}

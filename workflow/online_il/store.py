@@ -92,7 +92,9 @@ def made_locally(database: Path) -> Iterator[Path]:
         local = Path(folder) / database.name
         yield local
         with written_aside(database) as aside:
-            shutil.copyfile(local, aside)
+            # A copy between open files: an error is one of the place that is written to.
+            with local.open("rb") as source, aside.open("wb") as target:
+                shutil.copyfileobj(source, target)
             # The log of an older database would be replayed into this one.
             database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
 

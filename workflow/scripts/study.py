@@ -30,6 +30,12 @@ def run(options: Options) -> None:
     if not study.looks:
         raise InputError(f"{options.config}: no `looks`; add them, or run snakemake as it is")
     layout, plan = Layout(Path("results", study.scale)), plan_of(tuple(study.looks))
+    for task in load_study(options.config, {"blocks": None, "looks": None}).tasks:
+        if task.runs and len(task.seeds) < plan.looks[-1]:
+            raise InputError(
+                f"{options.config}: looks = {study.looks}: {task.name} has {len(task.seeds)} "
+                "seeds, one a block; leave out looks beyond them, or add seeds"
+            )
     judged = read_claims(layout.claims()).blocks if layout.claims().is_file() else 0
     for look in plan.looks:
         if look < judged:

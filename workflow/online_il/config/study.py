@@ -114,7 +114,7 @@ class Study(Settings):
 
     @spared
     def _block_problems(self) -> Iterator[Problem]:
-        """Tell of more blocks than a task has seeds."""
+        """Tell of more blocks than a task has seeds, and of looks that do not grow."""
         for _, task in readable(self.tasks if self.blocks else []):
             count = len(if_known(task, "seeds") or [])
             if if_known(task, "runs") and 0 < count < (self.blocks or 0):
@@ -123,7 +123,7 @@ class Study(Settings):
 
     @spared
     def _look_problems(self) -> Iterator[Problem]:
-        """Tell of looks that do not grow or have too few seeds, and of blocks beyond the last."""
+        """Tell of looks that do not grow, and of blocks beyond the last: none is judged by them."""
         looks = self.looks
         if looks is None:
             return
@@ -133,9 +133,6 @@ class Study(Settings):
             return
         for _, task in readable(self.tasks):
             count = len(if_known(task, "seeds") or [])
-            if if_known(task, "runs") and 0 < count < looks[-1]:
-                message = f"{task.name} has {count} seeds, one a block"
-                yield Problem(("looks",), looks, message, "leave out looks beyond, or add seeds")
             if if_known(task, "runs") and looks[-1] < (self.blocks or count) <= count:
                 key, value = ("blocks", self.blocks) if self.blocks else ("looks", looks)
                 message = f"{self.blocks or count} blocks are run, and the last look is before"
