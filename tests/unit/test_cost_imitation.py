@@ -210,8 +210,8 @@ def test_a_teacher_that_does_not_fit_beside_its_student_gets_more_gpus():
     study = load(Path(__file__).parents[2] / "config" / "paper-larger.yaml")
     plan, task = study.plan, study.tasks[0]
     assert plan is not None and too_large(study, plan, task) == {}
-    # Five times the layers are 26 billion parameters more: 26 GB more on each of two GPUs.
-    grown = plan.models["Qwen/Qwen2.5-7B-Instruct"].model_copy(update={"layers": 140})
+    # Six times the layers are 33 billion parameters more: 33 GB more on each of two GPUs.
+    grown = plan.models["Qwen/Qwen2.5-7B-Instruct"].model_copy(update={"layers": 168})
     larger = plan.model_copy(update={"models": {**plan.models, "Qwen/Qwen2.5-7B-Instruct": grown}})
     study = study.model_copy(update={"plan": larger})
     (rule,) = too_large(study, larger, task)
