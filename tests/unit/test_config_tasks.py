@@ -25,7 +25,7 @@ ENDPOINT, MODEL = "- name: deepseek-r1-0528\n", "- name: deepseek-r1-0528-qwen3-
             "kind",
             "gsm8k\n      colour: 1",
             "tasks[1].data.colour",
-            "unknown key|known: kind",
+            "unknown key|known: knowledge, prose",
         ),
         (GSM8K, "repo", "gsm8k", "tasks[1].data.train.repo", "match pattern|owner/name"),
         (GSM8K, "revision", "main", "tasks[1].data.train.revision", "40 hexadecimal"),
