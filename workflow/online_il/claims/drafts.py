@@ -150,13 +150,14 @@ def measure_curve(
     difference_S_K_P: Array,
     margin: float,
     estimate: Callable[[Array], Effect] = mean_effect,
-) -> None:
+) -> list[Effect]:
     """Fill in the largest mean difference over a curve's points, claimed to be below the margin.
 
     It is below where every point is, each by itself; that one is surely above needs an interval
     that holds for all points at once. So the interval's upper end is the largest of the points'
     own, and its lower end the largest of those corrected for the number of points (Bonferroni:
     three seeds do not tell how the points move together). `estimate` makes a point's effect.
+    Returns the effects of all points.
     """
     effects_K = [estimate(point_S_P) for point_S_P in difference_S_K_P.transpose(1, 0, 2)]
     tail = TAIL / draft.looks
@@ -175,6 +176,7 @@ def measure_curve(
     draft.detectable = lambda tail: max(one.detectable(tail) for one in effects_K)
     _few_seeds(draft, effect.seeds)
     _unvaried(draft, effects_K)
+    return effects_K
 
 
 def measure_range(
@@ -191,9 +193,8 @@ def measure_range(
     """
     two = permutations(range(ends_S_K_P.shape[1]), 2)
     difference_S_K_P = np.stack([ends_S_K_P[:, a] - ends_S_K_P[:, b] for a, b in two], axis=1)
-    measure_curve(draft, difference_S_K_P, margin, estimate)
+    pairs = measure_curve(draft, difference_S_K_P, margin, estimate)
     draft.fields["low"] = max(0.0, draft.fields["low"])
-    pairs = (estimate(pair_S_P) for pair_S_P in difference_S_K_P.transpose(1, 0, 2))
     draft.best_p = draft.corrected_for_looks(max(one.p_value(margin) for one in pairs))
 
 
