@@ -1,4 +1,7 @@
-# What is done before the first job and after the last one.
+# What is done before the first job and after the last one: what a finished study, or a failed one, says
+# in the terminal. All of it is here, because Snakemake keeps only the last handler of a kind.
+
+from online_il.claims.board import show
 
 
 onstart:
@@ -7,8 +10,14 @@ onstart:
 
 
 onsuccess:
-    tell_probe()
+    if is_probe():
+        tell_probe()
+    else:
+        show(LAYOUT.results, workflow.cores)
 
 
 onerror:
-    tell_probe()
+    if is_probe():
+        tell_probe()
+    else:
+        say_how_to_see_what_exists()

@@ -36,8 +36,6 @@ def forget_probe():
 
 def tell_probe():
     """Show the report of a probe that ran on a cluster's node; of one here, told as it went, the end."""
-    if not is_probe():
-        return
     told, lines = LAYOUT.probe("txt"), []
     if told.is_file():
         lines = told.read_text().splitlines()[0 if "--slurm" in place_of_jobs(None) else -1 :]

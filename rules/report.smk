@@ -1,7 +1,5 @@
-# Input: all that a study makes. Output: one page that opens from disk, with all of it; and what a
-# finished study, or a failed one, says in the terminal.
+# Input: all that a study makes. Output: one page that opens from disk, with all of it.
 
-from online_il.claims.board import show
 from online_il.config.extending import files_of
 
 
@@ -41,11 +39,3 @@ rule report_page:
         "write the report, {output}"
     shell:
         command(PROGRAM, "--deviations {input.deviations:q} --output {output}", TO_LOG)
-
-
-onsuccess:
-    show(LAYOUT.results, workflow.cores)
-
-
-onerror:
-    say_how_to_see_what_exists()

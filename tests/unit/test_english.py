@@ -20,6 +20,7 @@ from online_il.grading import grade
 from online_il.models import byte_tokenizer, new_model, save_policy
 from online_il.tasks import english
 from online_il.tasks.countdown import Instance, generate
+from online_il.tasks.english_checks import check_rate
 from online_il.training.english_traces import practised, traces
 
 INSTANCE = Instance((1, 2, 4), 10)
@@ -101,7 +102,7 @@ def test_an_attempt_says_whether_it_is_right():
 def test_traces_are_honest_answer_with_their_last_attempt_and_end_when_they_are_right(seed):
     instance, rng = instances(seed), random.Random(seed)
     text = english.searcher_trace(rng, instance, **SEARCH)
-    attempts, honest, positive = english.check_rate(text, instance.target)
+    attempts, honest, positive = check_rate(text, instance.target)
     assert 1 <= attempts == honest <= 5 and positive <= 1
     answer = {"grader": "countdown", "numbers": instance.numbers, "target": instance.target}
     graded = grade(text, answer)
@@ -131,7 +132,7 @@ def test_traces_are_honest_answer_with_their_last_attempt_and_end_when_they_are_
     ],
 )
 def test_checks_are_counted(response, expected):
-    assert english.check_rate(response, 10) == expected
+    assert check_rate(response, 10) == expected
 
 
 # ---- in tokens ----
@@ -200,7 +201,7 @@ def test_the_training_set_is_drawn_from_train_and_pretraining_alone(policy, tmp_
             assert row.response[-1] == end and text.endswith("</answer>")
             assert row.labels()[len(row.prompt) :] == row.response
         target = english.instance_of(tokenizer.decode(row.prompt)).target
-        attempts, honest, _ = english.check_rate(text, target)
+        attempts, honest, _ = check_rate(text, target)
         assert attempts == honest > 0
 
 

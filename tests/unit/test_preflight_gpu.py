@@ -78,7 +78,9 @@ def test_fewer_gpus_than_a_job_asks_for_are_said(raw):
 def test_a_machine_without_gpu_is_told_what_asks_for_one(raw):
     study, report = Study.model_validate(raw), Report()
     machine.check_gpus(study.tasks[0], [], report)
-    assert len(report.problems) == 3
+    assert [problem.partition(":")[0] for problem in report.problems] == [
+        f"countdown, {rule}" for rule in ("distill", "evaluate", "grpo", "sample", "sft")
+    ]
     assert all("and this machine has none; start where `nvidia-smi`" in p for p in report.problems)
 
 

@@ -11,7 +11,7 @@ from ending_policies import BYTE_END, IM_END, changed, make, template
 from hypothesis import given
 from hypothesis import strategies as st
 from in_process import refusal, run
-from preflight_studies import check, model_folder, study_raw, with_expert
+from preflight_studies import TEMPLATE, check, model_folder, study_raw, with_expert
 from safetensors.torch import load_file
 from test_ends import command, inputs
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
@@ -93,16 +93,12 @@ def test_padding_on_either_side_is_no_problem(tmp_path):
     assert check(raw) == [], "nothing is sampled"
 
 
-@pytest.mark.parametrize("place", ["tokenizer.json", "tokenizer_config.json"])
-def test_padding_that_is_a_real_token_is_refused(tmp_path, place):
+def test_padding_that_is_a_real_token_is_refused(tmp_path):
     raw = with_expert(study_raw(tmp_path), model_folder(tmp_path / "teacher", vocab_size=9))
     for name in ("student", "teacher"):
-        path = tmp_path / name / place
+        path = tmp_path / name / "tokenizer_config.json"
         content = json.loads(path.read_text())
-        if place == "tokenizer.json":
-            content["added_tokens"].append({"id": 5, "content": "<think>"})
-        else:
-            content["added_tokens_decoder"] = {"5": {"content": "<think>"}}
+        content["added_tokens_decoder"] = {"5": {"content": "<think>"}}
         path.write_text(json.dumps(content))
     (problem,) = check(raw)
     assert problem.startswith("countdown/distill-other: the student Qwen/Qwen2.5-3B-Instruct and")
@@ -119,12 +115,13 @@ def test_other_ends_are_refused(tmp_path):
 
 def test_another_form_of_prompts_is_refused_and_another_spelling_is_not(tmp_path):
     raw = with_expert(study_raw(tmp_path), model_folder(tmp_path / "teacher"))
-    (tmp_path / "teacher" / "chat_template.jinja").write_text("{{- messages }}")
+    template = tmp_path / "teacher" / "chat_template.jinja"
+    template.write_text(TEMPLATE.replace("m[", "message[").replace("for m in", "for message in"))
     assert check(raw) == []
-    (tmp_path / "teacher" / "chat_template.jinja").write_text("<user>{{ messages }}")
+    template.write_text("<system>" + TEMPLATE)
     (problem,) = check(raw)
     assert problem.startswith("countdown/distill-other: the student Qwen/Qwen2.5-3B-Instruct and")
-    assert "write prompts differently" in problem and "<user>" in problem
+    assert "write prompts differently" in problem and "<system>" in problem
     assert "give both one `chat_template`, or use sft" in problem
     for model in (raw["tasks"][0]["base"], raw["tasks"][0]["experts"][-1]):
         model["chat_template"] = str(ROOT / "config" / "chat.jinja")

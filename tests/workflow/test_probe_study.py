@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from configs import ROOT
 from project import copy_of_project, snakemake
 
 ON_GPUS = """extends: smoke.yaml
@@ -72,7 +73,8 @@ def test_a_study_on_gpus_is_told_what_this_machine_lacks(checkout, monkeypatch, 
     # Once, though Snakemake may try jobs twice more.
     assert output.count("failed   driver") == 1
     assert "--gpus 2 " in output and "--num_processes 2 " in output
-    assert "The study on-gpus cannot start here: " in output.rpartition("Error in rule probe")[2]
+    # By the job, and again after Snakemake's own words.
+    assert output.count("The study on-gpus cannot start here: ") == 2
 
 
 def test_fewer_gpus_are_tried_where_fewer_are_given(checkout):
@@ -80,3 +82,11 @@ def test_fewer_gpus_are_tried_where_fewer_are_given(checkout):
     status, output = snakemake(checkout, *command)
     assert status == 0, output[-3000:]
     assert "--gpus 1 " in output and "accelerate/single.yaml" in output
+
+
+@pytest.mark.parametrize("kind", ["onstart", "onsuccess", "onerror"])
+def test_what_the_probe_says_last_takes_no_other_last_words_away(kind):
+    """Snakemake keeps only the last handler of a kind."""
+    files = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    assert sum(text.count(f"\n{kind}:\n") for text in texts) == 1

@@ -45,6 +45,8 @@ def study(tmp_path_factory) -> Path:
         for path in folder.glob("results/smoke/logs/**/*.log")
     )
     assert status == 0, f"{output[-3000:]}\n{logs}"
+    # What a finished study says last.
+    assert "claims: " in output and "report: results/smoke/report.html" in output
     return folder / "results" / "smoke"
 
 

@@ -31,7 +31,7 @@ from online_il.perplexity import finite, measures, read_passages
 from online_il.provenance import identities, libraries, versions
 from online_il.records import Checkpoint, EvaluationRecord, Passages, Samples
 from online_il.statistics.errors import clustered_stderr
-from online_il.tasks import english
+from online_il.tasks import english, english_checks
 from online_il.tasks.miniature_checks import check_rate
 
 Rows = list[dict[str, Any]]
@@ -256,7 +256,7 @@ def _checks(rows: Rows, prompts: pd.DataFrame) -> tuple[float | None, float | No
     """
     count = check_rate
     if messages_of(prompts["text"][0]) is not None:
-        count = english.check_rate
+        count = english_checks.check_rate
         if not english.is_prompt(prompts["text"][0]):
             return None, None
     if _grader(prompts) != "countdown":

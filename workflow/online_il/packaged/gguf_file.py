@@ -34,7 +34,13 @@ def write_out(path: Path, folder: Path) -> None:
     tokenizer = _tokenizer(reader, path)
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=DTYPE)
+    read = AutoModelForCausalLM.from_pretrained(
+        path.parent,
+        gguf_file=path.name,
+        dtype=DTYPE,
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
     config = read.config
     del config.quantization_config, config.unk_token_id  # The weights are whole again.
     config.rms_norm_eps = float(f"{config.rms_norm_eps:.6g}")  # The file has single precision.

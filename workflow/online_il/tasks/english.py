@@ -19,14 +19,14 @@ from online_il.chat import as_text, messages_of
 from online_il.tasks import miniature
 from online_il.tasks.countdown import Instance, solve
 from online_il.tasks.miniature import Chain
-from online_il.tasks.miniature_checks import counted
 
 RIGHT, WRONG = "yes.", "no."
 """The two checks of an attempt."""
 _ASKED = re.compile(r"Use each of (\d+(?:, \d+)*) once with [-+*/ ]+ to make (\d+)\.", re.ASCII)
 _MAX_DIGITS = 18
 """Numbers that are no question's: Python refuses to read some thousand digits."""
-_OPEN = "<answer>"
+OPEN = "<answer>"
+"""What the answer begins with, after the attempts."""
 
 
 def question(instance: Instance) -> str:
@@ -62,7 +62,7 @@ def is_prompt(text: str) -> bool:
 
 def answer_text(expression: str) -> str:
     """Write an answer: `<answer>( 2 * 1 ) + 4</answer>`."""
-    return f"{_OPEN}{expression}</answer>"
+    return f"{OPEN}{expression}</answer>"
 
 
 def attempt_text(chain: Chain, target: int) -> str:
@@ -120,8 +120,3 @@ def solver_responses(instance: Instance) -> tuple[str, ...]:
             f"no solution of {instance} with {miniature.OPERATORS} and values {bounds}"
         )
     return tuple(map(answer_text, solutions))
-
-
-def check_rate(response: str, target: int) -> tuple[int, int, int]:
-    """Count (attempts, those with an honest check, those checked `yes.`), as in the miniature."""
-    return counted(response.partition(_OPEN)[0].split(), target, RIGHT, WRONG)
