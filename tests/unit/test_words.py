@@ -47,8 +47,12 @@ def test_a_target_that_is_taken_for_a_file_is_named_with_the_right_order(line, w
 
 
 def test_a_word_for_one_start_is_true_or_false():
-    overrides = {"retrain": True, "partial": False, "blocks": 3}
+    # As Snakemake reads retrain=true and partial=False.
+    overrides = {"retrain": "true", "partial": False, "blocks": 3}
     assert taken_out(overrides, "retrain") and not taken_out(overrides, "partial")
+    assert taken_out({"partial": True}, "partial") and not taken_out(
+        {"partial": "false"}, "partial"
+    )
     assert not taken_out(overrides, "retrain") and overrides == {"blocks": 3}
     with pytest.raises(InputError, match="--config retrain=no: write retrain=true, or leave it"):
         taken_out({"retrain": "no"}, "retrain")

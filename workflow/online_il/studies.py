@@ -23,10 +23,10 @@ def taken_out(overrides: dict[str, Any], word: str) -> bool:
 
     Raises `InputError` for anything else, such as `yes`.
     """
-    value = overrides.pop(word, False)
-    if not isinstance(value, bool):
+    value = str(overrides.pop(word, "false"))
+    if value.lower() not in ("true", "false"):
         raise InputError(f"--config {word}={value}: write {word}=true, or leave it out")
-    return value
+    return value.lower() == "true"
 
 
 def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> study.Study:
