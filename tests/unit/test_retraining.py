@@ -106,12 +106,12 @@ def test_a_policy_after_one_that_is_gone_is_asked_about(tmp_path, changed):
 
 
 def test_it_is_said_which_how_many_how_long_and_why(tmp_path):
-    jobs = [job(tmp_path, "grpo", "expert", seed, seconds=3600) for seed in (1, 2)]
+    jobs = [job(tmp_path, "grpo", "expert", seed, seconds=3600) for seed in (10, 2)]
     jobs.append(job(tmp_path, "sft", "student", seconds=1800))
     words = retraining.in_words({one: {"settings of grpo: steps"} for one in jobs}, lambda _: {})
     assert words == (
-        "3 finished policies are trained again, about 2.5 hours of jobs: countdown expert (seed 1, "
-        "2), countdown student (seed 1); because of settings of grpo: steps"
+        "3 finished policies are trained again, about 2.5 hours of jobs: countdown expert (seed 2, "
+        "10), countdown student (seed 1); because of settings of grpo: steps"
     )
 
 

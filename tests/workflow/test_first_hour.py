@@ -59,4 +59,4 @@ def test_what_the_checks_find_is_said_once_whatever_the_retries(checkout):
     status, output = snakemake(checkout, *asked)
     assert status == 1
     assert output.count("problem; nothing was started") == 1, output
-    assert "trap" not in output and "CalledProcessError" not in output
+    assert "trap : TERM" not in output and "CalledProcessError" not in output

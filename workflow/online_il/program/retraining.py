@@ -52,11 +52,11 @@ def retrained(dag: Any, ledger: Ledger) -> dict[Any, frozenset[str]]:
 
 def in_words(found: Mapping[Any, Iterable[str]], expected: Expected) -> str:
     """Say which finished policies are trained again, for how long, and what changed."""
-    seeds = defaultdict(list)
+    seeds: dict[str, list[int]] = defaultdict(list)
     for job in found:
         known = job_of(job)
-        seeds[f"{known.task} {known.run}"].append(known.seed)
-    which = [f"{name} (seed {', '.join(map(str, sorted(of, key=str)))})" for name, of in seeds.items()]
+        seeds[f"{known.task} {known.run}"].append(known.seed or 0)
+    which = [f"{name} (seed {', '.join(map(str, sorted(of)))})" for name, of in seeds.items()]
     count = len(found)
     policies = "1 finished policy is" if count == 1 else f"{count} finished policies are"
     why = sorted({text for texts in found.values() for text in texts})
