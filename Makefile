@@ -3,6 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CORES ?= 2
+# `make mini RETRAIN=true`: finished policies may be trained again where something that decides them changed.
+SAY := $(if $(filter true,$(RETRAIN)),--config retrain=true)
 
 # $(call environment,FOLDER,REQUIREMENTS,OPTIONS OF PIP): a new virtual environment that imports this checkout.
 define environment
@@ -39,40 +41,40 @@ envs/gpu.sif: envs/gpu.def envs/gpu.txt envs/gpu-constraints.txt
 
 mini: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/mini --cores $(CORES) -- \
-	  $(BIN)/snakemake --cores $(CORES)
+	  $(BIN)/snakemake --cores $(CORES) $(SAY)
 	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
 
 # All planned looks of the miniature, one after another; stopped, it goes on where it was.
 study: setup
-	$(BIN)/python workflow/scripts/study.py --config config/mini.yaml --cores $(CORES)
+	$(BIN)/python workflow/scripts/study.py --config config/mini.yaml --cores $(CORES) $(if $(SAY),--retrain)
 	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
 
 # The same study of a pretrained language model of 135M parameters: a night on two cores, or a GPU's half hour.
 SMALL := $(if $(shell command -v nvidia-smi),small-gpu,small)
 small: setup $(if $(filter small-gpu,$(SMALL)),setup-gpu)
 	$(BIN)/python workflow/scripts/watch.py --cores $(CORES) --results results/$(SMALL) -- \
-	  $(BIN)/snakemake --cores $(CORES) --configfile config/$(SMALL).yaml
+	  $(BIN)/snakemake --cores $(CORES) --configfile config/$(SMALL).yaml $(SAY)
 	$(BIN)/python workflow/scripts/results.py --results results/$(SMALL) --output docs/$(SMALL).md
 
 # Models of 1.5B and 3B parameters on one 80 GB GPU, a day.
 onegpu: setup setup-gpu
 	$(BIN)/python workflow/scripts/watch.py --cores $(CORES) --results results/onegpu -- \
-	  $(BIN)/snakemake --cores $(CORES) --configfile config/onegpu.yaml
+	  $(BIN)/snakemake --cores $(CORES) --configfile config/onegpu.yaml $(SAY)
 	$(BIN)/python workflow/scripts/results.py --results results/onegpu --output docs/onegpu.md
 
 smoke: setup
-	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml
+	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml $(SAY)
 
 # The question of the title in every way: an expert that the student cannot represent.
 mixture: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/mixture -- \
-	  $(BIN)/snakemake --cores $(CORES) --configfile config/mixture.yaml
+	  $(BIN)/snakemake --cores $(CORES) --configfile config/mixture.yaml $(SAY)
 	$(BIN)/python workflow/scripts/results.py --results results/mixture --output docs/mixture.md
 
 # The learning rates of the miniature, and of its mixtures.
 sweep mixture-sweep: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/$@ -- \
-	  $(BIN)/snakemake summary --cores $(CORES) --configfile config/$@.yaml
+	  $(BIN)/snakemake summary --cores $(CORES) --configfile config/$@.yaml $(SAY)
 
 # `make compare A=results/mini B=other/results`, with OUTPUT=file.md to keep it.
 compare: setup

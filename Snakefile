@@ -22,15 +22,15 @@ from online_il.program.accepted import Ledger
 from online_il.program.environment import image, prepare
 from online_il.program.finished import decide_by_identity
 from online_il.program.lock import one_snakemake_per_study
-from online_il.studies import load_study
+from online_il.studies import load_study, taken_out
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 OVERRIDES = dict(workflow.config_settings.config)
-# Asked for with `--config partial=true`: the page of a study of which not all runs are there.
-PARTIAL = bool(OVERRIDES.pop("partial", False))
-# Asked for with `--config accept_code=grpo,sft`: code that is taken for what it was before.
+# Words for one start: `accept_code=grpo` takes its code for what it was before, `retrain=true` trains
+# finished policies again, `partial=true` makes the page of a study of which not all runs are there.
 ACCEPT = str(OVERRIDES.pop("accept_code", ""))
 try:
+    PARTIAL, RETRAIN = (taken_out(OVERRIDES, name) for name in ("partial", "retrain"))
     STUDY = load_study(CONFIG, OVERRIDES)
     CLAIMED = load_claims(ROOT / "config" / "claims.yaml")
     SITE = load_site(ROOT / "slurm" / "config.yaml")

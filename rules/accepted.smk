@@ -1,6 +1,7 @@
 # What the results know of the code that made them, and which code a person takes for it.
 
-from online_il.program.reasons import explain_every_start
+from online_il.program.failures import speak_plainly
+from online_il.program.starting import attend_every_start
 from online_il.provenance import code_modules, hash_of_modules
 
 
@@ -24,5 +25,12 @@ if ACCEPT and workflow.is_main_process:
     except ValueError as error:
         raise WorkflowError(str(error)) from None
 LEDGER.tell_jobs()
+PLAINLY = speak_plainly()
 if workflow.is_main_process:
-    explain_every_start(LEDGER)
+    attend_every_start(
+        LEDGER,
+        STUDY.scale,
+        lambda jobs: expected_seconds(STUDY, jobs, workflow.resource_settings.cores),
+        retrain=RETRAIN,
+        notes=[f"{CONFIG}: {NOTHING_COMPARED}"] if STUDY.discrepancy and not pair_tables() else [],
+    )

@@ -1,4 +1,4 @@
-# Input: the database, the comparisons and the theory's tables. Output: the paper's claims, judged.
+# Input: the database, the comparisons and the theory's tables. Output: the claims, judged.
 # Steps: measure each claim of config/claims.yaml where this study has its runs, and say so where not.
 
 
@@ -29,7 +29,7 @@ rule claims:
             looks=STUDY.looks,
         ),
     message:
-        "judge the paper's claims"
+        "judge the claims"
     shell:
         command(
             PROGRAM,

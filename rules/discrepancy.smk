@@ -59,27 +59,29 @@ rule discrepancy:
         command(PROGRAM, f"--tokenizer {step('{input.tokenizer}')}", "--out {output}", TO_LOG)
 
 
-rule table1:
-    input:
-        pair_tables(),
-    output:
-        LAYOUT.table("table1", "parquet"),
-        report(
-            LAYOUT.table("table1", "md"),
-            caption="../workflow/report/table1.rst",
-            category="Discrepancy",
-        ),
-        LAYOUT.table("table1", "tex"),
-    log:
-        LAYOUT.log("table1"),
-    benchmark:
-        LAYOUT.benchmark("table1")
-    localrule: True
-    conda:
-        CONDA
-    params:
-        **program("table1"),
-    message:
-        "write Table 1: discrepancy against performance gap"
-    shell:
-        command(PROGRAM, "--tables {input} --output {output}", TO_LOG)
+if pair_tables():
+
+    rule table1:
+        input:
+            pair_tables(),
+        output:
+            LAYOUT.table("table1", "parquet"),
+            report(
+                LAYOUT.table("table1", "md"),
+                caption="../workflow/report/table1.rst",
+                category="Discrepancy",
+            ),
+            LAYOUT.table("table1", "tex"),
+        log:
+            LAYOUT.log("table1"),
+        benchmark:
+            LAYOUT.benchmark("table1")
+        localrule: True
+        conda:
+            CONDA
+        params:
+            **program("table1"),
+        message:
+            "write Table 1: discrepancy against performance gap"
+        shell:
+            command(PROGRAM, "--tables {input} --output {output}", TO_LOG)

@@ -10,7 +10,7 @@ FIGURES = {
         {"chance": {name: chance(TASKS[name]) for name in with_figure2}},
     ),
 }
-if STUDY.discrepancy:
+if discrepancy_outputs():
     FIGURES["figure3"] = (pair_tables(), "Discrepancy", {})
 if STUDY.theory:
     titles = {"titles": [panel.title for panel in STUDY.theory.gaussian]}
@@ -48,7 +48,7 @@ for drawn, (tables, chapter, settings) in FIGURES.items():
 
 
 # Asked for all the same, a figure that a study has not says why.
-for lacking, why in lacked(FIGURES).items():
+for lacking, why in lacked([*FIGURES, *("table1" for _ in discrepancy_outputs())]).items():
 
     rule:
         name:

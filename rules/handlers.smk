@@ -17,7 +17,11 @@ onsuccess:
 
 
 onerror:
-    if is_probe():
+    if PLAINLY.interrupted:
+        print(
+            f"stopped by Ctrl-C; the same command goes on ({LAYOUT.results})", file=sys.stderr
+        )
+    elif is_probe():
         tell_probe()
     else:
         say_how_to_see_what_exists()

@@ -8,6 +8,8 @@
 rule preflight:
     log:
         LAYOUT.log("preflight"),
+    # What lacks today lacks a second later, too.
+    retries: 0
     localrule: True
     conda:
         CONDA

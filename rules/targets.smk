@@ -24,7 +24,7 @@ THEOREMS = {
 
 
 def claims_outputs():
-    """List the paper's claims, judged; a study without runs has none."""
+    """List the claims, judged; a study without runs has none."""
     if not DATABASES["measurements"]:
         return []
     return [LAYOUT.database("results"), LAYOUT.claims("json"), LAYOUT.claims("md")]
@@ -75,8 +75,8 @@ def captioned(name, category):
 
 
 def discrepancy_outputs():
-    """List Figure 3 and Table 1; a study without comparison has none."""
-    if STUDY.discrepancy is None:
+    """List Figure 3 and Table 1; a study in which nothing is compared has none."""
+    if STUDY.discrepancy is None or not pair_tables():
         return []
     tables = [LAYOUT.table("table1", kind) for kind in ("parquet", "md", "tex")]
     return [*figure("figure3"), *tables]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
@@ -273,6 +274,28 @@ def test_what_cannot_be_fetched_is_said_without_a_traceback(cache, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=f"model {REPO}@{REVISION}: cannot be downloaded"):
         list(hub.download([model(None)]))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.ConnectError("[Errno -2] Name or service not known"),
+        httpx.ReadTimeout("timed out"),
+        httpx.InvalidURL("no scheme"),
+        ConnectionResetError("reset"),
+        RuntimeError("Data processing error: network"),
+    ],
+)
+def test_a_missing_network_is_one_line_with_the_name_of_what_was_wanted(monkeypatch, error):
+    def fetched(repo, **options):
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
+    with pytest.raises(InputError, match=f"model {REPO}@{REVISION}: cannot be downloaded") as told:
+        list(hub.download([model(None)]))
+    assert str(error).split("] ")[-1] in str(told.value) and "look at the network" in str(
+        told.value
+    )
 
 
 def test_the_download_script_says_so_when_there_is_nothing_to_fetch():

@@ -56,13 +56,14 @@ def started(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks, layout = [], Layout(Path("results/mini"))
 
-    def begin(fails_at: int | None = None) -> list[int]:
+    def begin(fails_at: int | None = None, *, retrain: bool = False) -> list[int]:
         blocks.clear()
 
         def run(command):
             (given,) = [word for word in command if word.startswith("blocks=")]
             look = int(given.removeprefix("blocks="))
             assert command[command.index("--cores") + 1] == "2" and "--configfile" in command
+            assert (command[-1] == "retrain=true") == retrain
             blocks.append(look)
             if look == fails_at:
                 return SimpleNamespace(returncode=3)
@@ -70,7 +71,7 @@ def started(study, tmp_path, monkeypatch):
             return SimpleNamespace(returncode=0)
 
         monkeypatch.setattr(study.subprocess, "run", run)
-        study.run(study.Options(config=ROOT / "config" / "mini.yaml", cores=2))
+        study.run(study.Options(config=ROOT / "config" / "mini.yaml", cores=2, retrain=retrain))
         return list(blocks)
 
     return begin
@@ -78,6 +79,10 @@ def started(study, tmp_path, monkeypatch):
 
 def test_looks_are_run_one_after_another(started):
     assert started() == [3, 6, 10]
+
+
+def test_the_word_for_training_again_goes_to_every_look(started):
+    assert started(retrain=True) == [3, 6, 10]
 
 
 def test_each_look_says_what_the_next_takes(tmp_path):

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -151,6 +153,27 @@ def test_the_status_and_the_last_lines_of_a_failing_command_are_passed_on(tmp_pa
     assert done.returncode == 3
     assert "a sentence that helps" in done.stderr
     assert "a sentence that helps" in (tmp_path / "logs" / "snakemake.log").read_text()
+
+
+def test_a_command_that_a_ctrl_c_ended_is_not_called_failed(tmp_path):
+    command = "import time; print('begun', flush=True); time.sleep(60)"
+    words = [SCRIPT, "--results", tmp_path, "--", sys.executable, "-c", command]
+    log = tmp_path / "logs" / "snakemake.log"
+    with subprocess.Popen(
+        [sys.executable, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={"PYTHONPATH": str(SCRIPT.parents[1])},
+    ) as watching:
+        while not log.is_file() or "begun" not in log.read_text():
+            time.sleep(0.1)
+        time.sleep(0.5)
+        os.killpg(watching.pid, signal.SIGINT)
+        told = watching.communicate(timeout=60)[1]
+    assert watching.returncode != 0
+    assert "stopped by Ctrl-C after " in told and "the same command goes on" in told
+    assert "failed" not in told and "Traceback" not in told
 
 
 def test_what_is_made_again_and_why_is_shown_before_it_is_made(tmp_path):

@@ -60,4 +60,4 @@ def test_another_model_in_the_folder_is_another_base(checkout):
     shutil.copytree(checkout / "other", checkout / "one" / "model")
     output = run(checkout, "one/model", "-n")
     assert planned(output) == {"fetch", "adopt"}
-    assert "settings of fetch: content was" in output
+    assert "settings of fetch: content changed" in output

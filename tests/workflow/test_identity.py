@@ -57,6 +57,13 @@ def test_a_copy_of_the_results_is_finished_and_a_setting_reruns_what_depends_on_
     assert "settings of theory_theorem1: replicates was 100, is 101" in output
 
 
+def test_a_copy_is_told_once_to_be_taken_as_it_is(copy):
+    """Of five jobs: two tables of the theory, what is drawn and written of them."""
+    words = "4 jobs were finished elsewhere and are taken as they are"
+    assert words in snakemake(copy, "-n") and words in snakemake(copy)
+    assert "finished elsewhere" not in snakemake(copy)
+
+
 def test_a_copy_beside_snakemakes_own_folder_is_finished_too(copy, study):
     shutil.copytree(study / ".snakemake", copy / ".snakemake")
     assert "Nothing to be done" in snakemake(copy, "-n")

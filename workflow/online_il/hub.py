@@ -170,9 +170,11 @@ def download(sources: Iterable[Source]) -> Iterator[tuple[Source, Path]]:
     The only function here that uses the network. What has a `folder` is passed over. A gated
     repository needs HF_TOKEN in the environment. Raises `InputError` for what cannot be had.
     """
+    import httpx
     from huggingface_hub import get_token, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    unreachable = (httpx.HTTPError, httpx.InvalidURL, RuntimeError)
     token = get_token()
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         # The HTTP library would quote it in its error.
@@ -194,7 +196,8 @@ def download(sources: Iterable[Source]) -> Iterator[tuple[Source, Path]]:
                 revision=source.revision,
                 allow_patterns=_patterns(source),
             )
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        # The hub's library passes on what its own libraries raise without a network.
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError, *unreachable) as error:
             if cause_of(error):
                 raise
             reason = " ".join(str(error).split())

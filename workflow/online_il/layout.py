@@ -214,6 +214,11 @@ class Layout:
         """Give the file of which rule reads what which other one makes, of what a report shows."""
         return self.results / "provenance" / "rules.json"
 
+    @property
+    def asked(self) -> Path:
+        """Give the file of what the last start was asked for, of the files that its end shows."""
+        return self.results / "provenance" / "asked.json"
+
     # ---- what is on the disk, of a study that is not finished or of an older config ----
 
     def existing_policies(self) -> list[Policy]:
@@ -252,6 +257,15 @@ class Layout:
     def existing_figures(self) -> list[Path]:
         """List the figures, as pages."""
         return self._existing(self.figure("*", "html"))
+
+    def shown(self) -> list[Path]:
+        """List what the end of a start shows: verdicts, table of accuracies, figures, report."""
+        return [self.claims(), self.summary, *self.existing_figures(), self.report]
+
+    def is_shown(self, path: Path) -> bool:
+        """Tell whether the end of a start shows a file, which may not be there so far."""
+        figure = self.figure(path.stem, "html")
+        return path in (self.claims(), self.summary, self.report, figure)
 
     def existing_progress(self) -> Iterator[tuple[str, Path]]:
         """Yield the name of each job that told its progress, `<rule> <job>`, and its file."""

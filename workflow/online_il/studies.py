@@ -14,8 +14,19 @@ from online_il.config.miniature import EnglishData, MiniatureData
 from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import ABSENT, Problem
 from online_il.config.tasks import Task
-from online_il.errors import ParameterError
+from online_il.errors import InputError, ParameterError
 from online_il.tasks import miniature_data
+
+
+def taken_out(overrides: dict[str, Any], word: str) -> bool:
+    """Take a word for one start, true or false, out of what the command line lays over a config.
+
+    Raises `InputError` for anything else, such as `yes`.
+    """
+    value = str(overrides.pop(word, "false"))
+    if value.lower() not in ("true", "false"):
+        raise InputError(f"--config {word}={value}: write {word}=true, or leave it out")
+    return value.lower() == "true"
 
 
 def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> study.Study:

@@ -1,4 +1,4 @@
-"""Judge the paper's claims by what a study measured.
+"""Judge the claims by what a study measured.
 
 Writes the study's database with one table more (`claims`), and the same as JSON and Markdown. A
 claim about something that this study has not stays in them as "not run", with the reason.

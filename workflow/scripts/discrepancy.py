@@ -11,13 +11,14 @@ these are read, too:
 - OpenAI's and vLLM's batch output, where each line was given a grade, or a reference that is looked
   for in the response.
 
-Lengths are words, or tokens with --tokenizer. Prompts weigh equally whatever their number of
-responses.
+Lengths are words, or tokens with --tokenizer, and so is --bin-width. Prompts weigh equally whatever
+their number of responses.
 """
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from pydantic import Field
 from rich.console import Console
@@ -25,11 +26,12 @@ from rich.table import Table as Shown
 from rich.text import Text
 
 from online_il.discrepancy import measures
+from online_il.discrepancy.bins import crowded, largest_share, usual_width
 from online_il.discrepancy.reading import Responses, read
 from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells, note, rows_of
 from online_il.errors import ParameterError
 from online_il.files import write_table
-from online_il.program.cli import ProgramOptions, main
+from online_il.program.cli import ProgramOptions, log, main
 from online_il.provenance import file_hash, versions
 from online_il.records import provenance, read_table
 
@@ -42,7 +44,9 @@ class Options(ProgramOptions):
     tokenizer: str | None = Field(
         None, description="folder or hub name; whitespace words when left out"
     )
-    bin_width: int = Field(5000, description="width of a bin of length")
+    bin_width: int | None = Field(
+        None, description="width of a bin of length; from the data when left out"
+    )
     keyword: list[str] = Field([], description="word, words or symbol to count")
     key: list[str] = Field([], description="your name of it, KEY=NAME")
     intersect: bool = Field(False, description="go on with common prompts")
@@ -57,7 +61,7 @@ class Options(ProgramOptions):
 
 def check(options: Options) -> None:
     """Check the parameters. Raises `ParameterError` for a parameter out of its range."""
-    if options.bin_width < 1:
+    if options.bin_width is not None and options.bin_width < 1:
         raise ParameterError(f"--bin-width {options.bin_width}: must be at least 1")
     if options.resamples < 100:
         raise ParameterError(f"--resamples {options.resamples}: must be at least 100")
@@ -88,10 +92,13 @@ def run(options: Options) -> None:
         )
         for paths in (options.expert, options.student)
     ]
+    length_N = np.concatenate([one.length_N for one in both])
+    usual = usual_width(length_N)
+    width = options.bin_width or usual
     found = measures.compare(
         *both,
         keywords=options.keyword,
-        bin_width=options.bin_width,
+        bin_width=width,
         resamples=options.resamples,
         seed=options.seed,
         intersect=options.intersect,
@@ -100,7 +107,9 @@ def run(options: Options) -> None:
     unit = "words" if options.tokenizer is None else f"tokens of {options.tokenizer}"
     facts = {
         "length_unit": unit,
-        "bin_width": options.bin_width,
+        "bin_width": width,
+        "usual_width": usual,
+        "largest_bin": largest_share(length_N, width),
         "n_prompts": found.n_prompts,
         "n_expert": found.n_expert,
         "n_student": found.n_student,
@@ -127,6 +136,8 @@ def run(options: Options) -> None:
         for row in written.to_dict("records"):
             plain = {k: None if pd.isna(v) else v for k, v in row.items()}
             print(json.dumps(plain))
+        if warning := crowded(facts):
+            log(warning)
     else:
         show(written, provenance(options.out))
 

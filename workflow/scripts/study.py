@@ -23,6 +23,7 @@ SCRIPTS = Path(__file__).parent
 class Options(ProgramOptions):
     config: Path = Field(Path("config/mini.yaml"), description="study, with looks")
     cores: int = Field(2, gt=0, description="jobs side by side")
+    retrain: bool = Field(False, description="train finished policies again where that is due")
 
 
 def run(options: Options) -> None:
@@ -41,6 +42,7 @@ def run(options: Options) -> None:
         if look < judged:
             continue
         words = ["--configfile", str(options.config), "--config", f"blocks={look}"]
+        words += ["retrain=true"] if options.retrain else []
         snakemake = [sys.executable, "-m", "snakemake", "--cores", str(options.cores), *words]
         watch = [sys.executable, str(SCRIPTS / "watch.py"), "--cores", str(options.cores)]
         command = [*watch, "--results", str(layout.results), "--", *snakemake]

@@ -197,8 +197,11 @@ def watch(options: argparse.Namespace) -> int:
     reader = threading.Thread(target=drain)
     reader.start()
     # Ctrl-C reaches Snakemake too, which ends its jobs; this program waits for it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())
     if console.is_terminal:
+        while reader.is_alive() and not watcher.planned():
+            reader.join(0.5)  # Before it starts anything it may ask something.
         with Live(console=console, refresh_per_second=2, transient=True) as live:
             while reader.is_alive():
                 live.update(picture(watcher, options.cores))
@@ -215,6 +218,8 @@ def watch(options: argparse.Namespace) -> int:
     if status == 0:
         show(options.results, options.cores)
         print(f"done in {elapsed}")
+    elif stopped.is_set():
+        print(f"stopped by Ctrl-C after {elapsed}; the same command goes on", file=sys.stderr)
     else:
         print("\n".join(watcher.lines[-ERROR_LINES:]), file=sys.stderr)
         print(f"failed after {elapsed}; everything that was printed: {log}", file=sys.stderr)

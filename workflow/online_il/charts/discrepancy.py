@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 
 from online_il.charts.style import GREY, INK, caption, themed, tooltips
+from online_il.discrepancy.bins import cut_in_words
 from online_il.discrepancy.measures import GAP, SHARE, WITHIN
 from online_il.discrepancy.tables import DiscrepancyTable
 from online_il.records import provenance, read_table
@@ -36,11 +37,10 @@ def figure3(*tables: Path) -> alt.TopLevelMixin:
 def _pair(table: Path) -> alt.HConcatChart:
     rows, facts = read_table(table, DiscrepancyTable), provenance(table)
     expert, student = rows["expert"][0], rows["student"][0]
-    cut = f"{facts['truncated_expert']} and {facts['truncated_student']} cut off"
     heading = alt.TitleParams(
         f"{expert} (blue) and {student} (orange)",
         subtitle=f"{facts['n_prompts']} prompts, {facts['n_expert']} and {facts['n_student']} "
-        f"responses, {cut}",
+        f"responses, {cut_in_words(facts)}",
     )
     panels = [_lengths(facts["bins"]), _keywords(facts["presence"]), _strip(rows)]
     return alt.hconcat(*panels, spacing=16, title=heading)

@@ -11,7 +11,7 @@ from rich.text import Text
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 from online_il.layout import Layout
 from online_il.markdown import markdown_table
-from online_il.program.progress import summary_of
+from online_il.program.progress import asked_for, summary_of
 from online_il.statistics.looks import plan_of
 
 LOOKS = {
@@ -42,17 +42,27 @@ def board_table(claims: ClaimVerdicts) -> Table:
 
 
 def show(results: Path, cores: int) -> None:
-    """Print a finished study's claims, what its next look takes, its accuracies and its report."""
+    """Print a finished study's claims, what its next look takes, its accuracies and its report.
+
+    What the last start was not asked for may be older than its results: it is named, not shown.
+    """
     layout = Layout(results)
-    path = layout.claims()
-    if path.is_file():
+    path, asked = layout.claims(), asked_for(Layout(results))
+    if path in asked:
         claims = read_claims(path)
         Console().print(board_table(claims))
         following = next_in_words(claims, layout, cores)
         print("\n".join(filter(None, [decided_in_words(claims), following])))
-    print(summary_of(results))
-    if layout.report.is_file():
+    if text := summary_of(results):
+        print(text)
+    if layout.report in asked:
         print(f"report: {layout.report}")
+    others = [one.name for one in layout.shown() if one.is_file() and one not in asked]
+    if others:
+        print(
+            f"not asked for, so perhaps older than the results in {results}: {', '.join(others)}; "
+            "`snakemake` without a target makes all current"
+        )
 
 
 def verdict_counts(claims: ClaimVerdicts) -> dict[str, int]:

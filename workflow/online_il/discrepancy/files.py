@@ -91,9 +91,13 @@ def _parsed(path: Path, number: int, text: str) -> Any:
     except (ValueError, RecursionError) as error:
         line = number + getattr(error, "lineno", 1) - 1
         reason = getattr(error, "msg", "nested too deeply, or a number of thousands of digits")
+        remedy = "mend this line"
         if "\0" in text:
             reason = "it holds NUL bytes; save it as UTF-8"
-        raise ParameterError(f"{path}:{line}: not JSON: {reason}; mend this line") from None
+        elif text.lstrip().startswith("{") and getattr(error, "pos", 0) == len(text.rstrip()):
+            reason = "an object ends on another line, or not at all"
+            remedy = "write each response on a line of its own (`jq -c . FILE` does), or one array"
+        raise ParameterError(f"{path}:{line}: not JSON: {reason}; {remedy}") from None
 
 
 def _parquet_rows(path: Path, wanted: Collection[str]) -> Iterator[tuple[Place, RawRow]]:

@@ -43,8 +43,9 @@ class Responses(NamedTuple):
     counts_N_W: NDArray[np.int64]
     """Counts of each keyword in each response."""
     correct_N: NDArray[np.float64]
-    truncated: int
-    """Responses that were cut off at the longest length; they are counted like all others."""
+    truncated: int | None
+    """Responses that were cut off at the longest length, which are counted like all others; None
+    where no `finish_reason` says so of any."""
     words_N_V: sparse.csr_matrix
     filter: str | None
     """The filter whose rows were read of lm-evaluation-harness's files; None for other files."""
@@ -78,7 +79,7 @@ def read(
     correct: list[float] = []
     hashed: list[sparse.csr_matrix] = []
     seeds: list[int] = []
-    truncated = 0
+    ends: list[str] = []
     reader = formats.FormatReader(names, given)
     for path in paths:
         found, before = (
@@ -89,7 +90,8 @@ def read(
             texts = [_text(place, row, names, keep_empty) for place, row in batch]
             prompts += [_prompt(place, row, names) for place, row in batch]
             correct += [_grade(place, row, names) for place, row in batch]
-            truncated += sum(formats.is_cut(row.get(names["finish_reason"])) for _, row in batch)
+            reasons = (row.get(names["finish_reason"]) for _, row in batch)
+            ends += [reason for reason in reasons if isinstance(reason, str)]
             # Elsewhere a seed is that of a request, and not of a training.
             own = [row["seed"] for _, row in batch if row.keys() >= OWN]
             seeds += [int(seed) for seed in own if isinstance(seed, int)]
@@ -105,7 +107,7 @@ def read(
         np.array(lengths, dtype=np.int64),
         np.array(counts, dtype=np.int64).reshape(len(prompts), len(keywords)),
         np.array(correct),
-        truncated,
+        sum(map(formats.is_cut, ends)) if ends else None,
         sparse.vstack(hashed).tocsr(),
         reader.chosen,
         tuple(seeds) if len(seeds) == len(prompts) else (),

@@ -6,6 +6,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from online_il.discrepancy.bins import crowded, cut_in_words
 from online_il.discrepancy.measures import SHARE, Measure
 from online_il.markdown import markdown_table
 from online_il.records import Table
@@ -97,11 +98,12 @@ COLUMNS = [
 def note(facts: dict[str, object]) -> str:
     """Write what a reader must know of a pair."""
     seeds = f" and {facts['n_seeds']} seeds" if facts.get("n_seeds") else ""
+    warning = crowded(facts)
     return (
         f"{facts['n_prompts']} prompts; {facts['n_expert']} and {facts['n_student']} responses, "
-        f"{facts['truncated_expert']} and {facts['truncated_student']} of them cut off; lengths in "
+        f"{cut_in_words(facts)}; lengths in "
         f"{str(facts['length_unit']).partition(' of ')[0]}, bins of {facts['bin_width']}; "
-        f"{facts['weights']}; intervals over prompts{seeds}."
+        f"{facts['weights']}; intervals over prompts{seeds}.{f' {warning}.' if warning else ''}"
     )
 
 

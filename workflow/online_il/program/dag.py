@@ -43,7 +43,7 @@ def graph_of(dag: Any) -> nx.DiGraph:
     Each has `pending`, whether it is still to be done, `minutes`, its time limit or None, and
     `threads`, the cores that it takes.
     """
-    jobs = {job: _job(job) for job in dag.jobs}
+    jobs = {job: job_of(job) for job in dag.jobs}
     graph = nx.DiGraph()
     for job, node in jobs.items():
         minutes = job.resources.get("runtime")
@@ -77,7 +77,8 @@ def graph_of_study(config: Path, overrides: Mapping[str, Any]) -> nx.DiGraph:
         raise InputError(str(error)) from None
 
 
-def _job(job: Any) -> Job:
+def job_of(job: Any) -> Job:
+    """Name a job of Snakemake's."""
     wildcards = {name: str(value) for name, value in job.wildcards_dict.items()}
     seed = wildcards.pop("seed", None)
     # A rule that makes a base has no wildcard for the run.

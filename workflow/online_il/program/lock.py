@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 SNAKEMAKE = Path(".snakemake")
+LOCKS = SNAKEMAKE / "online-il"
 BEAT_S, DEAD_S = 30.0, 300.0
 """An owner touches his lock so often; another machine's that was not touched so long is dead."""
 WRITTEN = ("output", "output_stem", "out", "record", "database")
@@ -65,6 +66,11 @@ def one_snakemake_per_study(scale: str) -> None:
     FilePersistence.lock = locked
 
 
+def was_locked(scale: str) -> bool:
+    """Tell whether a study was ever started in this folder: its lock's file outlives the lock."""
+    return (LOCKS / f"study-{scale}.lock").exists()
+
+
 @contextmanager
 def one_process_per_output(options: argparse.Namespace) -> Iterator[None]:
     """Let one process at a time write what a program writes; a second one waits for the first.
@@ -94,9 +100,8 @@ def one_process_per_output(options: argparse.Namespace) -> Iterator[None]:
 
 def _lock(name: str, wait: bool = False) -> IO[str]:
     """Lock a file until it is closed. Raises `BlockingIOError`, which names the owner."""
-    folder = SNAKEMAKE / "online-il"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / f"{name}.lock").open("a+")
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    file = (LOCKS / f"{name}.lock").open("a+")
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -5,7 +5,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,9 @@ from typing import Any
 from online_il.program.accepted import MADE_AGAIN, Ledger, code_of, code_of_state
 from online_il.program.finished import changed_inputs
 from online_il.provenance import same_code
+
+HASH = re.compile(r"'?([a-z0-9]+:)?([0-9a-f]{16}|[0-9a-f]{64})'?")
+"""A setting that is the hash of something: of a file, a folder or a text."""
 
 
 def reasons(dag: Any, ledger: Ledger) -> list[str]:
@@ -24,12 +26,7 @@ def reasons(dag: Any, ledger: Ledger) -> list[str]:
     for job in dag.needrun_jobs():
         if not job.output:
             continue
-        made = [output for output in job.output if persistence.metadata(output) is not None]
-        there = [output for output in made if Path(output).exists()]
-        inputs = _inputs(persistence, job, there[0]) if there else {}
-        why = list(
-            _changes(persistence, job, there[0], ledger, inputs) if there else _begun(job, ledger)
-        )
+        there, why, inputs = _compared(persistence, job, ledger)
         for text in why:
             found.setdefault((job.rule.name, text), []).append(_name(job))
         for what, files in inputs.items():
@@ -47,31 +44,6 @@ def reasons(dag: Any, ledger: Ledger) -> list[str]:
     return lines
 
 
-def explain_every_start(ledger: Ledger) -> None:
-    """Let every start say what it makes again, a dry run too, and write down its code.
-
-    Not in `onstart`: that is not run dry, nor where nothing is left to do.
-    """
-    from snakemake.persistence.file import FilePersistence  # type: ignore[import-untyped]
-
-    lock = FilePersistence.lock
-
-    @contextmanager
-    def started(persistence: Any) -> Iterator[None]:
-        with lock(persistence):
-            explain(persistence.dag, ledger)
-            if ledger.acceptances or any(persistence.dag.needrun_jobs()):
-                ledger.write()
-            yield
-
-    @contextmanager
-    def dry(persistence: Any) -> Iterator[None]:
-        explain(persistence.dag, ledger)
-        yield
-
-    FilePersistence.lock, FilePersistence.lock_warn_only = started, dry
-
-
 def explain(dag: Any, ledger: Ledger) -> None:
     """Say what of all that is finished would be made again, and why."""
     from snakemake.logging import logger  # type: ignore[import-untyped]
@@ -84,6 +56,25 @@ def explain(dag: Any, ledger: Ledger) -> None:
         lines.append("  what is there; without it, what was begun is set aside (docs/resuming.md)")
     if lines:
         logger.info("\n".join([MADE_AGAIN, *lines]))
+
+
+def changes(persistence: Any, job: Any, ledger: Ledger) -> list[str]:
+    """List what differs of a job from what its results or its beginning were made of."""
+    _, why, inputs = _compared(persistence, job, ledger)
+    listed = (f"{what}: {_listed(sorted(files), 3)}" for what, files in inputs.items())
+    return [*why, *(f"inputs of {job.rule.name} {text}" for text in listed)]
+
+
+def _compared(
+    persistence: Any, job: Any, ledger: Ledger
+) -> tuple[bool, list[str], dict[str, set[str]]]:
+    """Tell whether results of a job are there, what of it changed, and which inputs did."""
+    made = [output for output in job.output if persistence.metadata(output) is not None]
+    there = [output for output in made if Path(output).exists()]
+    if not there:
+        return False, list(_begun(job, ledger)), {}
+    inputs = _inputs(persistence, job, there[0])
+    return True, list(_changes(persistence, job, there[0], ledger, inputs)), inputs
 
 
 def _changes(
@@ -150,7 +141,12 @@ def _named(params: Any) -> dict[str, str]:
 
 
 def _setting(name: str, before: str, now: str) -> str:
-    """Say how a setting differs; of settings that are JSON, name the keys that do."""
+    """Say how a setting differs; of settings that are JSON, name the keys that do.
+
+    Of a hash, which says nothing to a person, the name of what it is of.
+    """
+    if HASH.fullmatch(before) and HASH.fullmatch(now):
+        return f"{name} changed"
     try:
         old, new = json.loads(ast.literal_eval(before)), json.loads(ast.literal_eval(now))
     except (ValueError, SyntaxError, TypeError):
