@@ -35,9 +35,16 @@ def mixture_behind(wildcards):
 def demonstrations(wildcards):
     """Give the samples of the expert that a run imitates: those of all its students, or its own."""
     task, run, seed = wildcards.task, wildcards.run, wildcards.seed
-    if RUNS[task, run].demonstrations:
-        return LAYOUT.samples(task, run, seed, "fresh")
-    return LAYOUT.samples(task, of_run("expert")(wildcards), seed)
+    expert = of_run("expert")(wildcards)
+    if RUNS[task, run].has_own_samples:
+        own = "fresh" if has_weights(task, expert) else "first"
+        return LAYOUT.samples(task, run, seed, own)
+    return LAYOUT.samples(task, expert, seed)
+
+
+def has_weights(task, name):
+    """Say whether a policy can be sampled again: all but some experts can."""
+    return (task, name) not in EXPERTS or EXPERTS[task, name].has_weights
 
 
 def expert_prefixes(wildcards):

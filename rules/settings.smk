@@ -2,7 +2,7 @@
 
 import hashlib
 
-from online_il.config.study import prefixes_of
+from online_il.config.policies import prefixes_of
 from online_il.cost import rules as costs
 from online_il.errors import InputError
 from online_il.tasks import beside_data
@@ -48,13 +48,29 @@ def texts_of(wildcards):
 
 
 def demonstrations_sampling(wildcards):
-    """Give how demonstrations are sampled: as the policy is evaluated."""
-    return TASKS[wildcards.task].evaluation.policy
+    """Give how the demonstrations of an expert are sampled: as it is evaluated, or hotter or colder."""
+    return sampling_at(wildcards, TASKS[wildcards.task].methods.sft)
+
+
+def own_sampling(wildcards):
+    """Give how the demonstrations of one run alone are sampled."""
+    return sampling_at(wildcards, run_settings(wildcards))
+
+
+def sampling_at(wildcards, settings):
+    """Give the sampling of a task's policies at the temperature that settings of SFT have."""
+    sampling, own = TASKS[wildcards.task].evaluation.policy, settings.expert_temperature
+    return sampling if own is None else sampling.model_copy(update={"temperature": own})
 
 
 def demonstrations_count(wildcards):
     """Give how many demonstrations the students of a task learn from."""
     return TASKS[wildcards.task].methods.sft.demonstrations
+
+
+def own_count(wildcards):
+    """Give how many demonstrations one run alone learns from."""
+    return run_settings(wildcards).demonstrations
 
 
 def of_run(key):
