@@ -21,3 +21,6 @@ onerror:
         tell_probe()
     else:
         say_how_to_see_what_exists()
+
+
+include: "named.smk"

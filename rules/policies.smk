@@ -32,26 +32,6 @@ def mixture_behind(wildcards):
     return checkpoints_of_policy(task, name, seed) if is_mixture(task, name) else []
 
 
-def demonstrations(wildcards):
-    """Give the samples of the expert that a run imitates: those of all its students, or its own."""
-    task, run, seed = wildcards.task, wildcards.run, wildcards.seed
-    expert = of_run("expert")(wildcards)
-    if RUNS[task, run].has_own_samples:
-        own = "fresh" if has_weights(task, expert) else "first"
-        return LAYOUT.samples(task, run, seed, own)
-    return LAYOUT.samples(task, expert, seed)
-
-
-def has_weights(task, name):
-    """Say whether a policy can be sampled again: all but some experts can."""
-    return (task, name) not in EXPERTS or EXPERTS[task, name].has_weights
-
-
-def expert_prefixes(wildcards):
-    """Give the samples of the expert where a run learns its probabilities on them; else nothing."""
-    return demonstrations(wildcards) if prefixes_of(run_settings(wildcards)) == "expert" else []
-
-
 def checkpoints_of_expert(wildcards):
     """Give the checkpoints of the expert that a run imitates."""
     return checkpoints_of_policy(wildcards.task, of_run("expert")(wildcards), wildcards.seed)

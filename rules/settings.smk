@@ -47,32 +47,6 @@ def texts_of(wildcards):
     return beside_data.texts(data_settings(wildcards))
 
 
-def demonstrations_sampling(wildcards):
-    """Give how the demonstrations of an expert are sampled: as it is evaluated, or hotter or colder."""
-    return sampling_at(wildcards, TASKS[wildcards.task].methods.sft)
-
-
-def own_sampling(wildcards):
-    """Give how the demonstrations of one run alone are sampled."""
-    return sampling_at(wildcards, run_settings(wildcards))
-
-
-def sampling_at(wildcards, settings):
-    """Give the sampling of a task's policies at the temperature that settings of SFT have."""
-    sampling, own = TASKS[wildcards.task].evaluation.policy, settings.expert_temperature
-    return sampling if own is None else sampling.model_copy(update={"temperature": own})
-
-
-def demonstrations_count(wildcards):
-    """Give how many demonstrations the students of a task learn from."""
-    return TASKS[wildcards.task].methods.sft.demonstrations
-
-
-def own_count(wildcards):
-    """Give how many demonstrations one run alone learns from."""
-    return run_settings(wildcards).demonstrations
-
-
 def of_run(key):
     """Give a field of a run's row in the config."""
     return lambda wildcards: getattr(RUNS[wildcards.task, wildcards.run], key)
@@ -100,3 +74,6 @@ def unit_rows(rule, policy=attrgetter("run")):
             return 0
 
     return rows
+
+
+include: "demonstrations.smk"

@@ -45,10 +45,12 @@ def test_every_key_of_every_method_is_one_of_runs_and_means_the_same(method, key
 
 def test_runs_with_keys_of_their_own_stand_beside_one_without(tmp_path):
     more = """
-      - {name: few, method: sft, expert: expert, steps: 160, learning_rate: 0.0005, demonstrations: 64}
+      - {name: few, method: sft, expert: expert, steps: 160, learning_rate: 0.0005,
+         demonstrations: 64}
       - {name: hot, method: sft, expert: expert, steps: 160, learning_rate: 0.0005,
          expert_temperature: 1.3}
-      - {name: big, method: sft, expert: expert, steps: 160, learning_rate: 0.0005, batch_size: 128}
+      - {name: big, method: sft, expert: expert, steps: 160, learning_rate: 0.0005,
+         batch_size: 128}
       - {name: cold, method: distill, expert: expert, steps: 160, learning_rate: 0.0005,
          divergence: forward, temperature: 0.7}
       - {name: groups, method: grpo, steps: 80, learning_rate: 0.0002, rollouts_per_prompt: 16,

@@ -383,6 +383,8 @@ COSTS: dict[str, tuple[Callable[[Policy], Work], str | None]] = {
     "sample_fresh": (sample_fresh, "sample"),
     "demonstrate": (demonstrate, None),
     "solve": (nothing, None),
+    "take": (nothing, None),
+    "take_first": (nothing, None),
     "mix": (nothing, None),
     "respond": (respond, "sample"),
     "ask": (ask, None),
