@@ -12,14 +12,18 @@ scale: own
 tasks:
   - name: countdown
     experts:
+      - {name: solver}
       - {name: mine, kind: file, path: mine.jsonl}
     runs:
-      - {name: few, method: sft, expert: expert, steps: 20, learning_rate: 0.0005, demonstrations: 64}
+      - {name: expert}
+      - {name: few, method: sft, expert: expert, steps: 20, learning_rate: 0.0005,
+         demonstrations: 64}
       - {name: hot, method: sft, expert: expert, steps: 20, learning_rate: 0.0005,
          expert_temperature: 1.5}
       - {name: few-solved, method: sft, expert: solver, steps: 20, learning_rate: 0.0005,
          demonstrations: 64}
-      - {name: sft-mine, method: sft, expert: mine, steps: 20, learning_rate: 0.0005, seeds: [12, 13]}
+      - {name: sft-mine, method: sft, expert: mine, steps: 20, learning_rate: 0.0005,
+         seeds: [12, 13]}
       - {name: long, method: sft, expert: solver, steps: 900, learning_rate: 0.0005,
          learning_rate_schedule: linear}
 """
@@ -66,7 +70,9 @@ def test_runs_with_settings_of_their_own_get_demonstrations_of_their_own(project
     assert "--count=64" in few and '"temperature":1.0' in few
     assert "--count=4096" in hot and '"temperature":1.5' in hot
     trained = {
-        name: next(x for x in output.splitlines() if "sft.py" in x and f"--run={name} " in x)
+        name: next(
+            x for x in output.splitlines() if "sft.py" in x and f"--run={name} --seed=11" in x
+        )
         for name in ("few", "few-solved", "long")
     }
     assert "samples/countdown/few/seed11.fresh.parquet" in trained["few"]
@@ -80,7 +86,7 @@ def test_runs_with_settings_of_their_own_get_demonstrations_of_their_own(project
     ("target", "meant"),
     [
         ("sft-mime", "did you mean 'sft-mine'?"),
-        ("figure51", "did you mean 'figure5'?"),
+        ("figure22", "did you mean 'figure2'?"),
         ("results/own/figures/figure1.sgv", "did you mean 'results/own/figures/figure1.svg'?"),
     ],
 )
@@ -88,9 +94,6 @@ def test_an_unknown_target_is_one_line_with_what_may_be_meant(project, target, m
     status, output = dry(project, target)
     assert status != 0
     (line,) = [line for line in output.splitlines() if "no target" in line]
-    assert (
-        f"config/own.yaml: this study has no target '{target}'; {meant} there are: all, base"
-        in line
-    )
+    assert f"config/own.yaml: this study has no target '{target}'; {meant} there are: " in line
     assert "Traceback" not in output and "MissingRule" not in output
-    assert "aggregate" not in line and line.count("sft-mine") <= 2
+    assert "aggregate_" not in line and " few, few-solved, figure1, " in line
