@@ -48,15 +48,18 @@ def take(other: Path, own: Path, wanted: Iterable[str]) -> list[str]:
     taken = []
     for name in wanted:
         source = other / Path(name).relative_to(own)
-        if name not in known or Path(name).exists() or not source.exists():
+        # What a job took is a file that it makes, without a record.
+        measured = Path(name).is_relative_to(Layout(own).benchmark("").parent)
+        if not (name in known or measured) or Path(name).exists() or not source.exists():
             continue
-        called, record = known[name]
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, name, copy_function=link)
         else:
             link(str(source), name)
-        write_text(_renamed(record.read_text(), called, name, own), _record(own, name))
+        if name in known:
+            called, record = known[name]
+            write_text(_renamed(record.read_text(), called, own), _record(own, name))
         taken.append(name)
     return taken
 
@@ -74,7 +77,7 @@ def _moved(name: str, own: Path) -> str:
     return str(own.joinpath(*Path(name).parts[2:]))
 
 
-def _renamed(record: str, called: str, name: str, own: Path) -> str:
+def _renamed(record: str, called: str, own: Path) -> str:
     """Write a record with this study's names of files in the place of the other's."""
     before = "/".join(Path(called).parts[:2])
 
