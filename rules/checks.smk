@@ -30,9 +30,10 @@ def name_of_checks(task, graph):
     """Name all that the checks of a task read."""
     shared = STUDY.model_dump_json(include=CHECKED)
     asked_for = str(sorted({job[:3] for job in graph if job.task == task}))
-    return hash_of(
-        shared + TASKS[task].model_dump_json() + asked_for + place_of_jobs(None) + code("preflight")
-    )
+    files = [Path(one.path) for one in TASKS[task].experts if one.kind == "file"]
+    read = "".join(content(path) for path in files if path.is_file())
+    settings = shared + TASKS[task].model_dump_json() + read
+    return hash_of(settings + asked_for + place_of_jobs(None) + code("preflight"))
 
 
 def has_passed(task, name):

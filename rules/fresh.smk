@@ -1,5 +1,6 @@
-# Input: prompts and the expert's last checkpoint. Output: demonstrations that one run has for itself,
-# so many that it sees none twice (`demonstrations` of a run).
+# Output: demonstrations that one run has for itself (`demonstrations`, `expert_temperature` of a run).
+# Steps: sample the expert's last checkpoint anew, for so many that none is seen twice (sample_fresh), or
+# take the first of those that all students of an expert without weights share (take_first).
 
 
 use rule sample as sample_fresh with:
@@ -13,7 +14,7 @@ use rule sample as sample_fresh with:
     benchmark:
         LAYOUT.benchmark("sample_fresh", *POLICY)
     wildcard_constraints:
-        run=any_of({run.name for run in RUNS.values() if run.demonstrations}),
+        run=any_of({run.name for run in RUNS.values() if run.has_own_samples}),
     priority: 0
     params:
         **program(
@@ -21,8 +22,8 @@ use rule sample as sample_fresh with:
             task=attrgetter("task"),
             run=of_run("expert"),
             seed=attrgetter("seed"),
-            count=of_run("demonstrations"),
-            sampling=demonstrations_sampling,
+            count=own_count,
+            sampling=own_sampling,
             generation=STUDY.generation,
         ),
         state=str(LAYOUT.state() / "demonstrations.jsonl"),
@@ -31,3 +32,27 @@ use rule sample as sample_fresh with:
         unit_rows=unit_rows("sample", of_run("expert")),
     message:
         "sample demonstrations for {wildcards.run} of {wildcards.task} alone, seed {wildcards.seed}"
+
+
+rule take_first:
+    input:
+        lambda wildcards: LAYOUT.samples(
+            wildcards.task, of_run("expert")(wildcards), wildcards.seed
+        ),
+    output:
+        LAYOUT.samples(split="first"),
+    log:
+        LAYOUT.log("take_first", *POLICY),
+    benchmark:
+        LAYOUT.benchmark("take_first", *POLICY)
+    wildcard_constraints:
+        run=any_of({run.name for run in RUNS.values() if run.has_own_samples}),
+    localrule: True
+    conda:
+        CONDA
+    params:
+        **program("first", count=own_count),
+    message:
+        "take the first demonstrations for {wildcards.run} of {wildcards.task}, seed {wildcards.seed}"
+    shell:
+        command(PROGRAM, "--samples {input} --output {output}", TO_LOG)

@@ -25,3 +25,6 @@ onerror:
         tell_probe()
     else:
         say_how_to_see_what_exists()
+
+
+include: "named.smk"

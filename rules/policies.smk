@@ -32,19 +32,6 @@ def mixture_behind(wildcards):
     return checkpoints_of_policy(task, name, seed) if is_mixture(task, name) else []
 
 
-def demonstrations(wildcards):
-    """Give the samples of the expert that a run imitates: those of all its students, or its own."""
-    task, run, seed = wildcards.task, wildcards.run, wildcards.seed
-    if RUNS[task, run].demonstrations:
-        return LAYOUT.samples(task, run, seed, "fresh")
-    return LAYOUT.samples(task, of_run("expert")(wildcards), seed)
-
-
-def expert_prefixes(wildcards):
-    """Give the samples of the expert where a run learns its probabilities on them; else nothing."""
-    return demonstrations(wildcards) if prefixes_of(run_settings(wildcards)) == "expert" else []
-
-
 def checkpoints_of_expert(wildcards):
     """Give the checkpoints of the expert that a run imitates."""
     return checkpoints_of_policy(wildcards.task, of_run("expert")(wildcards), wildcards.seed)

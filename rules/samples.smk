@@ -1,5 +1,6 @@
 # Input: prompts and, for a trained expert, its last checkpoint. Output: its demonstrations.
-# Steps: sample the expert's responses to the training prompts (sample), or solve them (solve).
+# Steps: sample the expert's responses to the training prompts (sample), solve them (solve), or
+# take them from a file (take).
 
 
 rule sample:
@@ -63,5 +64,36 @@ rule solve:
         model=lambda wildcards, input: f" --model {input.model}" if input.model else "",
     message:
         "solve the training prompts of {wildcards.task} exactly, seed {wildcards.seed}"
+    shell:
+        command(PROGRAM, "--prompts {input.prompts} --output {output}{params.model}", TO_LOG)
+
+
+rule take:
+    input:
+        prompts=LAYOUT.prompts(),
+        model=model_of_tokens,
+    output:
+        LAYOUT.samples(),
+    log:
+        LAYOUT.log("take", *POLICY),
+    benchmark:
+        LAYOUT.benchmark("take", *POLICY)
+    wildcard_constraints:
+        run=experts_of_kind("file"),
+    priority: 9
+    localrule: True
+    conda:
+        CONDA
+    params:
+        **program(
+            "take",
+            **OF_POLICY,
+            count=demonstrations_count,
+            place=place_of_responses,
+            content=content_of_responses,
+        ),
+        model=lambda wildcards, input: f" --model {input.model}" if input.model else "",
+    message:
+        "take the demonstrations of {wildcards.run} for {wildcards.task}, seed {wildcards.seed}"
     shell:
         command(PROGRAM, "--prompts {input.prompts} --output {output}{params.model}", TO_LOG)

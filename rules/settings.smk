@@ -2,7 +2,7 @@
 
 import hashlib
 
-from online_il.config.study import prefixes_of
+from online_il.config.policies import prefixes_of
 from online_il.cost import rules as costs
 from online_il.errors import InputError
 from online_il.tasks import beside_data
@@ -47,16 +47,6 @@ def texts_of(wildcards):
     return beside_data.texts(data_settings(wildcards))
 
 
-def demonstrations_sampling(wildcards):
-    """Give how demonstrations are sampled: as the policy is evaluated."""
-    return TASKS[wildcards.task].evaluation.policy
-
-
-def demonstrations_count(wildcards):
-    """Give how many demonstrations the students of a task learn from."""
-    return TASKS[wildcards.task].methods.sft.demonstrations
-
-
 def of_run(key):
     """Give a field of a run's row in the config."""
     return lambda wildcards: getattr(RUNS[wildcards.task, wildcards.run], key)
@@ -84,3 +74,6 @@ def unit_rows(rule, policy=attrgetter("run")):
             return 0
 
     return rows
+
+
+include: "demonstrations.smk"

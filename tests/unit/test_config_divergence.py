@@ -69,10 +69,13 @@ def test_null_switches_it_off(tmp_path):
 
 
 def test_demonstrations_of_a_runs_own_need_sft_and_weights_to_sample_from(tmp_path):
-    added = SFT_SOLVER.replace("steps", "demonstrations: 99\n        steps")
+    added = SFT_SOLVER.replace("steps", "demonstrations: 4097\n        steps")
     message = error(tmp_path, MINI.replace(SFT_SOLVER, added))
-    (row,) = [row for row in message.splitlines() if "demonstrations = 99" in row]
-    assert "'solver' has no weights to sample more from" in row and "remove it" in row
+    (row,) = [row for row in message.splitlines() if "demonstrations = 4097" in row]
+    assert (
+        "'solver' has no weights to sample more from" in row
+        and "raise methods.sft.demonstrations" in row
+    )
     line = line_of(MINI, SFT_SOLVER) + 1
     assert f"study.yaml:{line}: " in row
     distill = MINI.index("method: distill")

@@ -100,7 +100,10 @@ class Layout:
         seed: Seed = "{seed}",
         split: str | None = None,
     ) -> Path:
-        """Give an expert's demonstrations; with `split` its answers to a benchmark, or `fresh`."""
+        """Give an expert's demonstrations; with `split` its answers to a benchmark.
+
+        A run's own demonstrations are `fresh`, or the `first` of those that others learn from.
+        """
         name = f"seed{seed}.parquet" if split is None else f"seed{seed}.{split}.parquet"
         return self.results / "samples" / task / run / name
 
@@ -237,9 +240,10 @@ class Layout:
         tables = self._existing(self.samples(task, run, "*"))
         return [path for path in tables if "." not in path.stem]
 
-    def existing_fresh_samples(self, task: str, run: str) -> list[Path]:
+    def existing_own_samples(self, task: str, run: str) -> list[Path]:
         """List the demonstrations that a run has for itself, a table a seed."""
-        return self._existing(self.samples(task, run, "*", "fresh"))
+        own = (self.samples(task, run, "*", split) for split in ("fresh", "first"))
+        return [path for pattern in own for path in self._existing(pattern)]
 
     def existing_tables(self) -> list[Path]:
         """List every Parquet file."""

@@ -34,6 +34,7 @@ from online_il.preflight.models import (
     check_weights,
 )
 from online_il.preflight.report import Report
+from online_il.preflight.responses import check_responses
 from online_il.preflight.templates import check_templates
 from online_il.preflight.toolchain import check_toolchain
 from online_il.program.cli import ProgramOptions, main
@@ -81,6 +82,7 @@ def run(options: Options) -> None:
         check_programs(study, task, report)
         folders = check_files(study, task, report)
         check_weights(task, folders, report)
+        check_responses(task, report)
         check_tokenizers(task, folders, report, study.generation.engine)
         check_templates(task, folders, report)
         check_ends(task, folders, report)

@@ -4,7 +4,6 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; each run
 of its own and each method a dash, so that a print in grey can be read too.
 """
 
-import itertools
 import json
 import re
 import textwrap
@@ -52,11 +51,19 @@ DASHES = {name: list(method.dash) for name, method in METHODS.items()}
 
 
 def styles(runs: Iterable[str]) -> dict[str, Style]:
-    """Choose the style of each run, in the order in which legends show them."""
+    """Choose the style of each run, in the order in which legends show them.
+
+    The first 25 without a style of their own differ, in colour or in mark.
+    """
     names = set(runs)
-    spare = itertools.cycle(SPARE)
     known = {name: look for name, look in KNOWN.items() if name in names}
-    return known | {name: next(spare) for name in sorted(names - set(KNOWN))}
+    return known | {
+        name: Style(
+            SPARE[number % len(SPARE)].colour,
+            SPARE[(number + number // len(SPARE)) % len(SPARE)].marker,
+        )
+        for number, name in enumerate(sorted(names - set(KNOWN)))
+    }
 
 
 def caption(*parts: str, width: int = 92) -> list[str]:

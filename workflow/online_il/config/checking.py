@@ -155,6 +155,8 @@ def _refusal(kind: type[Settings], raw: Any, detail: dict[str, Any]) -> Problem:
     if meant in _EXTRA:
         known = list(_schema_at(kind, keys[:-1], raw).get("properties", {}))
         remedy = closest(keys[-1], known).strip() or f"known: {', '.join(known)}"
+        if isinstance(value, dict) and (inside := [key for key in value if key in known]):
+            remedy = f"write {', '.join(inside)} here itself, without `{keys[-1]}`"
         # For a key that is no text, pydantic gives the key in the place of its value.
         return Problem(keys, ABSENT if meant == "invalid_key" else value, UNKNOWN, remedy)
     schema = _schema_at(kind, keys, raw)

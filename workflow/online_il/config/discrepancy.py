@@ -44,9 +44,14 @@ class Pair(Settings):
 
     @spared
     def _expert_problems(self, task: Task, key: str) -> Iterator[Problem]:
-        if named(task.experts, getattr(self, key)) is None:
+        name, able = getattr(self, key), ("model", "package", "random", "endpoint")
+        expert = named(task.experts, name)
+        if expert is None:
             message = f"task {self.task} has no expert of this name"
-            yield unknown((key,), getattr(self, key), message, names_of(task.experts))
+            yield unknown((key,), name, message, names_of(task.experts))
+        elif expert.kind not in able:
+            message = f"an expert of kind {expert.kind} is not asked the benchmarks"
+            yield Problem((key,), name, message, f"name one of kind {', '.join(able)}")
 
 
 class Discrepancy(Settings):

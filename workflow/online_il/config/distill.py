@@ -8,6 +8,7 @@ from online_il.config.imitation import Divergence, Level, Prefixes, misfit
 from online_il.config.lora import Adapter
 from online_il.config.partial import spared, value_of
 from online_il.config.problem import Problem, indivisible
+from online_il.config.schedule import Schedule
 from online_il.config.settings import Settings
 
 
@@ -44,6 +45,7 @@ class Distill(Settings):
         None, gt=0, description="Longest training prompt, tokens; longer ones are left out."
     )
     max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
+    learning_rate_schedule: Schedule = "constant"
     lora: Adapter = None
     checkpoints: list[int] = Field(
         min_length=1,

@@ -21,6 +21,18 @@ class Solver(Settings):
     kind: Literal["solver"] = Field(description="The exact Countdown solver.")
 
 
+class FileExpert(Settings):
+    """Responses that somebody else gave, in a file: they can be learned from, and no more."""
+
+    has_weights: ClassVar[bool] = False
+    name: str = Field(pattern=NAME, description="Name that runs refer to.")
+    kind: Literal["file"] = Field(description="A file of responses.")
+    path: str = Field(
+        description="JSON Lines, a JSON array or Parquet; a row has prompt_id or prompt, response "
+        "(or text), and finish_reason `length` where it was cut off."
+    )
+
+
 class EndpointExpert(Endpoint):
     """A model behind an OpenAI-compatible endpoint: its samples can be had, its weights cannot."""
 
@@ -59,7 +71,13 @@ class RandomExpert(RandomModel):
 
 
 Expert = Annotated[
-    Solver | EndpointExpert | ModelExpert | PackageExpert | RandomExpert | MixtureExpert,
+    Solver
+    | FileExpert
+    | EndpointExpert
+    | ModelExpert
+    | PackageExpert
+    | RandomExpert
+    | MixtureExpert,
     Field(discriminator="kind"),
 ]
 """The class of an expert says by `has_weights` whether its next-token probabilities can be read."""

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from online_il.config.lora import Adapter
 from online_il.config.problem import Problem, indivisible
+from online_il.config.schedule import Schedule
 from online_il.config.settings import Settings
 
 
@@ -26,6 +27,7 @@ class Grpo(Settings):
         None, gt=0, description="Longest training prompt, tokens; longer ones are left out."
     )
     max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
+    learning_rate_schedule: Schedule = "constant"
     lora: Adapter = None
     sampler_correction: Literal["none", "token", "sequence"] = Field(
         "none",

@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from online_il.config.mixing import mixture_problems, sampling_problems
 from online_il.config.mixture import MixtureExpert
 from online_il.config.partial import Refused, if_known, named, names_of, readable, spared
-from online_il.config.policies import Task, bases_of, circles, listed, parents_of, policy_of
+from online_il.config.policies import (
+    Task,
+    bases_of,
+    circles,
+    learns_from_samples,
+    listed,
+    parents_of,
+    policy_of,
+)
 from online_il.config.problem import Keys, Problem, closest
 from online_il.config.run import BASE, Run
 from online_il.methods import METHODS
@@ -21,7 +29,7 @@ def lineage_problems(task: Task) -> Iterator[Problem]:
     for index, run in readable(if_known(task, "runs") or []):
         checks = (
             *(_expert_problems, _start_problems, _filter_problems, _fresh_problems),
-            *(_foreign_problems, _seed_problems, _circle_problems),
+            *(_temperature_problems, _foreign_problems, _seed_problems, _circle_problems),
         )
         for problem in (problem for check in checks for problem in check(task, run)):
             yield problem.below("runs", index)
@@ -124,14 +132,42 @@ def _filter_problems(task: Task, run: Run) -> Iterator[Problem]:
 
 @spared
 def _fresh_problems(task: Task, run: Run) -> Iterator[Problem]:
-    """Tell of demonstrations for one run alone from what is no policy here."""
-    if run.demonstrations and run.expert and not _has_weights(task, run.expert):
+    """Tell of more demonstrations for one run alone than an expert without weights shares."""
+    if not run.demonstrations or not run.expert or _has_weights(task, run.expert):
+        return
+    if run.demonstrations > (shared := task.methods.sft.demonstrations):
         yield Problem(
             ("demonstrations",),
             run.demonstrations,
-            f"'{run.expert}' has no weights to sample more from than all its students share",
-            "remove it, or imitate a run, the base, a model or a mixture",
+            f"'{run.expert}' has no weights to sample more from than the {shared} that all its "
+            "students share",
+            "lower it, raise methods.sft.demonstrations, or imitate a run, the base, a model or a "
+            "mixture",
         )
+
+
+@spared
+def _temperature_problems(task: Task, run: Run) -> Iterator[Problem]:
+    """Tell of a temperature of the expert's samples that these cannot have."""
+    own = run.of_method.get("expert_temperature")
+    shared = if_known(task.methods.sft, "expert_temperature")
+    if own is None and (shared is None or not learns_from_samples(task, run)):
+        return
+    policy = policy_of(task, run.expert or "")
+    if isinstance(policy, MixtureExpert):
+        message = f"the mixture '{run.expert}' is sampled as it is"
+        remedy = "remove it; a mixture's own `temperature` is that of its parts"
+    elif own is not None and not _has_weights(task, run.expert or ""):
+        message = f"'{run.expert}' has no weights to sample again from for this run alone"
+        remedy = "remove it, or for all students of an endpoint set "
+        remedy += "methods.sft.expert_temperature"
+    else:
+        return
+    if own is not None:
+        yield Problem(("expert_temperature",), own, message, remedy)
+    elif shared != 1:
+        told = f"{message}, and methods.sft.expert_temperature is {shared:g}"
+        yield Problem(("expert",), run.expert, told, "write it on the runs that it is for")
 
 
 @spared

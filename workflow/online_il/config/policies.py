@@ -5,10 +5,12 @@ from typing import Any, Protocol
 
 from online_il.config.bases import FurtherBase
 from online_il.config.experts import Expert
+from online_il.config.lora import Lora
 from online_il.config.mixture import MixtureExpert
 from online_il.config.partial import Refused, Stub, if_known, named, names_of
 from online_il.config.problem import Keys
 from online_il.config.run import BASE, Run
+from online_il.methods import METHODS
 
 
 class Task(Protocol):
@@ -58,6 +60,23 @@ class Task(Protocol):
 
     def checkpoints_of(self, run: Run) -> list[int]:
         """List the steps of a run that are kept."""
+
+
+def learns_from_samples(task: Task, run: Run) -> bool:
+    """Say whether a run learns from responses that its expert gave before the training."""
+    if METHODS[run.method].learns_from == "samples":
+        return True
+    return prefixes_of(task.settings_of(run)) == "expert"
+
+
+def prefixes_of(settings: Any) -> str:
+    """Say on whose responses a method's run learns: the expert's, or its own."""
+    return getattr(settings, "prefixes", "own")
+
+
+def adapter_of(settings: Any) -> Lora | None:
+    """Give the adapter that a method's run trains in the place of all weights, if any."""
+    return getattr(settings, "lora", None)
 
 
 Parents = Mapping[str, Mapping[Keys, str]]

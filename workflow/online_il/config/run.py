@@ -1,12 +1,13 @@
-"""Settings of the runs."""
+"""Settings of the runs.
+
+A run may have any key of its method instead of the method's value.
+"""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from online_il.config.imitation import Divergence, Filter, Level, Prefixes
-from online_il.config.lora import Adapter
 from online_il.config.partial import if_known, spared, value_of
 from online_il.config.problem import Keys, Problem
 from online_il.config.settings import Settings
@@ -19,15 +20,10 @@ else:
 
 BASE = "base"
 """The name by which runs refer to the base."""
-OF_METHOD = (
-    *("divergence", "prefixes", "level", "responses_per_prompt"),
-    *("filter", "demonstrations", "kl_coefficient", "lora"),
-)
-"""Keys that a run may have instead of its method."""
 
 
-class Run(Settings):
-    """One row of the matrix of runs: a policy trained once a seed."""
+class Row(Settings):
+    """What a run has besides the settings of its method."""
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name of the run; it names folders and lines."
@@ -39,7 +35,9 @@ class Run(Settings):
         "reward.",
     )
     steps: int = Field(gt=0, description="Steps of the method: rollout batches or updates.")
-    learning_rate: float = Field(gt=0, description="Constant learning rate of AdamW.")
+    learning_rate: float = Field(
+        gt=0, description="Learning rate of AdamW, at first or throughout."
+    )
     seeds: list[int] | None = Field(
         None, min_length=1, description="Seeds of this run; those of the task when left out."
     )
@@ -52,34 +50,13 @@ class Run(Settings):
         description="What it is trained from: base, another base's name, or <run>@<step> of the "
         "same seed.",
     )
-    divergence: Divergence | None = Field(
-        None, description="What is minimised (distill); the method's when left out."
-    )
-    prefixes: Prefixes | None = Field(
-        None, description="Whose responses (distill); the method's when left out."
-    )
-    level: Level | None = Field(
-        None, description="How far ahead the gradient looks (distill); the method's if left out."
-    )
-    responses_per_prompt: int | None = Field(
-        None, gt=0, description="Responses a prompt (distill); the method's when left out."
-    )
     demonstrations: int | None = Field(
         None,
         gt=0,
         description="Expert samples of its own (sft), as many as it learns from for no sample to "
-        "be seen twice; when left out, those that all students of the expert share.",
+        "be seen twice; of an expert without weights the first of those that all its students "
+        "share. When left out, all of these.",
     )
-    filter: Filter | None = Field(
-        None, description="Which demonstrations count (sft); the method's when left out."
-    )
-    kl_coefficient: float | None = Field(
-        None,
-        ge=0,
-        description="Weight of the KL penalty to what it starts from (grpo); the method's when "
-        "left out.",
-    )
-    lora: Adapter = None
 
     @property
     def begins(self) -> tuple[str, int]:
@@ -100,10 +77,19 @@ class Run(Settings):
 
     @property
     def of_method(self) -> dict[str, Any]:
-        """The settings that it has instead of its method's."""
+        """The settings that it has instead of its method's; null is one where the method has it."""
         known = METHODS[self.method].settings.model_fields
-        own = {key: value_of(self, key) for key in OF_METHOD if key in known}
-        return {key: value for key, value in own.items() if value is not None}
+        own = {key: value_of(self, key) for key in OF_METHOD if key in self.model_fields_set}
+        return {
+            key: value
+            for key, value in own.items()
+            if key in known and (value is not None or known[key].default is None)
+        }
+
+    @property
+    def has_own_samples(self) -> bool:
+        """Whether it learns from samples of its expert that no other run does."""
+        return bool({"demonstrations", "expert_temperature"} & self.of_method.keys())
 
     def problems(self) -> Iterator[Problem]:
         for key in OF_METHOD:
@@ -112,8 +98,53 @@ class Run(Settings):
     @spared
     def _method_problems(self, key: str) -> Iterator[Problem]:
         """Tell of a setting that the run's method does not have."""
-        known = [n for n, one in METHODS.items() if key in one.settings.model_fields]
         value = getattr(self, key)
-        if value is not None and self.method not in known:
+        if value is not None and self.method not in OF_METHOD[key]:
             message = f"{self.method} has no such setting"
-            yield Problem((key,), value, message, f"remove it; it is for {', '.join(known)}")
+            remedy = f"remove it; it is for {', '.join(OF_METHOD[key])}"
+            yield Problem((key,), value, message, remedy)
+
+
+def _of_method() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, method in METHODS.items():
+        for key in method.settings.model_fields:
+            if key != "checkpoints":  # A run's are its own, whatever else it has.
+                found.setdefault(key, []).append(name)
+    return found
+
+
+OF_METHOD = _of_method()
+"""By key that a run may have instead of its method, the methods that have it."""
+
+
+def _key(key: str) -> tuple[Any, Any]:
+    """Make the key of a run that stands for one of its method."""
+    fields = [METHODS[name].settings.model_fields[key] for name in OF_METHOD[key]]
+    meanings = dict.fromkeys(field.description for field in fields)
+    kind: Any = fields[0].annotation
+    for bound in fields[0].metadata:
+        kind = Annotated[kind, bound]
+    return kind | None, Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description=f"{' '.join(map(str, meanings))} For {', '.join(OF_METHOD[key])}; the method's "
+        "when left out.",
+    )
+
+
+if TYPE_CHECKING:
+
+    class Run(Row):
+        """One row of the matrix of runs."""
+
+        def __getattr__(self, key: str) -> Any:
+            """Give a setting of its method."""
+
+else:
+    Run = create_model(
+        "Run",
+        __base__=Row,
+        __doc__="One row of the matrix of runs: a policy trained once a seed.",
+        **{key: _key(key) for key in OF_METHOD if key not in Row.model_fields},
+    )

@@ -7,6 +7,7 @@ from pydantic import Field
 from online_il.config.imitation import Filter
 from online_il.config.lora import Adapter
 from online_il.config.problem import Problem, indivisible
+from online_il.config.schedule import Schedule
 from online_il.config.settings import Settings
 
 
@@ -18,12 +19,19 @@ class Sft(Settings):
         gt=0, description="Demonstrations a forward pass, on each device."
     )
     demonstrations: int = Field(gt=0, description="Expert samples, one a training prompt.")
+    expert_temperature: float | None = Field(
+        None,
+        ge=0,
+        exclude_if=lambda temperature: temperature is None,
+        description="Temperature of the expert's samples; as the evaluation's when left out.",
+    )
     filter: Filter = Field(
         "none",
         description="Which of them are learned from: all (none), those of the expert's learnable "
         "part, or the correct ones.",
     )
     max_grad_norm: float = Field(gt=0, description="Gradient norm above which gradients shrink.")
+    learning_rate_schedule: Schedule = "constant"
     lora: Adapter = None
     checkpoints: list[int] = Field(
         min_length=1,

@@ -18,11 +18,11 @@ from online_il.config.evaluation import Evaluation
 from online_il.config.extending import read_extended
 from online_il.config.generation import Generation
 from online_il.config.inheriting import inherited, own, told_once
-from online_il.config.lora import Lora
 from online_il.config.methods import Methods
 from online_il.config.overrides import lay_over
 from online_il.config.partial import if_known, names_of, readable, spared
 from online_il.config.plan import Plan
+from online_il.config.policies import adapter_of, learns_from_samples
 from online_il.config.problem import ABSENT, Keys, Problem, indivisible, unreachable
 from online_il.config.reading import refuse
 from online_il.config.resources import RuleResources
@@ -284,23 +284,6 @@ def schema() -> str:
     return schema_of(Study, "Another study, relative to this file, that this one is laid over.")
 
 
-def learns_from_samples(task: Task, run: Run) -> bool:
-    """Say whether a run learns from responses that its expert gave before the training."""
-    if METHODS[run.method].learns_from == "samples":
-        return True
-    return prefixes_of(task.settings_of(run)) == "expert"
-
-
-def prefixes_of(settings: Any) -> str:
-    """Say on whose responses a method's run learns: the expert's, or its own."""
-    return getattr(settings, "prefixes", "own")
-
-
-def adapter_of(settings: Any) -> Lora | None:
-    """Give the adapter that a method's run trains in the place of all weights, if any."""
-    return getattr(settings, "lora", None)
-
-
 def _makers(task: Task) -> dict[str | None, str | None]:
     """Say by name how each policy of a task is made, as far as that can be read."""
     experts = {
@@ -331,7 +314,7 @@ def _undivided(task: Task) -> Iterator[Problem]:
         for problem in _undivided_at(task, keys, rule):
             yield problem.below(*keys)
     for row, run in readable(if_known(task, "runs") or []):
-        for problem in (*_grouped(task, run), *_spread_adapter(task, run)):
+        for problem in (*_own_update(task, run), *_grouped(task, run), *_spread_adapter(task, run)):
             yield problem.below("runs", row)
 
 
@@ -341,6 +324,16 @@ def _undivided_at(task: Task, keys: tuple[str, str], rule: str) -> Iterator[Prob
     settings = getattr(getattr(task, keys[0]), keys[1], None)
     if settings is not None and gpus > 1:
         yield from indivisible(settings.update_size, settings.micro_batch_size, gpus)
+
+
+@spared
+def _own_update(task: Task, run: Run) -> Iterator[Problem]:
+    """Tell of updates of a run's own size that the GPUs of its jobs cannot share."""
+    settings, shared = task.settings_of(run), getattr(task.methods, run.method)
+    gpus = getattr(getattr(task.resources, run.method), "gpu", 0)
+    own = (settings.update_size, settings.micro_batch_size)
+    if gpus > 1 and own != (shared.update_size, shared.micro_batch_size):
+        yield from indivisible(*own, gpus)
 
 
 @spared

@@ -23,8 +23,9 @@ from online_il import benchmarks
 from online_il.config.bases import Scratch
 from online_il.config.experts import EndpointExpert
 from online_il.config.plan import ModelShape, Plan, TaskTokens
+from online_il.config.policies import adapter_of, prefixes_of
 from online_il.config.run import Run
-from online_il.config.study import Study, adapter_of, prefixes_of
+from online_il.config.study import Study
 from online_il.config.tasks import Task
 from online_il.cost.shape import forward_flops, of_model, parameters
 from online_il.methods import METHODS
@@ -219,7 +220,7 @@ def sample(policy: Policy) -> Work:
 
 def sample_fresh(policy: Policy) -> Work:
     """Estimate the demonstrations that a run has for itself."""
-    count = policy.run.demonstrations or 0
+    count = policy.method.demonstrations
     return _generated(replace(policy, name=policy.run.expert or ""), count, count)
 
 
@@ -382,6 +383,8 @@ COSTS: dict[str, tuple[Callable[[Policy], Work], str | None]] = {
     "sample_fresh": (sample_fresh, "sample"),
     "demonstrate": (demonstrate, None),
     "solve": (nothing, None),
+    "take": (nothing, None),
+    "take_first": (nothing, None),
     "mix": (nothing, None),
     "respond": (respond, "sample"),
     "ask": (ask, None),

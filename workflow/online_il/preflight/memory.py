@@ -10,13 +10,10 @@ from online_il import hub
 from online_il.config.generation import COLOCATED_SHARE
 from online_il.config.hub import Model, Package
 from online_il.config.plan import ModelShape, Plan, TaskTokens
+from online_il.config.policies import adapter_of, prefixes_of
 from online_il.config.random import RandomModel
 from online_il.config.run import BASE
-from online_il.config.study import (
-    Study,
-    adapter_of,
-    prefixes_of,
-)
+from online_il.config.study import Study
 from online_il.config.tasks import Task
 from online_il.cost.memory import (
     GIB,

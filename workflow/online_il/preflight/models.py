@@ -17,8 +17,9 @@ from online_il.config.experts import ModelExpert, PackageExpert
 from online_il.config.hub import DataSet, Model, Package, Tokenizer
 from online_il.config.knowledge import Benchmarked
 from online_il.config.plan import ModelShape
+from online_il.config.policies import adapter_of, learns_from_samples, prefixes_of
 from online_il.config.random import RandomModel
-from online_il.config.study import Study, adapter_of, learns_from_samples, prefixes_of
+from online_il.config.study import Study
 from online_il.config.tasks import Task
 from online_il.cost.shape import FAMILIES, json_of, matrices, of_model
 from online_il.ends import end_ids, trained_end
@@ -321,11 +322,14 @@ def generated(study: Study, task: Task) -> Iterator[Generated]:
     for base in task.named_bases.values():
         yield Generated("evaluate", base, prompt + task.evaluation.policy.max_new_tokens)
     if task.base is not None:
-        for method, name in sorted({(run.method, task.base_of(run.name)) for run in task.runs}):
-            settings = getattr(task.methods, method)
-            if METHODS[method].on_policy:
-                longest = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
-                yield Generated(method, task.named_bases[name], longest)
+        longest: dict[tuple[str, str], int] = {}
+        for run in task.runs:
+            if METHODS[run.method].on_policy:
+                settings, at = task.settings_of(run), (run.method, task.base_of(run.name))
+                length = (settings.max_prompt_tokens or prompt) + settings.max_new_tokens
+                longest[at] = max(length, longest.get(at, 0))
+        for (method, name), length in sorted(longest.items()):
+            yield Generated(method, task.named_bases[name], length)
     sampled = {run.expert for run in task.runs if learns_from_samples(task, run)}
     for expert in task.experts:
         if isinstance(expert, ModelExpert | PackageExpert) and expert.name in sampled:

@@ -40,14 +40,17 @@ class Job(NamedTuple):
 def graph_of(dag: Any) -> nx.DiGraph:
     """Turn Snakemake's DAG into a graph of `Job`s, an edge from each job to those that need it.
 
-    Each has `pending`, whether it is still to be done, `minutes`, its time limit or None, and
-    `threads`, the cores that it takes.
+    Each has `pending`, whether it is still to be done, `minutes`, its time limit or None,
+    `threads`, the cores that it takes, and `outputs`, the files that it makes, its
+    benchmark among them.
     """
     jobs = {job: job_of(job) for job in dag.jobs}
     graph = nx.DiGraph()
     for job, node in jobs.items():
         minutes = job.resources.get("runtime")
-        graph.add_node(node, pending=dag.needrun(job), minutes=minutes, threads=job.threads)
+        outputs = [str(file) for file in (*job.output, job.benchmark) if file]
+        made = {"minutes": minutes, "threads": job.threads, "outputs": outputs}
+        graph.add_node(node, pending=dag.needrun(job), **made)
         graph.add_edges_from((jobs[needed], node) for needed in dag.dependencies[job])
     return graph
 

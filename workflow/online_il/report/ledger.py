@@ -103,7 +103,7 @@ def _row(
         generated: float | None = row["tokens"]  # Each token of its own is trained on once.
     else:
         layout, count = Layout(results), settings.get("demonstrations")
-        generated = _demonstrated(layout.existing_fresh_samples(task, run), count)
+        generated = _demonstrated(layout.existing_own_samples(task, run), count)
         if generated is None and expert:
             generated = _demonstrated(layout.existing_samples(task, expert))
     hours_with_expert = row["hours"] + imitated

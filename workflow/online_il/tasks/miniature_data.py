@@ -94,12 +94,15 @@ def length_problems(task: Task) -> Iterator[Problem]:
     """Tell of prompts and responses that do not fit into a base's `max_length` positions."""
     places: list[tuple[Keys, object]] = [(("base",), if_known(task, "base"))]
     places += [(("bases", row), base) for row, base in enumerate(if_known(task, "bases") or [])]
-    keys = [("methods", name) for name in METHODS]
+    methods: list[Keys] = [("methods", name) for name in METHODS]
     for place, base in places:
         if isinstance(task.data, MiniatureData) and isinstance(base, Scratch):
             yield from _trace_problems(task.data, base, place)
-            for part in (*keys, ("evaluation", "policy"), ("evaluation", "paper")):
-                yield from _limit_problems(task, task.data, (base, place), *part)
+            for keys in (*methods, ("evaluation", "policy"), ("evaluation", "paper")):
+                part = if_known(if_known(task, str(keys[0])), str(keys[1]))
+                yield from _limit_problems(task.data, (base, place), part, keys)
+            for row, run in readable(if_known(task, "runs") or []):
+                yield from _limit_problems(task.data, (base, place), run, ("runs", row))
 
 
 @spared
@@ -120,18 +123,18 @@ def _trace_problems(data: MiniatureData, base: Scratch, place: Keys) -> Iterator
 
 @spared
 def _limit_problems(
-    task: Task, data: MiniatureData, at: tuple[Scratch, Keys], part: str, key: str
+    data: MiniatureData, at: tuple[Scratch, Keys], part: object, keys: Keys
 ) -> Iterator[Problem]:
     """Tell of a `max_new_tokens` for which no room is left after the longest prompt."""
-    value = getattr(getattr(getattr(task, part), key), "max_new_tokens", None)
+    value = getattr(part, "max_new_tokens", None)
     base, place = at
     operands = data.in_distribution.operands
-    if part == "evaluation":
+    if keys[0] == "evaluation":
         operands = operands + data.out_of_distribution.operands
     before = _prompt_tokens(operands)
     if value is not None and before + value > base.max_length:
         yield Problem(
-            (part, key, "max_new_tokens"),
+            (*keys, "max_new_tokens"),
             value,
             f"with a prompt of {before} tokens this passes {_named(place)}.max_length "
             f"{base.max_length}",
