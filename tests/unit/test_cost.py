@@ -9,6 +9,7 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
+from online_il.config.architecture import Architecture
 from online_il.config.plan import ModelShape, Plan
 from online_il.config.study import Study, load
 from online_il.cost import memory, page, shape
@@ -16,6 +17,7 @@ from online_il.cost.jobs import cost_of, costs_of, expected_seconds, gpu_hours, 
 from online_il.cost.rules import Policy, Work, unit_rows
 from online_il.cost.totals import rows_of, sentence, totals
 from online_il.errors import InputError
+from online_il.models import byte_tokenizer, new_model, save_policy
 from online_il.program.dag import Job
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +150,13 @@ def test_operations_and_cache_are_as_worked_by_hand():
 def test_a_config_json_without_a_known_shape_is_refused(config, message):
     with pytest.raises(InputError, match=message):
         shape.of_config(config, "some/model")
+
+
+def test_what_is_made_here_has_a_shape_when_it_is_read_from_its_folder_again(tmp_path):
+    architecture = Architecture(hidden_size=8, intermediate_size=12, layers=2, heads=2, head_dim=4)
+    save_policy(new_model(architecture, byte_tokenizer(), 32, 0), byte_tokenizer(), tmp_path / "m")
+    read = shape.of_config(shape.json_of(tmp_path / "m" / "config.json"), "m")
+    assert read == shape.of_architecture(architecture, 259, 32) and read.family == "qwen2"
 
 
 def test_memory_on_one_gpu_is_as_worked_by_hand():

@@ -105,12 +105,16 @@ def byte_tokenizer() -> "PreTrainedTokenizerFast":
 def new_model(
     architecture: Architecture, tokenizer: "PreTrainedTokenizerFast", max_length: int, seed: int
 ) -> "PreTrainedModel":
-    """Make a randomly initialised Qwen2 model (as the paper's Countdown base is)."""
-    from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
+    """Make a randomly initialised model of Qwen2's shape (as the paper's Countdown base has).
+
+    Its type is `seed_oss`, which computes the same of the same weights: `AutoTokenizer` would give
+    a `qwen2` model Qwen2's own pre-tokenizer, which splits numbers into digits (docs/log.md).
+    """
+    from transformers import SeedOssConfig, SeedOssForCausalLM, set_seed
 
     set_seed(seed)
-    return Qwen2ForCausalLM(
-        Qwen2Config(
+    return SeedOssForCausalLM(
+        SeedOssConfig(
             vocab_size=len(tokenizer),
             hidden_size=architecture.hidden_size,
             intermediate_size=architecture.intermediate_size,
@@ -118,6 +122,10 @@ def new_model(
             num_attention_heads=architecture.heads,
             num_key_value_heads=architecture.heads,
             head_dim=architecture.head_dim,
+            attention_bias=True,
+            attention_out_bias=False,
+            attention_dropout=0.0,
+            residual_dropout=0.0,
             max_position_embeddings=max_length,
             tie_word_embeddings=True,
             pad_token_id=tokenizer.pad_token_id,
@@ -166,8 +174,8 @@ def inference_dtype(on_gpu: bool) -> str:
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """Load the tokenizer in `folder` as tokenizer.json says, padding on the left.
 
-    Not through `AutoTokenizer`: for a Qwen2 model it puts Qwen2's own pre-tokenizer, which splits
-    numbers into digits, in the place of the one in the file (docs/log.md).
+    Not through `AutoTokenizer`: for a model of type `qwen2` it puts Qwen2's own pre-tokenizer in
+    the place of the one in the file (docs/log.md).
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -211,8 +219,10 @@ def save_policy(
                 if (base / GENERATION).is_file():
                     shutil.copyfile(base / GENERATION, aside / GENERATION)
             tokenizer.save_pretrained(aside)
-            for path in [*aside.iterdir(), aside]:
+            for path in aside.iterdir():
+                path.chmod(0o644)  # safetensors lets its owner alone read what it writes.
                 flush(path)
+            flush(aside)
     finally:
         model.config.use_cache = trained_with
 

@@ -18,7 +18,8 @@ from online_il.config.plan import ModelShape, Plan
 from online_il.errors import InputError
 from online_il.packaged import wheels
 
-FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "seed_oss": "qwen2"}
+"""The family of each type of model; what is made here is of type seed_oss."""
 BYTE_VOCABULARY = 259  # 256 bytes and three special tokens (models.byte_tokenizer).
 
 
@@ -95,7 +96,7 @@ def of_config(config: Mapping[str, Any], name: str) -> ModelShape:
         heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
         return ModelShape.model_validate(
             {
-                "family": family,
+                "family": FAMILIES[family],
                 "hidden": hidden,
                 "intermediate": config["intermediate_size"],
                 "layers": config["num_hidden_layers"],

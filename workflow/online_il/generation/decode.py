@@ -38,7 +38,7 @@ class Layer(NamedTuple):
 
 
 class Decoder(NamedTuple):
-    """A Qwen2- or Llama-shaped model as plain tensors."""
+    """A Qwen2- or Llama-shaped model as plain tensors; SeedOss has Qwen2's shape."""
 
     embedding_V_E: Tensor
     layers: tuple[Layer, ...]
@@ -57,10 +57,10 @@ def rotary_settings(config: Mapping[str, object]) -> Mapping[str, object]:
     Raises `ValueError` for an architecture that it does not know: use the transformers or vLLM
     engine for it.
     """
-    if config.get("model_type") not in ("qwen2", "llama"):
+    if config.get("model_type") not in ("qwen2", "seed_oss", "llama"):
         raise ValueError(
-            f"the decode loop knows qwen2 and llama models, not {config.get('model_type')!r}; "
-            "set generation.engine to transformers or vllm"
+            "the decode loop knows qwen2, seed_oss and llama models, not "
+            f"{config.get('model_type')!r}; set generation.engine to transformers or vllm"
         )
     if config.get("quantization_config"):
         raise ValueError(
