@@ -63,6 +63,11 @@ class Study(Settings):
         description="Numbers of blocks (seeds) at which claims are looked at, all planned before "
         "the first; when left out, they are looked at once.",
     )
+    tracker: Literal["none", "tensorboard", "trackio", "wandb"] = Field(
+        "none",
+        exclude_if=lambda tracker: tracker == "none",
+        description="Who is told of training while it goes on; wandb sends it to an account.",
+    )
     generation: Generation = Field(description="The generation engine.")
     evaluation: Evaluation = Field(description="How checkpoints are evaluated.")
     methods: Methods = Field(description="Settings shared by all runs of a method.")
