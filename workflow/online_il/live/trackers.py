@@ -50,7 +50,9 @@ def tell(results: Path, tracker: str, courses: Iterable[Course]) -> None:
 
 def _tell_each(told: Tell, rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
-        told({name: value for name, value in row.items() if name != "update"}, row["update"])
+        # A step of the method follows from the update, and trackio has another use for the name.
+        numbers = {name: value for name, value in row.items() if name not in ("update", "step")}
+        told(numbers, row["update"])
 
 
 def _read(path: Path) -> dict[str, list[Any]]:
