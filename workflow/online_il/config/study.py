@@ -54,9 +54,7 @@ class Study(Settings):
         10, ge=0, description="Longest time between two checkpoints that a training goes on from."
     )
     blocks: int | None = Field(
-        None,
-        gt=0,
-        description="How many seeds of each task are run, its first ones; all when left out.",
+        None, gt=0, description="How many first seeds of each task are run; all when left out."
     )
     looks: list[int] | None = Field(
         None,
