@@ -71,7 +71,7 @@ def compare(
     shown = [_with_pairs(rows, names) for rows, names in zip(last, renamed, strict=True)]
     return [
         _accuracies(one, other, *shown),
-        _only_in_one(*last, renamed),
+        _only_in_one(last[0], last[1], renamed),
         _claims(one, other),
         _settings(one, other, renamed),
         _circumstances(*last),
