@@ -76,11 +76,12 @@ sweep mixture-sweep: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/$@ -- \
 	  $(BIN)/snakemake summary --cores $(CORES) --configfile config/$@.yaml $(SAY)
 
-# `make compare A=results/mini B=other/results`, with OUTPUT=file.md to keep it.
+# `make compare A=results/mini B=other/results`, with PAIR="a=b c=d" for runs of different names in the
+# two, and OUTPUT=file.md to keep it.
 compare: setup
 	@test -n "$(A)" && test -n "$(B)" || \
 	  { echo "name two results folders: make compare A=results/mini B=other/results"; exit 1; }
-	@$(BIN)/python workflow/scripts/compare.py "$(A)" "$(B)" $(if $(OUTPUT),--output "$(OUTPUT)")
+	@$(BIN)/python workflow/scripts/compare.py "$(A)" "$(B)" $(if $(PAIR),--pair $(PAIR)) $(if $(OUTPUT),--output "$(OUTPUT)")
 
 download-paper download-onegpu: setup
 	$(BIN)/python workflow/scripts/download.py --config config/$(@:download-%=%).yaml

@@ -31,3 +31,29 @@ for stored in DATABASES:
             "gather everything that was measured in {output}"
         shell:
             command(PROGRAM, "--database {output}", TO_LOG)
+
+
+# Nothing needs it: the evaluations in the files of lm-evaluation-harness, made where they are asked for.
+rule harness:
+    input:
+        evaluations=[LAYOUT.evaluations(*policy) for policy in measured_in("measurements")],
+        prompts=[LAYOUT.prompts(task) for task in DATABASES["measurements"]],
+    output:
+        directory(LAYOUT.harness),
+    log:
+        LAYOUT.log("harness"),
+    benchmark:
+        LAYOUT.benchmark("harness")
+    localrule: True
+    conda:
+        CONDA
+    params:
+        **program(
+            "harness",
+            results=str(LAYOUT.results),
+            policies=",".join(map(str, measured_in("measurements"))),
+        ),
+    message:
+        "write the evaluations as lm-evaluation-harness does, {output}"
+    shell:
+        command(PROGRAM, "--output {output}", TO_LOG)

@@ -6,7 +6,7 @@ from online_il.cost.jobs import expected_seconds
 from online_il.program.dag import graph_of, pending_jobs, write_start
 from online_il.program.scheduling import look_once_a_timespan
 
-CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan"}
+CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan", "tracker"}
 
 
 def check():

@@ -2,14 +2,19 @@
 # in the terminal. All of it is here, because Snakemake keeps only the last handler of a kind.
 
 from online_il.claims.board import show
+from online_il.program.follower import FINISHED, Follower
+
+FOLLOWER = Follower(LAYOUT.results, STUDY.tracker)
 
 
 onstart:
     check()
     forget_probe()
+    FOLLOWER.start()
 
 
 onsuccess:
+    FOLLOWER.stop(FINISHED)
     if is_probe():
         tell_probe()
     else:
@@ -17,6 +22,7 @@ onsuccess:
 
 
 onerror:
+    FOLLOWER.stop()
     if PLAINLY.interrupted:
         print(
             f"stopped by Ctrl-C; the same command goes on ({LAYOUT.results})", file=sys.stderr

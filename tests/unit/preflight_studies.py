@@ -115,6 +115,7 @@ def check(
     models.check_engine(study, task, folders, report)
     models.check_context(study, task, report)
     models.check_adapters(study, task, report)
+    machine.check_tracker(study, report)
     memory.check_memory(study, task, report)
     memory.check_disk(study, [task], jobs, results, report)
     return report.problems

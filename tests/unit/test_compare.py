@@ -92,6 +92,41 @@ def test_settings_that_differ_are_named_with_both_values(studies, tmp_path):
     ]
 
 
+def test_runs_of_different_names_are_set_beside_each_other(studies):
+    pairs = [("sft-realizable", "mine")]
+    found = {
+        part.title.split(";")[0]: part.rows
+        for part in compare(study(studies[0]), study(studies[1]), pairs)
+    }
+    rows = {row[0]: row for row in found[ACCURACY]}
+    ends = [
+        query(
+            studies[side] / "measurements.duckdb",
+            f"SELECT avg(accuracy) FROM evaluations WHERE run = '{pairs[0][side]}' "
+            f"AND step = {step} AND benchmark = 'ood'",
+        ).iloc[0, 0]
+        for side, step in enumerate((24, 8))
+    ]
+    row = rows["countdown, ood: sft-realizable = mine"]
+    assert row[1:3] == [f"{mean:.3f}" for mean in ends]
+    assert row[3].startswith(f"{ends[1] - ends[0]:+.3f} [")
+    assert row[5] == "same" and len(rows) == 9 + 3  # Those of one name are there as before.
+    assert not found["Measured in one alone"]
+
+
+def test_settings_of_a_pair_are_compared(studies, tmp_path):
+    other = Path(shutil.copytree(studies[1], tmp_path / "other"))
+    for path in other.glob("runs/*/mine/seed*/run.json"):
+        edit(path, settings={"steps": 7})
+    (other / "measurements.duckdb").unlink()
+    build(other, other / "measurements.duckdb")
+    sides = study(studies[0]), study(other)
+    (settings,) = [
+        part for part in compare(*sides, [("sft-realizable", "mine")]) if "Settings" in part.title
+    ]
+    assert ["countdown", "sft-realizable = mine", "steps", "1", "7"] in settings.rows
+
+
 def claim(name: str, verdict: str) -> dict:
     return {
         "id": name,
@@ -145,6 +180,28 @@ def test_a_folder_of_studies_gives_the_one_of_the_same_name(studies):
     assert study(root, "a").folder == root / "a"
     with pytest.raises(InputError, match="several studies in it"):
         study(root, "c")
+
+
+@pytest.mark.parametrize(
+    ("pair", "status", "words"),
+    [
+        ("mine", 2, "write NAME=NAME"),
+        ("=mine", 2, "write NAME=NAME"),
+        ("expert=mine=x", 2, "write NAME=NAME"),
+        ("mine=mine", 1, "a: it has no run mine; there are: base, expert, sft-realizable"),
+        ("expert=other", 1, "b: it has no run other; there are: base, expert, mine"),
+    ],
+)
+def test_a_pair_that_is_none_is_one_line(studies, pair, status, words):
+    found = run(*studies, "--pair", pair)
+    assert found.returncode == status and words in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+def test_make_hands_the_pairs_on(studies):
+    command = ["make", "-n", "-o", "setup", "compare", "A=a", "B=b", "PAIR=x=y z=w"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert 'compare.py "a" "b" --pair x=y z=w' in shown
 
 
 @pytest.mark.parametrize(

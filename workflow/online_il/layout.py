@@ -158,6 +158,20 @@ class Layout:
         """The page with everything."""
         return self.results / "report.html"
 
+    @property
+    def live(self) -> Path:
+        """The page of a study that is under way, which ends as the report."""
+        return self.results / "live.html"
+
+    def tracked(self, tracker: str) -> Path:
+        """Give the folder of what a tracker was told."""
+        return self.results / "tracking" / tracker
+
+    @property
+    def harness(self) -> Path:
+        """The folder of evaluations as lm-evaluation-harness writes them."""
+        return self.results / "harness"
+
     # ---- what is planned, checked and said about jobs ----
 
     def plan(self, kind: str) -> Path:
@@ -277,6 +291,13 @@ class Layout:
         for path in sorted(folder.rglob("*.json")):
             yield " ".join(path.relative_to(folder).with_suffix("").parts), path
 
+    def existing_rows(self) -> Iterator[tuple[str, Policy, Path]]:
+        """Yield the rule and the policy of each training that told its rows, and their file."""
+        folder = self.progress("*").parent
+        for path in sorted(folder.glob("*/*/*/seed*.jsonl")):
+            rule, *policy = path.relative_to(folder).with_suffix("").parts
+            yield rule, Policy.named("/".join(policy)), path
+
     def existing_benchmarks(self) -> Iterator[tuple[str, Path]]:
         """Yield the rule of each job that was measured, and its file."""
         folder = self.benchmark("*").parent
@@ -320,6 +341,11 @@ def evaluation(evaluations: Path, number: int, benchmark: str, sampling: str) ->
     """Give an evaluation's record; its responses lie beside it (`responses_of`)."""
     name = benchmark if sampling == "policy" else f"{benchmark}.{sampling}"
     return step(evaluations, number) / f"{name}.json"
+
+
+def rows_of(progress: Path) -> Path:
+    """Give the rows of a training so far, beside the file of its progress."""
+    return progress.with_suffix(".jsonl")
 
 
 def responses_of(record: Path) -> Path:

@@ -21,6 +21,7 @@ import pyarrow.parquet as parquet
 from online_il.benchmarks import LANGUAGE
 from online_il.errors import InputError
 from online_il.files import written_aside
+from online_il.glossary import comment
 from online_il.layout import Layout, Policy, existing_evaluations, responses_of
 from online_il.program.exhausted import cause_of
 from online_il.records import (
@@ -113,6 +114,7 @@ def _fill(database: Path, results: Path, files: Files) -> None:
             _check_responses(connection, results)
             _check_passages(connection, results)
             add_intervals(connection)
+            comment(connection, SQL)
     except duckdb.Error as error:
         if cause_of(error):
             raise

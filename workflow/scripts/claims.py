@@ -17,6 +17,7 @@ from online_il.claims.records import ClaimVerdicts
 from online_il.config.claims import load_claims
 from online_il.errors import InputError
 from online_il.files import write_json, write_text
+from online_il.glossary import comment
 from online_il.program.cli import ProgramOptions, log, main
 from online_il.provenance import versions
 from online_il.statistics.intervals import LEVEL
@@ -70,6 +71,7 @@ def add_table(measurements: Path, claims: Path, database: Path) -> None:
             with duckdb.connect(str(local)) as connection:
                 connection.execute("SET VARIABLE claims = $1", [claims.as_posix()])
                 connection.execute((SQL / "claims.sql").read_text(encoding="utf-8"))
+                comment(connection, SQL.parent)
     except duckdb.Error as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{measurements}: {reason}; delete it and start again") from None

@@ -2,7 +2,8 @@
 
 Shows for every evaluation that both have the final accuracies and their difference with a 95 %
 interval, paired by prompt where both answered the same prompts, the claims' verdicts, and the
-settings and versions that differ. A folder is a study's results, or holds one such folder.
+settings and versions that differ. Runs are matched by their names, or as --pair says. A folder is
+a study's results, or holds one such folder.
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from online_il.claims.comparison import Section, compare, study
+from online_il.errors import ParameterError
 from online_il.files import write_text
 from online_il.markdown import markdown_table
 from online_il.program.cli import POSITIONAL, ProgramOptions, main
@@ -22,7 +24,21 @@ from online_il.program.cli import POSITIONAL, ProgramOptions, main
 class Options(ProgramOptions):
     a: Annotated[Path, POSITIONAL] = Field(description="results of the first study")
     b: Annotated[Path, POSITIONAL] = Field(description="results of the second study")
+    pair: list[str] = Field(
+        [], description="runs of different names to compare, NAME=NAME, the first study's first"
+    )
     output: Path | None = Field(None, description="Markdown file to write")
+
+
+def pairs_of(options: Options) -> list[tuple[str, str]]:
+    """Read the pairs. Raises `ParameterError` for one that is not two names."""
+    pairs = []
+    for text in options.pair:
+        one, equals, other = (part.strip() for part in text.partition("="))
+        if not (one and equals and other) or "=" in other:
+            raise ParameterError(f"--pair {text}: write NAME=NAME, the first study's run first")
+        pairs.append((one, other))
+    return pairs
 
 
 def section_table(section: Section) -> Table:
@@ -43,9 +59,10 @@ def section_markdown(section: Section) -> list[str]:
 
 
 def run(options: Options) -> None:
+    pairs = pairs_of(options)
     one = study(options.a)
     other = study(options.b, one.folder.name)
-    sections = compare(one, other)
+    sections = compare(one, other, pairs)
     console = Console(highlight=False, markup=False)
     console.print(f"A: {one.folder}\nB: {other.folder}\n")
     for section in sections:

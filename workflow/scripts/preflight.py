@@ -21,6 +21,7 @@ from online_il.preflight.machine import (
     check_gpus,
     check_keys,
     check_programs,
+    check_tracker,
     gpus_here,
 )
 from online_il.preflight.memory import check_disk, check_memory
@@ -92,6 +93,7 @@ def run(options: Options) -> None:
         check_memory(study, task, report, smallest)
         if gpus:
             check_gpus(task, gpus, report)
+    check_tracker(study, report)
     check_toolchain(study, report, cluster=options.slurm is not None)
     check_disk(study, tasks, jobs, options.results, report, options.cores)
     if options.slurm is not None:

@@ -27,6 +27,7 @@ from rich.text import Text
 from online_il.claims.board import show
 from online_il.layout import Layout
 from online_il.program.accepted import MADE_AGAIN
+from online_il.program.progress import in_words, running
 
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where there is no terminal."""
@@ -52,15 +53,7 @@ class Watcher:
 
     def running(self) -> list[tuple[str, dict[str, Any]]]:
         """List the name and the numbers of every job that tells its progress and is not done."""
-        jobs = []
-        for name, path in self.layout.existing_progress():
-            try:
-                numbers = json.loads(path.read_text())
-            except (OSError, ValueError):
-                continue  # Replaced or removed between the listing and the reading.
-            if numbers["time"] >= self.started and numbers["done"] < numbers["total"]:
-                jobs.append((name, numbers))
-        return jobs
+        return running(self.layout.results, self.started)
 
     def planned(self) -> dict[str, dict[str, Any]]:
         """By rule, what `online_il.program.dag.write_start` wrote down of this start's jobs."""
@@ -120,6 +113,12 @@ class Watcher:
                 known[rule] = elapsed / numbers["done"] * numbers["total"]
         return known
 
+    def live(self) -> str:
+        """Say where the curves so far are, as soon as this start has drawn them."""
+        page = self.layout.live
+        drawn = page.is_file() and page.stat().st_mtime >= self.started
+        return f"   curves so far: {page}" if drawn else ""
+
     def totals(self) -> tuple[int, int]:
         """Count the jobs: (done, planned)."""
         return sum(self.finished.values()), sum(row["jobs"] for row in self.planned().values())
@@ -134,38 +133,27 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def numbers_text(numbers: dict[str, Any]) -> str:
-    """Write the numbers of one job in a line."""
-    parts = [f"{numbers['unit']} {numbers['done']}/{numbers['total']}"]
-    for key, form in (("reward", ".3f"), ("loss", ".3f"), ("accuracy", ".3f")):
-        if numbers.get(key) is not None:
-            parts.append(f"{key} {numbers[key]:{form}}")
-    if numbers.get("tokens_per_second"):
-        parts.append(f"{numbers['tokens_per_second']:,.0f} tokens/s")
-    return "  ".join(parts)
-
-
 def picture(watcher: Watcher, cores: int) -> Group:
     """Draw the live display."""
     done, total = watcher.totals()
     head = Text(
         f"{done} of {total or '?'} jobs done   elapsed {clock(time.time() - watcher.started)}"
-        f"   about {clock(watcher.seconds_left(cores))} left"
+        f"   about {clock(watcher.seconds_left(cores))} left{watcher.live()}"
     )
     table = Table.grid(padding=(0, 2))
     for name, numbers in watcher.running():
         bar = ProgressBar(total=numbers["total"], completed=numbers["done"], width=20)
-        table.add_row(name, bar, numbers_text(numbers))
+        table.add_row(name, bar, in_words(numbers))
     return Group(head, ProgressBar(total=max(total, 1), completed=done, width=72), table)
 
 
 def plain(watcher: Watcher, cores: int) -> str:
     """Write the same as one line."""
     done, total = watcher.totals()
-    jobs = "; ".join(f"{name}: {numbers_text(numbers)}" for name, numbers in watcher.running())
+    jobs = "; ".join(f"{name}: {in_words(numbers)}" for name, numbers in watcher.running())
     return (
         f"[{clock(time.time() - watcher.started)}] {done} of {total or '?'} jobs done, about "
-        f"{clock(watcher.seconds_left(cores))} left. {jobs}"
+        f"{clock(watcher.seconds_left(cores))} left. {jobs}{watcher.live()}"
     )
 
 

@@ -1,7 +1,7 @@
 """Two studies side by side: accuracies with the interval of their difference, claims, settings."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ from online_il.statistics.effects import independent_effect
 
 NAMES = DATABASES[:2]
 KEY = ["task", "benchmark", "run"]
+PAIRED = " = "
+"""Between the names of two runs that are set beside each other."""
 
 
 class Section(NamedTuple):
@@ -50,16 +52,43 @@ def study(folder: Path, like: str = "") -> StudyResults:
     raise InputError(f"{folder}: no {name} in it; run the study first, or name another folder")
 
 
-def compare(one: StudyResults, other: StudyResults) -> list[Section]:
-    """Compare two studies by accuracies, claims, settings and versions."""
+def compare(
+    one: StudyResults, other: StudyResults, pairs: Sequence[tuple[str, str]] = ()
+) -> list[Section]:
+    """Compare two studies by accuracies, claims, settings and versions.
+
+    `pairs` are runs of different names that are set beside each other, the first study's first.
+    Raises `InputError` for a name that its study has not.
+    """
     last = [answer_of(each.database, "last") for each in (one, other)]
+    for side, (each, rows) in enumerate(zip((one, other), last, strict=True)):
+        for pair in pairs:
+            _check_run(pair[side], each, set(rows["run"]))
+    named = [PAIRED.join(pair) for pair in pairs]
+    renamed = [
+        {pair[side]: name for pair, name in zip(pairs, named, strict=True)} for side in (0, 1)
+    ]
+    shown = [_with_pairs(rows, names) for rows, names in zip(last, renamed, strict=True)]
     return [
-        _accuracies(one, other, *last),
-        _only_in_one(*last),
+        _accuracies(one, other, *shown),
+        _only_in_one(last[0], last[1], renamed),
         _claims(one, other),
-        _settings(one, other),
+        _settings(one, other, renamed),
         _circumstances(*last),
     ]
+
+
+def _check_run(run: str, study: StudyResults, known: set[str]) -> None:
+    if run not in known:
+        raise InputError(
+            f"{study.folder}: it has no run {run}; there are: {', '.join(sorted(known))}"
+        )
+
+
+def _with_pairs(rows: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    """Let the runs of pairs answer to the pair's name; what both have by one name is kept so."""
+    paired = rows[rows["run"].isin(names.keys())]
+    return pd.concat([rows, paired.assign(run=paired["run"].map(names))], ignore_index=True)
 
 
 # ---- accuracies ----
@@ -72,7 +101,10 @@ def _accuracies(
     both = last[KEY].drop_duplicates().merge(others[KEY].drop_duplicates())
     rows = []
     for task, benchmark, run in both.itertuples(index=False):
-        sides = [store.runs(task, benchmark)[run] for store in stores]
+        names = (run.split(PAIRED)[0], run.split(PAIRED)[-1])
+        sides = [
+            store.runs(task, benchmark)[name] for store, name in zip(stores, names, strict=True)
+        ]
         one_S_P, other_S_P = tables = [side.accuracy_S_K_P[:, -1] for side in sides]
         hashes = [
             set(rows.loc[(rows[KEY] == (task, benchmark, run)).all(axis=1), "prompts_hash"])
@@ -97,7 +129,9 @@ def _accuracies(
     return Section(title, columns, rows, "no evaluation that both have")
 
 
-def _only_in_one(last: pd.DataFrame, others: pd.DataFrame) -> Section:
+def _only_in_one(
+    last: pd.DataFrame, others: pd.DataFrame, paired: Sequence[dict[str, str]]
+) -> Section:
     merged = (
         last[KEY]
         .drop_duplicates()
@@ -107,6 +141,7 @@ def _only_in_one(last: pd.DataFrame, others: pd.DataFrame) -> Section:
     rows = [
         [*row[:3], "A" if row[3] == "left_only" else "B"]
         for row in unpaired.itertuples(index=False)
+        if row[2] not in paired[row[3] != "left_only"]
     ]
     return Section("Measured in one alone", ["task", "benchmark", "run", "in"], rows, "nothing")
 
@@ -130,9 +165,13 @@ def _claims(one: StudyResults, other: StudyResults) -> Section:
 # ---- settings and versions ----
 
 
-def _settings(one: StudyResults, other: StudyResults) -> Section:
+def _settings(one: StudyResults, other: StudyResults, renamed: Sequence[dict[str, str]]) -> Section:
     """List the settings of runs that both have, where they differ."""
-    sides = [_settings_by_run(answer_of(each.database, "settings")) for each in (one, other)]
+    asked = [answer_of(each.database, "settings") for each in (one, other)]
+    sides = [
+        _settings_by_run(_with_pairs(rows, names))
+        for rows, names in zip(asked, renamed, strict=True)
+    ]
     rows = []
     for key in sorted(sides[0].keys() & sides[1].keys()):
         for name, first, second in _different(sides[0][key], sides[1][key]):

@@ -54,14 +54,17 @@ class Study(Settings):
         10, ge=0, description="Longest time between two checkpoints that a training goes on from."
     )
     blocks: int | None = Field(
-        None,
-        gt=0,
-        description="How many seeds of each task are run, its first ones; all when left out.",
+        None, gt=0, description="How many first seeds of each task are run; all when left out."
     )
     looks: list[int] | None = Field(
         None,
         description="Numbers of blocks (seeds) at which claims are looked at, all planned before "
         "the first; when left out, they are looked at once.",
+    )
+    tracker: Literal["none", "tensorboard", "trackio", "wandb"] = Field(
+        "none",
+        exclude_if=lambda tracker: tracker == "none",
+        description="Who is told of training while it goes on; wandb sends it to an account.",
     )
     generation: Generation = Field(description="The generation engine.")
     evaluation: Evaluation = Field(description="How checkpoints are evaluated.")

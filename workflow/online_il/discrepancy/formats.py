@@ -1,7 +1,8 @@
 """Other programs' files of responses, read as if they were ours.
 
 - lm-evaluation-harness, `samples_*.jsonl`: doc_id, resps, filtered_resps, target, filter, and a
-  column for each metric. A document has a row a filter; one filter is read.
+  column for each metric. A document has a row a filter; one filter is read. Of several responses
+  the grades, and how each ended, may be lists.
 - OpenAI's and vLLM's batch output: custom_id, and in `response.body.choices` the answers.
 
 Each row becomes one row a response, under the names that a file of ours has (or `key` gives);
@@ -95,7 +96,8 @@ class FormatReader:
         graded = {"correct", "answer", "reference"} & set(self._given)
         if not graded and self._names["correct"] not in row and len(texts) == 1:
             own[self._names["correct"]] = row[_metric(place, row)]
-        return self._each(place, own | row, texts)
+        ends = row.get(self._names["finish_reason"])
+        return self._each(place, own | row, texts, ends if _one_each(ends, texts) else None)
 
     # ---- batch output ----
 
@@ -126,11 +128,13 @@ class FormatReader:
     ) -> Iterator[RawRow]:
         """Make a row a response; where the row has no answer of its own, the response is graded."""
         name = self._names
-        if len(texts) != 1 and row.get(name["correct"]) is not None:
+        grades: Any = row.get(name["correct"])
+        graded = _one_each(grades, texts)
+        if len(texts) != 1 and grades is not None and not graded:
             raise ParameterError(
                 f"{place}: {len(texts)} responses and one '{name['correct']}'; write a row each"
             )
-        if len(texts) != 1 and row.get(name["reference"]) is None:
+        if len(texts) != 1 and not graded and row.get(name["reference"]) is None:
             raise ParameterError(
                 f"{place}: {len(texts)} responses without a grade each; name the right answer with "
                 "`key` reference=NAME, as of lm-evaluation-harness reference=target"
@@ -139,9 +143,16 @@ class FormatReader:
             own: RawRow = {name["text"]: text}
             if ends is not None:
                 own[name["finish_reason"]] = ends[index]
+            if graded:
+                own[name["correct"]] = grades[index]
             # Of several responses each is its own answer, whatever the row has for one.
             answer = {name["answer"]: text}
             yield answer | row | own if len(texts) == 1 else row | own | answer
+
+
+def _one_each(values: Any, texts: list[str]) -> bool:
+    """Tell whether a column holds a value for each response, as our files of this form do."""
+    return isinstance(values, list) and len(values) == len(texts)
 
 
 def _metric(place: Place, row: RawRow) -> str:

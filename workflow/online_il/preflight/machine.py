@@ -2,11 +2,15 @@
 
 import importlib.util
 import math
+import netrc
 import os
+import shlex
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from online_il.config.experts import EndpointExpert
 from online_il.config.study import Study
@@ -57,6 +61,34 @@ def check_programs(study: Study, task: Task, report: Report) -> None:
                 f"{reason}, and {name} is not installed",
                 "run `make setup-gpu`, or start Snakemake with --sdm conda",
             )
+
+
+def check_tracker(study: Study, report: Report) -> None:
+    """Check that the tracker is installed where it is told, and that wandb has an account's key."""
+    name = study.tracker
+    if name != "none" and importlib.util.find_spec(name) is None:
+        report.problem(
+            "environment",
+            f"tracker is {name}, and {name} is not installed",
+            f"run `{shlex.quote(sys.executable)} -m pip install {name}`, or set tracker to none",
+        )
+    if name == "wandb" and not (os.environ.get("WANDB_API_KEY") or _needs_no_key()):
+        report.problem(
+            "environment",
+            "tracker is wandb, and there is no key of an account",
+            "export WANDB_API_KEY, run `wandb login`, or export WANDB_MODE=offline to send later",
+        )
+
+
+def _needs_no_key() -> bool:
+    """Tell whether wandb sends nothing, or finds a key in ~/.netrc."""
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 class Gpu(NamedTuple):

@@ -135,11 +135,11 @@ def training_charts(database: Path) -> list[Chart]:
 
 
 def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) -> Chart:
-    thinned = _thinned(rows, column)
-    looks = styles(set(thinned["run"]))
+    shown = thinned(rows, column)
+    looks = styles(set(shown["run"]))
     names = list(looks)
     colour = alt.Color("run:N").scale(domain=names, range=[look.colour for look in looks.values()])
-    chart = alt.Chart(thinned).encode(
+    chart = alt.Chart(shown).encode(
         alt.X("samples:Q").title(AXES["samples"]).axis(format=",~f", tickCount=4, grid=False),
         alt.Y(f"{column}:Q").title(title).axis(tickCount=4),
         color=colour,
@@ -157,7 +157,7 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
         chart.mark_line(strokeWidth=1.2),
         chart.mark_point(size=50).encode(opacity=alt.value(0), tooltip=tooltip),
     )
-    ends = thinned.sort_values("samples").groupby(["run", "seed"])[column].agg(["first", "last"])
+    ends = shown.sort_values("samples").groupby(["run", "seed"])[column].agg(["first", "last"])
     ends = ends.groupby("run").mean()
     table = [
         [str(run), f"{row['first']:.4g}", f"{row['last']:.4g}"] for run, row in ends.iterrows()
@@ -176,7 +176,7 @@ def _trace(name: str, task: str, column: str, title: str, rows: pd.DataFrame) ->
     )
 
 
-def _thinned(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+def thinned(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Keep at most `POINTS` rows a run and seed, each the mean of neighbours."""
     rows = rows.rename(columns={"update": "updates"}).sort_values("updates")
     place = rows.groupby(["run", "seed"]).cumcount()

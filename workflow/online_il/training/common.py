@@ -290,6 +290,7 @@ class Recorder(TrainerCallback):
             loss=row["loss"],
             reward=None if math.isnan(row["reward"]) else row["reward"],
             tokens_per_second=self.tokens / self.seconds if self.seconds else None,
+            rows=self.rows,
         )
 
 

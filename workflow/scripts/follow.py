@@ -1,0 +1,77 @@
+"""Show a study while it is under way: a page of its curves so far, and a tracker that is told them.
+
+Snakemake starts it beside the first job and says a word when it is done; where it is killed, the
+page says that nothing goes on any more. It reads what jobs write and no job reads what it writes.
+"""
+
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as arrow
+from pydantic import Field
+
+from online_il.errors import InputError
+from online_il.files import write_text
+from online_il.layout import Layout
+from online_il.live.page import onwards, page
+from online_il.live.trackers import tell
+from online_il.live.trainings import courses
+from online_il.program.cli import ProgramOptions, main
+from online_il.program.follower import FINISHED
+
+RESTS = 20
+"""So many times as long as it works it rests."""
+
+
+class Options(ProgramOptions):
+    results: Path = Field(description="folder of the results")
+    tracker: Literal["none", "tensorboard", "trackio", "wandb"] = Field(
+        "none", description="who is told the rows of training"
+    )
+    seconds: float = Field(30, gt=0, description="time between two looks")
+
+
+def run(options: Options) -> None:
+    # Ctrl-C reaches all programs of a terminal; Snakemake ends its jobs first, then this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(10)
+    started, word = time.time(), None
+    while word is None:
+        before = time.process_time()
+        look(options, started, options.seconds)
+        # A large study's page takes seconds to draw, which are the trainings' too.
+        word = said(max(options.seconds, RESTS * (time.process_time() - before)))
+    look(options, started, None, ended=word.strip() == FINISHED)
+
+
+def look(options: Options, started: float, refresh: float | None, *, ended: bool = False) -> None:
+    """Tell the tracker what is new, and draw the page; one that `ended` leads to the report."""
+    try:
+        found = list(courses(options.results))
+        if options.tracker != "none":
+            tell(options.results, options.tracker, found)
+        if ended and Layout(options.results).report.is_file():
+            text = onwards(options.results)
+        else:
+            text = page(options.results, found, started, refresh)
+    except (InputError, FileNotFoundError, arrow.ArrowException) as error:
+        # A job replaces its files as it starts again: the next look finds them whole.
+        logging.info("%s", " ".join(str(error).split()))
+        return
+    write_text(text, Layout(options.results).live, lasting=False)
+
+
+def said(seconds: float) -> str | None:
+    """Wait for Snakemake's word; empty where it is gone without one, None where it goes on."""
+    ready, _, _ = select.select([sys.stdin], [], [], seconds)
+    return sys.stdin.readline() if ready else None
+
+
+if __name__ == "__main__":
+    main(run, Options, __doc__)
