@@ -13,7 +13,6 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from online_il.config.claims import load_claims
 from online_il.config.site import load_site
-from online_il.config.reading import ConfigError
 from online_il.errors import InputError
 from online_il.integrity import damaged
 from online_il.layout import Layout
@@ -26,16 +25,17 @@ from online_il.studies import load_study
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 OVERRIDES = dict(workflow.config_settings.config)
-# Asked for with `--config partial=true`: the page of a study of which not all runs are there.
+# Asked for with `--config`. partial=true: the page of a study of which not all runs are there;
+# accept_code=grpo,sft: code that is taken for what it was before; budget=50: what the plan buys for it.
 PARTIAL = bool(OVERRIDES.pop("partial", False))
-# Asked for with `--config accept_code=grpo,sft`: code that is taken for what it was before.
 ACCEPT = str(OVERRIDES.pop("accept_code", ""))
+BUDGET = OVERRIDES.pop("budget", None)
 try:
     STUDY = load_study(CONFIG, OVERRIDES)
     CLAIMED = load_claims(ROOT / "config" / "claims.yaml")
     SITE = load_site(ROOT / "slurm" / "config.yaml")
     IMAGE = image(ROOT, workflow.deployment_settings)
-except (ConfigError, InputError) as error:
+except InputError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = Layout(Path("results", STUDY.scale))

@@ -135,7 +135,6 @@ PAPERS_CLASS: list[Fault] = [
 
 PAPERS_BETWEEN: list[Fault] = [
     ("plan.seeds", [77], "plan.seeds.0", "no task has this seed"),
-    ("plan.tokens.nothing", {"prompt_tokens": 1, "response_tokens": 1}, "", "no task has this"),
     ("plan.tokens.countdown", GONE, "", "lengths of this task are missing"),
     ("plan.tokens.gsm8k.choice_tokens", None, "", "needs this length"),
     ("discrepancy.models.0.task", "amie", "", "no task has this name"),

@@ -63,6 +63,16 @@ def test_a_study_without_plan_is_told_so_in_one_line(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_lengths_of_a_task_that_the_study_lacks_are_of_the_one_that_it_extends(tmp_path):
+    raw = yaml.safe_load(PAPER.read_text())
+    del raw["extends"], raw["discrepancy"]
+    raw["tasks"] = raw["tasks"][:1]
+    path = tmp_path / "study.yaml"
+    path.write_text(json.dumps(raw))
+    study = load(path)
+    assert study.plan is not None and set(study.plan.tokens) > {"countdown"}
+
+
 def test_a_plan_that_names_what_is_not_there_is_refused_all_at_once(tmp_path):
     raw = yaml.safe_load(PAPER.read_text())
     del raw["extends"]
