@@ -29,6 +29,9 @@ for _raw in (MINI, PAPER):
 MINI["tasks"][0]["experts"] = MINI["tasks"][0]["experts"][:1]
 MINI["tasks"][0]["runs"] = MINI["tasks"][0]["runs"][:5]
 MIXED, *_ = read_extended(ROOT / "config" / "mixture.yaml", "a study", "")
+# The paper's plan is looked at.
+for _raw in (MINI, MIXED):
+    del _raw["plan"]
 _RUNS = "expert sft-mixture learnable-mixture distill-mixture soft-forward-mixture"
 _RUNS += " response-mixture habits sft-mixture-warm gap-mixture"
 for _key, _kept in (("runs", _RUNS), ("experts", "solver mixture mixture2 blurred")):

@@ -138,7 +138,7 @@ def test_an_amount_is_read(given):
     "given", [0, -5, "0", "50$", "$50", "fifty", "", "5,5", True, None, [5], "nan", "inf", 1e999]
 )
 def test_what_is_no_amount_is_refused_in_words(given):
-    with pytest.raises(InputError, match="budget = .*US dollars above 0.*budget=50"):
+    with pytest.raises(InputError, match=r"budget = .*US dollars above 0.*budget=50"):
         dollars(given)
 
 

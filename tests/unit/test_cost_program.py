@@ -57,9 +57,9 @@ def test_the_program_plans_a_subset(tmp_path):
 
 
 def test_a_study_without_plan_is_told_so_in_one_line(tmp_path):
-    done = program("--config", "config/mini.yaml")
+    done = program("--config", "config/smoke.yaml")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: config/mini.yaml: no `plan`")
+    assert done.stderr.startswith("error: config/smoke.yaml: no `plan`")
     assert done.stderr.count("\n") == 1
 
 

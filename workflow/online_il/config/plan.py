@@ -45,7 +45,7 @@ class TaskTokens(Settings):
         None, gt=0, description="A question scored by likelihood, with the examples before it."
     )
     finetuning_tokens: int | None = Field(
-        None, gt=0, description="A row that the base is fine-tuned on."
+        None, gt=0, description="A row that the base is trained on."
     )
 
 

@@ -80,7 +80,9 @@ def parts_of(
                 base = task.base_of(run.name)
                 own = task.named_bases[base].seed
                 of_base = (task.name, base, seed if own is None else own)
-                policies = [one for one in (of_base, (task.name, run.name, seed)) if one in evaluated]
+                policies = [
+                    one for one in (of_base, (task.name, run.name, seed)) if one in evaluated
+                ]
                 places = [str(layout.evaluations(*policy)) for policy in policies]
                 jobs = left([evaluated[policy] for policy in policies])
                 found.append(Part(f"{task.name}/{run.name}, seed {seed}", tuple(places), jobs))
@@ -109,9 +111,7 @@ def buy(
     paid: set[Job] = set()
     spent, waiting = 0.0, [*parts]
     while waiting:
-        prices = [
-            sum(_price(costs[job], plan) for job in part.jobs - paid) for part in waiting
-        ]
+        prices = [sum(_price(costs[job], plan) for job in part.jobs - paid) for part in waiting]
         more = min(prices)
         part = waiting.pop(prices.index(more))
         hours = sum(costs[job].gpu_hours for job in part.jobs - paid)
@@ -180,5 +180,7 @@ def sentences(
     for other in plan.other_gpus:
         there = {job: cost_of(job, study, plan.on(other)) for job in costs}
         many = len(buy(parts, there, plan.on(other), budget)[0])
-        lines.append(f"On {other.gpu} it buys {many} of the {len(parts)} parts, here {len(bought)}.")
+        lines.append(
+            f"On {other.gpu} it buys {many} of the {len(parts)} parts, here {len(bought)}."
+        )
     return lines

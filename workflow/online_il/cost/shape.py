@@ -154,7 +154,9 @@ def of_model(model: object, plan: Plan | None) -> ModelShape:
         raise InputError(remedy + "fetch it: make download CONFIG=<yours>")
     if model.folder is not None:
         raise InputError(remedy + "correct `folder`")
-    raise InputError(remedy + "run `make download-paper` (of another study `make download CONFIG=<its file>`)")
+    raise InputError(
+        remedy + "run `make download-paper` (of another study `make download CONFIG=<its file>`)"
+    )
 
 
 def config_json(model: Model | Package) -> dict[str, Any] | None:
