@@ -151,6 +151,14 @@ def test_hours_without_a_price_are_told():
     assert bought[0].together == 2
 
 
+def test_tokens_without_a_price_are_not_taken_for_free_in_silence():
+    asked = Cost(Work(api_prompt=1e6, api_response=2e6), gpus=0, limit_hours=0, gpu_hours=0)
+    told = sentences(STUDY, PARTS, COSTS | {job("b"): asked}, PLAN, 25, "")
+    assert "  1. run b: $20.00" in told[1]
+    assert told[-1].startswith("Not counted: 3.0 million API tokens of which the config has no")
+    assert not [line for line in sentences(STUDY, PARTS, COSTS, PLAN, 50, "") if "Not" in line]
+
+
 @pytest.mark.slow
 def test_the_program_buys_for_what_is_laid_over_the_config_too():
     config = "config/paper-countdown.yaml"

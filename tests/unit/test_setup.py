@@ -1,4 +1,4 @@
-"""`make setup` and `make download` with stand-ins for Python, pip and uv: calls, and what is said."""
+"""`make setup` and `make download` with stand-ins for Python, pip and uv."""
 
 import os
 import shutil

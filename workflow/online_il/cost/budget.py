@@ -129,7 +129,7 @@ def _price(cost: Cost, plan: Plan) -> float:
 
 
 def targets_of(bought: list[Purchase]) -> list[str]:
-    """Write all that is bought as targets, folders that differ in the run alone as one in braces."""
+    """Write all that is bought as targets; folders that differ in the run alone are one word."""
     wanted = dict.fromkeys(target for purchase in bought for target in purchase.part.targets)
     folders = [Path(target) for target in wanted if "/" in target]
 
@@ -172,6 +172,12 @@ def sentences(
         lines.append(f"To start it: snakemake {' '.join(targets_of(bought))} {options}")
     else:
         lines.append(f"  nothing: the cheapest, {dearer.part.name}, costs ${dearer.more:,.2f}")
+    asked = [costs[job].work for job in {job for one in bought for job in one.part.jobs}]
+    if free := sum(one.api_prompt + one.api_response for one in asked if not one.api_cost):
+        lines.append(
+            f"Not counted: {free / 1e6:,.1f} million API tokens of which the config has no price "
+            "(price_input and price_output of the expert)"
+        )
     had = {purchase.part for purchase in bought}
     for alone in figures_alone(parts, costs, plan, budget):
         if alone.part not in had:
