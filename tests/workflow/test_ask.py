@@ -157,31 +157,28 @@ tasks:
 MADE = ("pretrain", "mix", "sample", "solve", *METHODS)
 
 
-def answered(project: Path, number: str) -> tuple[set[str], str]:
-    """Ask a question at toy scale for real; gives which rules made policies and samples."""
+def answered(project: Path, number: str) -> set[str]:
+    """Ask a question at toy scale for real; gives the rules that made policies and samples."""
     config = told(number).config.replace("mini", "toy")
     config = re.sub(r"\bsteps: \d+", "steps: 2", config)
     (project / "config" / "ask.yaml").write_text(config)
     status, output = snakemake(project, "claims", "--configfile", "config/ask.yaml")
     logs = [path.read_text()[-1000:] for path in project.glob("results/toy/logs/**/*.log")]
     assert status == 0, output[-3000:] + "\n".join(logs)
-    return planned(output) & {*MADE}, output
+    return planned(output) & {*MADE}
 
 
 def test_questions_asked_one_after_the_other_train_what_is_new_alone(project):
     mini = yaml.safe_load((ROOT / "config" / "mini.yaml").read_text())["tasks"][0]["runs"]
     rows = "".join(f"      - {{name: {run['name']}, steps: 2}}\n" for run in mini)
     (project / "config" / "toy.yaml").write_text(TOY + rows)
-    made, _ = answered(project, "1")
-    assert made == {"pretrain", "grpo", "sft", "sample", "solve"}
+    # The mixture of the miniature is an expert of every block, and is measured.
+    assert answered(project, "1") == {"pretrain", "grpo", "sft", "sample", "solve", "mix"}
     expert = project / "results" / "toy" / "runs" / "countdown" / "expert" / "seed11" / "run.json"
     before = expert.stat().st_mtime_ns
     # A new expert, and both ways to learn from it.
-    made, output = answered(project, "5")
-    assert made == {"mix", "sft", "distill", "sample"}
-    assert "sft-long" not in output
-    made, output = answered(project, "10")
-    assert made == {"sft"} and output.count("rule sft:") == 2
+    assert answered(project, "5") == {"mix", "sft", "distill", "sample"}
+    assert answered(project, "10") == {"sft"}
     assert expert.stat().st_mtime_ns == before
     with duckdb.connect(str(project / "results/toy/results.duckdb"), read_only=True) as database:
         runs = {run for (run,) in database.sql("select distinct run from evaluations").fetchall()}
