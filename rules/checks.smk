@@ -4,7 +4,7 @@ import subprocess
 
 from online_il.cost.budget import dollars
 from online_il.cost.jobs import expected_seconds
-from online_il.program.dag import graph_of, pending_jobs, write_start
+from online_il.program.dag import Job, graph_of, pending_jobs, write_start
 from online_il.program.scheduling import look_once_a_timespan
 
 CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan"}
@@ -17,7 +17,7 @@ def check():
     while its old output is there and is marked as ancient, missing files and all.
     """
     graph = graph_of(workflow.dag)
-    if BUDGET is not None and {job.rule for job in graph} != {"plan"}:
+    if BUDGET is not None and set(graph) != {Job("plan")}:
         raise WorkflowError(
             "command line: only `snakemake plan` heeds a budget; nothing was started: write"
             f" `snakemake plan --config budget={BUDGET}`, or leave it out"
