@@ -182,4 +182,5 @@ def test_questions_asked_one_after_the_other_train_what_is_new_alone(project):
     assert expert.stat().st_mtime_ns == before
     with duckdb.connect(str(project / "results/toy/results.duckdb"), read_only=True) as database:
         runs = {run for (run,) in database.sql("select distinct run from evaluations").fetchall()}
-    assert runs == {"base", "expert", "sft-realizable", "sft-unrealizable", *told("10").trains}
+    named = {"base", "expert", "mixture", "sft-realizable", "sft-unrealizable"}
+    assert runs == named | {*told("10").trains}
