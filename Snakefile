@@ -13,7 +13,6 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from online_il.config.claims import load_claims
 from online_il.config.site import load_site
-from online_il.config.reading import ConfigError
 from online_il.errors import InputError
 from online_il.integrity import damaged
 from online_il.layout import Layout
@@ -27,15 +26,17 @@ from online_il.studies import load_study, taken_out
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 OVERRIDES = dict(workflow.config_settings.config)
 # Words for one start: `accept_code=grpo` takes its code for what it was before, `retrain=true` trains
-# finished policies again, `partial=true` makes the page of a study of which not all runs are there.
+# finished policies again, `partial=true` makes the page of a study of which not all runs are there,
+# `budget=50` asks what the plan buys for it.
 ACCEPT = str(OVERRIDES.pop("accept_code", ""))
+BUDGET = OVERRIDES.pop("budget", None)
 try:
     PARTIAL, RETRAIN = (taken_out(OVERRIDES, name) for name in ("partial", "retrain"))
     STUDY = load_study(CONFIG, OVERRIDES)
     CLAIMED = load_claims(ROOT / "config" / "claims.yaml")
     SITE = load_site(ROOT / "slurm" / "config.yaml")
     IMAGE = image(ROOT, workflow.deployment_settings)
-except (ConfigError, InputError) as error:
+except InputError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = Layout(Path("results", STUDY.scale))

@@ -2,8 +2,9 @@
 
 import subprocess
 
+from online_il.cost.budget import dollars
 from online_il.cost.jobs import expected_seconds
-from online_il.program.dag import graph_of, pending_jobs, write_start
+from online_il.program.dag import Job, graph_of, pending_jobs, write_start
 from online_il.program.scheduling import look_once_a_timespan
 
 CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan", "tracker"}
@@ -16,6 +17,11 @@ def check():
     while its old output is there and is marked as ancient, missing files and all.
     """
     graph = graph_of(workflow.dag)
+    if BUDGET is not None and set(graph) != {Job("plan")}:
+        raise WorkflowError(
+            "command line: only `snakemake plan` heeds a budget; nothing was started: write"
+            f" `snakemake plan --config budget={BUDGET}`, or leave it out"
+        )
     names = {job.task for job in pending_jobs(graph)}
     known = {task: name_of_checks(task, graph) for task in TASKS if task in names}
     due = {task: name for task, name in known.items() if not has_passed(task, name)}
@@ -63,6 +69,16 @@ def place_of_jobs(wildcards):
         return f"--slurm {profile} --attempts {workflow.execution_settings.retries + 1}"
     cores = workflow.resource_settings.cores
     return f"--cores {cores}" if cores else ""
+
+
+def budget_option():
+    """Give the plan's option of a budget; refuse one that is no amount of money."""
+    if BUDGET is None:
+        return ""
+    try:
+        return f"--budget {dollars(BUDGET)}"
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def require_plan(wildcards):

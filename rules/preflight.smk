@@ -4,7 +4,7 @@
 
 
 # The report is no output, and there is no benchmark: the report is there when something is wrong,
-# and every call makes it anew.
+# and every call makes it anew. So it is with the plan, which says what it costs each time it is asked.
 rule preflight:
     log:
         LAYOUT.log("preflight"),
@@ -30,13 +30,8 @@ rule preflight:
 rule plan:
     input:
         require_plan,
-        page=sources("workflow/report/*.jinja") + sources("workflow/report/page.css"),
-    output:
-        [LAYOUT.plan(kind) for kind in ("parquet", "md", "html")],
     log:
         LAYOUT.log("plan"),
-    benchmark:
-        LAYOUT.benchmark("plan")
     localrule: True
     conda:
         CONDA
@@ -45,10 +40,10 @@ rule plan:
         code=code("plan"),
         config=os.path.relpath(CONFIG),
         overrides=json.dumps(OVERRIDES),
-        # A change of the file makes the plan anew.
-        study=hash_of(STUDY.model_dump_json(exclude={"tracker"})),
+        budget=budget_option(),
+        files=[str(LAYOUT.plan(kind)) for kind in ("parquet", "md", "html")],
     message:
         "say what the study costs"
     shell:
         "python {params.script:q} --config {params.config:q} --overrides {params.overrides:q}"
-        " --code {params.code} --output {output} 2>&1 | tee {log}"
+        " --code {params.code} {params.budget} --output {params.files:q} 2>&1 | tee {log}"

@@ -57,10 +57,20 @@ def test_the_program_plans_a_subset(tmp_path):
 
 
 def test_a_study_without_plan_is_told_so_in_one_line(tmp_path):
-    done = program("--config", "config/mini.yaml")
+    done = program("--config", "config/smoke.yaml")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: config/mini.yaml: no `plan`")
+    assert done.stderr.startswith("error: config/smoke.yaml: no `plan`")
     assert done.stderr.count("\n") == 1
+
+
+def test_lengths_of_a_task_that_the_study_lacks_are_of_the_one_that_it_extends(tmp_path):
+    raw = yaml.safe_load(PAPER.read_text())
+    del raw["extends"], raw["discrepancy"]
+    raw["tasks"] = raw["tasks"][:1]
+    path = tmp_path / "study.yaml"
+    path.write_text(json.dumps(raw))
+    study = load(path)
+    assert study.plan is not None and set(study.plan.tokens) > {"countdown"}
 
 
 def test_a_plan_that_names_what_is_not_there_is_refused_all_at_once(tmp_path):

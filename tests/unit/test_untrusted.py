@@ -111,7 +111,7 @@ SAFE = {
     *("learning_rate", "expert", "student", "demonstrations", "splits", "responses", "number"),
     *("bin_width", "resamples", "seed", "results", "policies", "kind", "flags", "checked"),
     *("benchmarks", "slurm", "report", "theory", "figure", "from_expert", "shares"),
-    *("on_gpus", "model", "share", "limit", "unit_rows"),
+    *("on_gpus", "model", "share", "limit", "unit_rows", "budget"),
     # Words that are quoted already (`program/flags.py`).
     "options",
 }

@@ -158,3 +158,20 @@ def test_larger_experts_are_read_and_sampled_as_the_models_that_they_are():
         "grpo",
     )
     assert "--num_processes 8" in expert and "--keep=10,20,40,80,120,160,200,240,280,320" in expert
+
+
+def test_the_papers_countdown_on_four_gpus_trains_each_run_once_and_asks_no_endpoint():
+    output = planned("--forceall", study="paper-countdown")
+    found = {
+        (method, *re.search(r"--task=(\S+) --run=(\S+) --seed=(\d+)", line).groups())
+        for method in ("grpo", "sft", "distill")
+        for line in commands(output, method)
+    }
+    imitated = {f"{name}-{kind}" for name in ("sft", "distill") for kind in ("", "un")}
+    runs = {f"{name}realizable": name.partition("-")[0] for name in imitated}
+    runs |= {"expert": "grpo", "larger-rl": "grpo", "sft-self": "sft"}
+    assert found == {(method, "countdown", run, "1") for run, method in runs.items()}
+    assert not commands(output, "ask") and "DEEPINFRA_API_KEY" not in output
+    gpus = [int(count) for count in re.findall(r"online_il\.program\.devices (\d+) ", output)]
+    # Seven trainings, three that give samples, and all of them and two bases evaluated.
+    assert len(gpus) == 7 + 3 + 9 and max(gpus) == 4

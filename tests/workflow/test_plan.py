@@ -88,11 +88,26 @@ def test_the_target_plan_writes_table_and_page(tmp_path):
     }
 
 
+def test_a_budget_is_for_the_plan_alone_and_is_heeded_each_time(tmp_path):
+    project = copy_of_project(tmp_path)
+    study = ("--configfile", "config/paper-countdown.yaml", "--config")
+    for _ in range(2):
+        status, output = snakemake(project, "plan", *study, "budget=150")
+        assert status == 0, output
+        assert "What $150.00 buys" in output and "  1. countdown/" in output
+    status, output = snakemake(project, "figure4", *study, "budget=150")
+    assert status != 0 and "only `snakemake plan` heeds a budget" in output
+    assert "Traceback" not in output and not (project / "results/paper-countdown/theory").exists()
+    status, output = snakemake(project, "plan", *study, "budget=50$")
+    assert status != 0 and "US dollars above 0" in output and "Traceback" not in output
+
+
 def test_the_target_plan_says_what_a_study_lacks_for_it(tmp_path):
-    status, output = snakemake(copy_of_project(tmp_path), "plan")
+    project = copy_of_project(tmp_path)
+    status, output = snakemake(project, "plan", "--configfile", "config/smoke.yaml")
     assert status != 0
     last = output.strip().splitlines()[-1]
-    assert last.startswith("error: ") and "mini.yaml: no `plan`" in last
+    assert last.startswith("error: ") and "smoke.yaml: no `plan`" in last
 
 
 def broken(project: Path) -> Path:

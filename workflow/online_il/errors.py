@@ -1,8 +1,8 @@
 """The errors that end a program with one line: what is wrong, where, what to do."""
 
 DOWNLOAD = (
-    "run `make download-paper` on a machine with a network (`make download-onegpu` for "
-    "config/onegpu.yaml), or set `folder` to a local copy of it"
+    "run `make download-paper` on a machine with a network (for another study `make download "
+    "CONFIG=<its file>`), or set `folder` to a local copy of it"
 )
 """What to do where something of the hub is missing."""
 

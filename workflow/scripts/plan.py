@@ -2,9 +2,11 @@
 
 Takes the jobs from Snakemake's DAG and their sizes from the config; nothing is trained, downloaded
 or asked. Prints the totals, and writes the plan as a table (.parquet), as Markdown (.md) and as a
-page of its own (.html) where asked to.
+page of its own (.html) where asked to. With a budget it says which parts of the study that buys.
 """
 
+import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from online_il.config.study import load
+from online_il.cost.budget import parts_of, sentences
 from online_il.cost.jobs import costs_of, jobs_of_figures
 from online_il.cost.memory import GIB
 from online_il.cost.page import figure_sentences, markdown, page, totals_rows
@@ -32,6 +35,7 @@ class Options(ProgramOptions):
     overrides: Json[dict[str, Any]] = Field({}, description="values over the config's, JSON")
     tasks: list[str] = Field([], alias="task", description="plan for this task; may be repeated")
     seeds: list[int] = Field([], alias="seed", description="plan for this seed; repeatable")
+    budget: float | None = Field(None, gt=0, description="US dollars that are to be spent")
     code: str | None = Field(None, description="hash of the code, for provenance")
     output: list[Path] = Field([], description="files to write")
 
@@ -78,6 +82,12 @@ def run(options: Options) -> None:
     console.print(table)
     for line in figure_sentences(sums, plan):
         console.print(line)
+    if options.budget is not None:
+        parts = parts_of(study, graph, costs, figures)
+        given = [f"{key}={json.dumps(value)}" for key, value in overrides.items() if key != "plan"]
+        start = ["--configfile", str(options.config), *(["--config", *given] if given else [])]
+        for line in sentences(study, parts, costs, plan, options.budget, shlex.join(start)):
+            console.print(line, soft_wrap=True)
     for row in planned:
         if row["longest_hours"] > row["limit_hours"]:
             seed = "all seeds" if row["seed"] is None else f"seed {row['seed']}"

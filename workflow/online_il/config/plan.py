@@ -45,7 +45,7 @@ class TaskTokens(Settings):
         None, gt=0, description="A question scored by likelihood, with the examples before it."
     )
     finetuning_tokens: int | None = Field(
-        None, gt=0, description="A row that the base is fine-tuned on."
+        None, gt=0, description="A row that the base is trained on."
     )
 
 
@@ -113,12 +113,19 @@ class Plan(Gpu):
             yield from self._length_problems(task)
 
     def _name_problems(self, tasks: list[Task]) -> Iterator[Problem]:
-        places: list[tuple[Keys, str]] = [
-            (("tokens", name), name) for name in if_known(self, "tokens") or {}
-        ]
-        listed = readable(if_known(self, "tasks") or [])
-        for keys, name in [*places, *((("tasks", index), name) for index, name in listed)]:
-            yield from _unnamed(keys, name, tasks)
+        """Tell of names that no task has.
+
+        A study has the lengths of all tasks of the one that it extends; they are told only where a
+        task lacks its own, whose name may be misspelt there.
+        """
+        listed = if_known(self, "tokens") or {}
+        complete = {name for _, task in readable(tasks) if (name := if_known(task, "name"))} <= {
+            *listed
+        }
+        for name in [] if complete else listed:
+            yield from _unnamed(("tokens", name), name, tasks)
+        for index, name in readable(if_known(self, "tasks") or []):
+            yield from _unnamed(("tasks", index), name, tasks)
 
     @spared
     def _seed_problems(self, tasks: list[Task]) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from typing import Any
 from online_il.config.plan import Plan
 from online_il.cost import memory, rules, shape
 from online_il.cost.jobs import FIGURES
-from online_il.cost.totals import PlannedRuns, sentence
+from online_il.cost.totals import PlannedRuns, hours_text, sentence
 from online_il.markdown import markdown_table
 from online_il.pages import rendered
 
@@ -52,7 +52,7 @@ def totals_rows(totals: Totals, plan: Plan) -> tuple[list[str], list[list[str]]]
     rows = []
     for group in ("task", "seed", "all"):
         for name, sums in totals[group].items():
-            row = [name, f"{sums['jobs']:,}", f"{sums['gpus']:.0f}", f"{sums['gpu_hours']:,.0f}"]
+            row = [name, f"{sums['jobs']:,}", f"{sums['gpus']:.0f}", hours_text(sums["gpu_hours"])]
             api = sums["api_prompt"] + sums["api_response"]
             row += [f"{count / 1e6:,.0f}" for count in (sums["generated"], sums["trained"], api)]
             row.append(f"{sums['api_cost']:,.2f}")

@@ -123,8 +123,9 @@ def pretrain(base: Policy) -> Work:
     """Estimate the training of a base from scratch."""
     settings = base.task.named_bases[base.name]
     assert isinstance(settings, Scratch)
-    tokens = settings.updates * settings.batch_size * settings.max_length
-    compute = base.training_passes * forward_flops(base.shape, tokens, settings.max_length)
+    length = min(base.lengths.finetuning_tokens or settings.max_length, settings.max_length)
+    tokens = settings.updates * settings.batch_size * length
+    compute = base.training_passes * forward_flops(base.shape, tokens, length)
     return Work(compute=compute, trained=tokens)
 
 

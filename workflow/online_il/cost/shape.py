@@ -152,10 +152,12 @@ def of_model(model: object, plan: Plan | None) -> ModelShape:
         return plan.models[model.short]
     remedy = f"model {model.called}: its shape is not known; add it to plan.models, or "
     if isinstance(model, Package):
-        raise InputError(remedy + "fetch it: workflow/scripts/download.py --config <yours>")
+        raise InputError(remedy + "fetch it: make download CONFIG=<yours>")
     if model.folder is not None:
         raise InputError(remedy + "correct `folder`")
-    raise InputError(remedy + "run `make download-paper`")
+    raise InputError(
+        remedy + "run `make download-paper` (of another study `make download CONFIG=<its file>`)"
+    )
 
 
 def config_json(model: Model | Package) -> dict[str, Any] | None:

@@ -113,9 +113,14 @@ def totals(study: Study, costs: Costs, figures: Figures) -> dict[str, dict[str, 
     }
 
 
+def hours_text(hours: float) -> str:
+    """Write hours: few of them with two digits, for a small study takes less than one."""
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
 def sentence(name: str, sums: dict[str, Any], plan: Plan) -> str:
     """Say in words what a figure costs."""
-    words = f"{name} costs {sums['gpu_hours']:,.0f} {plan.hours}"
+    words = f"{name} costs {hours_text(sums['gpu_hours'])} {plan.hours}"
     if plan.gpu_price is not None:
         words += f" (${sums['gpu_hours'] * plan.gpu_price:,.0f})"
     if sums["api_response"]:
