@@ -25,9 +25,8 @@ from online_il.studies import load_study, taken_out
 
 CONFIG = Path((workflow.configfiles or [ROOT / "config" / "mini.yaml"])[-1])
 OVERRIDES = dict(workflow.config_settings.config)
-# Words for one start: `accept_code=grpo` takes its code for what it was before, `retrain=true` trains
-# finished policies again, `partial=true` makes the page of a study of which not all runs are there,
-# `budget=50` asks what the plan buys for it.
+# Words for one start. accept_code=grpo: its code is taken for what it was; retrain=true: finished policies
+# are trained again; partial=true: the page of a study that is not whole; budget=50: what it buys of one.
 ACCEPT = str(OVERRIDES.pop("accept_code", ""))
 BUDGET = OVERRIDES.pop("budget", None)
 try:
