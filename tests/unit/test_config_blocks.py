@@ -25,7 +25,7 @@ TASK, BASE, SELF = "\ntasks:\n", "\n    base:\n", "- name: sft-self\n"
     [
         ("blocks", "11", "blocks = 11: countdown has 10 seeds, one a block|lower it, or add seeds"),
         ("blocks", '"11"', "countdown has 10 seeds|lower it"),
-        ("blocks", "0", "blocks = 0|greater than 0|How many seeds"),
+        ("blocks", "0", "blocks = 0|greater than 0|How many first seeds"),
         ("blocks", "-3", "blocks = -3|greater than 0"),
         ("blocks", "three", 'blocks = "three"|valid integer'),
         ("blocks", "2.5", "blocks = 2.5|integer"),

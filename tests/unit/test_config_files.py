@@ -101,7 +101,11 @@ def test_set_reaches_every_key(tmp_path: Path, assignments, reads, value) -> Non
 
 def test_set_takes_the_longest_name_that_is_there(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    path.write_text(MINI.replace("name: countdown", "name: count.down"))
+    path.write_text(
+        MINI.replace("name: countdown", "name: count.down").replace(
+            "    countdown: {", "    count.down: {"
+        )
+    )
     one = "blocks=1; "
     assert load(path, {"set": one + "tasks.count.down.seeds=[3]"}).tasks[0].seeds == [3]
     # As errors write a place.

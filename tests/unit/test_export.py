@@ -221,8 +221,7 @@ def test_a_card_names_the_expert_and_no_folder_of_this_machine(folders):
     assert "trained by SFT on the responses of the expert `expert`" in text
     assert "- Base: `base`, seed 1: trained from scratch on generated data." in text
     assert "- Expert: `expert`, seed 1: GRPO." in text and "e" * 64 in text
-    assert "Not evaluated when this card was written" in text
-    assert "`eval/countdown/sft/seed1/step3`" in text
+    assert "Not evaluated when this card was written. Once the study is" in text
     assert "secret" not in text and '"steps": 3' in text
 
 

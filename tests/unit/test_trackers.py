@@ -153,9 +153,8 @@ def test_a_study_without_the_key_is_written_as_before_and_every_value_is_known()
 def test_no_job_is_given_the_tracker():
     rules = [*(ROOT / "rules").glob("*.smk"), ROOT / "Snakefile"]
     knowing = {path.name for path in rules if "racker" in path.read_text(encoding="utf-8")}
-    # The checks before the first job, the program beside the jobs, the plan that leaves it out.
-    assert knowing == {"checks.smk", "handlers.smk", "preflight.smk"}
-    assert 'exclude={"tracker"}' in (ROOT / "rules" / "preflight.smk").read_text(encoding="utf-8")
+    # The checks before the first job, and the program beside the jobs.
+    assert knowing == {"checks.smk", "handlers.smk"}
 
 
 def test_no_environment_takes_a_tracker_along():

@@ -50,7 +50,7 @@ ARROWS = {
         "program",
     },
     "experts": {
-        *("config", "ends", "generation", "models", "statistics", "tasks"),
+        *("chat", "config", "discrepancy", "ends", "generation", "models", "statistics", "tasks"),
         *GROUND,
     },
     "perplexity": {"generation", *GROUND},
@@ -63,7 +63,8 @@ ARROWS = {
         *GROUND,
     },
     # what is judged
-    "store": {"benchmarks", "statistics", *GROUND, "program"},
+    "glossary": {"records"},
+    "store": {"benchmarks", "glossary", "statistics", *GROUND, "program"},
     "theory": {*GROUND, "program"},
     "discrepancy": {"generation", "markdown", "statistics", "tasks", *GROUND},
     "claims": {
@@ -77,6 +78,18 @@ ARROWS = {
         *("benchmarks", "charts", "claims", "config", "discrepancy", "store"),
         *("pages", "pairs", "tasks", *GROUND, "program"),
     },
+    "live": {
+        *("benchmarks", "charts", "pages", "report", "store"),
+        *GROUND,
+        "program",
+    },
+    # what is taken elsewhere
+    "harness_files": {"benchmarks", *GROUND},
+    "export": {
+        *("benchmarks", "chat", "config", "ends", "markdown", "models", "statistics"),
+        *GROUND,
+    },
+    "reuse": {"models", *GROUND},
     # what a study costs, and whether it can run
     "cost": {
         *("benchmarks", "config", "markdown", "packaged", "pages", "tasks"),
@@ -84,8 +97,8 @@ ARROWS = {
         "program",
     },
     "preflight": {
-        *("chat", "config", "cost", "ends", "generation", "hub", "models", "packaged", "tasks"),
-        *("training", "vocabulary"),
+        *("chat", "config", "cost", "ends", "experts", "generation", "hub", "models", "packaged"),
+        *("tasks", "training", "vocabulary"),
         *GROUND,
         "program",
     },

@@ -160,7 +160,8 @@ def test_a_command_that_a_ctrl_c_ended_is_not_called_failed(tmp_path):
     words = [SCRIPT, "--results", tmp_path, "--", sys.executable, "-c", command]
     log = tmp_path / "logs" / "snakemake.log"
     with subprocess.Popen(
-        [sys.executable, *words],
+        # What is started in the background of a shell ignores the signal of a Ctrl-C.
+        ["env", "--default-signal=INT", sys.executable, *words],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as parquet
 
-from online_il import __version__
+import online_il
 from online_il.benchmarks import FORGETTING, LANGUAGE
 from online_il.errors import InputError
 from online_il.files import made_aside
@@ -129,7 +129,7 @@ def _results(name: str, when: datetime, records: Mapping[str, EvaluationRecord])
         "model_name_sanitized": name,
         "model_sha": first.weights_hash,
         "online_il": {
-            "version": __version__,
+            "version": online_il.__version__,
             "evaluations": {task: one.model_dump() for task, one in records.items()},
         },
     }

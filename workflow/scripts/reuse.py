@@ -16,7 +16,7 @@ from online_il.config.study import load
 from online_il.errors import InputError
 from online_il.program.cli import POSITIONAL, ProgramOptions, main
 from online_il.program.dag import graph_of_study
-from online_il.program.reuse import give_back, records_of, take
+from online_il.reuse import give_back, records_of, take
 
 
 class Options(ProgramOptions):

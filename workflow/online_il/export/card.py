@@ -143,8 +143,7 @@ def _accuracies(policy: Published) -> list[str]:
     if not policy.evaluations:
         return [
             *lines,
-            "Not evaluated when this card was written. Once the study is, the results hold it in "
-            f"`eval/{policy.policy}/step{policy.checkpoint.step}`, and it can be exported again.",
+            "Not evaluated when this card was written. Once the study is, export it again.",
             "",
         ]
     columns = ("benchmark", "accuracy [95 % interval]", "prompts", "responses each", "drawn")
