@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "common"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
 
 from harness import end
+from living import living
 from training_runs import WORDS, tiny
 
 from online_il.models import save_policy, word_tokenizer
@@ -137,16 +138,6 @@ def kill(way: str, process: subprocess.Popen[bytes], folder: Path, draw: random.
         process.poll()
         time.sleep(0.02)
     process.wait(timeout=PATIENCE)
-
-
-def living(folder: Path) -> list[int]:
-    """List the processes of a training, the launcher's too, which begin sessions of their own."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if str(folder).encode() in (place / "cmdline").read_bytes().split(b"\0"):
-                found.append(int(place.name))
-    return sorted(found)
 
 
 def artifacts(folder: Path) -> dict[str, object]:

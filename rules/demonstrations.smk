@@ -54,6 +54,11 @@ def model_of_tokens(wildcards):
     return [] if miniature else LAYOUT.model(wildcards.task, "base")
 
 
+def model_option(wildcards, input):
+    """Give the option of the model in whose tokens responses are counted; none for the miniature."""
+    return f" --model {input.model}" if input.model else ""
+
+
 def place_of_responses(wildcards):
     """Give the file of responses that an expert is."""
     return EXPERTS[wildcards.task, wildcards.run].path

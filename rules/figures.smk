@@ -48,7 +48,7 @@ for drawn, (tables, chapter, settings) in FIGURES.items():
 
 
 # Asked for all the same, a figure that a study has not says why.
-for lacking, why in lacked([*FIGURES, *("table1" for _ in discrepancy_outputs())]).items():
+for lacking, why in lacked(FIGURES).items():
 
     rule:
         name:

@@ -61,7 +61,7 @@ rule solve:
         CONDA
     params:
         **program("solve", **OF_POLICY, count=demonstrations_count),
-        model=lambda wildcards, input: f" --model {input.model}" if input.model else "",
+        model=model_option,
     message:
         "solve the training prompts of {wildcards.task} exactly, seed {wildcards.seed}"
     shell:
@@ -92,7 +92,7 @@ rule take:
             place=place_of_responses,
             content=content_of_responses,
         ),
-        model=lambda wildcards, input: f" --model {input.model}" if input.model else "",
+        model=model_option,
     message:
         "take the demonstrations of {wildcards.run} for {wildcards.task}, seed {wildcards.seed}"
     shell:

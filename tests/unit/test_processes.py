@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 import warm
+from living import living
 from safetensors.torch import load_file
 from training_runs import SCRIPTS, WORDS, program, tiny
 
@@ -208,11 +209,9 @@ def test_the_training_table_counts_all_processes(trained):
 
 def kill_all(folder: Path) -> None:
     """Kill the launcher and the processes of a training that writes to a folder."""
-    # The launcher gives its processes sessions of their own.
-    for place in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if str(folder).encode() in (place / "cmdline").read_bytes().split(b"\0"):
-                os.kill(int(place.name), signal.SIGKILL)
+    for process in living(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def test_two_processes_go_on_after_a_kill_to_what_they_would_have_trained(tmp_path):

@@ -276,15 +276,6 @@ class Layout:
         """List the figures, as pages."""
         return self._existing(self.figure("*", "html"))
 
-    def shown(self) -> list[Path]:
-        """List what the end of a start shows: verdicts, table of accuracies, figures, report."""
-        return [self.claims(), self.summary, *self.existing_figures(), self.report]
-
-    def is_shown(self, path: Path) -> bool:
-        """Tell whether the end of a start shows a file, which may not be there so far."""
-        figure = self.figure(path.stem, "html")
-        return path in (self.claims(), self.summary, self.report, figure)
-
     def existing_progress(self) -> Iterator[tuple[str, Path]]:
         """Yield the name of each job that told its progress, `<rule> <job>`, and its file."""
         folder = self.progress("*").parent

@@ -111,8 +111,8 @@ def run(options: Options) -> None:
             seed=options.seed,
             hardware=options.hardware,
             precision=options.precision,
-        )
-        | {"lr_scheduler_type": settings.learning_rate_schedule},
+            schedule=settings.learning_rate_schedule,
+        ),
         checkpoints=steps_to_publish(options),
         saving=saving,
         progress=options.progress,

@@ -52,8 +52,8 @@ def run(options: Options) -> None:
             seed=options.seed,
             hardware=options.hardware,
             precision=options.precision,
-        )
-        | {"lr_scheduler_type": settings.learning_rate_schedule},
+            schedule=settings.learning_rate_schedule,
+        ),
         micro_batch_size=settings.micro_batch_size,
         checkpoints=steps_to_publish(options),
         saving=saving,

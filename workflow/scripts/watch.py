@@ -27,7 +27,7 @@ from rich.text import Text
 from online_il.claims.board import show
 from online_il.layout import Layout
 from online_il.program.accepted import MADE_AGAIN
-from online_il.program.progress import in_words, running
+from online_il.program.progress import in_words, running, seconds_of
 
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where there is no terminal."""
@@ -101,10 +101,8 @@ class Watcher:
         """
         durations = defaultdict(list)
         for rule, path in self.layout.existing_benchmarks():
-            try:
-                durations[rule].append(float(path.read_text().splitlines()[1].split("\t")[0]))
-            except (OSError, IndexError, ValueError):
-                continue  # Not yet written.
+            if (took := seconds_of(path)) is not None:
+                durations[rule].append(took)
         known = {rule: max(values) for rule, values in durations.items()}
         for name, numbers in self.running():
             rule = name.split()[0]

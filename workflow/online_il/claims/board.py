@@ -11,7 +11,7 @@ from rich.text import Text
 from online_il.claims.records import ClaimVerdict, ClaimVerdicts, read_claims
 from online_il.layout import Layout
 from online_il.markdown import markdown_table
-from online_il.program.progress import asked_for, summary_of
+from online_il.program.progress import asked_for, shown, summary_of
 from online_il.statistics.looks import plan_of
 
 LOOKS = {
@@ -47,7 +47,7 @@ def show(results: Path, cores: int) -> None:
     What the last start was not asked for may be older than its results: it is named, not shown.
     """
     layout = Layout(results)
-    path, asked = layout.claims(), asked_for(Layout(results))
+    path, asked = layout.claims(), asked_for(layout)
     if path in asked:
         claims = read_claims(path)
         Console().print(board_table(claims))
@@ -57,7 +57,7 @@ def show(results: Path, cores: int) -> None:
         print(text)
     if layout.report in asked:
         print(f"report: {layout.report}")
-    others = [one.name for one in layout.shown() if one.is_file() and one not in asked]
+    others = [one.name for one in shown(layout) if one not in asked]
     if others:
         print(
             f"not asked for, so perhaps older than the results in {results}: {', '.join(others)}; "

@@ -45,7 +45,7 @@ class Published(NamedTuple):
     record: RunRecord
     checkpoint: Checkpoint
     evaluations: list[Evaluated]
-    """None where it is not evaluated yet."""
+    """Empty where it is not evaluated yet."""
     prompts: pd.DataFrame
     """The task's table (`Prompts`)."""
     lineage: list[RunRecord]

@@ -17,12 +17,15 @@ import networkx as nx
 from online_il.errors import InputError
 from online_il.files import write_text
 from online_il.layout import Layout
+from online_il.methods import METHODS
 
 SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 REPORT = "report_page"
 """The rule that writes the report."""
 BENCHMARKS = {f"aggregate_figure{number}": "aggregate" for number in (2, 5, 6, 7)}
 """Rules whose benchmark files lie under another name than their own."""
+TRAINING = {"pretrain", "finetune", *METHODS}
+"""The rules whose jobs train a policy."""
 
 
 class Job(NamedTuple):

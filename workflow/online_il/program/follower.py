@@ -6,11 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from online_il.layout import Layout
-from online_il.methods import METHODS
+from online_il.program.dag import TRAINING
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "follow.py"
-TRAIN = {*METHODS, "pretrain", "finetune"}
-"""The rules whose jobs tell rows."""
 FINISHED = "finished"
 STOPS = 120
 """The longest that it may take to tell a tracker the last rows, seconds."""
@@ -25,7 +23,7 @@ class Follower:
 
     def start(self) -> None:
         """Start it where something is to be trained, or a tracker wants what was."""
-        trains = TRAIN & set(json.loads(self.layout.pending.read_text()))
+        trains = TRAINING & set(json.loads(self.layout.pending.read_text()))
         if not trains and self.tracker == "none":
             return
         log = self.layout.log("follow")

@@ -74,9 +74,29 @@ def in_words(numbers: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
+def seconds_of(benchmark: Path) -> float | None:
+    """Read from its benchmark file how long a job took; None where that is not written yet."""
+    try:
+        return float(benchmark.read_text().splitlines()[1].split("\t")[0])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def shown(layout: Layout) -> list[Path]:
+    """List what is there of the verdicts, table, figures and report that a start's end shows."""
+    listed = (layout.claims(), layout.summary, *layout.existing_figures(), layout.report)
+    return [path for path in listed if path.is_file()]
+
+
+def is_shown(layout: Layout, path: Path) -> bool:
+    """Tell whether the end of a start shows a file, which may not be there so far."""
+    figure = layout.figure(path.stem, "html")
+    return path in (layout.claims(), layout.summary, layout.report, figure)
+
+
 def asked_for(layout: Layout) -> list[Path]:
     """List what is there of the files that the end of a start shows, and that it was asked for."""
-    there = [path for path in layout.shown() if path.is_file()]
+    there = shown(layout)
     if not layout.asked.is_file():
         return there
     names = json.loads(layout.asked.read_text())

@@ -8,18 +8,15 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from online_il.methods import METHODS
 from online_il.program.accepted import Ledger
-from online_il.program.dag import Job, job_of
+from online_il.program.dag import TRAINING, Job, job_of
+from online_il.program.progress import seconds_of
 from online_il.program.reasons import changes
 
-TRAINING = {"pretrain", "finetune", *METHODS}
-"""Rules that train a policy."""
 REMEDY = (
     "say yes with `--config retrain=true` (make: RETRAIN=true), or take back what changed; "
     "`snakemake -n` says what else is made again"
@@ -70,20 +67,13 @@ def _time(found: Iterable[Any], expected: Expected) -> str:
     """Say how long some jobs take, by what they took, or else by the study's plan."""
     seconds, unknown = 0.0, 0
     for job in found:
-        took = _seconds(job.benchmark) or expected([job_of(job)]).get(job.rule.name)
+        took = seconds_of(Path(job.benchmark or "")) or expected([job_of(job)]).get(job.rule.name)
         seconds, unknown = seconds + (took or 0.0), unknown + (took is None)
     if not seconds:
         return "for how long is not known"
     more = f" and {unknown} more of unknown length" if unknown else ""
     hours = seconds / 3600
     return f"about {hours:.1f} hours of jobs{more}" if hours >= 0.1 else f"some minutes{more}"
-
-
-def _seconds(benchmark: str | None) -> float | None:
-    """Read how long a job took from its benchmark file, where there is one."""
-    with suppress(OSError, ValueError, IndexError):
-        return float(Path(benchmark or "").read_text().splitlines()[1].split("\t")[0])
-    return None
 
 
 def require_word(words: str) -> None:

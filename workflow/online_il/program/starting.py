@@ -10,6 +10,7 @@ from online_il.files import write_text
 from online_il.layout import Layout
 from online_il.program.accepted import Ledger
 from online_il.program.lock import was_locked
+from online_il.program.progress import is_shown
 from online_il.program.reasons import explain
 from online_il.program.retraining import REMEDY, Expected, in_words, require_word, retrained
 
@@ -66,7 +67,6 @@ def attend_every_start(
 def _write_asked(dag: Any, layout: Layout) -> None:
     """Write down which files this start was asked for, of those that a finished one shows."""
     made = {Path(output) for job in dag.jobs for output in job.output}
-    shown = sorted(path for path in made if layout.is_shown(path))
-    names = [str(path.relative_to(layout.results)) for path in shown]
+    names = sorted(str(path.relative_to(layout.results)) for path in made if is_shown(layout, path))
     if names or layout.asked.is_file():
         write_text(json.dumps(names, indent=2) + "\n", layout.asked)

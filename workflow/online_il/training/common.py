@@ -17,6 +17,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
 
 from online_il import layout
+from online_il.config.schedule import Schedule
 from online_il.errors import InputError
 from online_il.models import save_policy, weights_hash
 from online_il.program.progress import report
@@ -40,20 +41,21 @@ def arguments(
     seed: int,
     hardware: str = "cpu",
     precision: str | None = None,
+    schedule: Schedule = "constant",
 ) -> dict[str, Any]:
     """Set what TRL or transformers would choose for us, for every trainer.
 
-    AdamW with PyTorch's betas and no weight decay, a constant learning rate, no checkpoint of the
-    trainer's own, nothing reported to a service. On a CPU single precision, or where `precision` is
-    mixed bfloat16 with single-precision weights; on GPUs always that, and activations that are
-    computed again instead of kept.
+    AdamW with PyTorch's betas and no weight decay, a learning rate that follows `schedule`, no
+    checkpoint of the trainer's own, nothing reported to a service. On a CPU single precision, or
+    where `precision` is mixed bfloat16 with single-precision weights; on GPUs always that, and
+    activations that are computed again instead of kept.
     """
     gpu = hardware == "gpu"
     return {
         "output_dir": str(output),
         "max_steps": updates,
         "learning_rate": learning_rate,
-        "lr_scheduler_type": "constant",
+        "lr_scheduler_type": schedule,
         "warmup_steps": 0,
         "optim": "adamw_torch",
         "adam_beta1": 0.9,
