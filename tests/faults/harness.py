@@ -32,6 +32,7 @@ DRAWN = (
     *(f"figure{number}.{kind}" for number in (1, 2) for kind in ("svg", "html")),
     "summary.txt",
     "report.html",
+    "live.html",
 )
 LONGEST = 9.0
 """Seconds from the first job of a start to the kill, at most."""

@@ -116,6 +116,18 @@ def test_it_draws_at_once_and_again_at_the_end(word, tmp_path, monkeypatch):
     assert AGAIN not in text and ("Not finished" in text) == (word == "")
 
 
+def test_a_target_of_its_own_is_finished_though_the_study_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+    results = under_way(tmp_path / "mini")
+    pending(results, "sft")
+    follower = Follower(results, "none")
+    follower.start()
+    follower.stop(FINISHED)  # There is no report.
+    text = Layout(results).live.read_text()
+    assert "As far as it was asked for" in text and "What was asked for is finished." in text
+    assert AGAIN not in text and "Not finished" not in text and "<svg" in text
+
+
 def test_it_ends_when_snakemake_is_killed(tmp_path):
     results = under_way(tmp_path / "mini")
     command = [sys.executable, ROOT / "workflow/scripts/follow.py", "--results", results]

@@ -59,7 +59,7 @@ def look(options: Options, started: float, refresh: float | None, *, ended: bool
         if ended and Layout(options.results).report.is_file():
             text = onwards(options.results)
         else:
-            text = page(options.results, found, started, refresh)
+            text = page(options.results, found, started, refresh, ended=ended)
     except (InputError, FileNotFoundError, arrow.ArrowException) as error:
         # A job replaces its files as it starts again: the next look finds them whole.
         logging.info("%s", " ".join(str(error).split()))

@@ -37,17 +37,26 @@ class Drawn(NamedTuple):
     svg: Markup
 
 
-def page(results: Path, courses: Sequence[Course], since: float, refresh: float | None) -> str:
+def page(
+    results: Path,
+    courses: Sequence[Course],
+    since: float,
+    refresh: float | None,
+    *,
+    ended: bool = False,
+) -> str:
     """Render the page of a study as it is now.
 
-    It loads itself again after `refresh` seconds; None where nothing goes on any more. It lists
-    the jobs that have told their progress `since` this start began, seconds since 1970.
+    It loads itself again after `refresh` seconds; None where nothing goes on any more, whether all
+    that was asked for `ended` or something failed. It lists the jobs that have told their progress
+    `since` this start began, seconds since 1970.
     """
     return rendered(
         "live.html.jinja",
         results=results.as_posix(),
         onwards=None,
         refresh=refresh,
+        ended=ended,
         now=time.strftime("%H:%M:%S"),
         jobs=[(name, in_words(numbers)) for name, numbers in running(results, since)],
         accuracies=list(_accuracies(results)),
