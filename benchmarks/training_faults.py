@@ -7,7 +7,9 @@ on gloo, as on GPUs: tests/unit/fsdp_on_cpu.py), saved after each update. Killed
 once, as when the machine dies; the launcher alone, as srun's child is; one of the processes that
 train; or either is asked to stop first. The same command goes on until the training is finished;
 its rows (times apart) and published weights have then to be those of one that nobody killed. Ends
-with status 1 and the names of what differs. benchmarks/faults.py kills whole studies.
+with status 1 and the names of what differs. A training is a process that has imported the libraries
+already (tests/common/warm.py), so that kills hit training and saving, not imports.
+benchmarks/faults.py kills whole studies.
 """
 
 import argparse
@@ -30,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
 from harness import end
 from living import living
 from training_runs import WORDS, tiny
+from warm import python
 
 from online_il.models import save_policy, word_tokenizer
 
@@ -95,7 +98,7 @@ def to_its_end(
     """Train, kill `kills` times at most within `longest` seconds of a start, and go on."""
     method, cut = kind
     settings = {"engine": "transformers", "entropy_coefficient": 0.0, "minutes": 0, "fsdp": cut}
-    command = [sys.executable, *(LAUNCH if cut else []), str(PROGRAM), method]
+    command = [python(), *(LAUNCH if cut else []), str(PROGRAM), method]
     command += [str(folder), str(base), str(STEPS), json.dumps(settings)]
     folder.mkdir()
     log, killed = folder / "log.txt", 0
