@@ -47,8 +47,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     results = folder / "results"
     fake_study(results)
-    build(results, results / "measurements.duckdb")
-    with duckdb.connect(str(results / "measurements.duckdb")) as connection:
+    build(results, results / "aggregate" / "measurements.duckdb")
+    with duckdb.connect(str(results / "aggregate" / "measurements.duckdb")) as connection:
         connection.execute("UPDATE samples SET text = ? WHERE run = 'expert'", [HOSTILE])
         connection.execute('UPDATE training SET reward = 0.5, entropy = 1.0 / "update"')
     verdicts = ("supported", "contradicted", "undecided")

@@ -128,7 +128,7 @@ def test_a_task_of_the_smoke_study_runs_to_its_figures(cluster, tmp_path):
     for name in (
         "figures/figure1.svg",
         "summary.txt",
-        "measurements.duckdb",
+        "aggregate/measurements.duckdb",
         "results.duckdb",
         "claims.json",
         "preflight/deepscaler.txt",

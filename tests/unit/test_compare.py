@@ -19,7 +19,7 @@ BETTER = RUNS | {"sft-realizable": ("sft", "expert", [(8, 8, 512), (24, 24, 1536
 
 def made(folder: Path, **shape) -> Path:
     fake_study(folder, n_prompts=200, samplings=("policy",), **shape)
-    build(folder, folder / "measurements.duckdb")
+    build(folder, folder / "aggregate" / "measurements.duckdb")
     return folder
 
 
@@ -43,7 +43,7 @@ def test_differences_are_those_of_the_databases(studies):
     name = "countdown, id: sft-realizable"
     means = [
         query(
-            folder / "measurements.duckdb",
+            folder / "aggregate" / "measurements.duckdb",
             "SELECT avg(accuracy) FROM evaluations WHERE run = 'sft-realizable' AND step = 24 "
             "AND benchmark = 'id'",
         ).iloc[0, 0]
@@ -73,8 +73,8 @@ def test_other_prompts_are_not_paired(studies, tmp_path):
     other = Path(shutil.copytree(studies[0], tmp_path / "other"))
     for path in other.glob("eval/*/*/seed*/step*/*.json"):
         edit(path, prompts_hash="another", versions={"online_il": "1"})
-    (other / "measurements.duckdb").unlink()
-    build(other, other / "measurements.duckdb")
+    (other / "aggregate" / "measurements.duckdb").unlink()
+    build(other, other / "aggregate" / "measurements.duckdb")
     found = sections(studies[0], other)
     assert {row[5] for row in found[ACCURACY]} == {"other"}
     assert found["Versions and sampling that differ"] == [["versions", "online_il", '"0"', '"1"']]
@@ -84,8 +84,8 @@ def test_settings_that_differ_are_named_with_both_values(studies, tmp_path):
     other = Path(shutil.copytree(studies[0], tmp_path / "other"))
     for path in other.glob("runs/*/expert/seed*/run.json"):
         edit(path, settings={"steps": 2, "new": {"key": "x"}})
-    (other / "measurements.duckdb").unlink()
-    build(other, other / "measurements.duckdb")
+    (other / "aggregate" / "measurements.duckdb").unlink()
+    build(other, other / "aggregate" / "measurements.duckdb")
     assert sections(studies[0], other)["Settings that differ"] == [
         ["countdown", "expert", "new", "null", '{"key": "x"}'],
         ["countdown", "expert", "steps", "1", "2"],
@@ -101,7 +101,7 @@ def test_runs_of_different_names_are_set_beside_each_other(studies):
     rows = {row[0]: row for row in found[ACCURACY]}
     ends = [
         query(
-            studies[side] / "measurements.duckdb",
+            studies[side] / "aggregate" / "measurements.duckdb",
             f"SELECT avg(accuracy) FROM evaluations WHERE run = '{pairs[0][side]}' "
             f"AND step = {step} AND benchmark = 'ood'",
         ).iloc[0, 0]
@@ -118,8 +118,8 @@ def test_settings_of_a_pair_are_compared(studies, tmp_path):
     other = Path(shutil.copytree(studies[1], tmp_path / "other"))
     for path in other.glob("runs/*/mine/seed*/run.json"):
         edit(path, settings={"steps": 7})
-    (other / "measurements.duckdb").unlink()
-    build(other, other / "measurements.duckdb")
+    (other / "aggregate" / "measurements.duckdb").unlink()
+    build(other, other / "aggregate" / "measurements.duckdb")
     sides = study(studies[0]), study(other)
     (settings,) = [
         part for part in compare(*sides, [("sft-realizable", "mine")]) if "Settings" in part.title

@@ -60,7 +60,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "results"
     fake_study(folder)
     read_text(folder)
-    build(folder, folder / "measurements.duckdb")
+    build(folder, folder / "aggregate" / "measurements.duckdb")
     return folder
 
 
@@ -75,7 +75,7 @@ def passages(results: Path, run: str, step: int) -> pd.DataFrame:
 
 
 def test_the_database_has_every_passage_and_the_means(whole):
-    database = whole / "measurements.duckdb"
+    database = whole / "aggregate" / "measurements.duckdb"
     n_policies = 5 * 3
     assert len(query(database, "passages")) == n_policies * PASSAGES
     curves = query(database, "FROM curves WHERE benchmark = 'prose'").set_index(["run", "step"])
@@ -93,7 +93,7 @@ def test_the_database_has_every_passage_and_the_means(whole):
 
 def test_it_is_on_no_axis_of_accuracy(whole, tmp_path):
     """All that is about accuracies is as it is without the text."""
-    database = whole / "measurements.duckdb"
+    database = whole / "aggregate" / "measurements.duckdb"
     fake_study(tmp_path / "without")
     build(tmp_path / "without", tmp_path / "without.duckdb")
     for table in ("prompt_accuracy", "samples", "intervals"):
@@ -108,7 +108,7 @@ def test_it_is_on_no_axis_of_accuracy(whole, tmp_path):
 
 
 def test_the_tables_are_the_means_and_what_was_lost(whole):
-    (reading,) = readings(whole / "measurements.duckdb")
+    (reading,) = readings(whole / "aggregate" / "measurements.duckdb")
     assert (reading.task, reading.n_passages) == ("countdown", PASSAGES)
     assert [row[0] for row in reading.rows] == ["base", "expert", "sft-realizable"]
     rows = {row[0]: row for row in reading.rows}
@@ -126,8 +126,8 @@ def test_the_tables_are_the_means_and_what_was_lost(whole):
 
 
 def test_summary_and_report_show_it(whole):
-    (reading,) = readings(whole / "measurements.duckdb")
-    text = summary(whole / "measurements.duckdb")
+    (reading,) = readings(whole / "aggregate" / "measurements.duckdb")
+    text = summary(whole / "aggregate" / "measurements.duckdb")
     assert "countdown: English prose, 5 passages" in text
     for row in reading.rows:
         assert any(line.split() == [cell for cell in row if cell] for line in text.splitlines())

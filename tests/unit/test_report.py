@@ -98,8 +98,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with claims, a hostile response and a benchmark file, without any figure."""
     folder = tmp_path_factory.mktemp("report") / "results"
     fake_study(folder)
-    build(folder, folder / "measurements.duckdb")
-    with duckdb.connect(str(folder / "measurements.duckdb")) as connection:
+    build(folder, folder / "aggregate" / "measurements.duckdb")
+    with duckdb.connect(str(folder / "aggregate" / "measurements.duckdb")) as connection:
         connection.execute("UPDATE samples SET text = ? WHERE run = 'expert'", [HOSTILE])
     write_claims(
         folder,
@@ -254,7 +254,7 @@ def test_a_study_without_comparison_and_theory_says_so(tmp_path: Path) -> None:
 
 
 def test_a_study_of_figure2_alone_has_its_page(results: Path, tmp_path: Path) -> None:
-    build(results, tmp_path / "figure2.duckdb")
+    build(results, tmp_path / "aggregate" / "figure2.duckdb")
     html = page_of(tmp_path)
     assert 'id="chart-figure2-0"' in html
     assert "figure3.vl.json is not there" in html
@@ -292,13 +292,15 @@ def test_damaged_claims_are_one_line(tmp_path: Path) -> None:
 
 
 def test_costs_by_hand(results: Path) -> None:
-    rows = {row.run: row for row in spent(results / "measurements.duckdb", results)}
+    rows = {row.run: row for row in spent(results / "aggregate" / "measurements.duckdb", results)}
     # Every training table ends with 3 device-seconds and 1,280 tokens.
     assert rows["expert"].hours == pytest.approx(3 / 3600)
     assert rows["sft-realizable"].with_expert == pytest.approx(6 / 3600)
     assert rows["expert"].generated == rows["expert"].trained == 1280
     assert rows["sft-realizable"].generated is None  # Its demonstrations are not there.
-    with duckdb.connect(str(results / "measurements.duckdb"), read_only=True) as connection:
+    with duckdb.connect(
+        str(results / "aggregate" / "measurements.duckdb"), read_only=True
+    ) as connection:
         mean = "SELECT avg(accuracy) FROM evaluations WHERE benchmark='id' AND sampling='policy'"
         (last,) = connection.execute(f"{mean} AND run='expert' AND step=6").fetchone()
         (base,) = connection.execute(f"{mean} AND run='base'").fetchone()
@@ -318,8 +320,9 @@ def test_costs_by_hand(results: Path) -> None:
     ],
 )
 def test_what_a_run_is_made_of_costs_once(results: Path, tmp_path: Path, change: str) -> None:
-    database = tmp_path / "measurements.duckdb"
-    shutil.copy(results / "measurements.duckdb", database)
+    database = tmp_path / "aggregate" / "measurements.duckdb"
+    database.parent.mkdir(exist_ok=True)
+    shutil.copy(results / "aggregate" / "measurements.duckdb", database)
     mixture = '{"parts": {"expert": 0.5, "solver": 0.5}, "fallback": "expert"}'
     with duckdb.connect(str(database)) as connection:
         connection.execute(f"UPDATE runs {change} WHERE run = 'sft-realizable'")
@@ -358,7 +361,8 @@ def test_the_picture_leaves_out_what_longer_paths_imply() -> None:
 def test_the_training_of_many_runs_is_drawn(results: Path, tmp_path: Path) -> None:
     """Runs by the thousand: more rows than Altair takes by itself."""
     database = tmp_path / "many.duckdb"
-    shutil.copy(results / "measurements.duckdb", database)
+    database.parent.mkdir(exist_ok=True)
+    shutil.copy(results / "aggregate" / "measurements.duckdb", database)
     with duckdb.connect(str(database)) as connection:
         connection.execute(
             "CREATE TABLE many AS SELECT t.* REPLACE (t.run || '-' || i AS run, 0.5 AS reward) "

@@ -54,7 +54,7 @@ def study(folder: Path, asked: str, **other) -> tuple[Path, Path]:
         for number in range(12)
     ]
     write_table(pd.DataFrame(rows), Prompts, Layout(folder).prompts("countdown"), {})
-    database = folder / "measurements.duckdb"
+    database = folder / "aggregate" / "measurements.duckdb"
     build(folder, database)
     with duckdb.connect(str(database)) as connection:
         for run, text in ANSWERS.items():

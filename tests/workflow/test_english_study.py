@@ -173,7 +173,9 @@ def test_prompts_ask_in_english_and_checks_are_counted(study, students):
         "train": 16,
         "validation": 4,
     }
-    with duckdb.connect(str(study / "measurements.duckdb"), read_only=True) as database:
+    with duckdb.connect(
+        str(study / "aggregate" / "measurements.duckdb"), read_only=True
+    ) as database:
         told = database.sql(
             "select run, count(*), count(attempts) from evaluations"
             " where benchmark in ('id', 'ood') group by all"
@@ -184,7 +186,9 @@ def test_prompts_ask_in_english_and_checks_are_counted(study, students):
 
 
 def test_what_the_model_knew_and_how_it_reads_is_measured_beside_its_task(study, students):
-    with duckdb.connect(str(study / "measurements.duckdb"), read_only=True) as database:
+    with duckdb.connect(
+        str(study / "aggregate" / "measurements.duckdb"), read_only=True
+    ) as database:
         told = database.sql(
             "select run, benchmark, n_prompts, accuracy, perplexity from evaluations"
             " where benchmark in ('knowledge', 'prose')"

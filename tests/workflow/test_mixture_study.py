@@ -116,7 +116,7 @@ def test_a_narrower_student_is_trained_from_its_own_base(study):
         assert trained["initial_weights_hash"] == begun["weights_hash"]
         weights = study / "runs" / SEED.format(run) / "checkpoints" / "step2"
         assert json.loads((weights / "config.json").read_text())["hidden_size"] == 8
-    curves = learning_curves(study / "measurements.duckdb")
+    curves = learning_curves(study / "aggregate" / "measurements.duckdb")
     curves = curves[(curves["benchmark"] == "id") & (curves["sampling"] == "policy")]
     curves = curves.set_index(["run", "step"])
     for run in ("sft-narrow", "distill-narrow"):
@@ -151,7 +151,9 @@ def test_a_run_with_demonstrations_of_its_own_sees_more_and_the_first_are_the_sa
 
 
 def test_the_mixture_and_its_students_are_measured(study):
-    with duckdb.connect(str(study / "measurements.duckdb"), read_only=True) as database:
+    with duckdb.connect(
+        str(study / "aggregate" / "measurements.duckdb"), read_only=True
+    ) as database:
         told = database.sql(
             "select run, benchmark, sampling, any_value(start), count(direct), count(*)"
             " from evaluations where step > 0 or run = 'mixture' group by all"

@@ -67,7 +67,9 @@ def test_every_rule_has_run_but_those_that_run_elsewhere(study):
 
 
 def test_every_run_is_evaluated_on_every_benchmark_with_both_samplings(study):
-    with duckdb.connect(str(study / "measurements.duckdb"), read_only=True) as database:
+    with duckdb.connect(
+        str(study / "aggregate" / "measurements.duckdb"), read_only=True
+    ) as database:
         rows = database.sql(
             "select distinct run, benchmark, sampling from evaluations"
             " where task = 'countdown' order by all"

@@ -118,8 +118,9 @@ class Layout:
     # ---- what is judged and shown ----
 
     def database(self, name: str) -> Path:
-        """Give one of the DuckDB databases."""
-        return self.results / f"{name}.duckdb"
+        """Give a DuckDB database: `results`, which has everything, or a step on the way to it."""
+        folder = self.results if name == "results" else self.results / "aggregate"
+        return folder / f"{name}.duckdb"
 
     def discrepancy(
         self, task: str = "{task}", expert: str = "{expert}", student: str = "{student}"
@@ -354,8 +355,9 @@ def existing_evaluations(evaluations: Path) -> tuple[list[Path], list[Path]]:
 
 def existing_studies(folder: Path, databases: Iterable[str]) -> list[Path]:
     """List the results folders in a folder that have one of the databases."""
-    names = [f"{name}.duckdb" for name in databases]
-    return sorted({path.parent for name in names for path in folder.glob(f"*/{name}")})
+    wanted = list(databases)
+    places = [Layout(place) for place in sorted(folder.iterdir()) if place.is_dir()]
+    return [one.results for one in places if any(one.database(n).is_file() for n in wanted)]
 
 
 def pair_of(comparison: Path) -> tuple[str, str, str]:

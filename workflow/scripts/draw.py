@@ -1,6 +1,6 @@
 """Draw one of the figures from what it shows: the study's database, or tables of the theory.
 
-draw.py figure1 results/mini/measurements.duckdb --output-stem figures/figure1
+draw.py figure1 results/mini/aggregate/measurements.duckdb --output-stem figures/figure1
 """
 
 from pathlib import Path
