@@ -37,7 +37,7 @@ for stored in DATABASES:
 rule harness:
     input:
         evaluations=[LAYOUT.evaluations(*policy) for policy in measured_in("measurements")],
-        prompts=[LAYOUT.prompts(task) for task in DATABASES["measurements"]],
+        prompts=[path for task in DATABASES["measurements"] for path in tables_of_prompts(task)],
     output:
         directory(LAYOUT.harness),
     log:

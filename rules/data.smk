@@ -1,6 +1,7 @@
-# Input: the config. Output: one table of prompts a task, all splits in it.
+# Input: the config. Output: one table of prompts a task, all splits in it; a second one of further test
+# prompts, on which nothing is trained, where a task asks for them.
 # Steps: draw the miniature's instances (prompts), or read the rows of public data sets, or of data made
-# here that have what those have (convert).
+# here that have what those have (convert); draw instances that are none of these (further).
 
 
 rule prompts:
@@ -42,3 +43,30 @@ use rule prompts as convert with:
         ),
     message:
         "make the prompts of {wildcards.task}"
+
+
+rule further:
+    input:
+        LAYOUT.prompts(),
+    output:
+        LAYOUT.further(),
+    log:
+        LAYOUT.log("further", "{task}"),
+    benchmark:
+        LAYOUT.benchmark("further", "{task}")
+    wildcard_constraints:
+        task=any_of({name for name, task in TASKS.items() if task.further}),
+    localrule: True
+    conda:
+        CONDA
+    params:
+        **program(
+            "further",
+            task=OF_POLICY["task"],
+            data=data_settings,
+            settings=further_settings,
+        ),
+    message:
+        "draw further test prompts of {wildcards.task}"
+    shell:
+        command(PROGRAM, "--prompts {input} --output {output}", TO_LOG)

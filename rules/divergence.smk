@@ -4,7 +4,7 @@
 
 rule divergence:
     input:
-        prompts=LAYOUT.prompts(),
+        prompts=lambda wildcards: table_of_prompts(wildcards.task, STUDY.divergence.benchmark),
         policies=folders_of_these,
     output:
         LAYOUT.divergence(),

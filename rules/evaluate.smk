@@ -4,7 +4,7 @@
 
 rule evaluate:
     input:
-        prompts=LAYOUT.prompts(),
+        prompts=lambda wildcards: tables_of_prompts(wildcards.task),
         checkpoints=LAYOUT.checkpoints(),
         record=LAYOUT.record(),
         mixture=mixture_behind,

@@ -47,6 +47,9 @@ use rule demonstrate as ask with:
 
 
 use rule solve as solve_benchmark with:
+    input:
+        prompts=lambda wildcards: table_of_prompts(wildcards.task, wildcards.split),
+        model=model_in_english,
     output:
         LAYOUT.samples(split="{split}"),
     log:
@@ -55,13 +58,13 @@ use rule solve as solve_benchmark with:
         LAYOUT.benchmark("solve_benchmark", "{task}", "{run}", "seed{seed}.{split}")
     wildcard_constraints:
         run=experts_of_kind("solver"),
-        split="id|ood",
+        split="id|ood|id2|ood2",
     params:
         **program(
             "solve",
             **OF_POLICY,
             split=attrgetter("split"),
-            count=lambda wildcards: getattr(TASKS[wildcards.task].data, wildcards.split),
+            count=count_of_prompts,
         ),
     message:
         "let {wildcards.run} answer the {wildcards.split} prompts of {wildcards.task}"

@@ -37,9 +37,9 @@ def benchmarks_of(wildcards):
 
 
 def sampled_benchmarks_of(wildcards):
-    """List those of a task's benchmarks to which responses are drawn, with commas between."""
-    listed = TASKS[wildcards.task].benchmarks
-    return ",".join(name for name in listed if name not in benchmarks.SCORED)
+    """List those of a task's benchmarks that models which are no runs answer, with commas between."""
+    left_out = (*benchmarks.SCORED, *benchmarks.FURTHER)
+    return ",".join(name for name in TASKS[wildcards.task].benchmarks if name not in left_out)
 
 
 def texts_of(wildcards):
@@ -77,3 +77,4 @@ def unit_rows(rule, policy=attrgetter("run")):
 
 
 include: "demonstrations.smk"
+include: "tables.smk"

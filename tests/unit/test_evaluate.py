@@ -13,6 +13,7 @@ from test_engines import make_policy
 from online_il.config.evaluation import Evaluation
 from online_il.config.generation import Generation
 from online_il.config.sampling import Sampling
+from online_il.errors import InputError
 from online_il.evaluation import planned, seed_of_samples
 from online_il.files import write_json, write_table
 from online_il.generation.response import Response
@@ -109,7 +110,7 @@ def job(evaluate, folder: Path, settings: Evaluation, run: str = "expert", seed:
         benchmarks="id,forgetting",
         checkpoints=folder / "checkpoints",
         record=folder / "run.json",
-        prompts=folder / "prompts.parquet",
+        prompts=[folder / "prompts.parquet"],
         generation=GENERATION.model_dump_json(),
         output=folder / "eval",
         state=folder / "state",
@@ -183,6 +184,24 @@ def test_a_text_is_read_once_at_each_checkpoint_and_has_no_accuracy(
     answered = read_record(tmp_path / "eval" / "step5" / "id.json", EvaluationRecord)
     assert answered.perplexity is None and answered.accuracy == 0.0
     assert not list((tmp_path / "eval").rglob("prose.paper*"))
+
+
+def test_each_record_names_the_table_that_its_prompts_came_from(evaluate, tmp_path, monkeypatch):
+    options = job(evaluate, tmp_path, SETTINGS)
+    first, second = tmp_path / "prompts.parquet", tmp_path / "further.parquet"
+    rows = read_table(first, Prompts)
+    more = rows.head(2).assign(split="id2", prompt_id=["d", "e"])
+    write_table(more.to_dict("records"), Prompts, second, {})
+    monkeypatch.setattr(evaluate, "engine_for", lambda *_: Recorder())
+    asked_for = {"prompts": [first, second], "benchmarks": "id2,id"}
+    evaluate.run(options.model_copy(update=asked_for))
+    for name, table in (("id", first), ("id2", second), ("id2.paper", second)):
+        record = read_record(tmp_path / "eval" / "step5" / f"{name}.json", EvaluationRecord)
+        assert record.prompts_hash == file_hash(table) and record.n_prompts == 2
+    with pytest.raises(
+        InputError, match=r"prompts\.parquet, .*further\.parquet: no prompt of .*ood2"
+    ):
+        evaluate.run(options.model_copy(update=asked_for | {"benchmarks": "id,ood2"}))
 
 
 def cut_short(*_: object, **__: object) -> None:

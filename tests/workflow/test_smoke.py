@@ -15,10 +15,11 @@ from project import ROOT, copy_of_project, planned, snakemake
 
 GSM8K_RUNS = ["base", "distill-realizable", "expert", "sft-unrealizable"]
 DIVERGENCE = "divergence: {benchmark: id, quantiles: [0.5, 1], density_clip: 30}"
-# Rules that run elsewhere: test_targets.py, test_mixture_study.py, test_plan.py, tests/servers and
-# test_probe_study.py have them. Preflight stands before every start, by another way than its rule.
+# Rules that run elsewhere: test_targets.py, test_mixture_study.py, test_plan.py, tests/servers,
+# test_further_study.py and test_probe_study.py have them. Preflight stands before every start, by
+# another way than its rule.
 ELSEWHERE = {"mix", "sample_fresh", "plan", "demonstrate", "ask", "tokenizer", "preflight"}
-ELSEWHERE |= {"probe", "fetch_probed", "take", "take_first", "harness"}
+ELSEWHERE |= {"probe", "fetch_probed", "take", "take_first", "harness", "further"}
 RULE = r"^ *(?:rule|use rule \w+ as) (\w+)"
 RUNS = ["base", "distill-realizable", "expert", "sft-realizable", "sft-self", "sft-unrealizable"]
 

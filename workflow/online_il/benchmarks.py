@@ -11,7 +11,7 @@ Role = Literal["in distribution", "validation", "out of distribution", "forgetti
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A set of test prompts: the split of its name in a task's table of prompts."""
+    """A set of test prompts: the split of its name in one of a task's tables of prompts."""
 
     name: str
     title: str
@@ -24,6 +24,8 @@ class Benchmark:
     whose settings have a part of its name."""
     examples: bool = False
     """Whether solved examples stand before each question, so that the plan needs their length."""
+    further: bool = False
+    """Whether its prompts lie in a table beside the first, which a task has that asks for them."""
 
 
 COUNTDOWN = ("miniature", "english", "countdown")
@@ -32,6 +34,9 @@ COUNTDOWN = ("miniature", "english", "countdown")
 # In the order of tables and figures.
 _ROWS = (
     Benchmark("id", "in distribution", "in distribution", COUNTDOWN),
+    Benchmark(
+        "id2", "in distribution, further prompts", "in distribution", COUNTDOWN, further=True
+    ),
     Benchmark("gsm8k", "GSM8K", "in distribution", ("gsm8k",)),
     Benchmark("aime2024", "AIME 2024", "in distribution", ("deepscaler", "aime")),
     Benchmark("aime2025", "AIME 2025", "in distribution", ("aime",)),
@@ -39,6 +44,13 @@ _ROWS = (
     Benchmark("validation", "validation", "validation", ("miniature", "english")),
     Benchmark(
         "ood", "out of distribution", "out of distribution", ("miniature", "english", "countdown")
+    ),
+    Benchmark(
+        "ood2",
+        "out of distribution, further prompts",
+        "out of distribution",
+        COUNTDOWN,
+        further=True,
     ),
     Benchmark("forgetting", "forgetting", "forgetting", ("miniature",)),
     Benchmark("mmlu", "forgetting (MMLU)", "forgetting", examples=True),
@@ -57,7 +69,8 @@ def of_role(role: Role) -> tuple[str, ...]:
 
 def of_data(kind: str) -> tuple[str, ...]:
     """List the names of the benchmarks that a kind of data always has."""
-    return tuple(name for name, benchmark in BENCHMARKS.items() if kind in benchmark.data)
+    own = [one for one in BENCHMARKS.values() if kind in one.data and not one.further]
+    return tuple(benchmark.name for benchmark in own)
 
 
 IN_DISTRIBUTION = of_role("in distribution")
@@ -68,4 +81,6 @@ SCORED = (*FORGETTING, *LANGUAGE)
 """No response to these is drawn: likelihoods are read."""
 OPTIONAL = tuple(name for name, benchmark in BENCHMARKS.items() if not benchmark.data)
 """Any data may have these, by a part of the name in their settings."""
+FURTHER = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.further)
+"""Countdown may have these, by a part of the name in `further` of a task."""
 WITH_EXAMPLES = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.examples)

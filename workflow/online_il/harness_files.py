@@ -49,8 +49,8 @@ def write(results: Path, policies: Sequence[Policy], folder: Path) -> int:
     with made_aside(folder) as aside:
         for policy in policies:
             if policy.task not in prompts:
-                table = read_table(layout.prompts(policy.task), Prompts)
-                prompts[policy.task] = _documents(table)
+                tables = [read_table(p, Prompts) for p in layout.existing_prompts(policy.task)]
+                prompts[policy.task] = _documents(pd.concat(tables, ignore_index=True))
             for step in existing_steps(layout.evaluations(*policy)):
                 name = f"{policy.task}__{policy.run}__seed{policy.seed}__{step.name}"
                 records = sorted(step.glob("[!.]*.json"))

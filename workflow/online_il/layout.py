@@ -61,6 +61,10 @@ class Layout:
         """Give the table of a task's prompts."""
         return self.results / "data" / task / "prompts.parquet"
 
+    def further(self, task: str = "{task}") -> Path:
+        """Give the table of a task's further test prompts, on which nothing is trained."""
+        return self.results / "data" / task / "further.parquet"
+
     def model(self, task: str = "{task}", model: str = "{model}") -> Path:
         """Give the folder of a model that is not trained here, with its one step."""
         return self.results / "models" / task / model
@@ -238,6 +242,11 @@ class Layout:
         return self.results / "provenance" / "asked.json"
 
     # ---- what is on the disk, of a study that is not finished or of an older config ----
+
+    def existing_prompts(self, task: str) -> list[Path]:
+        """List the table of a task's prompts, and that of its further ones where it is there."""
+        further = self.further(task)
+        return [self.prompts(task), *([further] if further.is_file() else [])]
 
     def existing_policies(self) -> list[Policy]:
         """List the policies that have a manifest or an evaluation."""

@@ -15,7 +15,7 @@ from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import ABSENT, Problem
 from online_il.config.tasks import Task
 from online_il.errors import InputError, ParameterError
-from online_il.tasks import miniature_data
+from online_il.tasks import further_data, miniature_data
 
 
 def taken_out(overrides: dict[str, Any], word: str) -> bool:
@@ -71,6 +71,11 @@ def _pessimism(settings: theory.Pessimism) -> Iterator[Problem]:
     )
 
 
+def _task(settings: Task) -> Iterator[Problem]:
+    yield from miniature_data.length_problems(settings)
+    yield from further_data.further_problems(settings)
+
+
 @spared
 def _parameter_problems(check: Callable[[], object]) -> Iterator[Problem]:
     try:
@@ -82,7 +87,7 @@ def _parameter_problems(check: Callable[[], object]) -> Iterator[Problem]:
 CHECKS: Checks = {
     MiniatureData: miniature_data.data_problems,
     EnglishData: miniature_data.data_problems,
-    Task: miniature_data.length_problems,
+    Task: _task,
     theory.Panel: _panel,
     theory.OfflineBound: _offline_bound,
     theory.Pessimism: _pessimism,

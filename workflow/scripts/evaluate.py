@@ -12,6 +12,7 @@ import math
 import shutil
 from pathlib import Path
 
+import pandas as pd
 from pydantic import Field, Json
 
 from online_il import evaluation
@@ -34,7 +35,7 @@ class Options(RunOptions):
     benchmarks: str = Field(description="benchmarks, separated by commas")
     checkpoints: Path = Field(description="the run's checkpoints")
     record: Path = Field(description="the run's manifest")
-    prompts: Path = Field(description="table of prompts")
+    prompts: list[Path] = Field(description="tables of prompts")
     generation: Json[Generation] = Field(description="generation settings, JSON")
     mixture: Path | None = Field(None, description="folder of a mixture that shares are told of")
     state: Path = Field(description="what it goes on from; kept")
@@ -49,7 +50,8 @@ class Options(RunOptions):
 def run(options: Options) -> None:
     settings = options.settings
     record = read_record(options.record, RunRecord)
-    table = read_table(options.prompts, Prompts)
+    benchmarks = options.benchmarks.split(",")
+    found_in, prompts = _prompts(options.prompts, benchmarks)
     for checkpoint in record.checkpoints:
         folder = step(options.checkpoints, checkpoint.step)
         if weights_hash(folder) != checkpoint.weights_hash:
@@ -64,13 +66,8 @@ def run(options: Options) -> None:
         "expert": record.expert,
         "start": record.start,
         "seed": options.seed,
-        "prompts_hash": file_hash(options.prompts),
     }
     shutil.rmtree(options.output, ignore_errors=True)
-    benchmarks = options.benchmarks.split(",")
-    prompts = {b: table[table["split"] == b].reset_index(drop=True) for b in benchmarks}
-    for benchmark in (name for name, rows in prompts.items() if rows.empty):
-        raise InputError(f"{options.prompts}: no prompt of benchmark {benchmark} in it")
     plans = evaluation.planned(record.checkpoints, prompts, settings)
     engine = engine_for(newest_step(options.checkpoints), options.generation)
     loaded = None
@@ -95,7 +92,8 @@ def run(options: Options) -> None:
             if number != loaded:
                 engine.load(step(options.checkpoints, number))
                 loaded = number
-            result = evaluation.evaluate(engine, job, plan, prompts[benchmark])
+            here = job._replace(names=names | {"prompts_hash": file_hash(found_in[benchmark])})
+            result = evaluation.evaluate(engine, here, plan, prompts[benchmark])
             found = (
                 {"perplexity": f"{result.perplexity:.2f}"}
                 if result.accuracy is None
@@ -119,6 +117,25 @@ def run(options: Options) -> None:
                 unit="evaluation",
                 accuracy=result.accuracy if benchmark == benchmarks[0] else None,
             )
+
+
+def _prompts(
+    paths: list[Path], benchmarks: list[str]
+) -> tuple[dict[str, Path], dict[str, pd.DataFrame]]:
+    """Find the table that each benchmark's prompts lie in, and those prompts."""
+    found_in, prompts = {}, {}
+    for path in paths:
+        table = read_table(path, Prompts)
+        for benchmark in benchmarks:
+            rows = table[table["split"] == benchmark].reset_index(drop=True)
+            if len(rows):
+                found_in[benchmark], prompts[benchmark] = path, rows
+    for benchmark in benchmarks:
+        if benchmark not in prompts:
+            listed = ", ".join(map(str, paths))
+            raise InputError(f"{listed}: no prompt of benchmark {benchmark} in it")
+    # In the order in which they are asked for, as evaluations are made.
+    return found_in, {benchmark: prompts[benchmark] for benchmark in benchmarks}
 
 
 if __name__ == "__main__":

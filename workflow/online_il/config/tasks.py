@@ -12,6 +12,7 @@ from online_il.config.data import Data
 from online_il.config.evaluation import Evaluation
 from online_il.config.experts import NAME, Expert, Solver
 from online_il.config.finetuning import Finetuning
+from online_il.config.further import Further
 from online_il.config.lineage import lineage_problems
 from online_il.config.methods import Methods
 from online_il.config.mixture import MixtureExpert
@@ -35,6 +36,11 @@ class Task(Settings):
     data: Data = Field(description="The prompts.")
     benchmarks: list[str] = Field(
         min_length=1, description="What every checkpoint is evaluated on, by name."
+    )
+    further: Further | None = Field(
+        None,
+        exclude_if=lambda further: further is None,
+        description="Further test prompts, in a table of their own: nothing is trained for them.",
     )
     seeds: list[int] = Field(
         min_length=1,
@@ -147,6 +153,7 @@ class Task(Settings):
     def problems(self) -> Iterator[Problem]:
         yield from _seed_problems(self)
         yield from self._benchmark_problems()
+        yield from self._further_problems()
         yield from self._row_problems()
         yield from self._name_problems()
         yield from self._base_problems()
@@ -219,12 +226,15 @@ class Task(Settings):
     @spared
     def _benchmark_problems(self) -> Iterator[Problem]:
         yield from repetitions(self.benchmarks, ("benchmarks",))
-        known = self._there()
+        known = [*self._of_data(), *(self.further.asked if self.further else [])]
         for index, name in readable(self.benchmarks):
             if name not in known:
                 message = "the task's data have no such benchmark"
                 if name in benchmarks.OPTIONAL and name in type(self.data).model_fields:
                     remedy = f"add `{name}` to the task's data, or remove it here"
+                    yield Problem(("benchmarks", index), name, message, remedy)
+                elif name in benchmarks.FURTHER and self.data.kind in benchmarks.COUNTDOWN:
+                    remedy = f"add `{name}` to the task's `further`, or remove it here"
                     yield Problem(("benchmarks", index), name, message, remedy)
                 else:
                     yield unknown(("benchmarks", index), name, message, known)
@@ -232,15 +242,33 @@ class Task(Settings):
             message = "no answer of a policy is measured by these"
             yield Problem(("benchmarks",), self.benchmarks, message, "add one that has answers")
 
-    def _there(self) -> list[str]:
+    def _of_data(self) -> list[str]:
         """List the benchmarks that the data have. Raises `Refused` where that cannot be read."""
         optional = [n for n in benchmarks.OPTIONAL if getattr(self.data, n, None) is not None]
         return [*benchmarks.of_data(self.data.kind), *optional]
 
     @spared
+    def _further_problems(self) -> Iterator[Problem]:
+        """Tell of further prompts that the data cannot have, or on which nothing is evaluated."""
+        if self.further is None:
+            return
+        if self.data.kind not in benchmarks.COUNTDOWN:
+            message = f"data of kind {self.data.kind} are no instances that can be drawn"
+            remedy = f"remove it, or use data of kind {', '.join(benchmarks.COUNTDOWN)}"
+            yield Problem(("further",), ABSENT, message, remedy)
+        if not self.further.asked:
+            remedy = f"add {' or '.join(benchmarks.FURTHER)}, or remove it"
+            yield Problem(("further",), ABSENT, "no benchmark is asked for", remedy)
+        for name in self.further.asked:
+            if name not in self.benchmarks:
+                message = "nothing is evaluated on these prompts"
+                remedy = f"add {name} to the task's benchmarks, or remove it here"
+                yield Problem(("further", name), ABSENT, message, remedy)
+
+    @spared
     def _row_problems(self) -> Iterator[Problem]:
         """Tell of limits of benchmarks that the data lack, or count themselves."""
-        known = self._there()
+        known = self._of_data()
         for name, count in getattr(self.data, "rows", {}).items():
             keys, own = ("data", "rows", name), getattr(self.data, name, None)
             if name not in known:

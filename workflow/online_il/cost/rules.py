@@ -251,7 +251,8 @@ def _compared(policy: Policy) -> tuple[int, int]:
     assert policy.study.discrepancy is not None
     pairs = (pair for pair in policy.study.discrepancy.models if pair.task == policy.task.name)
     pair = next(pair for pair in pairs if policy.name in (pair.expert, pair.student))
-    sampled = [name for name in policy.task.benchmarks if name not in benchmarks.SCORED]
+    left_out = (*benchmarks.SCORED, *benchmarks.FURTHER)
+    sampled = [name for name in policy.task.benchmarks if name not in left_out]
     return sum(_prompts(policy.task, name) for name in sampled), pair.responses
 
 
@@ -342,6 +343,8 @@ def divergence(policy: Policy) -> Work:
 def _prompts(task: Task, benchmark: str) -> int:
     """Count the prompts of a benchmark."""
     data = task.data
+    if benchmark in benchmarks.FURTHER:
+        return int(getattr(task.further, benchmark).count)
     if limit := getattr(data, "rows", {}).get(benchmark):
         return int(limit)
     if benchmark in PROMPTS:

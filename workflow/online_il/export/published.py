@@ -47,7 +47,7 @@ class Published(NamedTuple):
     evaluations: list[Evaluated]
     """Empty where it is not evaluated yet."""
     prompts: pd.DataFrame
-    """The task's table (`Prompts`)."""
+    """The task's tables (`Prompts`), one below the other."""
     lineage: list[RunRecord]
     """What it was trained from, one after the other, to a base."""
     expert: RunRecord | None
@@ -82,13 +82,14 @@ def published(results: Path, name: str, number: int | None) -> Published:
             f"{folder}: its weights have another hash than {layout.record(*policy)} names; delete "
             f"{folder.parent} and start the study again: Snakemake makes it anew"
         )
+    tables = [read_table(path, Prompts) for path in layout.existing_prompts(policy.task)]
     return Published(
         policy,
         folder,
         record,
         checkpoint,
         _evaluations(layout, policy, checkpoint),
-        read_table(layout.prompts(policy.task), Prompts),
+        pd.concat(tables, ignore_index=True),
         _lineage(layout, record),
         _expert(layout, policy, record),
     )

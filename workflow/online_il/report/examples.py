@@ -50,7 +50,7 @@ def examples(database: Path, results: Path) -> list[Example]:
     found: list[Example] = []
     for (task, _), part in rows.groupby(["task", "benchmark"], sort=False):
         if task not in {example.task for example in found}:
-            prompts = _prompts(Layout(results).prompts(str(task)))
+            prompts = _prompts(Layout(results).existing_prompts(str(task)))
             found += _of_task(str(task), part, prompts)
     return found
 
@@ -67,11 +67,10 @@ def _sql() -> str:
     """
 
 
-def _prompts(path: Path) -> dict[str, dict[str, Any]]:
-    if not path.is_file():
-        return {}
-    rows = parquet.read_table(path, columns=["prompt_id", "text", "answer"]).to_pylist()
-    return {row["prompt_id"]: row for row in rows}
+def _prompts(tables: list[Path]) -> dict[str, dict[str, Any]]:
+    columns = ["prompt_id", "text", "answer"]
+    there = [parquet.read_table(path, columns=columns) for path in tables if path.is_file()]
+    return {row["prompt_id"]: row for table in there for row in table.to_pylist()}
 
 
 def _of_task(task: str, rows: pd.DataFrame, prompts: dict[str, dict[str, Any]]) -> list[Example]:

@@ -14,6 +14,7 @@ from online_il.config.bases import Scratch
 from online_il.config.miniature import Bounds, EnglishData, Generated, Instances, MiniatureData
 from online_il.config.partial import if_known, readable, spared
 from online_il.config.problem import ABSENT, Keys, Problem
+from online_il.config.settings import Settings
 from online_il.config.tasks import Task
 from online_il.methods import METHODS
 from online_il.tasks import miniature
@@ -37,8 +38,8 @@ class Ranges(NamedTuple):
 def data_problems(data: Generated) -> Iterator[Problem]:
     """Tell what is wrong with data that are generated."""
     language = [*_operator_problems(data), *_value_range_problems(data)]
-    inside = list(_range_problems(data, "in_distribution"))
-    outside = list(_range_problems(data, "out_of_distribution"))
+    inside = list(range_problems(data, "in_distribution"))
+    outside = list(range_problems(data, "out_of_distribution"))
     yield from [*_fact_problems(data), *language, *inside, *outside]
     # Where these are wrong, count with what allows the most: too few of those are too few anyway.
     operators, value_range = if_known(data, "operators"), if_known(data, "value_range")
@@ -56,7 +57,7 @@ def whole_benchmarks(data: Generated) -> list[str]:
     The facts are; and the in-distribution instances where no solvable one is left out.
     """
     written = data.value_range or (0, miniature.LARGEST)
-    there = solvable(_ranges(data.in_distribution), data.operators, written)
+    there = solvable(ranges_of(data.in_distribution), data.operators, written)
     asked = data.train + data.validation + data.id
     facts = ["forgetting"] if isinstance(data, MiniatureData) else []
     return [*facts, *(["id"] if there == asked else [])]
@@ -66,12 +67,12 @@ def whole_benchmarks(data: Generated) -> list[str]:
 def _inside_count_problems(
     data: Generated, operators: str, value_range: Bounds
 ) -> Iterator[Problem]:
-    yield from _count_problems(
+    yield from count_problems(
         ("in_distribution",),
         "solvable instances",
         "train + validation + id",
         data.train + data.validation + data.id,
-        solvable(_ranges(data.in_distribution), operators, value_range),
+        solvable(ranges_of(data.in_distribution), operators, value_range),
     )
 
 
@@ -79,8 +80,8 @@ def _inside_count_problems(
 def _outside_count_problems(
     data: Generated, operators: str, value_range: Bounds
 ) -> Iterator[Problem]:
-    common, other = _ranges(data.in_distribution), _ranges(data.out_of_distribution)
-    yield from _count_problems(
+    common, other = ranges_of(data.in_distribution), ranges_of(data.out_of_distribution)
+    yield from count_problems(
         ("out_of_distribution",),
         "solvable instances that leave the in-distribution ranges",
         "pretraining + ood",
@@ -98,11 +99,13 @@ def length_problems(task: Task) -> Iterator[Problem]:
     for place, base in places:
         if isinstance(task.data, MiniatureData) and isinstance(base, Scratch):
             yield from _trace_problems(task.data, base, place)
+            further = task.further.asked.values() if task.further else ()
+            tested = [count for one in further for count in one.operands or []]
             for keys in (*methods, ("evaluation", "policy"), ("evaluation", "paper")):
                 part = if_known(if_known(task, str(keys[0])), str(keys[1]))
-                yield from _limit_problems(task.data, (base, place), part, keys)
+                yield from _limit_problems(task.data, tested, (base, place), part, keys)
             for row, run in readable(if_known(task, "runs") or []):
-                yield from _limit_problems(task.data, (base, place), run, ("runs", row))
+                yield from _limit_problems(task.data, tested, (base, place), run, ("runs", row))
 
 
 @spared
@@ -123,14 +126,14 @@ def _trace_problems(data: MiniatureData, base: Scratch, place: Keys) -> Iterator
 
 @spared
 def _limit_problems(
-    data: MiniatureData, at: tuple[Scratch, Keys], part: object, keys: Keys
+    data: MiniatureData, tested: list[int], at: tuple[Scratch, Keys], part: object, keys: Keys
 ) -> Iterator[Problem]:
     """Tell of a `max_new_tokens` for which no room is left after the longest prompt."""
     value = getattr(part, "max_new_tokens", None)
     base, place = at
     operands = data.in_distribution.operands
     if keys[0] == "evaluation":
-        operands = operands + data.out_of_distribution.operands
+        operands = operands + data.out_of_distribution.operands + tested
     before = _prompt_tokens(operands)
     if value is not None and before + value > base.max_length:
         yield Problem(
@@ -183,9 +186,10 @@ def _value_range_problems(data: Generated) -> Iterator[Problem]:
         yield from _bound_problems(data.value_range, ("value_range",))
 
 
-def _range_problems(data: Generated, key: str) -> Iterator[Problem]:
+def range_problems(part: Settings, key: str) -> Iterator[Problem]:
+    """Tell of ranges of instances that are empty, or that the searcher cannot write."""
     low, high = OPERANDS
-    instances = if_known(data, key)
+    instances = if_known(part, key)
     for index, count in readable(if_known(instances, "operands") or []):
         if not low <= count <= high:
             message = f"the instances have {low} to {high} numbers"
@@ -204,9 +208,10 @@ def _bound_problems(bounds: Bounds, keys: Keys) -> Iterator[Problem]:
         yield Problem(keys, list(bounds), WRITABLE, f"keep within [0, {miniature.LARGEST}]")
 
 
-def _count_problems(
+def count_problems(
     keys: Keys, which: str, asking: str, asked: int, there: int | None
 ) -> Iterator[Problem]:
+    """Tell where more instances are asked for than there are."""
     if there == 0:
         yield Problem(keys, ABSENT, f"found no {which}", "widen numbers, answers or value_range")
     elif there is not None and asked > there:
@@ -251,5 +256,6 @@ def _prompt_tokens(operands: list[int]) -> int:
     return len(compact_prompt([0] * min(max(operands), OPERANDS[1]), 0).split())
 
 
-def _ranges(instances: Instances) -> Ranges:
+def ranges_of(instances: Instances) -> Ranges:
+    """Make ranges the key of a cache."""
     return Ranges(tuple(instances.operands), instances.numbers, instances.answers)
