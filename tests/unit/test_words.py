@@ -34,7 +34,7 @@ def test_what_is_written_right_goes_on(line):
     ("line", "words"),
     [
         ("--configfile my.yaml figure1", "snakemake figure1 --configfile my.yaml"),
-        ("-n --configfile my.yaml figure1 table1 -p", "figure1 table1 --configfile my.yaml"),
+        ("-n --configfile my.yaml figure1 -p", "snakemake figure1 -n --configfile my.yaml -p"),
         ("--configfile my.yaml figure.svg", "snakemake figure.svg --configfile my.yaml"),
         ("--configfile mine.yaml", "--configfile mine.yaml: there is no such config file"),
         ("--configfile=mine.yaml", "mine.yaml: there is no such config file"),

@@ -1,5 +1,6 @@
 """Words of Snakemake's command line that it takes for something else than was meant."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,8 @@ def refuse_swallowed_targets(words: Sequence[str]) -> None:
         return
     rest = [word for word in files if word not in lost]
     if rest:
-        right = f"snakemake {' '.join(lost)} --configfile {' '.join(rest)}"
+        # Their own words: without -n, what was to be planned would be started.
+        right = shlex.join(["snakemake", *lost, *(word for word in words if word not in lost)])
         sys.exit(
             f"error: --configfile takes {', '.join(lost)} for a config file, and there is none of "
             f"that name; a target stands before it: {right}"
