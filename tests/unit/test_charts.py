@@ -208,5 +208,5 @@ def test_a_run_has_the_same_style_in_every_study() -> None:
 
 def test_a_benchmark_that_was_not_measured_is_named(tmp_path: Path) -> None:
     database = database_of(tmp_path, seeds=(1,), benchmarks=("id",))
-    with pytest.raises(InputError, match="ood or forgetting"):
+    with pytest.raises(InputError, match="ood or ood2 or forgetting"):
         figure2(database, CHANCE)

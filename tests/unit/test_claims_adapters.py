@@ -9,6 +9,7 @@ from online_il.claims.judge import Evidence, judge
 from online_il.claims.measured import Measurements, adapters_of
 from online_il.config.claims import Claims
 from online_il.config.study import load
+from online_il.layout import Layout
 from online_il.report.page import page
 from online_il.statistics.looks import Plan
 from online_il.store import build
@@ -51,7 +52,8 @@ def results(folder: Path, *adapted: str) -> Path:
     for run in adapted:
         for record in folder.glob(f"runs/*/{run}/*/run.json"):
             edit(record, settings=LORA)
-    database = folder / "measurements.duckdb"
+    database = Layout(folder).database("measurements")
+    database.parent.mkdir()
     build(folder, database)
     return database
 
@@ -103,7 +105,12 @@ def test_the_page_names_the_adapters(student, tmp_path):
     def shown(database: Path) -> str:
         study, config = load(ROOT / "config" / "mini.yaml"), ROOT / "config" / "mini.yaml"
         return page(
-            database.parent, study, config, ROOT / "docs" / "paper.md", {"countdown": 0.25}, None
+            database.parents[1],
+            study,
+            config,
+            ROOT / "docs" / "paper.md",
+            {"countdown": 0.25},
+            None,
         )
 
     text = shown(student)
