@@ -70,7 +70,7 @@ def main() -> int:
                 print(f"{label}, left alone: {alone[kind][1]:.0f} s", flush=True)
             expected, longest = alone[kind]
             folder, before = here / f"killed{trainings}", ways.total()
-            left = min(12, options.kills - before)
+            left = min(24, options.kills - before)
             to_its_end(folder, here / "base", kind, left, longest, draw, ways)
             found = artifacts(folder)
             names = sorted(found.keys() | expected.keys())
@@ -95,7 +95,10 @@ def to_its_end(
     draw: random.Random,
     ways: Counter[str],
 ) -> None:
-    """Train, kill `kills` times at most within `longest` seconds of a start, and go on."""
+    """Train, kill `kills` times at most, each soon after a start, and go on.
+
+    `longest` is how many seconds the whole training takes.
+    """
     method, cut = kind
     settings = {"engine": "transformers", "entropy_coefficient": 0.0, "minutes": 0, "fsdp": cut}
     command = [python(), *(LAUNCH if cut else []), str(PROGRAM), method]
@@ -112,7 +115,8 @@ def to_its_end(
             assert status == 0, f"after {killed} kills:\n{log.read_text()[-4000:]}"
             return
         try:
-            status = process.wait(timeout=draw.uniform(0.0, longest))
+            # Half: what is left after a kill is less than the whole, and ends before it is killed.
+            status = process.wait(timeout=draw.uniform(0.0, longest / 2))
         except subprocess.TimeoutExpired:
             way = draw.choice(WAYS)
             kill(way, process, folder, draw)

@@ -34,10 +34,18 @@ with_uv() {
     uv pip install --python "$folder/bin/python" "$@" -r "$requirements" 2>&1 | awk '!/^ \+ /'
 }
 
+# pip is silent while it installs, which takes the longest: it is told how many packages are there.
 with_pip() {
+  while sleep 15 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+    installed=$(find "$folder"/lib/*/site-packages -maxdepth 1 -name '*.dist-info' | wc -l)
+    [ "$installed" -le 2 ] || echo "  $installed installed after $((SECONDS - begun)) s"
+  done &
+  local telling=$!
   "$folder/bin/pip" install --disable-pip-version-check --progress-bar off "$@" -r "$requirements" |
     awk '/^Collecting / && ++found % 20 == 0 { print "  " found " packages found"; fflush() }
-         /^Installing collected/ { print "  installing them"; fflush() }'
+         /^Installing collected/ { print "  installing " NF - 3 " packages"; fflush() }' ||
+    { kill "$telling"; return 1; }
+  kill "$telling"
 }
 
 begun=$SECONDS

@@ -23,9 +23,10 @@ onsuccess:
 
 onerror:
     FOLLOWER.stop()
-    if PLAINLY.interrupted:
+    if PLAINLY.stopped_by and not PLAINLY.failed:
         print(
-            f"stopped by Ctrl-C; the same command goes on ({LAYOUT.results})", file=sys.stderr
+            f"stopped by {PLAINLY.stopped_by}; the same command goes on ({LAYOUT.results})",
+            file=sys.stderr,
         )
     elif is_probe():
         tell_probe()

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -44,20 +45,79 @@ def test_the_cause_is_the_last_word_of_the_program(tmp_path, log, found):
     assert cause([str(tmp_path / "job.log"), str(tmp_path / "gone.log")]) == found
 
 
-def test_a_failed_job_is_told_with_its_cause_and_without_the_shell_of_the_rules(tmp_path):
+@pytest.fixture
+def plainly() -> Plainly:
+    return Plainly()
+
+
+def failed(log: Path | str = "gone.log", told: str | None = None) -> logging.LogRecord:
+    return record("Error in rule a", rule_name="a", log=[str(log)], rule_msg=told)
+
+
+def test_a_failed_job_is_told_with_its_cause_and_without_the_shell_of_the_rules(tmp_path, plainly):
     (tmp_path / "job.log").write_text("error: no row 3; mend it\n")
-    plainly = Plainly()
     assert not plainly.filter(record(TRAP, exception="RuleException"))
-    failed = record("Error in rule a", rule_name="a", log=[str(tmp_path / "job.log")], aux={})
-    assert plainly.filter(failed) and failed.aux == {"cause": "error: no row 3; mend it"}
+    job = failed(tmp_path / "job.log")
+    assert plainly.filter(job) and job.rule_msg == "error: no row 3; mend it"
     assert plainly.filter(record("WorkflowError: another"))
 
 
-def test_what_a_ctrl_c_ends_is_not_called_failed():
-    plainly = Plainly()
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        ("returned non-zero exit status 1.", "exit status 1, without a word"),
+        ("returned non-zero exit status 143.", "killed by SIGTERM"),
+        ("returned non-zero exit status 137.", "killed by SIGKILL"),
+        ("died with <Signals.SIGSEGV: 11>.", "killed by SIGSEGV"),
+        ("returned non-zero exit status 255.", "exit status 255, without a word"),
+    ],
+)
+def test_a_job_that_said_nothing_is_told_by_how_it_ended(plainly, ended, said):
+    assert not plainly.filter(record(TRAP.replace("returned non-zero exit status 1.", ended)))
+    job = failed()
+    assert plainly.filter(job) and job.rule_msg == said
+    later = failed()
+    assert plainly.filter(later) and later.rule_msg == "it failed without a word"
+
+
+def test_what_a_scheduler_says_of_a_job_is_kept(tmp_path, plainly):
+    (tmp_path / "job.log").write_text("error: no row 3; mend it\n")
+    job = failed(tmp_path / "job.log", "SLURM status is: TIMEOUT")
+    assert plainly.filter(job)
+    assert job.rule_msg == "error: no row 3; mend it; SLURM status is: TIMEOUT"
+
+
+def test_an_error_raised_in_this_package_is_told_without_the_place(plainly):
+    told = record('a.yaml: no target\n  File "/a/workflow/online_il/b.py", line 27, in file2jobs')
+    assert plainly.filter(told) and told.msg == "a.yaml: no target"
+    other = record('a.yaml: no target\n  File "/a/Snakefile", line 27, in rule')
+    assert plainly.filter(other) and other.msg.endswith("in rule")
+
+
+LAST = "WorkflowError:\nAt least one job did not complete successfully."
+
+
+def test_what_a_ctrl_c_ends_is_not_called_failed(plainly):
     with pytest.raises(KeyboardInterrupt):
         plainly.interrupt(signal.SIGINT, None)
     assert not plainly.filter(record(TRAP))
-    assert not plainly.filter(record("Error in rule a", rule_name="a", log=[], aux={}))
-    assert not plainly.filter(record("WorkflowError:\nAt least one job did not complete."))
+    assert not plainly.filter(failed())
+    assert not plainly.filter(record(LAST))
     assert plainly.filter(record("Terminating processes on user request", logging.INFO))
+
+
+def test_what_a_sigterm_ends_is_not_called_failed(tmp_path, plainly):
+    plainly.stopped_by = "SIGTERM"
+    (tmp_path / "stopped.log").write_text("stopped by SIGTERM; the same command goes on\n")
+    for job in (failed(tmp_path / "stopped.log"), failed()):
+        assert not plainly.filter(record(TRAP.replace("status 1.", "status 143.")))
+        assert not plainly.filter(job)
+    assert not plainly.filter(record(LAST))
+
+
+def test_what_fails_by_itself_after_a_sigterm_is_told(tmp_path, plainly):
+    plainly.stopped_by = "SIGTERM"
+    (tmp_path / "job.log").write_text("error: no row 3; mend it\n")
+    job = failed(tmp_path / "job.log")
+    assert plainly.filter(job) and job.rule_msg == "error: no row 3; mend it"
+    assert plainly.filter(record(LAST)) and plainly.failed

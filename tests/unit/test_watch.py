@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from online_il.layout import Layout
 from online_il.program.accepted import MADE_AGAIN
 
@@ -155,7 +157,15 @@ def test_the_status_and_the_last_lines_of_a_failing_command_are_passed_on(tmp_pa
     assert "a sentence that helps" in (tmp_path / "logs" / "snakemake.log").read_text()
 
 
-def test_a_command_that_a_ctrl_c_ended_is_not_called_failed(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "number", "send"),
+    [
+        ("Ctrl-C", signal.SIGINT, os.killpg),  # As a terminal does.
+        ("SIGTERM", signal.SIGTERM, os.killpg),  # As timeout does.
+        ("SIGTERM", signal.SIGTERM, os.kill),
+    ],
+)
+def test_a_command_that_a_signal_ended_is_not_called_failed(tmp_path, name, number, send):
     command = "import time; print('begun', flush=True); time.sleep(60)"
     words = [SCRIPT, "--results", tmp_path, "--", sys.executable, "-c", command]
     log = tmp_path / "logs" / "snakemake.log"
@@ -170,10 +180,10 @@ def test_a_command_that_a_ctrl_c_ended_is_not_called_failed(tmp_path):
         while not log.is_file() or "begun" not in log.read_text():
             time.sleep(0.1)
         time.sleep(0.5)
-        os.killpg(watching.pid, signal.SIGINT)
+        send(watching.pid, number)
         told = watching.communicate(timeout=60)[1]
     assert watching.returncode != 0
-    assert "stopped by Ctrl-C after " in told and "the same command goes on" in told
+    assert f"stopped by {name} after " in told and "the same command goes on" in told
     assert "failed" not in told and "Traceback" not in told
 
 

@@ -138,7 +138,7 @@ class Layout:
 
     @property
     def theory(self) -> Path:
-        """The folder of the theory's tables; `theory_table` and `theory_panel` give one in it."""
+        """The folder of the theory's tables; `theory_table` gives one in it."""
         return self.results / "theory"
 
     def figure(self, name: str, kind: str) -> Path:
@@ -375,14 +375,9 @@ def pair_of(comparison: Path) -> tuple[str, str, str]:
     return task, expert, student
 
 
-def theory_table(tables: Path, name: str) -> Path:
-    """Give one of the theory's tables in their folder."""
-    return tables / f"{name}.parquet"
-
-
-def theory_panel(tables: Path, panel: str) -> Path:
-    """Give the table of a panel of Figure 4."""
-    return tables / "gaussian" / f"{panel}.parquet"
+def theory_table(tables: Path, *name: str) -> Path:
+    """Give one of the theory's tables in their folder; `gaussian`, <panel> is one of Figure 4."""
+    return tables.joinpath(*name).with_suffix(".parquet")
 
 
 def update(state: Path, number: int) -> Path:

@@ -51,7 +51,7 @@ def run(options: Options) -> None:
     settings = options.settings
     record = read_record(options.record, RunRecord)
     benchmarks = options.benchmarks.split(",")
-    found_in, prompts = _prompts(options.prompts, benchmarks)
+    hashes, prompts = _prompts(options.prompts, benchmarks)
     for checkpoint in record.checkpoints:
         folder = step(options.checkpoints, checkpoint.step)
         if weights_hash(folder) != checkpoint.weights_hash:
@@ -92,7 +92,7 @@ def run(options: Options) -> None:
             if number != loaded:
                 engine.load(step(options.checkpoints, number))
                 loaded = number
-            here = job._replace(names=names | {"prompts_hash": file_hash(found_in[benchmark])})
+            here = job._replace(names=names | {"prompts_hash": hashes[benchmark]})
             result = evaluation.evaluate(engine, here, plan, prompts[benchmark])
             found = (
                 {"perplexity": f"{result.perplexity:.2f}"}
@@ -121,21 +121,21 @@ def run(options: Options) -> None:
 
 def _prompts(
     paths: list[Path], benchmarks: list[str]
-) -> tuple[dict[str, Path], dict[str, pd.DataFrame]]:
-    """Find the table that each benchmark's prompts lie in, and those prompts."""
-    found_in, prompts = {}, {}
+) -> tuple[dict[str, str], dict[str, pd.DataFrame]]:
+    """Read each benchmark's prompts, and the hash of the table that they lie in."""
+    hashes, prompts = {}, {}
     for path in paths:
-        table = read_table(path, Prompts)
+        table, prompts_hash = read_table(path, Prompts), file_hash(path)
         for benchmark in benchmarks:
             rows = table[table["split"] == benchmark].reset_index(drop=True)
             if len(rows):
-                found_in[benchmark], prompts[benchmark] = path, rows
+                hashes[benchmark], prompts[benchmark] = prompts_hash, rows
     for benchmark in benchmarks:
         if benchmark not in prompts:
             listed = ", ".join(map(str, paths))
             raise InputError(f"{listed}: no prompt of benchmark {benchmark} in it")
     # In the order in which they are asked for, as evaluations are made.
-    return found_in, {benchmark: prompts[benchmark] for benchmark in benchmarks}
+    return hashes, {benchmark: prompts[benchmark] for benchmark in benchmarks}
 
 
 if __name__ == "__main__":

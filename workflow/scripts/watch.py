@@ -182,9 +182,16 @@ def watch(options: argparse.Namespace) -> int:
 
     reader = threading.Thread(target=drain)
     reader.start()
-    # Ctrl-C reaches Snakemake too, which ends its jobs; this program waits for it.
-    stopped = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    # Ctrl-C reaches Snakemake too, which ends its jobs; a SIGTERM may have been meant for this
+    # program alone, and is passed on. Either way this program waits for Snakemake.
+    stopped_by: list[str] = []
+
+    def pass_on(*_: object) -> None:
+        stopped_by.append("SIGTERM")
+        process.terminate()
+
+    signal.signal(signal.SIGINT, lambda *_: stopped_by.append("Ctrl-C"))
+    signal.signal(signal.SIGTERM, pass_on)
     if console.is_terminal:
         while reader.is_alive() and not watcher.planned():
             reader.join(0.5)  # Before it starts anything it may ask something.
@@ -204,8 +211,11 @@ def watch(options: argparse.Namespace) -> int:
     if status == 0:
         show(options.results, options.cores)
         print(f"done in {elapsed}")
-    elif stopped.is_set():
-        print(f"stopped by Ctrl-C after {elapsed}; the same command goes on", file=sys.stderr)
+    elif stopped_by:
+        print(
+            f"stopped by {stopped_by[0]} after {elapsed}; the same command goes on",
+            file=sys.stderr,
+        )
     else:
         print("\n".join(watcher.lines[-ERROR_LINES:]), file=sys.stderr)
         print(f"failed after {elapsed}; everything that was printed: {log}", file=sys.stderr)

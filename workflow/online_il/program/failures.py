@@ -1,7 +1,7 @@
 """Says why a job failed: the last words of its program, not the shell that ran it.
 
 Snakemake 9.27 prints the whole command of a failed job as its cause, with all that the rules put
-before every command, and takes jobs that Ctrl-C ends for failed ones.
+before every command, and takes jobs that Ctrl-C or SIGTERM end for failed ones.
 """
 
 import logging
@@ -12,38 +12,61 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+from snakemake.logging import logger  # type: ignore[import-untyped]
+from snakemake.scheduling.job_scheduler import JobScheduler  # type: ignore[import-untyped]
+
+_EXIT_GRACEFULLY = JobScheduler.exit_gracefully
 
 OWN = re.compile(r"(error: |stopped by ).+")
 """A line with which a program of ours ends."""
 OTHERS = re.compile(r"(?!.*ChildFailedError)([A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b).*")
 """The last line of a traceback; the launcher's own, which follows, says nothing."""
+STATUS = re.compile(r"returned non-zero exit status (\d+)|died with <Signals\.(\w+)")
+OURS = re.compile(r'\n  File "[^"]*/online_il/[^"]*", line \d+, in \w+')
+"""Where in this package an error that Snakemake prints was raised; the error says what is wrong."""
 TAIL_BYTES = 2**16
 
 
 class Plainly(logging.Filter):
-    """Puts the cause into what Snakemake logs of a failed job; keeps quiet after a Ctrl-C."""
+    """Puts the cause into what Snakemake logs of a failed job; keeps quiet of stopped ones."""
 
-    interrupted = False
+    stopped_by = ""
+    """What stopped Snakemake: Ctrl-C or SIGTERM."""
+    status = ""
+    """How the job ended of which Snakemake speaks next."""
+    failed = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if self.interrupted and record.levelno >= logging.ERROR:
+        if record.levelno < logging.ERROR:
+            return True
+        if self.stopped_by == "Ctrl-C":
             return False
-        if record.levelno >= logging.ERROR and "\nCalledProcessError in file" in str(record.msg):
+        text = str(record.msg)
+        if "\nCalledProcessError in file" in text:
+            self.status = status_in_words(text)
             return False  # What it is about follows: `Error in rule`.
-        if hasattr(record, "aux") and (found := cause(getattr(record, "log", None) or [])):
-            record.aux = {"cause": found, **record.aux}
+        if hasattr(record, "rule_msg"):
+            found = cause(getattr(record, "log", None) or [])
+            said = [text for text in (found or self.status, record.rule_msg) if text]
+            if self.stopped_by and (not found or found.startswith("stopped by ")):
+                return False
+            record.rule_msg = "; ".join(said) or "it failed without a word"
+            self.status, self.failed = "", True
+        elif self.stopped_by and not self.failed and "did not complete" in text:
+            return False
+        record.msg = OURS.sub("", text)
         return True
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """Take a Ctrl-C as Python does, and remember it."""
-        self.interrupted = True
+        self.stopped_by = "Ctrl-C"
         signal.default_int_handler(number, frame)
 
 
 def speak_plainly() -> Plainly:
-    """Let this Snakemake say why jobs fail; returns what knows of a Ctrl-C."""
-    from snakemake.logging import logger  # type: ignore[import-untyped]
-
+    """Let this Snakemake say why jobs fail; returns what knows of a Ctrl-C and of a SIGTERM."""
     plainly = Plainly()
     for known in [one for one in logger.filters if type(one).__name__ == Plainly.__name__]:
         logger.removeFilter(known)
@@ -51,7 +74,24 @@ def speak_plainly() -> Plainly:
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, plainly.interrupt)
+
+    def exit_gracefully(self: Any, *signalled: Any) -> None:
+        plainly.stopped_by = "SIGTERM"
+        _EXIT_GRACEFULLY(self, *signalled)
+
+    JobScheduler.exit_gracefully = exit_gracefully
     return plainly
+
+
+def status_in_words(text: str) -> str:
+    """Say of Snakemake's words on a command how it ended, a signal by its name."""
+    if not (found := STATUS.search(text)):
+        return ""
+    number, name = found.groups()
+    if number and int(number) > 128:
+        with suppress(ValueError):
+            name = signal.Signals(int(number) - 128).name
+    return f"killed by {name}" if name else f"exit status {number}, without a word"
 
 
 def cause(logs: Sequence[str]) -> str:
