@@ -42,7 +42,8 @@ study: setup
 	$(BIN)/python workflow/scripts/study.py --config config/mini.yaml --cores $(CORES) $(if $(SAY),--retrain)
 	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
 
-# The same study of a pretrained language model of 135M parameters: a night on two cores, or a GPU's half hour.
+# The same study of a pretrained language model of 135M parameters: a night on two cores, or a GPU's half hour;
+# with SMALL=small-short fewer updates of each arm, three hours of one core.
 SMALL := $(if $(shell command -v nvidia-smi),small-gpu,small)
 small: setup $(if $(filter small-gpu,$(SMALL)),setup-gpu)
 	$(BIN)/python workflow/scripts/watch.py --cores $(CORES) --results results/$(SMALL) -- \

@@ -2,7 +2,7 @@
 
 Each claim with its verdict, effect and interval, the final accuracies, and where, when and from
 which commit they come. The page is made anew by every `make mini` (docs/mixture.md by every `make
-mixture`); to keep one, commit it.
+mixture`, and so on); to keep one, commit it.
 """
 
 import datetime
@@ -24,7 +24,8 @@ from online_il.report.ledger import jobs
 from online_il.report.verdicts import ANSWER
 
 COLUMNS = ["verdict", "claim", "effect [interval]", "claimed", "in the paper"]
-PAGES = ("docs/results.md", "docs/mixture.md")
+STUDIES = ("results", "mixture", "small", "small-gpu", "small-short", "onegpu")
+PAGES = tuple(f"docs/{name}.md" for name in STUDIES)
 
 
 class Options(ProgramOptions):

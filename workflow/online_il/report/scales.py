@@ -33,6 +33,11 @@ WHAT = {
     ),
     "small": SMALL,
     "small-gpu": SMALL,
+    "small-short": (
+        SMALL[0],
+        "Every arm is a few updates long: it shows that each of them runs on a real model, and not "
+        f"what any ends at. {SMALL[1]}",
+    ),
     "paper": (
         "the paper's models, data and settings",
         "Where the paper leaves a setting open, it is ours, and is listed below.",
