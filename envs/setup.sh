@@ -31,7 +31,18 @@ with_uv() {
   value=$(pips cert); [ -z "$value" ] || export SSL_CERT_FILE="${SSL_CERT_FILE-$value}"
   # As pip takes the best version of all indexes.
   UV_INDEX_STRATEGY=${UV_INDEX_STRATEGY-unsafe-best-match} \
-    uv pip install --python "$folder/bin/python" "$@" -r "$requirements" 2>&1 | awk '!/^ \+ /'
+    uv pip install --python "$folder/bin/python" "$@" -r "$requirements" 2>&1 | { grep --line-buffered -v '^ + ' || true; }
+}
+
+# Tells what pip finds. Not by awk: mawk reads a pipe to the end of a buffer before it says a word.
+tell() {
+  local line names found=0
+  while IFS= read -r line; do
+    case $line in
+    "Collecting "*) found=$((found + 1)); [ $((found % 20)) != 0 ] || echo "  $found packages found" ;;
+    "Installing collected packages: "*) read -ra names <<<"${line#*: }"; echo "  installing ${#names[@]} packages" ;;
+    esac
+  done
 }
 
 # pip is silent while it installs, which takes the longest: it is told how many packages are there.
@@ -42,10 +53,8 @@ with_pip() {
   done &
   local telling=$!
   "$folder/bin/pip" install --disable-pip-version-check --progress-bar off "$@" -r "$requirements" |
-    awk '/^Collecting / && ++found % 20 == 0 { print "  " found " packages found"; fflush() }
-         /^Installing collected/ { print "  installing " NF - 3 " packages"; fflush() }' ||
-    { kill "$telling"; return 1; }
-  kill "$telling"
+    tell || { kill "$telling" 2>/dev/null || true; return 1; }
+  kill "$telling" 2>/dev/null || true
 }
 
 begun=$SECONDS
@@ -57,7 +66,7 @@ if command -v uv >/dev/null; then
     with_pip "$@"
   }
 else
-  echo "pip installs them: two to three minutes (with uv, https://docs.astral.sh/uv, it is seconds)"
+  echo "pip installs them: three to six minutes (with uv, https://docs.astral.sh/uv, it is seconds)"
   with_pip "$@"
 fi
 site=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')

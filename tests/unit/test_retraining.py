@@ -42,10 +42,16 @@ class Dag:
     """Jobs, each after the one before it, all to be done again."""
 
     def __init__(
-        self, *jobs: Job, forced: tuple[Job, ...] = (), idle: tuple[Job, ...] = ()
+        self,
+        *jobs: Job,
+        forced: tuple[Job, ...] = (),
+        idle: tuple[Job, ...] = (),
+        broken_off: tuple[Job, ...] = (),
+        unrecorded: tuple[Job, ...] = (),
     ) -> None:
-        self.jobs, self.forced, self.idle = jobs, forced, idle
-        known = SimpleNamespace(metadata=lambda output: "a record")
+        self.jobs, self.forced, self.idle, self.broken_off = jobs, forced, idle, broken_off
+        without = {output for job in unrecorded for output in job.output}
+        known = SimpleNamespace(metadata=lambda output: None if output in without else "a record")
         self.workflow = SimpleNamespace(persistence=known)
         self.dependencies = defaultdict(list)
         for before, after in pairwise(jobs):
@@ -58,7 +64,9 @@ class Dag:
         return [job for job in self.jobs if self.needrun(job)]
 
     def reason(self, job: Job) -> SimpleNamespace:
-        return SimpleNamespace(forced=job in self.forced)
+        return SimpleNamespace(
+            forced=job in self.forced, incomplete_output=job.output * (job in self.broken_off)
+        )
 
 
 @pytest.fixture
@@ -103,6 +111,20 @@ def test_a_policy_after_one_that_is_gone_is_asked_about(tmp_path, changed):
     expert, student = job(tmp_path, "grpo", "expert", there=False), job(tmp_path, "sft", "student")
     found = retraining.retrained(Dag(expert, student), None)
     assert found == {student: {"what grpo made is gone"}}
+
+
+def test_policies_of_a_folder_that_was_renamed_are_asked_about_and_what_broke_off_is_not(
+    tmp_path, changed
+):
+    expert, student = job(tmp_path, "grpo", "expert"), job(tmp_path, "sft", "student")
+    why = {"what grpo made is not on record in this study"}
+    found = retraining.retrained(Dag(expert, student, unrecorded=(expert, student)), None)
+    assert found == {
+        expert: why,
+        student: {"what sft made is not on record in this study"},
+    }
+    broken_off = Dag(expert, student, unrecorded=(expert,), broken_off=(expert,), idle=(student,))
+    assert retraining.retrained(broken_off, None) == {}
 
 
 def test_it_is_said_which_how_many_how_long_and_why(tmp_path):

@@ -110,8 +110,8 @@ def test_it_says_what_it_does_and_how_long_it_takes(checkout):
     _, said, _ = make(checkout, "setup")
     pins = sum("==" in line for line in (ROOT / "envs" / "cpu.txt").read_text().splitlines())
     assert f"set-up of .venv: the {pins} packages of envs/cpu.txt" in said
-    assert "pip installs them: two to three minutes" in said and "docs.astral.sh/uv" in said
-    assert "  20 packages found\n  40 packages found\n  installing them\n" in said
+    assert "pip installs them: three to six minutes" in said and "docs.astral.sh/uv" in said
+    assert "  20 packages found\n  40 packages found\n  installing 3 packages\n" in said
     assert "Collecting" not in said and re.search(r"set-up of \.venv: done in \d+ s\n", said)
     assert make(checkout, "setup")[1:] == ("make: Nothing to be done for 'setup'.\n", [])
     (checkout / ".venv" / "ready").unlink()

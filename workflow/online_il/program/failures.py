@@ -52,7 +52,7 @@ class Plainly(logging.Filter):
             said = [text for text in (found or self.status, record.rule_msg) if text]
             if self.stopped_by and (not found or found.startswith("stopped by ")):
                 return False
-            record.rule_msg = "; ".join(said) or "it failed without a word"
+            record.rule_msg = "; ".join(said) or "it failed"
             self.status, self.failed = "", True
         elif self.stopped_by and not self.failed and "did not complete" in text:
             return False
@@ -91,7 +91,7 @@ def status_in_words(text: str) -> str:
     if number and int(number) > 128:
         with suppress(ValueError):
             name = signal.Signals(int(number) - 128).name
-    return f"killed by {name}" if name else f"exit status {number}, without a word"
+    return f"killed by {name}" if name else f"exit status {number}"
 
 
 def cause(logs: Sequence[str]) -> str:

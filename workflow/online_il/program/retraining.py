@@ -30,7 +30,8 @@ def retrained(dag: Any, ledger: Ledger) -> dict[Any, frozenset[str]]:
     persistence = dag.workflow.persistence
 
     def is_there(job: Any) -> bool:
-        return any(persistence.metadata(f) and Path(f).exists() for f in job.output)
+        broken_off = dag.reason(job).incomplete_output
+        return not broken_off and any(Path(f).exists() for f in job.output)
 
     @cache
     def because(job: Any) -> frozenset[str]:
@@ -38,6 +39,9 @@ def retrained(dag: Any, ledger: Ledger) -> dict[Any, frozenset[str]]:
             return frozenset()
         if own := changes(persistence, job, ledger):
             return frozenset(own)
+        if is_there(job) and not any(map(persistence.metadata, job.output)):
+            # Made by other means than this study of this name, as in a folder that was renamed.
+            return frozenset([f"what {job.rule.name} made is not on record in this study"])
         before = frozenset[str]().union(*map(because, dag.dependencies[job]))
         if not before and job.output and not is_there(job):
             return frozenset([f"what {job.rule.name} made is gone"])
