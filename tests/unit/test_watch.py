@@ -118,6 +118,16 @@ def test_before_any_job_told_its_pace_the_plan_says_how_long_all_takes(tmp_path)
     assert abs(watcher.seconds_left(2) - (14400 - 1440 + 4 * 1200 / 2)) < 1
 
 
+def test_a_job_that_has_only_begun_does_not_overrule_the_plan(tmp_path):
+    watcher = watch.Watcher(tmp_path)
+    planned(tmp_path, pretrain=(1, 600, 300.0))
+    late = {"started": time.time() - 60, "time": time.time()}
+    progress(tmp_path, "pretrain/countdown/base/seed1", done=20, total=3000, **late)
+    assert watcher.seconds_left(2) == pytest.approx(300 * (1 - 20 / 3000))
+    progress(tmp_path, "pretrain/countdown/base/seed1", done=300, total=3000, **late)
+    assert watcher.seconds_left(2) == pytest.approx(540, abs=1)
+
+
 def test_jobs_that_take_all_cores_run_one_after_another(tmp_path):
     watcher = read(tmp_path)
     planned(tmp_path, threads=2, sft=(4, 120, 600.0))

@@ -32,6 +32,9 @@ from online_il.program.progress import in_words, running, seconds_of
 PLAIN_INTERVAL = 30.0
 """Seconds between two lines where there is no terminal."""
 
+BEGINNING = 0.05
+"""Share of a job's work, whose pace says less than the plan does: programs start slowly."""
+
 ERROR_LINES = 40
 """Lines of output that are shown when the command fails."""
 
@@ -73,8 +76,9 @@ class Watcher:
         told its pace this is what the plan says, and None without one. The rules are added up, each
         as if its jobs alone ran side by side.
         """
-        planned, known = self.planned(), self._durations()
+        planned = self.planned()
         guessed = {rule: row["expected"] or 0.0 for rule, row in planned.items()}
+        known = self._durations(guessed)
         paces = [1.0]
         if not any(guessed.values()):
             guessed, paces = {rule: 60 * (row["minutes"] or 0) for rule, row in planned.items()}, []
@@ -94,10 +98,11 @@ class Watcher:
             if count > 0
         )
 
-    def _durations(self) -> dict[str, float]:
+    def _durations(self, guessed: dict[str, float]) -> dict[str, float]:
         """Seconds of a job of each rule: the longest that finished, or what a running one takes.
 
         The longest, because evaluating a base of one checkpoint says nothing about a run of ten.
+        A job that has only begun says nothing where the plan has a guess.
         """
         durations = defaultdict(list)
         for rule, path in self.layout.existing_benchmarks():
@@ -106,7 +111,8 @@ class Watcher:
         known = {rule: max(values) for rule, values in durations.items()}
         for name, numbers in self.running():
             rule = name.split()[0]
-            if rule not in known and numbers["done"]:
+            begun = numbers["done"] / numbers["total"]
+            if rule not in known and begun and (begun >= BEGINNING or not guessed.get(rule)):
                 elapsed = numbers["time"] - numbers["started"]
                 known[rule] = elapsed / numbers["done"] * numbers["total"]
         return known
