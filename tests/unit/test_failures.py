@@ -2,11 +2,27 @@
 
 import logging
 import signal
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from snakemake.logging import logger
+from snakemake.scheduling.job_scheduler import JobScheduler
 
-from online_il.program.failures import Plainly, cause
+from online_il.program.failures import Plainly, cause, speak_plainly
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    """What is put into Snakemake is taken out again."""
+    kept, handler = JobScheduler.exit_gracefully, signal.getsignal(signal.SIGINT)
+    yield
+    JobScheduler.exit_gracefully = kept
+    signal.signal(signal.SIGINT, handler)
+    for one in [one for one in logger.filters if isinstance(one, Plainly)]:
+        logger.removeFilter(one)
+
 
 TRAP = (
     'RuleException:\nCalledProcessError in file "rules/theory.smk", line 42:\nCommand \'set -euo '
@@ -121,3 +137,14 @@ def test_what_fails_by_itself_after_a_sigterm_is_told(tmp_path, plainly):
     job = failed(tmp_path / "job.log")
     assert plainly.filter(job) and job.rule_msg == "error: no row 3; mend it"
     assert plainly.filter(record(LAST)) and plainly.failed
+
+
+def test_the_scheduler_of_this_snakemake_says_that_it_was_stopped():
+    plainly = speak_plainly()
+    scheduler = SimpleNamespace(_lock=threading.Lock(), _open_jobs=threading.Semaphore(0))
+    JobScheduler.exit_gracefully(scheduler, signal.SIGTERM, None)
+    assert plainly.stopped_by == "SIGTERM" and scheduler._user_kill == "graceful"
+    assert scheduler._open_jobs.acquire(blocking=False)
+    assert [one for one in logger.filters if isinstance(one, Plainly)] == [plainly]
+    assert speak_plainly() is not plainly
+    assert len([one for one in logger.filters if isinstance(one, Plainly)]) == 1
