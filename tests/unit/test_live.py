@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from trackers_told import train, under_way
 
+from online_il.files import write_text
 from online_il.layout import Layout
 from online_il.live.page import onwards, page
 from online_il.live.trainings import courses
@@ -116,16 +117,39 @@ def test_it_draws_at_once_and_again_at_the_end(word, tmp_path, monkeypatch):
     assert AGAIN not in text and ("Not finished" in text) == (word == "")
 
 
-def test_a_target_of_its_own_is_finished_though_the_study_is_not(tmp_path, monkeypatch):
+@pytest.mark.parametrize("older_report", [False, True])
+def test_a_target_of_its_own_is_finished_though_the_study_is_not(
+    older_report, tmp_path, monkeypatch
+):
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
     results = under_way(tmp_path / "mini")
+    layout = Layout(results)
     pending(results, "sft")
+    write_text(json.dumps(["figures/figure1.html"]), layout.asked)
+    if older_report:
+        layout.report.write_text("of an earlier start")
     follower = Follower(results, "none")
     follower.start()
-    follower.stop(FINISHED)  # There is no report.
-    text = Layout(results).live.read_text()
+    follower.stop(FINISHED)
+    text = layout.live.read_text()
     assert "As far as it was asked for" in text and "What was asked for is finished." in text
     assert AGAIN not in text and "Not finished" not in text and "<svg" in text
+
+
+def test_a_page_that_is_there_becomes_the_report_though_nothing_trains_any_more(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+    results = under_way(tmp_path / "mini")
+    layout = Layout(results)
+    layout.live.write_text("As far as it was asked for")
+    pending(results, "report_page")
+    write_text(json.dumps(["report.html"]), layout.asked)
+    follower = Follower(results, "none")
+    follower.start()
+    layout.report.write_text("the report")
+    follower.stop(FINISHED)
+    assert "url=report.html" in layout.live.read_text()
 
 
 def test_it_ends_when_snakemake_is_killed(tmp_path):

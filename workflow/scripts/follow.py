@@ -24,6 +24,7 @@ from online_il.live.trackers import tell
 from online_il.live.trainings import courses
 from online_il.program.cli import ProgramOptions, main
 from online_il.program.follower import FINISHED
+from online_il.program.progress import asked_for
 
 RESTS = 20
 """So many times as long as it works it rests."""
@@ -51,12 +52,13 @@ def run(options: Options) -> None:
 
 
 def look(options: Options, started: float, refresh: float | None, *, ended: bool = False) -> None:
-    """Tell the tracker what is new, and draw the page; one that `ended` leads to the report."""
+    """Tell the tracker what is new, and draw the page; one that `ended` leads to a made report."""
+    layout = Layout(options.results)
     try:
         found = list(courses(options.results))
         if options.tracker != "none":
             tell(options.results, options.tracker, found)
-        if ended and Layout(options.results).report.is_file():
+        if ended and layout.report in asked_for(layout):
             text = onwards(options.results)
         else:
             text = page(options.results, found, started, refresh, ended=ended)
@@ -64,7 +66,7 @@ def look(options: Options, started: float, refresh: float | None, *, ended: bool
         # A job replaces its files as it starts again: the next look finds them whole.
         logging.info("%s", " ".join(str(error).split()))
         return
-    write_text(text, Layout(options.results).live, lasting=False)
+    write_text(text, layout.live, lasting=False)
 
 
 def said(seconds: float) -> str | None:

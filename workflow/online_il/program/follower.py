@@ -22,9 +22,9 @@ class Follower:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start it where something is to be trained, or a tracker wants what was."""
+        """Start it where something trains, a tracker wants what did, or a page is to go on."""
         trains = TRAINING & set(json.loads(self.layout.pending.read_text()))
-        if not trains and self.tracker == "none":
+        if not trains and self.tracker == "none" and not self.layout.live.is_file():
             return
         log = self.layout.log("follow")
         log.parent.mkdir(parents=True, exist_ok=True)
