@@ -31,6 +31,8 @@ WRONG = [
     ("\n", "scale", "Mini!", 0, "scale", '"Mini!"', "match pattern|Name of the study"),
     ("\n", "scale", "yes", 0, "scale", "true", "valid string"),
     ("\n", "engine", "trl", 0, "generation.engine", '"trl"', "'loop', 'transformers' or 'vllm'"),
+    ("\n", "engine", "lop", 0, "generation.engine", '"lop"', "mean 'loop'|meaning:"),
+    (RUNS, "method", "distil", 0, "tasks[0].runs[0].method", '"distil"', "mean 'distill'"),
     (GRPO, "clip_ratio", "abc", 0, "methods.grpo.clip_ratio", '"abc"', "number|PPO clipping"),
     (GRPO, "clip_ratio", ".inf", 0, "methods.grpo.clip_ratio", "Infinity", "finite number"),
     (GRPO, "clip_ratio", ".nan", 0, "methods.grpo.clip_ratio", "NaN", "finite number"),

@@ -169,7 +169,8 @@ def _refusal(kind: type[Settings], raw: Any, detail: dict[str, Any]) -> Problem:
     if meant == "missing":
         return Problem(keys, ABSENT, "a required key is missing", f"add: {meaning}")
     quotes = " Text of digits needs quotes." if meant == "string_type" else ""
-    return Problem(keys, value, detail["msg"], f"expected: {meaning}{quotes}")
+    near = closest(value, map(str, schema.get("enum", [])))
+    return Problem(keys, value, detail["msg"], f"{near}meaning: {meaning}{quotes}")
 
 
 def _place(raw: object, location: Keys) -> Keys:
