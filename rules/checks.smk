@@ -5,6 +5,7 @@ import subprocess
 from online_il.cost.budget import dollars
 from online_il.cost.jobs import expected_seconds
 from online_il.program.dag import Job, graph_of, pending_jobs, write_start
+from online_il.program.lock import only_says
 from online_il.program.scheduling import look_once_a_timespan
 
 CHECKED = {"hardware", "generation", "evaluation", "methods", "resources", "plan", "tracker"}
@@ -28,7 +29,8 @@ def check():
     if due and not pass_checks(due, graph):
         raise WorkflowError(f"nothing was started: see above what {', '.join(due)} needs")
     cores = workflow.resource_settings.cores
-    write_start(graph, LAYOUT.results, expected_seconds(STUDY, pending_jobs(graph), cores))
+    if not only_says(workflow.dag):
+        write_start(graph, LAYOUT.results, expected_seconds(STUDY, pending_jobs(graph), cores))
     look_once_a_timespan()
 
 

@@ -10,14 +10,15 @@ FOLLOWER = Follower(LAYOUT.results, STUDY.tracker)
 onstart:
     check()
     forget_probe()
-    FOLLOWER.start()
+    if not only_says(workflow.dag):
+        FOLLOWER.start()
 
 
 onsuccess:
     FOLLOWER.stop(FINISHED)
     if is_probe():
         tell_probe()
-    else:
+    elif not only_says(workflow.dag):
         show(LAYOUT.results, workflow.cores)
 
 

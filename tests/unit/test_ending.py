@@ -63,7 +63,8 @@ def test_the_next_whole_start_shows_all_again(layout, capsys):
     show(layout.results, 2)
     told = capsys.readouterr().out
     assert "the verdicts" in told and f"report: {layout.report}" in told
-    assert "figure1.html, figure2.html" in told.partition("not asked for")[2]
+    assert "not asked for" not in told
+    assert "figure1.html, figure2.html" in told.partition("of an earlier config")[2]
 
 
 def test_results_of_before_are_shown_whole(layout, capsys):

@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from snakemake.persistence.file import FilePersistence
@@ -222,6 +223,8 @@ class Unlockable(FilePersistence):
     def __init__(self) -> None:
         self.calls: list[str] = []
 
+    dag = SimpleNamespace(jobs=[SimpleNamespace(output=["results"])])
+
     def all_inputfiles(self) -> list[str]:
         return []
 
@@ -255,6 +258,14 @@ def test_where_there_are_no_locks_snakemakes_own_are_used(persistence, monkeypat
         assert persistence.calls == ["lock input", "lock output"]
     assert persistence.calls[-1] == "unlock"
     assert "No locks available" in caplog.text
+
+
+def test_a_plan_can_be_asked_for_while_the_study_runs(persistence):
+    asks = Unlockable()
+    asks.dag = SimpleNamespace(jobs=[SimpleNamespace(output=[])])
+    with persistence.lock(), asks.lock():
+        pass
+    assert asks.calls == []
 
 
 def test_where_there_is_the_kernels_lock_snakemakes_own_is_not_used(persistence):

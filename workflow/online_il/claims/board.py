@@ -58,7 +58,10 @@ def show(results: Path, cores: int) -> None:
     if layout.report in asked:
         print(f"report: {layout.report}")
     others = [one.name for one in shown(layout) if one not in asked]
-    if others:
+    if others and layout.report in asked:
+        # The report is of all that this config makes.
+        print(f"of an earlier config, and not in the report: {', '.join(others)}")
+    elif others:
         print(
             f"not asked for, so perhaps older than the results in {results}: {', '.join(others)}; "
             "`snakemake` without a target makes all current"

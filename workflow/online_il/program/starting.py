@@ -9,7 +9,7 @@ from typing import Any
 from online_il.files import write_text
 from online_il.layout import Layout
 from online_il.program.accepted import Ledger
-from online_il.program.lock import was_locked
+from online_il.program.lock import only_says, was_locked
 from online_il.program.progress import is_shown
 from online_il.program.reasons import explain
 from online_il.program.retraining import REMEDY, Expected, in_words, require_word, retrained
@@ -45,6 +45,9 @@ def attend_every_start(
     def started(persistence: Any) -> Iterator[None]:
         dag, elsewhere = persistence.dag, not was_locked(scale)
         with lock(persistence):
+            if only_says(dag):
+                yield  # What is written down is the study's that may be running.
+                return
             words = tell(dag, elsewhere)
             if words and (retrain or dag.workflow.touch):
                 logger.info(words)
