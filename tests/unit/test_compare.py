@@ -144,7 +144,9 @@ def claim(name: str, verdict: str) -> dict:
     }
 
 
-def test_changed_verdicts_are_marked(studies):
+@pytest.mark.parametrize("count", [0, 3])
+def test_changed_verdicts_are_marked_and_what_neither_study_has_is_counted(studies, count):
+    without_runs = [claim(f"absent{i}", "not run") for i in range(count)]
     for folder, verdict in zip(studies, ("supported", "contradicted"), strict=True):
         record = {
             "scale": "toy",
@@ -153,10 +155,11 @@ def test_changed_verdicts_are_marked(studies):
             "seed": 1,
             "versions": {},
             "code_hash": "c",
-            "claims": [claim("same", "supported"), claim("other", verdict)],
+            "claims": [claim("same", "supported"), claim("other", verdict), *without_runs],
         }
         (folder / "claims.json").write_text(json.dumps(record))
-    rows = sections(*studies)["Claims"]
+    named = " (3 more have their runs in neither)" if count else ""
+    rows = sections(*studies)[f"Claims{named}"]
     assert rows == [
         ["same", "supported", "supported", ""],
         ["other", "supported", "contradicted", "changed"],

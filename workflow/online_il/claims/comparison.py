@@ -155,10 +155,14 @@ def _claims(one: StudyResults, other: StudyResults) -> Section:
     if missing := [str(file) for file in files if not file.is_file()]:
         return Section(title, columns, [], f"not compared: no {' and no '.join(missing)}")
     sides = [{claim.id: claim for claim in read_claims(file).claims} for file in files]
-    rows = []
+    rows, neither = [], 0
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         verdicts = [side[name].verdict if name in side else "–" for side in sides]
+        if {*verdicts} <= {"not run", "–"}:
+            neither += 1
+            continue
         rows.append([name, *verdicts, "" if verdicts[0] == verdicts[1] else "changed"])
+    title += f" ({neither} more have their runs in neither)" if neither else ""
     return Section(title, columns, rows, "none")
 
 
