@@ -8,6 +8,7 @@ from online_il.layout import (
     evaluation,
     responses_of,
     step,
+    theory_panel,
     theory_table,
 )
 from online_il.program.flags import Flags

@@ -24,7 +24,7 @@ onsuccess:
 
 onerror:
     FOLLOWER.stop()
-    if PLAINLY.stopped_by and not PLAINLY.failed:
+    if PLAINLY.stopped_by:
         print(
             f"stopped by {PLAINLY.stopped_by}; the same command goes on ({LAYOUT.results})",
             file=sys.stderr,

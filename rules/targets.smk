@@ -32,7 +32,7 @@ def claims_outputs():
 
 def theory_panels():
     """List the tables of Figure 4's panels."""
-    return [theory_table(LAYOUT.theory, "gaussian", panel.name) for panel in STUDY.theory.gaussian]
+    return [theory_panel(LAYOUT.theory, panel.name) for panel in STUDY.theory.gaussian]
 
 
 def panel_settings(wildcards):

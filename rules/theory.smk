@@ -4,7 +4,7 @@
 
 rule theory_gaussian:
     output:
-        theory_table(LAYOUT.theory, "gaussian", "{panel}"),
+        theory_panel(LAYOUT.theory, "{panel}"),
     log:
         LAYOUT.log("theory_gaussian", "{panel}"),
     benchmark:

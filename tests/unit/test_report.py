@@ -361,7 +361,6 @@ def test_the_picture_leaves_out_what_longer_paths_imply() -> None:
 def test_the_training_of_many_runs_is_drawn(results: Path, tmp_path: Path) -> None:
     """Runs by the thousand: more rows than Altair takes by itself."""
     database = tmp_path / "many.duckdb"
-    database.parent.mkdir(exist_ok=True)
     shutil.copy(results / "aggregate" / "measurements.duckdb", database)
     with duckdb.connect(str(database)) as connection:
         connection.execute(

@@ -4,7 +4,7 @@ The rules call `Layout` with wildcards, which are the defaults, and the library 
 what a thing is called and decides no number, so it is no part of the code's hash.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -138,7 +138,7 @@ class Layout:
 
     @property
     def theory(self) -> Path:
-        """The folder of the theory's tables; `theory_table` gives one in it."""
+        """The folder of the theory's tables; `theory_table` and `theory_panel` give one in it."""
         return self.results / "theory"
 
     def figure(self, name: str, kind: str) -> Path:
@@ -362,22 +362,20 @@ def existing_evaluations(evaluations: Path) -> tuple[list[Path], list[Path]]:
     return records, responses
 
 
-def existing_studies(folder: Path, databases: Iterable[str]) -> list[Path]:
-    """List the results folders in a folder that have one of the databases."""
-    wanted = list(databases)
-    places = [Layout(place) for place in sorted(folder.iterdir()) if place.is_dir()]
-    return [one.results for one in places if any(one.database(n).is_file() for n in wanted)]
-
-
 def pair_of(comparison: Path) -> tuple[str, str, str]:
     """Read the task, the expert and the student off the path of a comparison."""
     task, expert, student = comparison.with_suffix("").parts[-3:]
     return task, expert, student
 
 
-def theory_table(tables: Path, *name: str) -> Path:
-    """Give one of the theory's tables in their folder; `gaussian`, <panel> is one of Figure 4."""
-    return tables.joinpath(*name).with_suffix(".parquet")
+def theory_table(tables: Path, name: str) -> Path:
+    """Give one of the theory's tables in their folder."""
+    return tables / f"{name}.parquet"
+
+
+def theory_panel(tables: Path, panel: str) -> Path:
+    """Give the table of a panel of Figure 4."""
+    return theory_table(tables / "gaussian", panel)
 
 
 def update(state: Path, number: int) -> Path:

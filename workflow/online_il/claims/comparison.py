@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from online_il.claims.drafts import NOT_RUN
 from online_il.claims.measured import Measurements, answer_of
 from online_il.claims.records import read_claims
 from online_il.errors import InputError
-from online_il.layout import DATABASES, Layout, existing_studies
+from online_il.layout import DATABASES, Layout
 from online_il.statistics.effects import independent_effect
 
 NAMES = DATABASES[:2]
@@ -39,7 +40,8 @@ def study(folder: Path, like: str = "") -> StudyResults:
     """Find a study's results: the folder itself, or in it the study `like` or the only one."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a study's results, such as results/mini")
-    inside = existing_studies(folder, NAMES)
+    places = [Layout(place) for place in sorted(folder.iterdir()) if place.is_dir()]
+    inside = [one.results for one in places if any(one.database(n).is_file() for n in NAMES)]
     alike = [place for place in inside if place.name == like]
     for place in (folder, *alike, *(inside if len(inside) == 1 else [])):
         for name in NAMES:
@@ -158,7 +160,7 @@ def _claims(one: StudyResults, other: StudyResults) -> Section:
     rows, neither = [], 0
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         verdicts = [side[name].verdict if name in side else "–" for side in sides]
-        if {*verdicts} <= {"not run", "–"}:
+        if {*verdicts} <= {NOT_RUN, "–"}:
             neither += 1
             continue
         rows.append([name, *verdicts, "" if verdicts[0] == verdicts[1] else "changed"])

@@ -34,7 +34,7 @@ from online_il.config.claims import (
     RunClaim,
     TheoryClaim,
 )
-from online_il.layout import theory_table
+from online_il.layout import theory_panel
 from online_il.statistics.effects import holm
 from online_il.statistics.intervals import LEVEL, normal_interval
 from online_il.statistics.looks import Plan
@@ -145,7 +145,7 @@ def _theory_draft(claim: TheoryClaim, tables: Path | None) -> Draft:
         draft.fields["statistic"] = claim.statistic
         draft.notes = ["This study has no theory."]
         return draft
-    if claim.panel and not theory_table(tables, "gaussian", claim.panel).is_file():
+    if claim.panel and not theory_panel(tables, claim.panel).is_file():
         draft.fields["statistic"] = claim.statistic
         draft.notes = [f"This study has no panel {claim.panel}."]
         return draft

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from online_il.layout import theory_table
+from online_il.layout import theory_panel, theory_table
 from online_il.records import read_table
 from online_il.theory.tables import (
     GaussianTable,
@@ -33,14 +33,14 @@ class TheoryNumber(NamedTuple):
 
 def gaussian_value(tables: Path, panel: str) -> TheoryNumber:
     """Read V of the reverse-KL projection."""
-    rows = read_table(theory_table(tables, "gaussian", panel), GaussianTable)
+    rows = read_table(theory_panel(tables, panel), GaussianTable)
     value = rows.loc[rows["divergence"] == "reverse_kl", "value"].iloc[0]
     return TheoryNumber(float(value), 0.0, "reward of the reverse-KL projection", "reward")
 
 
 def gaussian_excess(tables: Path, panel: str) -> TheoryNumber:
     """Compute TV of the expert and its reverse-KL projection, less the gap of rewards."""
-    rows = read_table(theory_table(tables, "gaussian", panel), GaussianTable)
+    rows = read_table(theory_panel(tables, panel), GaussianTable)
     row = rows[rows["divergence"] == "reverse_kl"].iloc[0]
     excess = row["total_variation"] - abs(row["value_expert"] - row["value"])
     words = "TV of the expert and the reverse-KL projection, less the gap of rewards"

@@ -45,9 +45,6 @@ def attend_every_start(
     def started(persistence: Any) -> Iterator[None]:
         dag, elsewhere = persistence.dag, not was_locked(scale)
         with lock(persistence):
-            if only_says(dag):
-                yield  # What is written down is the study's that may be running.
-                return
             words = tell(dag, elsewhere)
             if words and (retrain or dag.workflow.touch):
                 logger.info(words)
@@ -55,7 +52,8 @@ def attend_every_start(
                 require_word(words)
             if ledger.acceptances or any(dag.needrun_jobs()):
                 ledger.write()
-            _write_asked(dag, ledger.layout)
+            if not only_says(dag):  # What is written down is the study's that may be running.
+                _write_asked(dag, ledger.layout)
             yield
 
     @contextmanager
