@@ -36,12 +36,12 @@ try:
     SITE = load_site(ROOT / "slurm" / "config.yaml")
     IMAGE = image(ROOT, workflow.deployment_settings)
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(f"error: {error}")
 
 LAYOUT = Layout(Path("results", STUDY.scale))
 if workflow.is_main_process:
     if broken := damaged(LAYOUT.results):
-        raise WorkflowError("damaged results; nothing was started:\n  " + "\n  ".join(broken))
+        sys.exit("error: damaged results; nothing was started:\n  " + "\n  ".join(broken))
     one_snakemake_per_study(STUDY.scale)
     decide_by_identity(LAYOUT.results)
 

@@ -23,7 +23,7 @@ if ACCEPT and workflow.is_main_process:
     try:
         LEDGER.accept(ACCEPT.split(","))
     except ValueError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"error: {error}")
 LEDGER.tell_jobs()
 PLAINLY = speak_plainly()
 if workflow.is_main_process:

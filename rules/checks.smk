@@ -80,7 +80,7 @@ def budget_option():
     try:
         return f"--budget {dollars(BUDGET)}"
     except InputError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"error: {error}")
 
 
 def require_plan(wildcards):

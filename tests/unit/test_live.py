@@ -1,6 +1,7 @@
 """The page of a study under way: it shows what there is, loads itself again, ends as the report."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -159,6 +160,23 @@ def test_it_ends_when_snakemake_is_killed(tmp_path):
     assert process.stdin is not None
     process.stdin.close()  # As the system does for one that is gone.
     assert process.wait(60) == 0
+    assert "Not finished" in Layout(results).live.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_programs_of_a_group_leaves_it_its_last_look(
+    number, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+    results = under_way(tmp_path / "mini")
+    pending(results, "sft")
+    follower = Follower(results, "none")
+    follower.start()
+    until(Layout(results).live.is_file)
+    assert follower.process is not None
+    follower.process.send_signal(number)
+    follower.stop()
+    assert follower.process.returncode == 0 and "note:" not in capsys.readouterr().out
     assert "Not finished" in Layout(results).live.read_text()
 
 

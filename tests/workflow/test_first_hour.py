@@ -63,3 +63,15 @@ def test_what_the_checks_find_is_said_once_whatever_the_retries(checkout):
     assert status == 1
     assert output.count("problem; nothing was started") == 1, output
     assert "trap : TERM" not in output and "CalledProcessError" not in output
+
+
+@pytest.mark.parametrize(
+    ("target", "word"), [("all", "seeds=[1]"), ("all", "accept_code=grop"), ("plan", "budget=-3")]
+)
+def test_a_wrong_word_is_told_without_a_place_in_our_files(checkout, target, word):
+    asked = ("-n", target, "--configfile", "teacher.yaml", "--config", word)
+    status, output = snakemake(checkout, *asked)
+    (said,) = [line for line in output.splitlines() if "error" in line.lower()]
+    assert status == 1 and said.startswith("error: "), output
+    assert word.split("=")[0] in output
+    assert not re.search(r"WorkflowError|Traceback|Snakefile|\.smk", output), output

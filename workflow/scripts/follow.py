@@ -39,8 +39,10 @@ class Options(ProgramOptions):
 
 
 def run(options: Options) -> None:
-    # Ctrl-C reaches all programs of a terminal; Snakemake ends its jobs first, then this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches all programs of a terminal, and a SIGTERM may be meant for all of a group;
+    # Snakemake ends its jobs first, then says its word to this one, or is gone, which ends it too.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     os.nice(10)
     started, word = time.time(), None
     while word is None:

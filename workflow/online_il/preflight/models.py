@@ -9,12 +9,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from online_il import hub
 from online_il.config.bases import FurtherModel, FurtherPackage, PackageBase, Pretrained
 from online_il.config.experts import ModelExpert, PackageExpert
-from online_il.config.hub import DataSet, Model, Package, Tokenizer
+from online_il.config.hub import DataSet, Package, Tokenizer
 from online_il.config.knowledge import Benchmarked
 from online_il.config.plan import ModelShape
 from online_il.config.policies import adapter_of, learns_from_samples, prefixes_of
@@ -28,7 +29,7 @@ from online_il.layout import PARTS
 from online_il.methods import METHODS
 from online_il.models import CHAT, WEIGHTS
 from online_il.packaged import wheels
-from online_il.preflight.pairs import ONE_TOKENIZER, differences
+from online_il.preflight.pairs import ONE_TOKENIZER, differences, small_files
 from online_il.preflight.report import Report
 from online_il.tasks import beside_data
 from online_il.vocabulary import CUT_STUDENT, TEMPLATE_REMEDY, Difference
@@ -143,21 +144,26 @@ def _between(
 ) -> Iterator[Difference]:
     """Tell, for two models by what each is, what keeps their probabilities from being compared."""
     templates = None if task.data.kind == "miniature" else (_template(first), _template(second))
-    if isinstance(first, Model | Package) and isinstance(second, Model | Package):
-        known = [folders.get(name_of(model)) for model in (first, second)]
-        if known[0] is not None and known[1] is not None:
-            for found in differences(known[0], known[1], templates, one_width):
-                yield found._replace(
-                    what=f"{one} {first.short} and {other} {second.short} {found.what}"
-                )
-    elif first.kind != second.kind:
-        yield Difference(
-            f"{one} is of kind {first.kind} and {other} of kind {second.kind}, so that their "
-            "tokenizers differ",
-            ONE_TOKENIZER,
-        )
-    elif templates and templates[0] != templates[1]:
-        yield Difference(f"{one} and {other} have different chat templates", TEMPLATE_REMEDY)
+    if first.kind == second.kind and not isinstance(first, Taken):
+        # Made by one code; a template of the config's own may still be in its place.
+        if templates and templates[0] != templates[1]:
+            yield Difference(f"{one} and {other} have different chat templates", TEMPLATE_REMEDY)
+        return
+    with TemporaryDirectory() as made:
+        known = [
+            folders.get(name_of(model)) if isinstance(model, Taken) else small_files(model, made)
+            for model in (first, second)
+        ]
+        if known[0] is None or known[1] is None:
+            return  # `check_files` names it.
+        pair = [name + _called(model) for name, model in ((one, first), (other, second))]
+        for found in differences(known[0], known[1], templates, one_width):
+            yield found._replace(what=f"{pair[0]} and {pair[1]} {found.what}")
+
+
+def _called(model: Any) -> str:
+    """Name a model beside what it is to a run; nothing for one that is made here."""
+    return f" {model.short}" if isinstance(model, Taken) else ""
 
 
 def _template(model: Any) -> str | None:

@@ -1,12 +1,17 @@
 """Compares the small files of a student and its expert, or of two parts of a mixture."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from online_il.config.bases import Scratch
+from online_il.config.random import RandomModel
 from online_il.cost.shape import json_of
 from online_il.ends import tokens_by_id
 from online_il.errors import InputError
+from online_il.models import byte_tokenizer, word_tokenizer
+from online_il.tasks.miniature import VOCABULARY
 from online_il.vocabulary import (
     WIDTH_REMEDY,
     Difference,
@@ -64,6 +69,19 @@ def differences(
     except InputError:
         return  # `check_ends` names it.
     yield from (difference for difference in found if difference)
+
+
+def small_files(model: Scratch | RandomModel, folder: str) -> Path:
+    """Write the tokenizer and config that a model made here will have into a folder, and name it.
+
+    So it is compared with a model of the hub, or of a folder, before it is there.
+    """
+    place = Path(folder) / model.kind
+    tokenizer = byte_tokenizer() if model.kind == "random" else word_tokenizer(VOCABULARY)
+    tokenizer.save_pretrained(place)
+    config = {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id}
+    (place / "config.json").write_text(json.dumps(config))
+    return place
 
 
 def _rules(folder: Path) -> list[Any]:
