@@ -269,7 +269,38 @@ def test_bad_input_is_one_line_and_no_output(tmp_path, content, options, words):
 
 def test_an_intersection_is_taken_when_asked_for(tmp_path):
     expert, student = models(5)
-    found = compared(tmp_path, expert[6:], student[:-6], intersect=True)
-    assert found.n_prompts == 18
     with pytest.raises(ParameterError, match="18 match, 1 are the expert's alone"):
         compared(tmp_path, expert[6:], student[:-6])
+
+
+def test_what_does_not_match_is_counted_in_nothing(tmp_path):
+    """Neither cut responses, nor widths, nor lengths, as if the files had only what matches."""
+    both = []
+    for name, one in (("e", 0), ("s", 1)):
+        rows = [
+            {"prompt_id": f"p{i}", "text": "x " * (1 + i % 7 + one), "correct": i % 2}
+            | {"finish_reason": "length" if i % 3 == one else "stop"}
+            for i in range(10 * one, 20 + 10 * one)
+        ]
+        alone = {"prompt_id": name, "text": "x " * 500, "correct": 1, "finish_reason": "length"}
+        both.append((name, rows, alone))
+    told = []
+    for matching in (True, False):
+        files = [
+            write(
+                tmp_path / f"{name}.jsonl",
+                [r for r in [*rows, alone] if not matching or r["prompt_id"] in COMMON],
+            )
+            for name, rows, alone in both
+        ]
+        out = tmp_path / f"{matching}.parquet"
+        asked = ("--expert", files[0], "--student", files[1], "--intersect", "--out", out)
+        done = warm.run(SCRIPT, *asked, "--resamples", 100)
+        assert done.returncode == 0, done.stderr
+        told.append((done.stdout, read_table(out, DiscrepancyTable)))
+    assert told[0][0] == told[1][0]
+    assert "10 prompts; 10 and 10 responses, 3 and 4 of them cut off" in told[0][0]
+    pd.testing.assert_frame_equal(told[0][1], told[1][1])
+
+
+COMMON = {f"p{i}" for i in range(10, 20)}

@@ -92,6 +92,8 @@ def run(options: Options) -> None:
         )
         for paths in (options.expert, options.student)
     ]
+    common = measures.common_prompts(*both, options.intersect)
+    both = [one.to(common) for one in both]
     length_N = np.concatenate([one.length_N for one in both])
     usual = usual_width(length_N)
     width = options.bin_width or usual
@@ -101,7 +103,6 @@ def run(options: Options) -> None:
         bin_width=width,
         resamples=options.resamples,
         seed=options.seed,
-        intersect=options.intersect,
     )
     rows = rows_of(found.measures, options.expert_name, options.student_name)
     unit = "words" if options.tokenizer is None else f"tokens of {options.tokenizer}"

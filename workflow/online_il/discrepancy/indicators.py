@@ -50,36 +50,22 @@ def pooled(
     keywords: Sequence[str],
     bin_width: int,
 ) -> Pool:
-    """Pool both models' responses to `prompts`, with their indicators."""
+    """Pool both models' responses, all of which are to `prompts`, with their indicators."""
+    both = (expert, student)
     number = {prompt: i for i, prompt in enumerate(prompts)}
-    shared = [
-        np.array([i for i, p in enumerate(model.prompts) if p in number], dtype=np.int64)
-        for model in (expert, student)
-    ]
-    prompt_N = np.concatenate(
-        [
-            [number[model.prompts[i]] for i in rows]
-            for model, rows in zip((expert, student), shared, strict=True)
-        ]
-    ).astype(np.int64)
-    is_expert_N = np.repeat([True, False], [len(rows) for rows in shared])
+    prompt_N = np.array([number[one] for model in both for one in model.prompts], dtype=np.int64)
+    is_expert_N = np.repeat([True, False], [len(model.prompts) for model in both])
     order = np.lexsort((~is_expert_N, prompt_N))
 
     def joined(of: str) -> NDArray[np.int64]:
-        parts = [getattr(m, of)[rows] for m, rows in zip((expert, student), shared, strict=True)]
-        return np.asarray(np.concatenate(parts)[order])
+        return np.asarray(np.concatenate([getattr(model, of) for model in both])[order])
 
     seed_N = np.concatenate(
-        [
-            np.array(model.seeds or np.zeros(len(model.prompts)), dtype=np.int64)[rows]
-            for model, rows in zip((expert, student), shared, strict=True)
-        ]
+        [np.array(model.seeds or np.zeros(len(model.prompts)), dtype=np.int64) for model in both]
     )
     prompt_N, is_expert_N = prompt_N[order], is_expert_N[order]
     length_N, counts_N_W = joined("length_N"), joined("counts_N_W")
-    words = sparse.vstack(
-        [m.words_N_V[rows] for m, rows in zip((expert, student), shared, strict=True)]
-    )
+    words = sparse.vstack([model.words_N_V for model in both])
     bins_B, bin_N = np.unique(length_N // bin_width, return_inverse=True)
     presence_N_W = (counts_N_W > 0).astype(float)
     _, joint_N = np.unique(presence_N_W, axis=0, return_inverse=True)

@@ -109,8 +109,11 @@ def common_filter(expert: Responses, student: Responses) -> str | None:
     return filters[0] if filters else None
 
 
-def common_prompts(expert: Responses, student: Responses, intersect: bool) -> list[str]:
-    """List the prompts of both models, sorted. Raises `ParameterError` if they differ."""
+def common_prompts(expert: Responses, student: Responses, intersect: bool = False) -> list[str]:
+    """List the prompts of both models, sorted.
+
+    Raises `ParameterError` if they differ, or with `intersect` if they share fewer than two.
+    """
     ours, theirs = set(expert.prompts), set(student.prompts)
     both = sorted(ours & theirs)
     if not both:
@@ -140,11 +143,13 @@ def compare(
     bin_width: int,
     resamples: int,
     seed: int,
-    intersect: bool = False,
 ) -> Comparison:
-    """Measure a pair, with `resamples` permutations and as many bootstrap samples."""
+    """Measure a pair, with `resamples` permutations and as many bootstrap samples.
+
+    Raises `ParameterError` where they do not answer the same prompts.
+    """
     graded_by = common_filter(expert, student)
-    pool = pooled(expert, student, common_prompts(expert, student, intersect), keywords, bin_width)
+    pool = pooled(expert, student, common_prompts(expert, student), keywords, bin_width)
     rng = np.random.default_rng(seed)
     actual = _measured(pool, pool.is_expert_N[None])
     null = _stacked(_measured(pool, labels) for labels in _permutations(pool, resamples, rng))

@@ -43,14 +43,33 @@ class Responses(NamedTuple):
     counts_N_W: NDArray[np.int64]
     """Counts of each keyword in each response."""
     correct_N: NDArray[np.float64]
-    truncated: int | None
-    """Responses that were cut off at the longest length, which are counted like all others; None
-    where no `finish_reason` says so of any."""
+    cut_N: NDArray[np.float64]
+    """1 for a response that was cut off at the longest length, which counts like all others; NaN
+    where no `finish_reason` says so or not."""
     words_N_V: sparse.csr_matrix
     filter: str | None
     """The filter whose rows were read of lm-evaluation-harness's files; None for other files."""
     seeds: tuple[int, ...] = ()
     """The policy's seed of each response; empty for files that are not a study's own."""
+
+    @property
+    def truncated(self) -> int | None:
+        """How many are known to have been cut off; None where it is known of none."""
+        return None if np.isnan(self.cut_N).all() else int(np.nansum(self.cut_N))
+
+    def to(self, prompts: Sequence[str]) -> "Responses":
+        """Give the responses to some of the prompts."""
+        wanted = set(prompts)
+        rows = [row for row, prompt in enumerate(self.prompts) if prompt in wanted]
+        return self._replace(
+            prompts=[self.prompts[row] for row in rows],
+            length_N=self.length_N[rows],
+            counts_N_W=self.counts_N_W[rows],
+            correct_N=self.correct_N[rows],
+            cut_N=self.cut_N[rows],
+            words_N_V=self.words_N_V[rows],
+            seeds=tuple(self.seeds[row] for row in rows) if self.seeds else (),
+        )
 
 
 def read(
@@ -79,7 +98,7 @@ def read(
     correct: list[float] = []
     hashed: list[sparse.csr_matrix] = []
     seeds: list[int] = []
-    ends: list[str] = []
+    cut: list[float] = []
     reader = formats.FormatReader(names, given)
     for path in paths:
         found, before = (
@@ -91,7 +110,7 @@ def read(
             prompts += [_prompt(place, row, names) for place, row in batch]
             correct += [_grade(place, row, names) for place, row in batch]
             reasons = (row.get(names["finish_reason"]) for _, row in batch)
-            ends += [reason for reason in reasons if isinstance(reason, str)]
+            cut += [formats.is_cut(one) if isinstance(one, str) else np.nan for one in reasons]
             # Elsewhere a seed is that of a request, and not of a training.
             own = [row["seed"] for _, row in batch if row.keys() >= OWN]
             seeds += [int(seed) for seed in own if isinstance(seed, int)]
@@ -107,7 +126,7 @@ def read(
         np.array(lengths, dtype=np.int64),
         np.array(counts, dtype=np.int64).reshape(len(prompts), len(keywords)),
         np.array(correct),
-        sum(map(formats.is_cut, ends)) if ends else None,
+        np.array(cut, dtype=float),
         sparse.vstack(hashed).tocsr(),
         reader.chosen,
         tuple(seeds) if len(seeds) == len(prompts) else (),
