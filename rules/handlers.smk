@@ -3,6 +3,7 @@
 
 from online_il.claims.board import show
 from online_il.program.follower import FINISHED, Follower
+from online_il.report.summary import summary_of_named
 
 FOLLOWER = Follower(LAYOUT.results, STUDY.tracker)
 
@@ -19,6 +20,7 @@ onsuccess:
     if is_probe():
         tell_probe()
     elif not only_says(workflow.dag):
+        print(summary_of_named(LAYOUT.results), end="")
         show(LAYOUT.results, workflow.cores)
 
 

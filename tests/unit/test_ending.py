@@ -28,8 +28,8 @@ def layout(tmp_path, monkeypatch) -> Layout:
 
 
 def ask(layout: Layout, *outputs: Path) -> None:
-    jobs = [SimpleNamespace(output=[str(path)]) for path in outputs]
-    _write_asked(SimpleNamespace(jobs=jobs), layout)
+    jobs = [SimpleNamespace(input=[], output=[str(path)]) for path in outputs]
+    _write_asked(SimpleNamespace(jobs=jobs, targetjobs=set()), layout)
 
 
 def test_a_whole_study_shows_all(layout, capsys):

@@ -66,8 +66,14 @@ def attend_every_start(
 
 
 def _write_asked(dag: Any, layout: Layout) -> None:
-    """Write down which files this start was asked for, of those that a finished one shows."""
+    """Write down what this start was asked for, of what the end of a finished one shows.
+
+    Of evaluations it shows those that are asked for themselves, by the name of a run.
+    """
     made = {Path(output) for job in dag.jobs for output in job.output}
-    names = sorted(str(path.relative_to(layout.results)) for path in made if is_shown(layout, path))
+    found = {path for path in made if is_shown(layout, path)}
+    wanted = {Path(path) for job in dag.targetjobs for path in (*job.input, *job.output)}
+    found |= {path for path in wanted if path.is_relative_to(layout.results / "eval")}
+    names = sorted(str(path.relative_to(layout.results)) for path in found)
     if names or layout.asked.is_file():
         write_text(json.dumps(names, indent=2) + "\n", layout.asked)

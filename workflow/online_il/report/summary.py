@@ -1,7 +1,11 @@
 """The final accuracies of a study, and what they took, as a table of plain text."""
 
 import io
+import json
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -10,44 +14,41 @@ from rich.console import Console
 from rich.table import Table
 
 from online_il.benchmarks import IN_DISTRIBUTION, ORDER
+from online_il.errors import InputError
+from online_il.layout import Layout
 from online_il.report.texts import COLUMNS, readings
-from online_il.store import learning_curves, query
+from online_il.store import build, learning_curves, query
 
 FIRST = ["base", "expert"]
 INSIDE = [*IN_DISTRIBUTION, "validation"]
 LEAST_CHECK_RATE = 0.9
+WIDTH = 120
+"""Characters in a line of prose."""
 LOOK: dict[str, Any] = {
     "box": box.SIMPLE_HEAD,
     "padding": (0, 1, 0, 0),
     "pad_edge": False,
     "show_edge": False,
-    "title_justify": "left",
 }
 
 
-def _accuracies(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
-    """Tabulate the final accuracies with their 95 % intervals, a row a run."""
-    measures = rows[["benchmark", "sampling"]].drop_duplicates().itertuples(index=False)
-    columns = sorted(measures, key=lambda m: (m.sampling != "policy", ORDER.index(m.benchmark)))
-    titles = [b if s == "policy" else f"{b}, {s}'s sampling" for b, s in columns]
-    table = Table("run", *titles, **LOOK, title=f"{task}: final accuracy [95 % interval]")
+def _accuracies(rows: pd.DataFrame, runs: list[str]) -> Table:
+    """Tabulate the final accuracies of one sampling with their 95 % intervals, a row a run."""
+    benchmarks = sorted(rows["benchmark"].unique(), key=ORDER.index)
+    table = Table("run", *benchmarks, **LOOK)
     for run in runs:
         cells = []
-        for benchmark, sampling in columns:
-            found = rows[
-                (rows["run"] == run)
-                & (rows["benchmark"] == benchmark)
-                & (rows["sampling"] == sampling)
-            ]
+        for benchmark in benchmarks:
+            found = rows[(rows["run"] == run) & (rows["benchmark"] == benchmark)]
             values = found[["accuracy", "low", "high"]].to_numpy()
             cells.append("".join(f"{a:.3f} [{low:.2f}, {high:.2f}]" for a, low, high in values))
         table.add_row(run, *cells)
     return table
 
 
-def _costs(rows: pd.DataFrame, runs: list[str], task: str) -> Table:
+def _costs(rows: pd.DataFrame, runs: list[str]) -> Table:
     """Tabulate what each run took in training, and its responses: lengths, shares, a row a run."""
-    table = Table("run", **LOOK, title=f"{task}: training, means over seeds")
+    table = Table("run", **LOOK)
     counted = ("seeds", "updates", "samples", "tokens", "device-seconds")
     inside = rows["benchmark"].isin(INSIDE) & (rows["sampling"] == "policy")
     drawn = rows[inside].drop_duplicates("run").set_index("run")
@@ -108,22 +109,24 @@ def summary(database: Path) -> str:
     still = query(database, STILL)
     texts = readings(database)
     text = io.StringIO()
-    console = Console(file=text, width=120, color_system=None, highlight=False, markup=False)
+    # As wide as any table: a name or a number that is cut misleads.
+    console = Console(file=text, width=10_000, color_system=None, highlight=False, markup=False)
     for task, part in rows.groupby("task"):
         names = sorted(part["run"].unique(), key=lambda name: (name not in FIRST, name))
-        console.print(_accuracies(part, names, str(task)))
-        console.print()
-        console.print(_costs(part, names, str(task)))
-        console.print()
+        for sampling in sorted(part["sampling"].unique(), key="policy".__ne__):
+            how = "" if sampling == "policy" else f", {sampling}'s sampling"
+            drawn = part[part["sampling"] == sampling]
+            title = f"{task}: final accuracy{how} [95 % interval]"
+            console.print(title, _accuracies(drawn, names), "", sep="\n")
+        console.print(f"{task}: training, means over seeds", _costs(part, names), "", sep="\n")
         for reading in (one for one in texts if one.task == task):
             title = f"{task}: {reading.title}, {reading.n_passages} passages; bits over the base's"
-            table = Table(*COLUMNS, **LOOK, title=title)
+            table = Table(*COLUMNS, **LOOK)
             for row in reading.rows:
                 table.add_row(*row)
-            console.print(table)
-            console.print()
+            console.print(title, table, "", sep="\n")
         for line in [*_check_lines(part), *_still_lines(still[still["task"] == task])]:
-            console.print(line)
+            console.print(fill(line, WIDTH))
         console.print()
     console.print("Training is that of the run itself, without its expert's.")
     console.print("Cut off: the share of responses that reach the limit of their length.")
@@ -131,3 +134,20 @@ def summary(database: Path) -> str:
         console.print("Direct: the solver's share of a response, by the mixture that is imitated.")
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     return "\n".join(lines) + "\n"
+
+
+def summary_of_named(results: Path) -> str:
+    """Write the table of the policies that the last start was asked for by their runs' names.
+
+    Empty where there are none, and where no run is among them.
+    """
+    asked = Layout(results).asked
+    names = json.loads(asked.read_text()) if asked.is_file() else []
+    policies = [name.removeprefix("eval/") for name in names if name.startswith("eval/")]
+    if not policies:
+        return ""
+    with TemporaryDirectory() as folder, suppress(InputError):
+        database = Path(folder) / "named.duckdb"
+        build(results, database, policies)
+        return summary(database)
+    return ""
