@@ -37,8 +37,8 @@ DATABASES |= {
 
 
 NOTHING_COMPARED = (
-    "nothing is compared: with students are compared runs by grpo, solvers and a mixture, on"
-    " `discrepancy.benchmark`; two other models are compared under `discrepancy.models`"
+    "nothing is compared: a student is compared with the expert it imitates where that is a run by grpo, a solver"
+    " or a mixture; a pair of other models stands under `discrepancy.models`"
 )
 
 

@@ -110,6 +110,14 @@ def test_an_error_raised_in_this_package_is_told_without_the_place(plainly):
     assert plainly.filter(other) and other.msg.endswith("in rule")
 
 
+def test_a_start_that_is_refused_is_told_without_any_place(plainly):
+    told = record(
+        'WorkflowError in file "/a/rules/b.smk", line 30:\nnothing was started: see above\n'
+        '  File "/a/Snakefile", line 9, in __onstart\n  File "/a/rules/b.smk", line 30, in check'
+    )
+    assert plainly.filter(told) and told.msg == "error: nothing was started: see above"
+
+
 LAST = "WorkflowError:\nAt least one job did not complete successfully."
 
 

@@ -177,7 +177,8 @@ def test_the_checks_stand_before_a_tasks_jobs_and_make_nothing_anew(tmp_path):
     for _ in range(2):
         status, output = make(2, "--forcerun", "convert", chat_template="missing.jinja")
         assert status == 1 and "there is no file missing.jinja" in output, output
-        assert "nothing was started" in output and "Traceback" not in output
+        assert "error: nothing was started: see above what gsm8k needs" in output
+        assert not re.search(r"Traceback|WorkflowError|checks\.smk", output), output
         assert "Error in rule" not in output
     assert (project / target).is_file() and (project / target).stat().st_mtime_ns > made
 

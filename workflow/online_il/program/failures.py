@@ -26,6 +26,10 @@ OTHERS = re.compile(r"(?!.*ChildFailedError)([A-Za-z_][\w.]*(Error|Exception|Exi
 STATUS = re.compile(r"returned non-zero exit status (\d+)|died with <Signals\.(\w+)")
 OURS = re.compile(r'\n  File "[^"]*/online_il/[^"]*", line \d+, in \w+')
 """Where in this package an error that Snakemake prints was raised; the error says what is wrong."""
+HEAD = re.compile(r'^\w+ in file "[^"]*", line \d+:\n')
+PLACE = re.compile(r'\n  File "[^"]*", line \d+, in \w+')
+REFUSED = "nothing was started"
+"""With these words a start is refused for what somebody wrote, wherever our code finds it."""
 TAIL_BYTES = 2**16
 
 
@@ -56,7 +60,8 @@ class Plainly(logging.Filter):
             self.status, self.failed = "", True
         elif self.stopped_by and not self.failed and "did not complete" in text:
             return False
-        record.msg = OURS.sub("", text)
+        refused = REFUSED in text
+        record.msg = HEAD.sub("error: ", PLACE.sub("", text)) if refused else OURS.sub("", text)
         return True
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
