@@ -180,6 +180,23 @@ def test_a_signal_to_all_programs_of_a_group_leaves_it_its_last_look(
     assert "Not finished" in Layout(results).live.read_text()
 
 
+def test_the_page_goes_on_though_the_tracker_fails(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "trackio.py").write_text("raise OSError('no disk\\nleft')\n")
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=":")
+    results = under_way(tmp_path / "mini")
+    pending(results, "sft")
+    follower = Follower(results, "trackio")
+    follower.start()
+    until(Layout(results).live.is_file)
+    follower.stop(FINISHED)
+    assert AGAIN not in Layout(results).live.read_text(), "drawn once more at the end"
+    (note,) = capsys.readouterr().out.splitlines()[1:]
+    assert "trackio failed and was told no more: OSError: no disk left" in note
+
+
 def test_what_goes_wrong_beside_the_study_is_a_note_at_its_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
     results = under_way(tmp_path / "mini")

@@ -102,14 +102,22 @@ def test_tensorboards_own_reader_finds_the_rows(tmp_path):
 # ---- what it takes, and what it changes ----
 
 
-def install(monkeypatch, name, *, here):
-    """Let a package be here, or not, whatever this environment has."""
+def take_away(monkeypatch, name):
+    """Let a package not be here, whatever this environment has."""
     find = importlib.util.find_spec
     monkeypatch.setattr(
         machine.importlib.util,
         "find_spec",
-        lambda asked, *more: here or None if asked == name else find(asked, *more),
+        lambda asked, *more: None if asked == name else find(asked, *more),
     )
+
+
+def install(monkeypatch, folder, name, text=""):
+    """Let a package be here, for the programs that are started as well."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
 
 
 @pytest.mark.parametrize("name", [*NAMES, "tensorboard"])
@@ -118,7 +126,7 @@ def test_a_package_that_is_not_here_is_named_with_its_install_before_anything_tr
 ):
     monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-secret")
     monkeypatch.setenv("WANDB_API_KEY", "secret")
-    install(monkeypatch, name, here=False)
+    take_away(monkeypatch, name)
     (problem,) = check(study_raw(tmp_path) | {"tracker": name})
     assert f"tracker is {name}, and {name} is not installed" in problem
     assert f"-m pip install {name}`, or set tracker to none" in problem
@@ -129,7 +137,7 @@ def test_wandb_without_an_account_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "NETRC"):
         monkeypatch.delenv(name, raising=False)
-    install(monkeypatch, "wandb", here=True)
+    install(monkeypatch, tmp_path / "site", "wandb")
     raw = study_raw(tmp_path / "study") | {"tracker": "wandb"}
     (problem,) = check(raw)
     assert "there is no key of an account" in problem and "WANDB_MODE=offline" in problem
@@ -139,6 +147,19 @@ def test_wandb_without_an_account_is_named(tmp_path, monkeypatch):
     (tmp_path / ".netrc").unlink()
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert check(raw) == []
+
+
+@pytest.mark.parametrize("tracker", ["none", "tensorboard", "trackio"])
+def test_a_package_that_lacks_another_is_found_before_what_imports_it_trains(
+    tracker, tmp_path, monkeypatch
+):
+    """TRL imports trackio at each checkpoint, whoever is told the rows."""
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-secret")
+    install(monkeypatch, tmp_path / "site", "trackio", "import a_package_that_is_not_here\n")
+    install(monkeypatch, tmp_path / "site", "tensorboard")
+    (problem,) = check(study_raw(tmp_path) | {"tracker": tracker})
+    assert "trackio is installed and cannot be imported: ModuleNotFoundError" in problem
+    assert "'a_package_that_is_not_here'" in problem and "-m pip install trackio` for" in problem
 
 
 def test_a_study_without_the_key_is_written_as_before_and_every_value_is_known():

@@ -28,6 +28,8 @@ from online_il.program.progress import asked_for
 
 RESTS = 20
 """So many times as long as it works it rests."""
+UNFINISHED = (InputError, FileNotFoundError, arrow.ArrowException)
+"""A job replaces its files as it starts again: the next look finds them whole."""
 
 
 class Options(ProgramOptions):
@@ -44,28 +46,41 @@ def run(options: Options) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.nice(10)
-    started, word = time.time(), None
+    started, word, untold = time.time(), None, ""
     while word is None:
         before = time.process_time()
         look(options, started, options.seconds)
+        untold = untold or told(options)
         # A large study's page takes seconds to draw, which are the trainings' too.
         word = said(max(options.seconds, RESTS * (time.process_time() - before)))
     look(options, started, None, ended=word.strip() == FINISHED)
+    if untold := untold or told(options):
+        raise InputError(f"{options.tracker} failed and was told no more: {untold}")
+
+
+def told(options: Options) -> str:
+    """Tell the tracker what is new; returns what it failed with, if anything."""
+    if options.tracker == "none":
+        return ""
+    try:
+        tell(options.results, options.tracker, list(courses(options.results)))
+    except UNFINISHED as error:
+        logging.info("%s", " ".join(str(error).split()))
+    except Exception as error:  # Somebody else's program, without which the page goes on.
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return ""
 
 
 def look(options: Options, started: float, refresh: float | None, *, ended: bool = False) -> None:
-    """Tell the tracker what is new, and draw the page; one that `ended` leads to a made report."""
+    """Draw the page; one that `ended` leads to a report that was made."""
     layout = Layout(options.results)
     try:
         found = list(courses(options.results))
-        if options.tracker != "none":
-            tell(options.results, options.tracker, found)
         if ended and layout.report in asked_for(layout):
             text = onwards(options.results)
         else:
             text = page(options.results, found, started, refresh, ended=ended)
-    except (InputError, FileNotFoundError, arrow.ArrowException) as error:
-        # A job replaces its files as it starts again: the next look finds them whole.
+    except UNFINISHED as error:
         logging.info("%s", " ".join(str(error).split()))
         return
     write_text(text, layout.live, lasting=False)

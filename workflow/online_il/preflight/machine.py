@@ -20,6 +20,8 @@ from online_il.generation.endpoint import key_of
 from online_il.preflight.report import Report
 from online_il.program.dag import Job
 
+BY_TRL = ("comet_ml", "trackio", "wandb")
+"""The trackers that TRL imports in every training where they are installed."""
 SECONDS = 30
 """The longest that Slurm may take to answer."""
 
@@ -64,8 +66,19 @@ def check_programs(study: Study, task: Task, report: Report) -> None:
 
 
 def check_tracker(study: Study, report: Report) -> None:
-    """Check that the tracker is installed where it is told, and that wandb has an account's key."""
+    """Check that the tracker is installed where it is told, and that wandb has an account's key.
+
+    Those that nobody tells anything must be whole as well, where they are there (`BY_TRL`).
+    """
     name = study.tracker
+    for package in sorted({name, *BY_TRL} - {"none"}):
+        if importlib.util.find_spec(package) and (reason := _unimportable(package)):
+            report.problem(
+                "environment",
+                f"{package} is installed and cannot be imported: {reason}",
+                f"run `{shlex.quote(sys.executable)} -m pip install {package}` for what it lacks, "
+                "or uninstall it",
+            )
     if name != "none" and importlib.util.find_spec(name) is None:
         report.problem(
             "environment",
@@ -78,6 +91,14 @@ def check_tracker(study: Study, report: Report) -> None:
             "tracker is wandb, and there is no key of an account",
             "export WANDB_API_KEY, run `wandb login`, or export WANDB_MODE=offline to send later",
         )
+
+
+def _unimportable(package: str) -> str:
+    """Give the last line of the error with which a package cannot be imported; empty for none."""
+    command = [sys.executable, "-P", "-c", f"import {package}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    *_, last = ["", *done.stderr.strip().splitlines()]
+    return (last or f"exit status {done.returncode}") if done.returncode else ""
 
 
 def _needs_no_key() -> bool:

@@ -47,4 +47,4 @@ class Follower:
         if self.process.wait() != 0:
             told = self.layout.log("follow")
             last = (told.read_text().splitlines() or ["it was ended"])[-1]
-            print(f"note: {self.layout.live} and the tracker are behind: {last} (see {told})")
+            print(f"note: {self.layout.live} or the tracker is behind: {last} (see {told})")

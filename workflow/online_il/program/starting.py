@@ -73,7 +73,8 @@ def _write_asked(dag: Any, layout: Layout) -> None:
     made = {Path(output) for job in dag.jobs for output in job.output}
     found = {path for path in made if is_shown(layout, path)}
     wanted = {Path(path) for job in dag.targetjobs for path in (*job.input, *job.output)}
-    found |= {path for path in wanted if path.is_relative_to(layout.results / "eval")}
+    evaluations = str(layout.evaluations("*", "*", "*"))
+    found |= {path for path in wanted if path.match(evaluations)}
     names = sorted(str(path.relative_to(layout.results)) for path in found)
     if names or layout.asked.is_file():
         write_text(json.dumps(names, indent=2) + "\n", layout.asked)

@@ -141,13 +141,15 @@ def summary_of_named(results: Path) -> str:
 
     Empty where there are none, and where no run is among them.
     """
-    asked = Layout(results).asked
-    names = json.loads(asked.read_text()) if asked.is_file() else []
-    policies = [name.removeprefix("eval/") for name in names if name.startswith("eval/")]
+    layout = Layout(results)
+    names = json.loads(layout.asked.read_text()) if layout.asked.is_file() else []
+    asked = [results / name for name in names]
+    evaluations = str(layout.evaluations("*", "*", "*"))
+    policies = ["/".join(path.parts[-3:]) for path in asked if path.match(evaluations)]
     if not policies:
         return ""
     with TemporaryDirectory() as folder, suppress(InputError):
-        database = Path(folder) / "named.duckdb"
+        database = Layout(Path(folder)).database("results")
         build(results, database, policies)
         return summary(database)
     return ""
