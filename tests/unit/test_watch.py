@@ -111,11 +111,13 @@ def test_before_any_job_told_its_pace_the_plan_says_how_long_all_takes(tmp_path)
     planned(tmp_path, **plan)
     assert watcher.seconds_left(2) == 7200 + 4 * 600 / 2
     assert "about 2:20:00 left" in watch.plain(watcher, 2)
-    # Of 200 updates 20 took 1,440 s: twice as long as planned, and so it will be of the others.
+    # Of 200 updates 20 took 1,440 s: twice as long as planned. With 50 as planned (1,800 s) beside
+    # them a job takes 3,240 s / 70 * 200, and so it will be of the others.
     now = time.time()
     told = {"done": 20, "total": 200, "started": now, "time": now + 1440}
     progress(tmp_path, "finetune/countdown/base/seed11", **told)
-    assert abs(watcher.seconds_left(2) - (14400 - 1440 + 4 * 1200 / 2)) < 1
+    whole = 3240 / 70 * 200
+    assert abs(watcher.seconds_left(2) - (0.9 * whole + 4 * 600 * whole / 7200 / 2)) < 1
 
 
 def test_a_job_that_has_only_begun_does_not_overrule_the_plan(tmp_path):
@@ -125,7 +127,19 @@ def test_a_job_that_has_only_begun_does_not_overrule_the_plan(tmp_path):
     progress(tmp_path, "pretrain/countdown/base/seed1", done=20, total=3000, **late)
     assert watcher.seconds_left(2) == pytest.approx(300 * (1 - 20 / 3000))
     progress(tmp_path, "pretrain/countdown/base/seed1", done=300, total=3000, **late)
-    assert watcher.seconds_left(2) == pytest.approx(540, abs=1)
+    assert watcher.seconds_left(2) == pytest.approx(0.9 * (60 + 0.25 * 300) / 0.35, abs=1)
+
+
+def test_a_minute_of_a_busy_machine_does_not_make_an_afternoon(tmp_path):
+    """Seen: 28 minutes by the plan, 3:40 hours four minutes later, then 1:04 hours."""
+    watcher = watch.Watcher(tmp_path)
+    planned(tmp_path, pretrain=(1, 600, 120.0), grpo=(1, 600, 600.0))
+    late = {"started": time.time() - 150, "time": time.time()}
+    progress(tmp_path, "pretrain/countdown/base/seed1", done=180, total=3000, **late)
+    assert 720 < watcher.seconds_left(1) < 5 * 720  # By its pace alone it is 20 times the plan.
+    late["started"] -= 3600
+    progress(tmp_path, "pretrain/countdown/base/seed1", done=2700, total=3000, **late)
+    assert watcher.seconds_left(1) > 20 * 720  # What stays slow is believed.
 
 
 def test_jobs_that_take_all_cores_run_one_after_another(tmp_path):

@@ -34,6 +34,9 @@ PLAIN_INTERVAL = 30.0
 
 BEGINNING = 0.05
 """Share of a job's work, whose pace says less than the plan does: programs start slowly."""
+DOUBT = 0.25
+"""So much of a job at the plan's pace is counted beside what is done of it: a machine that is busy
+for a minute says little of an hour."""
 
 ERROR_LINES = 40
 """Lines of output that are shown when the command fails."""
@@ -113,8 +116,9 @@ class Watcher:
             rule = name.split()[0]
             begun = numbers["done"] / numbers["total"]
             if rule not in known and begun and (begun >= BEGINNING or not guessed.get(rule)):
-                elapsed = numbers["time"] - numbers["started"]
-                known[rule] = elapsed / numbers["done"] * numbers["total"]
+                elapsed, guess = numbers["time"] - numbers["started"], guessed.get(rule, 0.0)
+                doubt = DOUBT if guess else 0.0
+                known[rule] = (elapsed + doubt * guess) / (begun + doubt)
         return known
 
     def live(self) -> str:
