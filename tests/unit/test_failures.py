@@ -110,6 +110,12 @@ def test_an_error_raised_in_this_package_is_told_without_the_place(plainly):
     assert plainly.filter(other) and other.msg.endswith("in rule")
 
 
+def test_no_hint_leads_to_results_that_do_not_follow_from_the_config(plainly):
+    hint = "If you prefer that only modification time is used, use '--rerun-triggers mtime'."
+    assert not plainly.filter(record(hint, logging.INFO))
+    assert plainly.filter(record("Rules with provenance triggered jobs: sft", logging.INFO))
+
+
 def test_a_start_that_is_refused_is_told_without_any_place(plainly):
     told = record(
         'WorkflowError in file "/a/rules/b.smk", line 30:\nnothing was started: see above\n'

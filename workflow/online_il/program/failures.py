@@ -26,6 +26,8 @@ OTHERS = re.compile(r"(?!.*ChildFailedError)([A-Za-z_][\w.]*(Error|Exception|Exi
 STATUS = re.compile(r"returned non-zero exit status (\d+)|died with <Signals\.(\w+)")
 OURS = re.compile(r'\n  File "[^"]*/online_il/[^"]*", line \d+, in \w+')
 """Where in this package an error that Snakemake prints was raised; the error says what is wrong."""
+BY_TIME = "--rerun-triggers mtime"
+"""Snakemake's hint after a plan, with which results would no longer follow from the config."""
 HEAD = re.compile(r'^\w+ in file "[^"]*", line \d+:\n')
 PLACE = re.compile(r'\n  File "[^"]*", line \d+, in \w+')
 REFUSED = "nothing was started"
@@ -44,7 +46,7 @@ class Plainly(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.ERROR:
-            return True
+            return BY_TIME not in str(record.msg)
         if self.stopped_by == "Ctrl-C":
             return False
         text = str(record.msg)
