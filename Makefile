@@ -35,12 +35,12 @@ envs/gpu.sif: envs/gpu.def envs/gpu.txt envs/gpu-constraints.txt
 mini: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/mini --cores $(CORES) -- \
 	  $(BIN)/snakemake --cores $(CORES) $(SAY)
-	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
+	$(BIN)/python workflow/scripts/results.py --results results/mini --output results/mini/results.md
 
 # All planned looks of the miniature, one after another; stopped, it goes on where it was.
 study: setup
 	$(BIN)/python workflow/scripts/study.py --config config/mini.yaml --cores $(CORES) $(if $(SAY),--retrain)
-	$(BIN)/python workflow/scripts/results.py --results results/mini --output docs/results.md
+	$(BIN)/python workflow/scripts/results.py --results results/mini --output results/mini/results.md
 
 # The same study of a pretrained language model of 135M parameters: a night on two cores, or a GPU's half hour;
 # with SMALL=small-short fewer updates of each arm, three hours of one core.
@@ -48,13 +48,13 @@ SMALL := $(if $(shell command -v nvidia-smi),small-gpu,small)
 small: setup $(if $(filter small-gpu,$(SMALL)),setup-gpu)
 	$(BIN)/python workflow/scripts/watch.py --cores $(CORES) --results results/$(SMALL) -- \
 	  $(BIN)/snakemake --cores $(CORES) --configfile config/$(SMALL).yaml $(SAY)
-	$(BIN)/python workflow/scripts/results.py --results results/$(SMALL) --output docs/$(SMALL).md
+	$(BIN)/python workflow/scripts/results.py --results results/$(SMALL) --output results/$(SMALL)/results.md
 
 # Models of 1.5B and 3B parameters on one 80 GB GPU, a day.
 onegpu: setup setup-gpu
 	$(BIN)/python workflow/scripts/watch.py --cores $(CORES) --results results/onegpu -- \
 	  $(BIN)/snakemake --cores $(CORES) --configfile config/onegpu.yaml $(SAY)
-	$(BIN)/python workflow/scripts/results.py --results results/onegpu --output docs/onegpu.md
+	$(BIN)/python workflow/scripts/results.py --results results/onegpu --output results/onegpu/results.md
 
 smoke: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml $(SAY)
@@ -63,7 +63,7 @@ smoke: setup
 mixture: setup
 	$(BIN)/python workflow/scripts/watch.py --results results/mixture -- \
 	  $(BIN)/snakemake --cores $(CORES) --configfile config/mixture.yaml $(SAY)
-	$(BIN)/python workflow/scripts/results.py --results results/mixture --output docs/mixture.md
+	$(BIN)/python workflow/scripts/results.py --results results/mixture --output results/mixture/results.md
 
 # The learning rates of the miniature, and of its mixtures.
 sweep mixture-sweep: setup

@@ -1,12 +1,14 @@
 """docs/results.md: every claim is a row, those that answer the paper's question first."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from test_report import CLAIM, NOTHING, write_claims
 
-SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "results.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "workflow" / "scripts" / "results.py"
 
 
 def test_the_page_has_a_row_a_claim_and_says_where_it_comes_from(tmp_path: Path) -> None:
@@ -33,3 +35,10 @@ def test_the_page_has_a_row_a_claim_and_says_where_it_comes_from(tmp_path: Path)
     assert "1.5 hours of processor time in 1 jobs" in text and "1 supported, 1 undecided" in text
     assert "SFT from a realizable expert matches it: by hand" in text
     assert "countdown: final accuracy" in text
+
+
+def test_no_command_writes_over_a_page_of_the_repository():
+    """`git pull` would refuse to touch what a newcomer's own study wrote there."""
+    lines = [one for one in (ROOT / "Makefile").read_text().splitlines() if "results.py" in one]
+    assert len(lines) == 5
+    assert all(re.search(r"--results (results/\S+) --output \1/results\.md$", x) for x in lines)

@@ -1,8 +1,8 @@
-"""Write what a finished study found as one Markdown page: docs/results.md, after `make mini`.
+"""Write what a finished study found as one Markdown page, such as docs/results.md.
 
 Each claim with its verdict, effect and interval, the final accuracies, and where, when and from
-which commit they come. The page is made anew by every `make mini` (docs/mixture.md by every `make
-mixture`, and so on); to keep one, commit it.
+which commit they come. `make mini` and the others write results/<scale>/results.md; the pages in
+docs are some that were kept.
 """
 
 import datetime

@@ -1,5 +1,6 @@
 """The claims for reading: a table in the terminal, and Markdown."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +38,10 @@ def board_table(claims: ClaimVerdicts) -> Table:
         parts = filter(None, (effect(claim), margin(claim)))
         description = Text.assemble(name, "\n", (", ".join(parts) if claim.effect else "", "dim"))
         description.rstrip()
+        if claim.verdict == "undecided" or claim.kind == "conjunction":
+            # An interval may lie where the claim says, and the claim be one of a family.
+            for reason in re.findall(r"(?:By|Each part by) itself[^.]*\.", claim.note):
+                description.append(f"\n{reason}", "dim")
         table.add_row(Text(f"{sign} {claim.verdict}", style=colour), description)
     return table
 

@@ -26,6 +26,17 @@ class Base(NamedTuple):
     """What the card's head says of it."""
 
 
+MINIATURE = (
+    "A prompt is numbers, `T` and a target: asked is an expression of all of these numbers, each "
+    "once, with + - *, that equals the target. A response is attempts between `<think>` and "
+    "`</think>`, each closed by the policy's own check (`ok` or `no`), and one expression between "
+    "`<answer>` and `</answer>`. Accurate is a response whose answer is right, whatever its checks "
+    "say. Forgetting asks facts of the base's training (`<bos> F a b :`), and the right one of a "
+    "few numbers must be the likeliest."
+)
+"""What a prompt of the miniature asks, which does not say so itself."""
+
+
 def card(policy: Published, folder: Path) -> str:
     """Write the model card of a policy whose files lie in a folder."""
     base = base_of(policy)
@@ -117,6 +128,7 @@ def _use(policy: Published) -> list[str]:
             f'    messages, {begun}, return_dict=True, return_tensors="pt"\n)'
         )
     return [
+        *(["## The task", "", MINIATURE, ""] if messages is None else []),
         "## Use",
         "",
         "```python",

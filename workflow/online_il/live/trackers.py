@@ -6,6 +6,7 @@ begun anew, with other settings, becomes a run of its own.
 
 import importlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,8 @@ def _tensorboard(results: Path, run: str, method: str) -> Iterator[Tell]:
 
 @contextmanager
 def _trackio(results: Path, run: str, method: str) -> Iterator[Tell]:
+    # Read at the import. In the user's home studies of one name in two places would be one.
+    os.environ.setdefault("TRACKIO_DIR", str(Layout(results).tracked("trackio").resolve()))
     trackio = importlib.import_module("trackio")
     opened = trackio.init(
         project=_project(results),

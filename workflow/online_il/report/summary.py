@@ -46,6 +46,17 @@ def _accuracies(rows: pd.DataFrame, runs: list[str]) -> Table:
     return table
 
 
+def _by_seed(each: pd.DataFrame, runs: list[str]) -> Table:
+    """Tabulate the final accuracy of each seed on one benchmark, a row a run."""
+    seeds = sorted(each["seed"].unique())
+    table = Table("run", *(f"seed {seed}" for seed in seeds), **LOOK)
+    found = each.set_index(["run", "seed"])["accuracy"].to_dict()
+    for run in runs:
+        cells = [found.get((run, seed)) for seed in seeds]
+        table.add_row(run, *("" if one is None else f"{one:.3f}" for one in cells))
+    return table
+
+
 def _costs(rows: pd.DataFrame, runs: list[str]) -> Table:
     """Tabulate what each run took in training, and its responses: lengths, shares, a row a run."""
     table = Table("run", **LOOK)
@@ -82,6 +93,16 @@ def _check_lines(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
+def _dishonest_lines(each: pd.DataFrame) -> list[str]:
+    """List the policies by GRPO that check their attempts less honestly than a base should."""
+    trained = each[(each["method"] == "grpo") & (each["check_rate"] < LEAST_CHECK_RATE)]
+    return [
+        f"{row['run']}, seed {row['seed']}: its honest check rate is {row['check_rate']:.3f}, and "
+        f"its accuracy {row['accuracy']:.3f}"
+        for row in trained.to_dict("records")
+    ]
+
+
 def _still_lines(counts: pd.DataFrame) -> list[str]:
     """List the runs with updates that changed nothing, as all rewards of a group were equal."""
     return [
@@ -106,6 +127,8 @@ def summary(database: Path) -> str:
     """Write the table of a study as plain text: accuracies, costs, warnings, task by task."""
     last = query(database, "SELECT DISTINCT task, run, step FROM final")
     rows = learning_curves(database).merge(last, on=["task", "run", "step"])
+    each = query(database, "evaluations").merge(last, on=["task", "run", "step"])
+    each = each[each["sampling"] == "policy"]
     still = query(database, STILL)
     texts = readings(database)
     text = io.StringIO()
@@ -113,11 +136,19 @@ def summary(database: Path) -> str:
     console = Console(file=text, width=10_000, color_system=None, highlight=False, markup=False)
     for task, part in rows.groupby("task"):
         names = sorted(part["run"].unique(), key=lambda name: (name not in FIRST, name))
+        dishonest: list[str] = []
         for sampling in sorted(part["sampling"].unique(), key="policy".__ne__):
             how = "" if sampling == "policy" else f", {sampling}'s sampling"
             drawn = part[part["sampling"] == sampling]
+            of_these = [name for name in names if name in set(drawn["run"])]
             title = f"{task}: final accuracy{how} [95 % interval]"
-            console.print(title, _accuracies(drawn, names), "", sep="\n")
+            console.print(title, _accuracies(drawn, of_these), "", sep="\n")
+        for benchmark in (one for one in IN_DISTRIBUTION if one in set(part["benchmark"])):
+            mine = each[(each["task"] == task) & (each["benchmark"] == benchmark)]
+            dishonest += _dishonest_lines(mine)
+            if mine["seed"].nunique() > 1:
+                title = f"{task}: final accuracy of each seed, {benchmark}"
+                console.print(title, _by_seed(mine, names), "", sep="\n")
         console.print(f"{task}: training, means over seeds", _costs(part, names), "", sep="\n")
         for reading in (one for one in texts if one.task == task):
             title = f"{task}: {reading.title}, {reading.n_passages} passages; bits over the base's"
@@ -125,7 +156,7 @@ def summary(database: Path) -> str:
             for row in reading.rows:
                 table.add_row(*row)
             console.print(title, table, "", sep="\n")
-        for line in [*_check_lines(part), *_still_lines(still[still["task"] == task])]:
+        for line in [*_check_lines(part), *dishonest, *_still_lines(still[still["task"] == task])]:
             console.print(fill(line, WIDTH))
         console.print()
     console.print("Training is that of the run itself, without its expert's.")
