@@ -55,6 +55,7 @@ def test_a_copy_of_the_results_is_finished_and_a_setting_reruns_what_depends_on_
     output = snakemake(copy, "-n")
     assert planned(output) == {"theory_theorem1", "slopes"}
     assert "settings of theory_theorem1: replicates was 100, is 101" in output
+    assert output.count("(trained: no policy)") == 1
 
 
 def test_a_copy_is_told_once_to_be_taken_as_it_is(copy):

@@ -43,6 +43,7 @@ def test_a_dry_run_says_it_alone(checkout):
     assert status == 0 and "pretrain" in planned(output)
     assert "1 finished policy is trained again" in output and "retrain=true" in output
     assert CHANGE in output
+    assert "(trained: countdown base (seed 1) and no other policy)" in output
 
 
 def test_a_start_for_something_else_is_not_asked(checkout):

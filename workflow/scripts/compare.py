@@ -6,6 +6,7 @@ settings and versions that differ. Runs are matched by their names, or as --pair
 a study's results, or holds one such folder.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +44,9 @@ def pairs_of(options: Options) -> list[tuple[str, str]]:
 
 def section_table(section: Section) -> Table:
     """Lay out a section for the terminal."""
-    table = Table(*section.columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in section.columns:
+        table.add_column(column, overflow="fold")  # Half a name may be another run's or key's.
     table.title, table.title_justify = section.title, "left"
     for row in section.rows:
         table.add_row(*row, style="bold" if {"differs", "changed"} & set(row) else None)
@@ -63,7 +66,8 @@ def run(options: Options) -> None:
     one = study(options.a)
     other = study(options.b, one.folder.name)
     sections = compare(one, other, pairs)
-    console = Console(highlight=False, markup=False)
+    wide = None if sys.stdout.isatty() else 120
+    console = Console(width=wide, highlight=False, markup=False)
     console.print(f"A: {one.folder}\nB: {other.folder}\n")
     for section in sections:
         console.print(

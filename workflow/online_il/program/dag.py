@@ -8,7 +8,8 @@ import contextlib
 import io
 import json
 import logging
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,6 +82,17 @@ def graph_of_study(config: Path, overrides: Mapping[str, Any]) -> nx.DiGraph:
             return graph_of(workflow._workflow.dag)
     except WorkflowError as error:
         raise InputError(str(error)) from None
+
+
+def policies_in_words(jobs: Iterable[Any]) -> str:
+    """Name the policies that some of Snakemake's jobs are about, a run with its seeds."""
+    seeds: dict[str, list[int]] = defaultdict(list)
+    for job in jobs:
+        known = job_of(job)
+        seeds[f"{known.task} {known.run}"].append(known.seed or 0)
+    return ", ".join(
+        f"{name} (seed {', '.join(map(str, sorted(of)))})" for name, of in seeds.items()
+    )
 
 
 def job_of(job: Any) -> Job:

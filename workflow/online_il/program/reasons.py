@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from online_il.program.accepted import MADE_AGAIN, Ledger, code_of, code_of_state
+from online_il.program.dag import TRAINING, policies_in_words
 from online_il.program.finished import changed_inputs
 from online_il.provenance import same_code
 
@@ -55,7 +56,9 @@ def explain(dag: Any, ledger: Ledger) -> None:
         )
         lines.append("  what is there; without it, what was begun is set aside (docs/resuming.md)")
     if lines:
-        logger.info("\n".join([MADE_AGAIN, *lines]))
+        trains = [job for job in dag.needrun_jobs() if job.rule.name in TRAINING]
+        which = f"{policies_in_words(trains)} and no other" if trains else "no"
+        logger.info("\n".join([MADE_AGAIN, f"  (trained: {which} policy)", *lines]))
 
 
 def changes(persistence: Any, job: Any, ledger: Ledger) -> list[str]:

@@ -6,14 +6,13 @@ about, nor what follows from that alone.
 
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from online_il.program.accepted import Ledger
-from online_il.program.dag import TRAINING, Job, job_of
+from online_il.program.dag import TRAINING, Job, job_of, policies_in_words
 from online_il.program.progress import seconds_of
 from online_il.program.reasons import changes
 
@@ -53,16 +52,11 @@ def retrained(dag: Any, ledger: Ledger) -> dict[Any, frozenset[str]]:
 
 def in_words(found: Mapping[Any, Iterable[str]], expected: Expected) -> str:
     """Say which finished policies are trained again, for how long, and what changed."""
-    seeds: dict[str, list[int]] = defaultdict(list)
-    for job in found:
-        known = job_of(job)
-        seeds[f"{known.task} {known.run}"].append(known.seed or 0)
-    which = [f"{name} (seed {', '.join(map(str, sorted(of)))})" for name, of in seeds.items()]
     count = len(found)
     policies = "1 finished policy is" if count == 1 else f"{count} finished policies are"
     why = sorted({text for texts in found.values() for text in texts})
     return (
-        f"{policies} trained again, {_time(found, expected)}: {', '.join(which)}; "
+        f"{policies} trained again, {_time(found, expected)}: {policies_in_words(found)}; "
         f"because of {'; '.join(why)}"
     )
 
