@@ -12,7 +12,7 @@ from scipy import stats
 
 from online_il.charts.discrepancy import figure3
 from online_il.discrepancy import measures
-from online_il.discrepancy.reading import read
+from online_il.discrepancy.reading import common_prompts, read
 from online_il.discrepancy.tables import DiscrepancyTable, table1_latex, table1_markdown
 from online_il.errors import ParameterError
 from online_il.records import provenance, read_table
@@ -44,12 +44,14 @@ STUDENT = [
 ]
 
 
-def compared(tmp_path, expert=EXPERT, student=STUDENT, **options):
+def compared(tmp_path, expert=EXPERT, student=STUDENT, *, intersect=False, **options):
     given = {"keywords": ["wait", "thus"], "bin_width": 5, "resamples": 400, "seed": 1} | options
     both = [
         read([write(tmp_path / name, rows)], keywords=given["keywords"], tokenizer=None)
         for name, rows in (("e.jsonl", expert), ("s.jsonl", student))
     ]
+    if intersect:
+        both = [one.to(common_prompts(*both, intersect=True)) for one in both]
     return measures.compare(*both, **given)
 
 
@@ -269,6 +271,8 @@ def test_bad_input_is_one_line_and_no_output(tmp_path, content, options, words):
 
 def test_an_intersection_is_taken_when_asked_for(tmp_path):
     expert, student = models(5)
+    found = compared(tmp_path, expert[6:], student[:-6], intersect=True)
+    assert found.n_prompts == 18
     with pytest.raises(ParameterError, match="18 match, 1 are the expert's alone"):
         compared(tmp_path, expert[6:], student[:-6])
 

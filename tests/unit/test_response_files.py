@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_il.discrepancy.measures import common_prompts
-from online_il.discrepancy.reading import Responses, read
+from online_il.discrepancy.reading import Responses, common_prompts, read
 from online_il.errors import ParameterError
 
 ROWS = [

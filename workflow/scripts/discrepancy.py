@@ -27,7 +27,7 @@ from rich.text import Text
 
 from online_il.discrepancy import measures
 from online_il.discrepancy.bins import crowded, largest_share, usual_width
-from online_il.discrepancy.reading import Responses, read
+from online_il.discrepancy.reading import Responses, common_prompts, read
 from online_il.discrepancy.tables import COLUMNS, DiscrepancyTable, cells, note, rows_of
 from online_il.errors import ParameterError
 from online_il.files import write_table
@@ -92,8 +92,9 @@ def run(options: Options) -> None:
         )
         for paths in (options.expert, options.student)
     ]
-    common = measures.common_prompts(*both, options.intersect)
-    both = [one.to(common) for one in both]
+    if options.intersect:
+        common = common_prompts(*both, intersect=True)
+        both = [one.to(common) for one in both]
     length_N = np.concatenate([one.length_N for one in both])
     usual = usual_width(length_N)
     width = options.bin_width or usual

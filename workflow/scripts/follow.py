@@ -21,7 +21,7 @@ from online_il.files import write_text
 from online_il.layout import Layout
 from online_il.live.page import onwards, page
 from online_il.live.trackers import tell
-from online_il.live.trainings import courses
+from online_il.live.trainings import Course, courses
 from online_il.program.cli import ProgramOptions, main
 from online_il.program.follower import FINISHED
 from online_il.program.progress import asked_for
@@ -49,21 +49,21 @@ def run(options: Options) -> None:
     started, word, untold = time.time(), None, ""
     while word is None:
         before = time.process_time()
-        look(options, started, options.seconds)
-        untold = untold or told(options)
+        found = look(options, started, options.seconds)
+        untold = untold or told(options, found)
         # A large study's page takes seconds to draw, which are the trainings' too.
         word = said(max(options.seconds, RESTS * (time.process_time() - before)))
-    look(options, started, None, ended=word.strip() == FINISHED)
-    if untold := untold or told(options):
+    found = look(options, started, None, ended=word.strip() == FINISHED)
+    if untold := untold or told(options, found):
         raise InputError(f"{options.tracker} failed and was told no more: {untold}")
 
 
-def told(options: Options) -> str:
-    """Tell the tracker what is new; returns what it failed with, if anything."""
+def told(options: Options, found: list[Course]) -> str:
+    """Tell the tracker what is new of the trainings; returns what it failed with, if anything."""
     if options.tracker == "none":
         return ""
     try:
-        tell(options.results, options.tracker, list(courses(options.results)))
+        tell(options.results, options.tracker, found)
     except UNFINISHED as error:
         logging.info("%s", " ".join(str(error).split()))
     except Exception as error:  # Somebody else's program, without which the page goes on.
@@ -71,9 +71,11 @@ def told(options: Options) -> str:
     return ""
 
 
-def look(options: Options, started: float, refresh: float | None, *, ended: bool = False) -> None:
-    """Draw the page; one that `ended` leads to a report that was made."""
-    layout = Layout(options.results)
+def look(
+    options: Options, started: float, refresh: float | None, *, ended: bool = False
+) -> list[Course]:
+    """Draw the page, and give the trainings; one that `ended` leads to a report that was made."""
+    layout, found = Layout(options.results), list[Course]()
     try:
         found = list(courses(options.results))
         if ended and layout.report in asked_for(layout):
@@ -82,8 +84,9 @@ def look(options: Options, started: float, refresh: float | None, *, ended: bool
             text = page(options.results, found, started, refresh, ended=ended)
     except UNFINISHED as error:
         logging.info("%s", " ".join(str(error).split()))
-        return
-    write_text(text, layout.live, lasting=False)
+    else:
+        write_text(text, layout.live, lasting=False)
+    return found
 
 
 def said(seconds: float) -> str | None:

@@ -133,6 +133,43 @@ def read(
     )
 
 
+def common_filter(expert: Responses, student: Responses) -> str | None:
+    """Find the harness's filter of both models' files. Raises `ParameterError` if they differ."""
+    filters = sorted({one.filter for one in (expert, student) if one.filter is not None})
+    if len(filters) > 1:
+        raise ParameterError(
+            f"the files are graded under different filters, {' and '.join(filters)}; choose one "
+            "with `key` filter=NAME"
+        )
+    return filters[0] if filters else None
+
+
+def common_prompts(expert: Responses, student: Responses, intersect: bool = False) -> list[str]:
+    """List the prompts of both models, sorted.
+
+    Raises `ParameterError` if they differ, or with `intersect` if they share fewer than two.
+    """
+    ours, theirs = set(expert.prompts), set(student.prompts)
+    both = sorted(ours & theirs)
+    if not both:
+        raise ParameterError(
+            f"0 match of the {len(ours)} and {len(theirs)} prompts in the files: the expert's is "
+            f"{expert.prompts[0]!r:.60}, say, and the student's {student.prompts[0]!r:.60}; name "
+            "the key that holds the same ids in both with `key` prompt_id=NAME"
+        )
+    if ours != theirs and not intersect:
+        raise ParameterError(
+            f"the files do not have the same prompts: {len(both)} match, {len(ours - theirs)} are "
+            f"the expert's alone and {len(theirs - ours)} the student's; give `intersect` to go on "
+            "with those that match"
+        )
+    if len(both) < 2:
+        raise ParameterError(
+            f"the files share {len(both)} prompts (prompt_id); the intervals need at least 2"
+        )
+    return both
+
+
 def _names(mapping: Mapping[str, str]) -> dict[str, str]:
     """Look up a file's own name for each key. Raises `ParameterError`."""
     unknown = sorted(set(mapping) - {*KEYS, FILTER})
