@@ -3,7 +3,6 @@
 
 from online_il.claims.board import show
 from online_il.program.follower import FINISHED, Follower
-from online_il.report.summary import summary_of_named
 
 FOLLOWER = Follower(LAYOUT.results, STUDY.tracker)
 
@@ -19,6 +18,10 @@ onsuccess:
     if is_probe():
         tell_probe()
     elif not only_says(workflow.dag):
+        from online_il.report.summary import (
+            summary_of_named,
+        )  # Here, for every job reads this file.
+
         print(summary_of_named(LAYOUT.results), end="")
         show(LAYOUT.results, workflow.cores)
     FOLLOWER.stop(FINISHED)  # Last, for its last look takes a while on a busy machine.
